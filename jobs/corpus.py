@@ -1,0 +1,343 @@
+"""What is in a corpus: a folder, a bucket prefix, a glob or a file list."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.errors import CorpusError, UsageError
+from jobs.labels import LABEL, TABULAR, carried_schema, read_rows
+from jobs.paths import decode_path, encode_path
+from jobs.storage import Entry, Store, is_url, open_store
+from jobs.storage.listed import ListedStore
+
+AUDIO_EXTENSIONS = frozenset(
+    "aac aif aifc aiff amr ape au caf flac m4a m4b mp1 mp2 mp3 mp4 mpc oga ogg opus rf64 snd"
+    " sph voc w64 wav wave webm wma wv".split()
+)
+"""Files that are taken for audio in a folder; one that cannot be decoded becomes an error row."""
+
+LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
+_GLOB = re.compile(r"[*?\[]")
+_STAT_AT_ONCE = 1000
+
+LISTING = pa.schema(
+    [("path", pa.string()), ("size", pa.int64()), ("version", pa.string()), (LABEL, pa.string())]
+)
+"""Columns of every listing; those carried from a list follow."""
+
+
+@dataclass
+class Corpus:
+    """A corpus that is ready to be listed.
+
+    Attributes
+    ----------
+    root : str
+        Canonical location that paths are relative to; a table remembers it.
+    store : Store
+        Where the files are read from.
+    complete : bool
+        Whether the listing is the whole of it, so that a file not in it is deleted.
+    schema : pyarrow.Schema
+        Columns of the listing's rows.
+    passed_over : Counter
+        Files left out while listing, by reason.
+    """
+
+    root: str
+    store: Store
+    complete: bool
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    limit: int | None = None
+    rows: pa.Table | None = None
+    label_from_parent: bool = False
+    carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([*LISTING, *self.carried])
+
+    def list(self) -> Iterator[pa.Table]:
+        """Yield the listing page by page.
+
+        Raises
+        ------
+        CorpusError
+            If any part of it cannot be listed: what a listing would lose is never
+            mistaken for a smaller corpus.
+        """
+        n_listed = 0
+        try:
+            for page in self._pages():
+                if self.limit is not None:
+                    page = page.slice(0, self.limit - n_listed)
+                n_listed += len(page)
+                if len(page):
+                    yield page
+                if self.limit is not None and n_listed >= self.limit:
+                    return
+        except OSError as error:
+            raise CorpusError(_explain(error, self.root)) from error
+        if n_listed == 0:
+            others = ", ".join(f"{n} {what}" for what, n in sorted(self.passed_over.items()))
+            raise CorpusError(
+                f"no audio files in {self.root}" + (f" (passed over: {others})" if others else "")
+            )
+
+    def _pages(self) -> Iterator[pa.Table]:
+        if self.rows is None:
+            included, excluded = _matcher(self.include), _matcher(self.exclude)
+            for found in self.store.scan(descend=lambda f: self._descend(f, excluded)):
+                yield self._page([e for e in found if self._wanted(e, included, excluded)])
+            return
+        for start in range(0, len(self.rows), _STAT_AT_ONCE):
+            rows = self.rows.slice(start, _STAT_AT_ONCE)
+            paths = rows["path"].to_pylist()
+            entries = [
+                entry or Entry(path, -1, "")
+                for path, entry in zip(paths, self.store.stat(paths), strict=True)
+            ]
+            yield self._page(entries, rows)
+
+    def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:
+        labels: pa.Array = pa.nulls(len(entries), pa.string())
+        if self.label_from_parent:
+            labels = pa.array([parent_label(e.name) for e in entries], pa.string())
+        elif rows is not None and LABEL in rows.column_names:
+            labels = rows[LABEL].cast(pa.string()).combine_chunks()
+        columns: dict[str, Any] = {
+            "path": pa.array([e.name for e in entries], pa.string()),
+            "size": pa.array([e.size if e.size >= 0 else None for e in entries], pa.int64()),
+            "version": pa.array([e.version for e in entries], pa.string()),
+            LABEL: labels,
+        }
+        if rows is not None:
+            columns |= {f.name: rows[f.name].cast(f.type) for f in self.carried}
+        return pa.table(columns, schema=self.schema)
+
+    def _descend(self, folder: str, excluded: re.Pattern[str] | None) -> bool:
+        if posixpath.basename(folder).startswith("."):
+            self.passed_over["hidden"] += 1
+            return False
+        return not (excluded and (excluded.match(folder) or excluded.match(f"{folder}/")))
+
+    def _wanted(
+        self, entry: Entry, included: re.Pattern[str] | None, excluded: re.Pattern[str] | None
+    ) -> bool:
+        name = entry.name
+        if name.startswith(".") or "/." in name:
+            reason = "hidden"
+        elif posixpath.splitext(name)[1][1:].lower() not in AUDIO_EXTENSIONS:
+            reason = "not audio"
+        elif (included and not included.match(name)) or (excluded and excluded.match(name)):
+            reason = "filtered out"
+        else:
+            return True
+        self.passed_over[reason] += 1
+        return False
+
+
+def parent_label(path: str) -> str | None:
+    """Return the name of the folder that a file is in; None at the corpus root."""
+    return posixpath.basename(posixpath.dirname(path)) or None
+
+
+def open_corpus(
+    location: str,
+    *,
+    options: dict[str, Any] | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    label_from_parent: bool = False,
+    taken: Sequence[str] = (),
+) -> Corpus:
+    """Look at a corpus's location and return what can be listed there.
+
+    Parameters
+    ----------
+    location : str
+        A folder, fsspec URL, glob, or a list of files (text, CSV, TSV or Parquet).
+    options : dict, optional
+        Storage options for fsspec.
+    include, exclude : sequence of str
+        Patterns for the path relative to the root; ``*`` matches ``/`` too.
+    limit : int, optional
+        Stop the listing after so many files.
+    label_from_parent : bool
+        Label each file with the folder that it is in.
+    taken : sequence of str
+        Column names that a list's further columns may not have.
+
+    Raises
+    ------
+    CorpusError
+        If there is nothing at the location, or it cannot be read.
+    UsageError
+        If a list is malformed.
+    """
+    whole = not (include or exclude or limit is not None)
+    if not is_url(location) and os.path.isdir(location):
+        store: Store = open_store(location)
+        return Corpus(store.url, store, whole, include, exclude, limit, None, label_from_parent)
+    if location.lower().endswith(LIST_EXTENSIONS):
+        return _open_list(location, options, include, exclude, limit, label_from_parent, taken)
+    if _GLOB.search(location):
+        return _open_glob(location, options, include, exclude, limit, label_from_parent)
+    store = open_store(location, options)
+    if not is_url(location):
+        if os.path.exists(location):
+            raise CorpusError(
+                f"{location} is one file: give its folder, a list of files ending in"
+                f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
+            )
+        raise CorpusError(f"there is no folder {location}")
+    return Corpus(store.url, store, whole, include, exclude, limit, None, label_from_parent)
+
+
+def _open_glob(
+    location: str,
+    options: dict[str, Any] | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    limit: int | None,
+    label_from_parent: bool,
+) -> Corpus:
+    first = _GLOB.search(location)
+    assert first is not None
+    root, _, _ = location[: first.start()].rpartition("/")
+    pattern = location[len(root) :].lstrip("/")
+    if not is_url(location):
+        root = root or ("/" if location.startswith("/") else ".")
+        if not os.path.isdir(root):
+            raise CorpusError(f"there is no folder {root}, where {location} would be")
+    store = open_store(root, options)
+    corpus = Corpus(store.url, store, False, include, exclude, limit, None, label_from_parent)
+    # the glob's own * stops at folders, as in a shell, and ** does not
+    glob = re.compile(_glob_regex(encode_path(pattern)), re.DOTALL)
+    wanted = corpus._wanted
+
+    def wanted_and_globbed(entry: Entry, *patterns: re.Pattern[str] | None) -> bool:
+        return glob.fullmatch(entry.name) is not None and wanted(entry, *patterns)
+
+    corpus._wanted = wanted_and_globbed  # type: ignore[method-assign]
+    return corpus
+
+
+def _open_list(
+    location: str,
+    options: dict[str, Any] | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    limit: int | None,
+    label_from_parent: bool,
+    taken: Sequence[str],
+) -> Corpus:
+    folder, _, name = location.rpartition("/")
+    home = open_store(folder or ("/" if location.startswith("/") else "."), options)
+    try:
+        data, _ = home.read(encode_path(name))
+    except OSError as error:
+        raise CorpusError(_explain(error, location)) from error
+    rows = read_rows(data, location)
+    root = home.url
+    paths = [_relative(path, root) for path in rows["path"].to_pylist()]
+    rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
+    included, excluded = _matcher(include), _matcher(exclude)
+    kept = [
+        (not included or included.match(p) is not None)
+        and not (excluded and excluded.match(p) is not None)
+        for p in paths
+    ]
+    corpus = Corpus(
+        root,
+        ListedStore(home, options),
+        False,
+        limit=limit,
+        rows=rows.filter(pa.array(kept)),
+        label_from_parent=label_from_parent,
+        carried=carried_schema(rows, taken, location),
+    )
+    corpus.passed_over["filtered out"] += kept.count(False)
+    return corpus
+
+
+def _relative(path: str, root: str) -> str:
+    """Return a listed path as it is stored: relative below the root, else in full."""
+    if is_url(path):
+        if path.startswith("file://"):
+            path = path[len("file://") :]
+        else:
+            return path[len(root) + 1 :] if path.startswith(f"{root}/") else path
+    if is_url(root):
+        return path.lstrip("/")
+    full = os.path.normpath(os.path.join(decode_path(root), decode_path(path)))
+    stored = encode_path(full)
+    base = root.rstrip("/") + "/"
+    return stored[len(base) :] if stored.startswith(base) else stored
+
+
+def _matcher(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    if not patterns:
+        return None
+    return re.compile("|".join(fnmatch.translate(p) for p in patterns))
+
+
+def _glob_regex(pattern: str) -> str:
+    """Return a regular expression for a shell glob, in which ``**`` crosses folders."""
+    pieces = []
+    for piece in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern):
+        if piece == "**/":
+            pieces.append("(?:.*/)?")
+        elif piece == "**":
+            pieces.append(".*")
+        elif piece == "*":
+            pieces.append("[^/]*")
+        elif piece == "?":
+            pieces.append("[^/]")
+        elif piece.startswith("[") and piece.endswith("]"):
+            pieces.append("[" + piece[1:-1].replace("!", "^", 1).replace("\\", "\\\\") + "]")
+        else:
+            pieces.append(re.escape(piece))
+    return "".join(pieces)
+
+
+def _explain(error: OSError, root: str) -> str:
+    where = error.filename if isinstance(error.filename, str) else root
+    where = encode_path(where)
+    if isinstance(error, PermissionError):
+        if where == root or not error.filename:
+            return f"no permission to read {root}: {error.strerror or error}"
+        return (
+            f"no permission to read the folder {where}: its files would be lost from the table."
+            f" Give access, or leave it out with --exclude '{os.path.relpath(where, root)}/*'"
+        )
+    if isinstance(error, FileNotFoundError):
+        return f"cannot find {where}: {error.strerror or error}"
+    return f"cannot list {root}: {error}"
+
+
+def check_apart(corpus: str, table: str) -> None:
+    """Refuse a table inside its corpus, or a corpus inside its table.
+
+    Raises
+    ------
+    UsageError
+        If one canonical location is below the other, or they are the same.
+    """
+    inner, outer = f"{table.rstrip('/')}/", f"{corpus.rstrip('/')}/"
+    if inner.startswith(outer):
+        raise UsageError(f"the table {table} would be inside the corpus {corpus}: put it elsewhere")
+    if outer.startswith(inner):
+        raise UsageError(f"the corpus {corpus} is inside the table {table}: put the table elsewhere")

@@ -1,0 +1,87 @@
+"""A listing of any length, spilled to disk and read back bucket by bucket."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.paths import bucket_of, path_hashes
+
+_ROWS_IN_MEMORY = 500_000
+
+
+class Inventory:
+    """Rows keyed by a ``path`` column, in no order, read back by bucket.
+
+    Rows are sorted by the hash of their path in runs of half a million, each spilled
+    to a file without a name: it is gone when the process is, however that ends.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns of the rows; one is ``path`` (string).
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.n_rows = 0
+        self._waiting: list[pa.Table] = []
+        self._n_waiting = 0
+        self._runs: list[tuple[np.ndarray, pa.Table]] = []
+        self._offsets: list[np.ndarray] = []
+        self._n_buckets = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Take in a page of rows."""
+        self._waiting.append(rows.cast(self.schema))
+        self._n_waiting += len(rows)
+        self.n_rows += len(rows)
+        if self._n_waiting >= _ROWS_IN_MEMORY:
+            self._spill()
+
+    def _spill(self) -> None:
+        if not self._n_waiting:
+            return
+        table = pa.concat_tables(self._waiting).combine_chunks()
+        hashes = path_hashes(table["path"].to_pylist())
+        order = np.argsort(hashes, kind="stable")
+        self._runs.append((hashes[order], _on_disk(table.take(pa.array(order)))))
+        self._waiting, self._n_waiting = [], 0
+
+    def set_buckets(self, n_buckets: int) -> None:
+        """End the listing and say into how many buckets it is read back."""
+        self._spill()
+        self._n_buckets = n_buckets
+        edges = np.arange(n_buckets + 1)
+        self._offsets = [
+            np.searchsorted(bucket_of(hashes, n_buckets), edges) for hashes, _ in self._runs
+        ]
+
+    def bucket(self, bucket: int) -> pa.Table:
+        """Return the rows of one bucket."""
+        pieces = [
+            rows.slice(int(offsets[bucket]), int(offsets[bucket + 1] - offsets[bucket]))
+            for (_, rows), offsets in zip(self._runs, self._offsets, strict=True)
+        ]
+        return pa.concat_tables(pieces) if pieces else self.schema.empty_table()
+
+    def buckets(self) -> Iterator[tuple[int, pa.Table]]:
+        """Yield each bucket's number and rows, empty ones too."""
+        for bucket in range(self._n_buckets):
+            yield bucket, self.bucket(bucket)
+
+
+def _on_disk(table: pa.Table) -> pa.Table:
+    """Return the same rows, mapped from an unlinked temporary file."""
+    fd, path = tempfile.mkstemp(prefix="featurelib-", suffix=".arrow")
+    os.close(fd)
+    try:
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+    finally:
+        os.unlink(path)

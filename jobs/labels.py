@@ -1,0 +1,108 @@
+"""Labels, and further columns to carry along, from a file: read, checked, keyed by path."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from jobs.errors import UsageError
+from jobs.paths import encode_path
+
+PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
+"""Column names that are taken for the column of paths, in this order."""
+
+LABEL = "label"
+TABULAR = (".csv", ".tsv", ".parquet", ".pq")
+
+
+def read_rows(data: bytes, name: str) -> pa.Table:
+    """Return the rows of a CSV, TSV, Parquet or plain text file (a path a line).
+
+    The column of paths comes back as ``path`` in stored form, the others as they are;
+    of a CSV file they are strings, for no type is guessed.
+
+    Parameters
+    ----------
+    data : bytes
+        Contents of the file.
+    name : str
+        Its name, which tells the format and stands in errors.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, has no column of paths, or an empty path.
+    """
+    lower = name.lower()
+    try:
+        if lower.endswith((".parquet", ".pq")):
+            table = pq.read_table(io.BytesIO(data))
+        elif lower.endswith((".csv", ".tsv")):
+            table = _read_csv(data, "\t" if lower.endswith(".tsv") else ",")
+        else:
+            lines = data.decode("utf-8", "surrogateescape").split("\n")
+            paths = [encode_path(line.rstrip("\r")) for line in lines if line.strip()]
+            return pa.table({"path": pa.array(paths, pa.string())})
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+    column = next((c for c in PATH_NAMES if c in table.column_names), None)
+    if column is None:
+        raise UsageError(
+            f"{name} has no column of paths: it has {', '.join(table.column_names) or 'none'};"
+            f" name one {PATH_NAMES[0]!r}"
+        )
+    if len(set(table.column_names)) < len(table.column_names):
+        raise UsageError(f"{name} names a column twice: {', '.join(table.column_names)}")
+    paths = table[column].to_pylist()
+    for row, path in enumerate(paths, start=1):
+        if not path:
+            raise UsageError(f"{name}: the path in row {row} is empty")
+    stored = pa.array([encode_path(str(path)) for path in paths], pa.string())
+    rest = table.drop_columns([column])
+    return rest.add_column(0, "path", stored)
+
+
+def _read_csv(data: bytes, delimiter: str) -> pa.Table:
+    def options(names: Sequence[str]) -> pyarrow.csv.ConvertOptions:
+        return pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            null_values=[""],
+            quoted_strings_can_be_null=False,
+        )
+
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    head = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=parse)
+    return pyarrow.csv.read_csv(
+        io.BytesIO(data), parse_options=parse, convert_options=options(head.schema.names)
+    )
+
+
+def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema:
+    """Return the columns to carry into the table: all but the path and the label.
+
+    Raises
+    ------
+    UsageError
+        If a name is one that the table uses itself, or a type cannot be carried.
+    """
+    fields = []
+    for field in rows.schema:
+        if field.name in ("path", LABEL):
+            continue
+        if field.name in taken or field.name.startswith("by_"):
+            raise UsageError(
+                f"{name} has a column {field.name!r}, a name that the table uses itself:"
+                " rename or drop it"
+            )
+        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_null(plain) or pa.types.is_large_string(plain):
+            plain = pa.string()
+        if pa.types.is_nested(plain):
+            raise UsageError(f"{name}: column {field.name!r} is nested ({plain}); drop it")
+        fields.append(pa.field(field.name, plain))
+    return pa.schema(fields)

@@ -1,0 +1,89 @@
+"""Names: how paths and labels are stored, and which bucket a path belongs to. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import numpy as np
+import xxhash
+
+UNLABELLED = "unlabelled"
+"""Folder key of the files that have no label (a null key breaks pandas)."""
+
+_MAX_FOLDER_BYTES = 200
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
+
+
+def encode_path(path: str) -> str:
+    r"""Return the form in which a file name is stored: always valid UTF-8.
+
+    A name is kept as it is, except that a backslash is doubled and a byte that is
+    not part of valid UTF-8 is written ``\xNN``. No two names share a stored form.
+
+    Parameters
+    ----------
+    path : str
+        A name as Python's `os` functions give it (undecodable bytes as surrogates).
+    """
+    raw = path.encode("utf-8", "surrogateescape").replace(b"\\", b"\\\\")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def decode_path(stored: str) -> str:
+    """Return the file name that `encode_path` stored, for Python's `os` functions."""
+
+    def raw(match: re.Match[str]) -> str:
+        token = match.group(1)
+        return "\\" if token == "\\" else chr(0xDC00 + int(token[1:], 16))
+
+    return _ESCAPE.sub(raw, stored)
+
+
+def path_hashes(paths: list[str]) -> np.ndarray:
+    """Return a stable 64-bit hash of each stored path (XXH3, seed 0).
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=uint64]
+    """
+    digest = xxhash.xxh3_64_intdigest
+    return np.fromiter((digest(p.encode()) for p in paths), dtype=np.uint64, count=len(paths))
+
+
+def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:
+    """Return the bucket of each hash: equal ranges of the hash's upper 32 bits.
+
+    Ranges, not a remainder: a listing that is sorted by hash once can be cut into any
+    number of buckets, which is only known when the listing has ended.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+    """
+    return (((hashes >> np.uint64(32)) * np.uint64(n_buckets)) >> np.uint64(32)).astype(np.int64)
+
+
+def label_folder(label: str | None) -> str:
+    """Return the folder, below ``features/``, of a label's parts: ``by_label=<key>``.
+
+    The key is the label, percent-encoded as Hive-style readers expect; one too long
+    for a file name is cut and made unique by its hash. The label itself is a column.
+    """
+    if label is None:
+        return f"by_label={UNLABELLED}"
+    key = quote(label, safe=" ,@+")
+    if len(key) > _MAX_FOLDER_BYTES:
+        key = f"{key[:_MAX_FOLDER_BYTES]}-{xxhash.xxh3_64_hexdigest(label.encode())}"
+    return f"by_label={key}"
+
+
+def part_name(bucket: int) -> str:
+    """Return the file name of a bucket's part, the same in every folder."""
+    return f"part-{bucket:05d}.parquet"
+
+
+def bucket_of_part(name: str) -> int | None:
+    """Return the bucket that a part's file name says, or None where it is no part."""
+    match = re.fullmatch(r"part-(\d{5,})\.parquet", name.rsplit("/", 1)[-1])
+    return int(match.group(1)) if match else None

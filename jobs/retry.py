@@ -1,0 +1,129 @@
+"""Which failures pass by themselves, and waiting them out."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import tenacity
+
+T = TypeVar("T")
+
+_TRANSIENT_ERRNOS = {
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.ECONNABORTED,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.EHOSTUNREACH,
+    errno.EINTR,
+    errno.EIO,
+    errno.ENETUNREACH,
+    errno.EPIPE,
+    errno.EREMOTEIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+_TRANSIENT_CODES = {
+    "InternalError",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+}
+_TRANSIENT_TYPES = {  # by name, so that neither botocore nor aiohttp is imported for this
+    "ClientPayloadError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "ConnectionError",
+    "EndpointConnectionError",
+    "FSTimeoutError",
+    "HTTPClientError",
+    "IncompleteRead",
+    "IncompleteReadError",
+    "ReadTimeoutError",
+    "ResponseParserError",
+    "ServerDisconnectedError",
+}
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors behind it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def http_status(error: BaseException) -> int | None:
+    """Return the HTTP status behind an error of an object store, if there is one."""
+    for link in chain(error):
+        response = getattr(link, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status is not None:
+                return int(status)
+        status = getattr(link, "status", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def service_code(error: BaseException) -> str | None:
+    """Return the error code that an S3 service answered with, if there is one."""
+    for link in chain(error):
+        response = getattr(link, "response", None)
+        if isinstance(response, dict):
+            return response.get("Error", {}).get("Code")
+    return None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether an I/O error may pass by itself: timeouts, resets, 5xx, throttling."""
+    status = http_status(error)
+    if status is not None:
+        return status >= 500 or status == 429 or service_code(error) in _TRANSIENT_CODES
+    for link in chain(error):
+        if isinstance(link, FileNotFoundError | PermissionError):
+            return False
+        if isinstance(link, TimeoutError | ConnectionError):
+            return True
+        if type(link).__name__ in _TRANSIENT_TYPES:
+            return True
+        if isinstance(link, OSError) and link.errno in _TRANSIENT_ERRNOS:
+            return True
+    return False
+
+
+def with_retries(
+    call: Callable[[], T],
+    *,
+    attempts: int = 8,
+    max_wait_s: float = 20.0,
+    retry_if: Callable[[BaseException], bool] = is_transient,
+) -> T:
+    """Call until it succeeds, waiting out transient errors with jittered exponential backoff.
+
+    Parameters
+    ----------
+    call : callable
+        What to do; it must be safe to repeat.
+    attempts : int
+        How often to try at most.
+    max_wait_s : float
+        Longest single wait in seconds.
+    retry_if : callable
+        Which errors are worth another try; any other is raised at once.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(retry_if),
+        wait=tenacity.wait_random_exponential(multiplier=0.25, max=max_wait_s),
+        stop=tenacity.stop_after_attempt(attempts),
+        reraise=True,
+    )
+    return retrying(call)

@@ -1,0 +1,89 @@
+"""What the job asks of a place that holds files: a folder, a bucket, any fsspec URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, NamedTuple, Protocol
+
+PAGE = 1000
+"""Entries in a page of a listing."""
+
+Precondition = str | None | Literal["any"]
+"""What a conditional write expects: a version, None for absent, ``"any"`` for no condition."""
+
+
+class Entry(NamedTuple):
+    """One file of a listing."""
+
+    name: str
+    """Stored form of the path relative to the store's root (see `jobs.paths`)."""
+    size: int
+    version: str
+    """Changes when the contents do: S3's ETag; size and modification time locally."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file made ready for decoding, and the version of what will be read."""
+
+    source: str | bytes
+    """A local path, or the contents."""
+    size: int
+    version: str
+    still: Callable[[], bool]
+    """Whether `source` still is `version` once it has been read."""
+
+
+class Store(Protocol):
+    """Files below one root. Names are stored forms, relative to the root, with ``/``.
+
+    Every method raises OSError (FileNotFoundError, PermissionError, … as they apply).
+    """
+
+    url: str
+    """The root, canonical, without credentials."""
+    conditional: bool
+    """Whether `replace` checks its precondition against other machines' writes."""
+
+    def scan(
+        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+    ) -> Iterator[list[Entry]]:
+        """Yield every regular file below `prefix`, page by page, in no stated order.
+
+        `descend` may turn a folder down by name where there are folders. A folder
+        that cannot be read is an error, never a smaller listing.
+        """
+
+    def stat(self, names: list[str]) -> list[Entry | None]:
+        """Return each named file's entry, or None where there is none."""
+
+    def fetch(self, name: str) -> Fetched:
+        """Make a file ready for decoding."""
+
+    def read(self, name: str) -> tuple[bytes, str]:
+        """Return a file's contents and their version."""
+
+    def open(self, name: str) -> tuple[BinaryIO, str]:
+        """Open a file for random reads of one version, and say which."""
+
+    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+        """Publish a file's whole contents in one atomic step; return the new version.
+
+        Raises
+        ------
+        ConflictError
+            If the file is not what `expected` says.
+        """
+
+    def delete(self, names: list[str]) -> None:
+        """Delete files; one that is gone already is no error."""
+
+    def check_writable(self) -> None:
+        """Raise OSError unless files can be made below the root (which is made too)."""
+
+
+def local_version(status: os.stat_result) -> str:
+    """Return the version token of a local file: modification time and size."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"

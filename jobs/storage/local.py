@@ -1,0 +1,153 @@
+"""A folder on a local or mounted file system."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat as stat_module
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from jobs.errors import ConflictError, StorageError
+from jobs.paths import decode_path, encode_path
+from jobs.storage.base import PAGE, Entry, Fetched, Precondition, local_version
+
+TEMPORARY = "_job/tmp"
+"""Folder for files that are being written; on the same file system as their destination."""
+
+
+class LocalStore:
+    """See `jobs.storage.base.Store`."""
+
+    conditional = False  # flock keeps other drivers out, see jobs.lease
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        self.url = encode_path(self.root)
+
+    def path(self, name: str) -> str:
+        """Return a stored name's path for Python's `os` functions."""
+        return os.path.join(self.root, decode_path(name))
+
+    def scan(
+        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+    ) -> Iterator[list[Entry]]:
+        page: list[Entry] = []
+        for entry in self._walk(self.path(prefix) if prefix else self.root, descend):
+            page.append(entry)
+            if len(page) >= PAGE:
+                yield page
+                page = []
+        if page:
+            yield page
+
+    def _walk(self, top: str, descend: Callable[[str], bool]) -> Iterator[Entry]:
+        start = len(self.root.rstrip("/")) + 1
+        # each folder travels with its ancestors' identities: links must not go in circles
+        pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(top, frozenset())]
+        while pending:
+            folder, ancestors = pending.pop()
+            status = os.stat(folder)
+            identity = (status.st_dev, status.st_ino)
+            if identity in ancestors:
+                continue
+            with os.scandir(folder) as found:
+                for item in found:
+                    name = encode_path(item.path[start:])
+                    if item.is_dir():
+                        if descend(name):
+                            pending.append((item.path, ancestors | {identity}))
+                        continue
+                    try:
+                        status = item.stat()
+                    except FileNotFoundError:
+                        continue  # deleted since, or a link to nothing
+                    if stat_module.S_ISREG(status.st_mode):
+                        yield Entry(name, status.st_size, local_version(status))
+
+    def stat(self, names: list[str]) -> list[Entry | None]:
+        entries: list[Entry | None] = []
+        for name in names:
+            try:
+                status = os.stat(self.path(name))
+            except (FileNotFoundError, NotADirectoryError):
+                entries.append(None)
+                continue
+            entries.append(Entry(name, status.st_size, local_version(status)))
+        return entries
+
+    def fetch(self, name: str) -> Fetched:
+        path = self.path(name)
+        # O_NONBLOCK: opening a pipe that has no writer must not wait for one
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(fd)
+            if not stat_module.S_ISREG(status.st_mode):
+                raise StorageError(f"not a regular file: {name}")
+            with contextlib.suppress(OSError):  # advice only: have it in the page cache
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(fd)
+        version = local_version(status)
+
+        def still() -> bool:
+            try:
+                return local_version(os.stat(path)) == version
+            except FileNotFoundError:
+                return False
+
+        return Fetched(path, status.st_size, version, still)
+
+    def read(self, name: str) -> tuple[bytes, str]:
+        with open(self.path(name), "rb") as file:
+            return file.read(), local_version(os.fstat(file.fileno()))
+
+    def open(self, name: str) -> tuple[BinaryIO, str]:
+        file = open(self.path(name), "rb")  # noqa: SIM115 - the caller closes it
+        return file, local_version(os.fstat(file.fileno()))
+
+    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+        path = self.path(name)
+        if expected != "any":
+            [entry] = self.stat([name])
+            found = entry.version if entry else None
+            if found != expected:
+                raise ConflictError(f"{name} is not the version it was merged from")
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(self.root, TEMPORARY, uuid.uuid4().hex)
+        os.makedirs(os.path.dirname(temporary), exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                version = local_version(os.fstat(file.fileno()))
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        _sync_folder(folder)
+        return version
+
+    def delete(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path(name))
+
+    def check_writable(self) -> None:
+        os.makedirs(self.root, exist_ok=True)
+        probe = Path(self.root) / f".featurelib-{uuid.uuid4().hex}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
