@@ -1,0 +1,63 @@
+# Everything a developer types. `make help` lists the targets.
+# The virtual environment is made on demand, and again when the pins change.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+ARGS ?=
+
+# The first of these that is at least 3.11; `make PYTHON3=/path/to/python test` overrules it.
+PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
+	&& { echo $$python; break; }; done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-servers lint format bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
+	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PYTHON) -m jobs.demo demo $(ARGS)
+
+test: $(VENV)/.stamp-test  ## the whole suite, without servers (ARGS="-k name" selects)
+	$(PYTHON) -m pytest $(ARGS)
+
+test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
+	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \
+		&& test -n "$$AWS_SECRET_ACCESS_KEY" || { \
+		echo "make test-servers needs FEATURELIB_TEST_S3_ENDPOINT, AWS_ACCESS_KEY_ID and" >&2; \
+		echo "AWS_SECRET_ACCESS_KEY. To start a Ceph gateway here and set them:" >&2; \
+		echo "    tests/servers/rgw-up.sh && . /tmp/featurelib-rgw/env" >&2; \
+		echo "(.ci/run does all of it; tests/servers/README.md says which packages.)" >&2; \
+		exit 1; }
+	$(PYTHON) -m pytest -m servers $(ARGS)
+
+lint: $(VENV)/.stamp-dev  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.stamp-dev  ## let ruff mend what it can
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.stamp-test  ## measure; prints, asserts nothing
+	$(PYTHON) -m tests.benchmarks $(ARGS)
+
+clean:  ## remove the demo, caches and builds (not .venv)
+	rm -rf demo build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamps say which extra is installed with which pins: .stamp-test, .stamp-dev.
+$(VENV)/.stamp-%: pyproject.toml constraints.txt | $(PYTHON)
+	@echo "Installing featurelib[$*] into $(VENV) (the first time takes a minute or two)"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	@touch $@
+
+$(PYTHON):
+	@test -n "$(PYTHON3)" || { \
+		echo "No Python 3.11 or newer found: install it, or name it: make PYTHON3=/path/to/python3.11" >&2; \
+		exit 1; }
+	@echo "Making $(VENV) with $(PYTHON3)"
+	@$(PYTHON3) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

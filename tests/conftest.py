@@ -1,0 +1,180 @@
+"""What the tests of both packages share: recordings, small corpora, an S3 endpoint."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tests import audio_files
+
+GATEWAY = os.environ.get("FEATURELIB_TEST_S3_ENDPOINT")
+"""A real gateway's address; without it the S3 tests start moto."""
+
+_REGION = "us-east-1"
+
+# Port 0 is any free one. The server ends with its standard input, so with this process.
+_MOTO = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses S3, so that `make test-servers` can select just that."""
+    for item in items:
+        if "s3" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def aws_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Keep the user's own AWS settings and proxies out of the tests; give what was set."""
+    nowhere = tmp_path_factory.mktemp("aws") / "none"
+    before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in before:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", str(nowhere))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield before
+
+
+@pytest.fixture(scope="session")
+def real_audio() -> Path:
+    """Give the folder of real recordings."""
+    if not audio_files.REAL_AUDIO.is_dir():
+        pytest.skip(f"no real recordings in {audio_files.REAL_AUDIO} (FEATURELIB_TEST_AUDIO)")
+    return audio_files.REAL_AUDIO
+
+
+@pytest.fixture
+def corpus_maker(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a labelled corpus of tones and returns its folder.
+
+    ``corpus_maker({"rock": 3, "01": 2}, name="corpus", suffixes=(".wav", ".ogg"))``; see
+    `audio_files.make_corpus` for the rest.
+    """
+
+    def make(files: dict[str, int], *, name: str = "corpus", **kwargs: Any) -> Path:
+        audio_files.make_corpus(tmp_path / name, files, **kwargs)
+        return tmp_path / name
+
+    return make
+
+
+@dataclass
+class S3:
+    """An S3 endpoint, and the buckets made in it.
+
+    Attributes
+    ----------
+    endpoint
+        Its URL.
+    key, secret
+        The credentials.
+    """
+
+    endpoint: str
+    key: str
+    secret: str
+    _buckets: list[str] = field(default_factory=list)
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """What fsspec and s3fs want to be told."""
+        return {
+            "key": self.key,
+            "secret": self.secret,
+            "client_kwargs": {"endpoint_url": self.endpoint, "region_name": _REGION},
+        }
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The same as environment variables."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": _REGION,
+        }
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client, to look at a bucket without the project's code."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            region_name=_REGION,
+            config=Config(
+                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+            ),
+        )
+
+    def bucket(self) -> str:
+        """Make an empty bucket and return its name; it goes when the test ends."""
+        name = f"featurelib-test-{uuid.uuid4().hex}"
+        self.client.create_bucket(Bucket=name)
+        self._buckets.append(name)
+        return name
+
+    def remove_buckets(self) -> None:
+        """Remove the buckets of `bucket` with all that is in them."""
+        client = self.client
+        for name in self._buckets:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+                for item in page.get("Contents", ()):
+                    client.delete_object(Bucket=name, Key=item["Key"])
+            for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=name):
+                for item in page.get("Uploads", ()):
+                    client.abort_multipart_upload(
+                        Bucket=name, Key=item["Key"], UploadId=item["UploadId"]
+                    )
+            client.delete_bucket(Bucket=name)
+        self._buckets.clear()
+
+
+@pytest.fixture(scope="session", params=["gateway" if GATEWAY else "moto"])
+def s3_endpoint(aws_environment: dict[str, str]) -> Iterator[S3]:
+    """Give the session's S3 endpoint: a moto server of its own, or the real gateway."""
+    if GATEWAY:
+        key = aws_environment["AWS_ACCESS_KEY_ID"]
+        yield S3(GATEWAY, key, aws_environment["AWS_SECRET_ACCESS_KEY"])
+        return
+    with subprocess.Popen(
+        [sys.executable, "-c", _MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        if not port:
+            pytest.fail("the moto server did not start")
+        try:
+            yield S3(f"http://127.0.0.1:{port}", "testkey", "testsecret")
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def s3(s3_endpoint: S3) -> Iterator[S3]:
+    """Give an S3 endpoint whose `S3.bucket` makes buckets for this test alone."""
+    mine = S3(s3_endpoint.endpoint, s3_endpoint.key, s3_endpoint.secret)
+    yield mine
+    mine.remove_buckets()
