@@ -20,10 +20,39 @@ from jobs.storage import Entry, Store, is_url, open_store
 from jobs.storage.listed import ListedStore
 
 AUDIO_EXTENSIONS = frozenset(
-    "aac aif aifc aiff amr ape au caf flac m4a m4b mp1 mp2 mp3 mp4 mpc oga ogg opus rf64 snd"
-    " sph voc w64 wav wave webm wma wv".split()
+    {
+        "aac",
+        "aif",
+        "aifc",
+        "aiff",
+        "amr",
+        "ape",
+        "au",
+        "caf",
+        "flac",
+        "m4a",
+        "m4b",
+        "mp1",
+        "mp2",
+        "mp3",
+        "mp4",
+        "mpc",
+        "oga",
+        "ogg",
+        "opus",
+        "rf64",
+        "snd",
+        "sph",
+        "voc",
+        "w64",
+        "wav",
+        "wave",
+        "webm",
+        "wma",
+        "wv",
+    }
 )
-"""Files that are taken for audio in a folder; one that cannot be decoded becomes an error row."""
+"""Files that are taken for audio in a folder; one that cannot be decoded gets an error row."""
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
 _GLOB = re.compile(r"[*?\[]")
@@ -33,6 +62,54 @@ LISTING = pa.schema(
     [("path", pa.string()), ("size", pa.int64()), ("version", pa.string()), (LABEL, pa.string())]
 )
 """Columns of every listing; those carried from a list follow."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the files that are there belong to the corpus."""
+
+    include: re.Pattern[str] | None = None
+    exclude: re.Pattern[str] | None = None
+    glob: re.Pattern[str] | None = None
+    limit: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        limit: int | None = None,
+        glob: str | None = None,
+    ) -> Selection:
+        """Return the selection of shell patterns; in `include` and `exclude` ``*`` matches ``/``.
+
+        In `glob` it does not, as in a shell, and ``**`` does.
+        """
+        return cls(
+            _any_of(include),
+            _any_of(exclude),
+            re.compile(_glob_regex(glob), re.DOTALL) if glob is not None else None,
+            limit,
+        )
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.include or self.exclude or self.glob or self.selection.limit is not None)
+
+    def takes(self, path: str) -> bool:
+        """Say whether a file belongs to the corpus."""
+        return (
+            (self.include is None or self.include.match(path) is not None)
+            and (self.exclude is None or self.exclude.match(path) is None)
+            and (self.glob is None or self.glob.fullmatch(path) is not None)
+        )
+
+    def descends(self, folder: str) -> bool:
+        """Say whether a folder may hold files that belong to the corpus."""
+        return self.exclude is None or not (
+            self.exclude.match(folder) or self.exclude.match(f"{folder}/")
+        )
 
 
 @dataclass
@@ -45,27 +122,34 @@ class Corpus:
         Canonical location that paths are relative to; a table remembers it.
     store : Store
         Where the files are read from.
-    complete : bool
-        Whether the listing is the whole of it, so that a file not in it is deleted.
-    schema : pyarrow.Schema
-        Columns of the listing's rows.
+    selection : Selection
+        Which of the files belong to it.
+    label_from_parent : bool
+        Whether each file is labelled with the folder that it is in.
+    rows : pyarrow.Table, optional
+        The rows of a file list; without them, all of the store is scanned.
+    carried : pyarrow.Schema
+        A list's further columns.
     passed_over : Counter
         Files left out while listing, by reason.
     """
 
     root: str
     store: Store
-    complete: bool
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    limit: int | None = None
-    rows: pa.Table | None = None
+    selection: Selection
     label_from_parent: bool = False
+    rows: pa.Table | None = None
     carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
     passed_over: Counter[str] = field(default_factory=Counter)
 
     @property
+    def complete(self) -> bool:
+        """Whether the listing is the whole of it, so that a file not in it is deleted."""
+        return self.rows is None and self.selection.everything
+
+    @property
     def schema(self) -> pa.Schema:
+        """Columns of the listing's rows."""
         return pa.schema([*LISTING, *self.carried])
 
     def list(self) -> Iterator[pa.Table]:
@@ -80,12 +164,12 @@ class Corpus:
         n_listed = 0
         try:
             for page in self._pages():
-                if self.limit is not None:
-                    page = page.slice(0, self.limit - n_listed)
+                if self.selection.limit is not None:
+                    page = page.slice(0, self.selection.limit - n_listed)
                 n_listed += len(page)
                 if len(page):
                     yield page
-                if self.limit is not None and n_listed >= self.limit:
+                if self.selection.limit is not None and n_listed >= self.selection.limit:
                     return
         except OSError as error:
             raise CorpusError(_explain(error, self.root)) from error
@@ -97,9 +181,8 @@ class Corpus:
 
     def _pages(self) -> Iterator[pa.Table]:
         if self.rows is None:
-            included, excluded = _matcher(self.include), _matcher(self.exclude)
-            for found in self.store.scan(descend=lambda f: self._descend(f, excluded)):
-                yield self._page([e for e in found if self._wanted(e, included, excluded)])
+            for found in self.store.scan(descend=self._descends):
+                yield self._page([entry for entry in found if self._takes(entry.name)])
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
@@ -126,21 +209,18 @@ class Corpus:
             columns |= {f.name: rows[f.name].cast(f.type) for f in self.carried}
         return pa.table(columns, schema=self.schema)
 
-    def _descend(self, folder: str, excluded: re.Pattern[str] | None) -> bool:
+    def _descends(self, folder: str) -> bool:
         if posixpath.basename(folder).startswith("."):
             self.passed_over["hidden"] += 1
             return False
-        return not (excluded and (excluded.match(folder) or excluded.match(f"{folder}/")))
+        return self.selection.descends(folder)
 
-    def _wanted(
-        self, entry: Entry, included: re.Pattern[str] | None, excluded: re.Pattern[str] | None
-    ) -> bool:
-        name = entry.name
-        if name.startswith(".") or "/." in name:
+    def _takes(self, path: str) -> bool:
+        if path.startswith(".") or "/." in path:
             reason = "hidden"
-        elif posixpath.splitext(name)[1][1:].lower() not in AUDIO_EXTENSIONS:
+        elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
             reason = "not audio"
-        elif (included and not included.match(name)) or (excluded and excluded.match(name)):
+        elif not self.selection.takes(path):
             reason = "filtered out"
         else:
             return True
@@ -187,60 +267,44 @@ def open_corpus(
     UsageError
         If a list is malformed.
     """
-    whole = not (include or exclude or limit is not None)
-    if not is_url(location) and os.path.isdir(location):
-        store: Store = open_store(location)
-        return Corpus(store.url, store, whole, include, exclude, limit, None, label_from_parent)
+    selection = Selection.of(include, exclude, limit)
+    if is_url(location) or os.path.isdir(location):
+        looks_like_list = location.lower().endswith(LIST_EXTENSIONS)
+        if not looks_like_list and not (is_url(location) and _GLOB.search(location)):
+            store = open_store(location, options)
+            return Corpus(store.url, store, selection, label_from_parent)
     if location.lower().endswith(LIST_EXTENSIONS):
-        return _open_list(location, options, include, exclude, limit, label_from_parent, taken)
+        return _open_list(location, options, selection, label_from_parent, taken)
     if _GLOB.search(location):
-        return _open_glob(location, options, include, exclude, limit, label_from_parent)
-    store = open_store(location, options)
-    if not is_url(location):
-        if os.path.exists(location):
-            raise CorpusError(
-                f"{location} is one file: give its folder, a list of files ending in"
-                f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
-            )
-        raise CorpusError(f"there is no folder {location}")
-    return Corpus(store.url, store, whole, include, exclude, limit, None, label_from_parent)
+        folder, pattern = _split_glob(location)
+        store = open_store(folder, options)
+        selection = Selection.of(include, exclude, limit, encode_path(pattern))
+        return Corpus(store.url, store, selection, label_from_parent)
+    if os.path.exists(location):
+        raise CorpusError(
+            f"{location} is one file: give its folder, a list of files ending in"
+            f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
+        )
+    raise CorpusError(f"there is no folder {location}")
 
 
-def _open_glob(
-    location: str,
-    options: dict[str, Any] | None,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    limit: int | None,
-    label_from_parent: bool,
-) -> Corpus:
+def _split_glob(location: str) -> tuple[str, str]:
+    """Return the folder before a glob's first wildcard, and the pattern below it."""
     first = _GLOB.search(location)
-    assert first is not None
-    root, _, _ = location[: first.start()].rpartition("/")
-    pattern = location[len(root) :].lstrip("/")
+    fixed = location[: first.start()] if first else location
+    folder, _, _ = fixed.rpartition("/")
+    pattern = location[len(folder) :].lstrip("/")
     if not is_url(location):
-        root = root or ("/" if location.startswith("/") else ".")
-        if not os.path.isdir(root):
-            raise CorpusError(f"there is no folder {root}, where {location} would be")
-    store = open_store(root, options)
-    corpus = Corpus(store.url, store, False, include, exclude, limit, None, label_from_parent)
-    # the glob's own * stops at folders, as in a shell, and ** does not
-    glob = re.compile(_glob_regex(encode_path(pattern)), re.DOTALL)
-    wanted = corpus._wanted
-
-    def wanted_and_globbed(entry: Entry, *patterns: re.Pattern[str] | None) -> bool:
-        return glob.fullmatch(entry.name) is not None and wanted(entry, *patterns)
-
-    corpus._wanted = wanted_and_globbed  # type: ignore[method-assign]
-    return corpus
+        folder = folder or ("/" if location.startswith("/") else ".")
+        if not os.path.isdir(folder):
+            raise CorpusError(f"there is no folder {folder}, where {location} would be")
+    return folder, pattern
 
 
 def _open_list(
     location: str,
     options: dict[str, Any] | None,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    limit: int | None,
+    selection: Selection,
     label_from_parent: bool,
     taken: Sequence[str],
 ) -> Corpus:
@@ -251,25 +315,18 @@ def _open_list(
     except OSError as error:
         raise CorpusError(_explain(error, location)) from error
     rows = read_rows(data, location)
-    root = home.url
-    paths = [_relative(path, root) for path in rows["path"].to_pylist()]
+    paths = [_relative(path, home.url) for path in rows["path"].to_pylist()]
     rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
-    included, excluded = _matcher(include), _matcher(exclude)
-    kept = [
-        (not included or included.match(p) is not None)
-        and not (excluded and excluded.match(p) is not None)
-        for p in paths
-    ]
+    taken_in = [selection.takes(path) for path in paths]
     corpus = Corpus(
-        root,
+        home.url,
         ListedStore(home, options),
-        False,
-        limit=limit,
-        rows=rows.filter(pa.array(kept)),
-        label_from_parent=label_from_parent,
-        carried=carried_schema(rows, taken, location),
+        selection,
+        label_from_parent,
+        rows.filter(pa.array(taken_in, pa.bool_())),
+        carried_schema(rows, taken, location),
     )
-    corpus.passed_over["filtered out"] += kept.count(False)
+    corpus.passed_over["filtered out"] += taken_in.count(False)
     return corpus
 
 
@@ -288,7 +345,7 @@ def _relative(path: str, root: str) -> str:
     return stored[len(base) :] if stored.startswith(base) else stored
 
 
-def _matcher(patterns: Sequence[str]) -> re.Pattern[str] | None:
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
     if not patterns:
         return None
     return re.compile("|".join(fnmatch.translate(p) for p in patterns))
@@ -340,4 +397,4 @@ def check_apart(corpus: str, table: str) -> None:
     if inner.startswith(outer):
         raise UsageError(f"the table {table} would be inside the corpus {corpus}: put it elsewhere")
     if outer.startswith(inner):
-        raise UsageError(f"the corpus {corpus} is inside the table {table}: put the table elsewhere")
+        raise UsageError(f"the corpus {corpus} is inside the table {table}: put it elsewhere")

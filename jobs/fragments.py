@@ -1,0 +1,158 @@
+"""Fragments: what one attempt at a shard leaves behind, until its bucket is merged."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import featurelib
+from jobs.plan import Outcome
+from jobs.schema import (
+    ERROR_KIND,
+    MAX_MESSAGE,
+    PATH,
+    from_parquet,
+    fragment_schema,
+    to_parquet,
+)
+from jobs.storage import Store
+
+RUNS = "_job/runs"
+_NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/fragments/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
+
+
+def fragment_name(run_id: str, bucket: int) -> str:
+    """Return a new fragment's name, unique to the attempt."""
+    return f"{RUNS}/{run_id}/fragments/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
+
+
+def run_and_bucket(name: str) -> tuple[str, int] | None:
+    """Return the run and bucket that a fragment's name tells; None for another file."""
+    match = _NAME.fullmatch(name)
+    return (match["run"], int(match["bucket"])) if match else None
+
+
+@dataclass
+class FragmentBuilder:
+    """Collects the rows and errors of a shard as columns."""
+
+    spec: featurelib.FeatureSpec
+    run_id: str
+    _columns: dict[str, list[Any]] = field(init=False)
+    _schema: pa.Schema = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._schema = fragment_schema(self.spec)
+        self._columns = {name: [] for name in self._schema.names}
+        self._signal = [n for n in featurelib.schema(self.spec).names]
+
+    def __len__(self) -> int:
+        return len(self._columns[PATH])
+
+    def add_rows(self, path: str, version: str, size: int, columns: dict[str, list[Any]]) -> None:
+        """Add a file's rows, as `featurelib.extract_columns` gives them."""
+        n_rows = len(columns[self._signal[0]])
+        for name in self._signal:
+            self._columns[name].extend(columns[name])
+        self._add_common(path, version, size, n_rows, None, None)
+
+    def add_error(self, path: str, version: str, size: int | None, kind: str, message: str) -> None:
+        """Add a file that could not be used."""
+        for name in self._signal:
+            self._columns[name].append(None)
+        self._add_common(path, version, size, 1, kind, message[:MAX_MESSAGE])
+
+    def _add_common(
+        self,
+        path: str,
+        version: str,
+        size: int | None,
+        n_rows: int,
+        kind: str | None,
+        message: str | None,
+    ) -> None:
+        values = {
+            PATH: path,
+            ERROR_KIND: kind,
+            "message": message,
+            "size_bytes": size,
+            "source_version": version,
+            "spec_fingerprint": self.spec.fingerprint,
+            "run_id": self.run_id,
+        }
+        for name, value in values.items():
+            self._columns[name].extend([value] * n_rows)
+
+    def to_bytes(self) -> bytes:
+        """Return the fragment as a Parquet file."""
+        return to_parquet(pa.table(self._columns, schema=self._schema))
+
+
+def read_fragments(store: Store, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """Return the rows of all fragments that can be read.
+
+    One that cannot is what a killed attempt, or a failing disk, left: its files are
+    extracted again, so it is passed over.
+    """
+    tables = []
+    for name in names:
+        try:
+            table = from_parquet(store.read(name)[0])
+        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+            if isinstance(error, PermissionError):
+                raise
+            continue
+        if table.schema.equals(schema):
+            tables.append(table)
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def outcomes_of(rows: pa.Table) -> dict[str, tuple[Outcome, int]]:
+    """Return, by path, the outcome that counts and the run of rows that it stands in.
+
+    Two attempts at one file give equal rows; of a row and an error the row counts,
+    and then the later one.
+
+    Returns
+    -------
+    dict
+        Path to the outcome and the index of its first row.
+    """
+    outcomes: dict[str, tuple[Outcome, int]] = {}
+    columns = zip(
+        *(
+            rows[name].to_pylist()
+            for name in (PATH, "source_version", "spec_fingerprint", ERROR_KIND, "segment")
+        ),
+        strict=True,
+    )
+    for index, (path, version, fingerprint, kind, segment) in enumerate(columns):
+        if segment:
+            continue
+        before = outcomes.get(path)
+        if before is None or kind is None or before[0].error_kind is not None:
+            outcomes[path] = (Outcome(path, version, fingerprint, kind), index)
+    return outcomes
+
+
+def rows_from(rows: pa.Table, starts: Sequence[int]) -> pa.Table:
+    """Return each file's rows, given the index of the first of each."""
+    paths = rows[PATH].to_pylist()
+    indices: list[int] = []
+    for start in starts:
+        end = start + 1
+        while end < len(paths) and paths[end] == paths[start] and rows["segment"][end].as_py():
+            end += 1
+        indices.extend(range(start, end))
+    return rows.take(pa.array(indices, pa.int64()))
+
+
+def errors_only(rows: pa.Table) -> pa.Table:
+    """Return the rows that are errors."""
+    return rows.filter(pc.is_valid(rows[ERROR_KIND]))

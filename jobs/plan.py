@@ -1,0 +1,352 @@
+"""What is to be done: a listing against what the table holds. Pure functions, no I/O.
+
+For every path there is a listing's `Item`, or none, and the table's `Held` entries, in
+whichever parts they are: usually one, but a run that was killed between two promotions
+can leave the same file in two parts. `resolve` says what becomes of each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+CONTENT_KINDS = frozenset({"undecodable", "empty", "not_finite", "too_short", "crashed"})
+"""Errors of the file itself: not tried again until the file changes or `retry_failed`."""
+
+ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})
+"""Errors around the file: tried again by the next run, and never in place of a good row."""
+
+
+class Change(StrEnum):
+    """Planning class of a path."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    RETRY = "retry"
+    RELABELLED = "relabelled"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    MISSING = "missing"
+    """Not in a listing that is not the whole corpus: kept."""
+
+
+EXTRACTED = frozenset({Change.NEW, Change.CHANGED, Change.RETRY})
+"""Classes whose files are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file of the listing; `facts` is its label, then its carried columns."""
+
+    path: str
+    size: int | None
+    version: str
+    facts: tuple[Any, ...] = (None,)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An entry of the table: the rows that one part has for one file."""
+
+    path: str
+    part: str
+    version: str
+    fingerprint: str
+    run_id: str
+    facts: tuple[Any, ...] = (None,)
+    error_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What extracting a file gave: its rows are in a fragment."""
+
+    path: str
+    version: str
+    fingerprint: str
+    error_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the options of a run mean for planning."""
+
+    fingerprint: str
+    delete_missing: bool = True
+    retry_failed: bool = False
+    recompute: bool = False
+
+
+def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Change, Held | None]:
+    """Return the planning class of one path, and the entry that stays if it is not read.
+
+    Parameters
+    ----------
+    item : Item or None
+        The file in the listing.
+    held : sequence of Held
+        All of the table's entries for it; those not returned are surplus.
+    rules : Rules
+        The run's options.
+    """
+    best = max(held, key=_standing, default=None)
+    if item is None:
+        if best is None or rules.delete_missing:
+            return Change.DELETED, None
+        return Change.MISSING, best
+    if best is None:
+        return Change.NEW, None
+    current = [h for h in held if _is_current(h, item, rules)]
+    if current and not rules.recompute:
+        exact = [h for h in current if h.facts == item.facts]
+        return (
+            (Change.UNCHANGED, max(exact, key=_standing))
+            if exact
+            else (Change.RELABELLED, max(current, key=_standing))
+        )
+    return (Change.CHANGED if best.error_kind is None else Change.RETRY), best
+
+
+def _standing(held: Held) -> tuple[bool, str]:
+    return held.error_kind is None, held.run_id
+
+
+def _is_current(held: Held, item: Item, rules: Rules) -> bool:
+    if (held.version, held.fingerprint) != (item.version, rules.fingerprint):
+        return False
+    return held.error_kind is None or (held.error_kind in CONTENT_KINDS and not rules.retry_failed)
+
+
+@dataclass(slots=True)
+class BucketPlan:
+    """What is to be done in one bucket."""
+
+    counts: Counter[Change] = field(default_factory=Counter)
+    extract: list[Item] = field(default_factory=list)
+    n_surplus: int = 0
+    n_held: int = 0
+    """Files that the table holds now, as rows or as errors."""
+
+    @property
+    def touches(self) -> bool:
+        """Whether any part of the bucket changes."""
+        return self.n_surplus > 0 or any(
+            self.counts[c] for c in Change if c not in (Change.UNCHANGED, Change.MISSING)
+        )
+
+
+def plan_bucket(items: dict[str, Item], held: dict[str, list[Held]], rules: Rules) -> BucketPlan:
+    """Return what is to be done in a bucket.
+
+    Parameters
+    ----------
+    items : dict
+        The listing's files by path.
+    held : dict
+        The table's entries by path, over all labels and the errors.
+    rules : Rules
+        The run's options.
+    """
+    plan = BucketPlan(n_held=len(held))
+    for path in items.keys() | held.keys():
+        item, entries = items.get(path), held.get(path, ())
+        change, kept = classify(item, entries, rules)
+        plan.counts[change] += 1
+        if change in EXTRACTED:
+            assert item is not None
+            plan.extract.append(item)
+            plan.n_surplus += max(0, len(entries) - 1)
+        else:
+            plan.n_surplus += len(entries) - (kept is not None) if change != Change.DELETED else 0
+    plan.extract.sort(key=lambda item: item.path)
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a file's rows come from and go to in a merge."""
+
+    path: str
+    part: str
+    """The part that has the rows afterwards."""
+    source: Held | None
+    """The entry whose rows are kept or moved; None: they come from a fragment."""
+    facts: tuple[Any, ...]
+
+
+def resolve(
+    items: dict[str, Item],
+    held: dict[str, list[Held]],
+    outcomes: dict[str, Outcome],
+    rules: Rules,
+    part_of: Callable[[str | None, str | None], str],
+) -> list[Placed]:
+    """Return, for one bucket, every file that the table holds after the merge.
+
+    A file that failed for its environment keeps its good row, if it has one. One that
+    was to be read and has no outcome keeps whatever it has.
+
+    Parameters
+    ----------
+    items, held, rules
+        As for `plan_bucket`.
+    outcomes : dict
+        What extraction gave, by path.
+    part_of : callable
+        Gives the part's name for a label and an error kind.
+
+    Returns
+    -------
+    list of Placed
+        One for each path; an entry of the table that is in none of them leaves it.
+    """
+    placed = []
+    for path in sorted(items.keys() | held.keys()):
+        item = items.get(path)
+        change, kept = classify(item, held.get(path, ()), rules)
+        outcome = outcomes.get(path) if change in EXTRACTED else None
+        facts = item.facts if item else kept.facts if kept else ()
+        if outcome is not None:
+            good_before = kept is not None and kept.error_kind is None
+            if not (outcome.error_kind in ENVIRONMENT_KINDS and good_before):
+                part = part_of(facts[0], outcome.error_kind)
+                placed.append(Placed(path, part, None, facts))
+                continue
+        if kept is not None:
+            part = part_of(facts[0], kept.error_kind)
+            placed.append(Placed(path, part, kept, facts))
+    return placed
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Writing one part, as a step of publishing a bucket."""
+
+    part: str
+    final: bool
+    """False: the part takes in its gains first, and keeps for now what leaves it."""
+
+
+def promotion_order(parts: Iterable[str], moves: Iterable[tuple[str, str]]) -> list[Step]:
+    """Return the order in which a bucket's parts are published, so that no file is ever missing.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        The parts that change.
+    moves : iterable of (str, str)
+        For each file that goes from one part to another: from where, and where to. The
+        gaining part goes first. Where parts exchange files, one takes in its gains first,
+        and is written once more at the end.
+    """
+    waits_for: dict[str, set[str]] = {part: set() for part in parts}
+    for losing, gaining in moves:
+        if losing != gaining:
+            waits_for[losing].add(gaining)
+    steps: list[Step] = []
+    has_gained: set[str] = set()
+    pending = sorted(waits_for)
+    while pending:
+        ready = [part for part in pending if waits_for[part] <= has_gained]
+        if not ready:
+            part = next(part for part in pending if part not in has_gained)
+            steps.append(Step(part, final=False))
+            has_gained.add(part)
+            continue
+        steps.append(Step(ready[0], final=True))
+        has_gained.add(ready[0])
+        pending.remove(ready[0])
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Files of one bucket that one task extracts."""
+
+    bucket: int
+    files: tuple[tuple[str, str], ...]
+    """Path and listed version of each."""
+    sizes: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def single_files(self) -> list[Shard]:
+        """Return one shard for each file."""
+        return [Shard(self.bucket, (file,)) for file in self.files]
+
+
+_SECONDS_A_FILE = 0.004
+_SECONDS_A_BYTE = {"wav": 2.5e-8, "aif": 2.5e-8, "aiff": 2.5e-8, "au": 2.5e-8, "flac": 5e-8}
+_SECONDS_A_BYTE_LOSSY = 1.5e-7
+SHARD_SECONDS = 45.0
+SHARD_FILES = 2000
+SHARDS_A_WORKER = 8
+
+
+def estimated_seconds(path: str, size: int | None) -> float:
+    """Return the rough cost of a file: a constant, and so much a byte by its format."""
+    extension = path.rpartition(".")[2].lower()
+    a_byte = _SECONDS_A_BYTE.get(extension, _SECONDS_A_BYTE_LOSSY)
+    return _SECONDS_A_FILE + (size or 0) * a_byte
+
+
+def shard_seconds(total_seconds: float, n_workers: int) -> float:
+    """Return how much estimated work goes into a shard: less of it where there is little."""
+    return min(SHARD_SECONDS, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
+
+
+def shards(bucket: int, items: Iterable[Item], seconds: float) -> Iterator[Shard]:
+    """Cut a bucket's work into shards of about so many seconds.
+
+    Parameters
+    ----------
+    bucket : int
+        The bucket's number.
+    items : iterable of Item
+        The files to extract.
+    seconds : float
+        Estimated cost after which a shard is full; one file may cost more.
+    """
+    files: list[Item] = []
+    cost = 0.0
+
+    def shard() -> Shard:
+        return Shard(
+            bucket,
+            tuple((item.path, item.version) for item in files),
+            tuple(item.size or 0 for item in files),
+        )
+
+    for item in items:
+        files.append(item)
+        cost += estimated_seconds(item.path, item.size)
+        if cost >= seconds or len(files) >= SHARD_FILES:
+            yield shard()
+            files, cost = [], 0.0
+    if files:
+        yield shard()
+
+
+BYTES_A_ROW_FIXED = 250
+BYTES_A_COLUMN = 4
+PART_BYTES = 50_000_000
+
+
+def bucket_count(n_files: int, n_columns: int, n_labels: int) -> int:
+    """Return how many buckets a new table gets: parts of about 50 MB, at least one.
+
+    Parameters
+    ----------
+    n_files : int
+        Files that it will hold.
+    n_columns : int
+        Feature columns.
+    n_labels : int
+        Label folders among which a bucket's rows are spread.
+    """
+    expected = n_files * (BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns)
+    return max(1, round(expected / max(1, n_labels) / PART_BYTES))

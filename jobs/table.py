@@ -1,0 +1,286 @@
+"""The table on disk: what it is (table.json) and what it holds, bucket by bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import featurelib
+from jobs import schema
+from jobs.errors import TableError, UsageError
+from jobs.paths import bucket_of_part, label_folder, part_name
+from jobs.plan import Held
+from jobs.storage import Store
+
+FORMAT = 1
+"""Version of the layout; a table of another one is refused."""
+
+TABLE_JSON = "_job/table.json"
+FEATURES = "features"
+ERRORS = "errors"
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What a table is, fixed when it is made."""
+
+    corpus: str
+    """Canonical location that its paths are relative to."""
+    n_buckets: int
+    partition_by: str
+    """``label`` or ``none``."""
+    labels: str
+    """Where labels come from: ``none``, ``parent`` or ``file``."""
+    spec: dict[str, Any]
+    carried: dict[str, str]
+    """Columns carried from lists and label files, with their Arrow types."""
+    featurelib: str
+    """Version of the software that made it."""
+    format: int = FORMAT
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> TableInfo:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        TableError
+            If it is not that, or of another format.
+        """
+        try:
+            values = json.loads(data)
+            found = values["format"]
+            if found == FORMAT:
+                return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"{where}/{TABLE_JSON} cannot be read: {error}") from error
+        raise TableError(
+            f"{where} has the table format {found}, and this version of featurelib reads {FORMAT}"
+        )
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=True).encode()
+
+    @property
+    def carried_schema(self) -> pa.Schema:
+        return pa.schema([(n, pa.type_for_alias(_alias(t))) for n, t in self.carried.items()])
+
+
+def _alias(name: str) -> str:
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(name, name)
+
+
+def carried_types(carried: pa.Schema) -> dict[str, str]:
+    """Return carried columns as table.json has them.
+
+    Raises
+    ------
+    UsageError
+        If a column's type is not one that can be carried.
+    """
+    types = {}
+    for field in carried:
+        try:
+            pa.type_for_alias(_alias(str(field.type)))
+        except ValueError as error:
+            raise UsageError(
+                f"column {field.name!r} has the type {field.type}, which cannot be carried:"
+                " make it a string, number, boolean, date or timestamp without a time zone"
+            ) from error
+        types[field.name] = str(field.type)
+    return types
+
+
+class Table:
+    """A table that is made already, as one driver or reader sees it."""
+
+    def __init__(self, store: Store, info: TableInfo) -> None:
+        self.store = store
+        self.info = info
+        self.spec = featurelib.FeatureSpec.from_dict(info.spec)
+        self.carried = info.carried_schema
+        self.feature_schema = schema.feature_schema(self.spec, self.carried)
+        self.error_schema = schema.error_schema(self.carried)
+        self.fragment_schema = schema.fragment_schema(self.spec)
+        self.parts: dict[str, str] = {}
+        self._by_bucket: dict[int, list[str]] = {}
+        self.refresh()
+
+    def refresh(self) -> dict[str, str]:
+        """List the parts and their versions anew, and return them."""
+        found = list_parts(self.store)
+        self.parts, self._by_bucket = {}, {}
+        for name, version in found.items():
+            self.set_part(name, version)
+        return found
+
+    def set_part(self, name: str, version: str) -> None:
+        """Note a part's version."""
+        if name not in self.parts:
+            self._by_bucket.setdefault(_bucket(name), []).append(name)
+        self.parts[name] = version
+
+    def parts_of(self, bucket: int) -> list[str]:
+        """Return the names of a bucket's parts, of all labels and the errors."""
+        return sorted(self._by_bucket.get(bucket, ()))
+
+    def part_for(self, bucket: int, label: str | None, error_kind: str | None) -> str:
+        """Return the name of the part that a file's rows belong to."""
+        if error_kind is not None:
+            return f"{ERRORS}/{part_name(bucket)}"
+        if self.info.partition_by == "none":
+            return f"{FEATURES}/{part_name(bucket)}"
+        return f"{FEATURES}/{label_folder(label)}/{part_name(bucket)}"
+
+    def schema_of(self, part: str) -> pa.Schema:
+        """Return the schema that a part has."""
+        return self.error_schema if part.startswith(f"{ERRORS}/") else self.feature_schema
+
+    @property
+    def fact_names(self) -> list[str]:
+        """Columns that come from the listing and not from the audio."""
+        return [schema.LABEL, *self.carried.names]
+
+    def held(self, bucket: int) -> dict[str, list[Held]]:
+        """Return what a bucket's parts hold, by path; of many segments, one entry."""
+        held: dict[str, list[Held]] = {}
+        for part in self.parts_of(bucket):
+            for entry in self._entries(part):
+                held.setdefault(entry.path, []).append(entry)
+        return held
+
+    def _entries(self, part: str) -> Iterator[Held]:
+        is_error = part.startswith(f"{ERRORS}/")
+        last = schema.ERROR_KIND if is_error else schema.SEGMENT
+        names = [*schema.HELD_COLUMNS, last, *self.fact_names]
+        rows = self.read_columns(part, names)
+        for path, version, fingerprint, run_id, value, *facts in zip(
+            *(rows[name].to_pylist() for name in names), strict=True
+        ):
+            if is_error or value == 0:
+                kind = value if is_error else None
+                yield Held(path, part, version, fingerprint, run_id, tuple(facts), kind)
+
+    def read_columns(self, part: str, names: list[str]) -> pa.Table:
+        """Return some columns of a part.
+
+        Raises
+        ------
+        TableError
+            If the part is damaged, or not of this table's making.
+        """
+        try:
+            file, version = self.store.open(part)
+            with file:
+                rows = pq.read_table(file, columns=names, partitioning=None)
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            raise self.damaged(part, error) from error
+        if len(rows.column_names) != len(names):
+            raise self.damaged(part, "columns are missing")
+        self.set_part(part, version)
+        return rows
+
+    def damaged(self, part: str, why: object) -> TableError:
+        """Return the error for a part that cannot be read."""
+        line = str(why).splitlines()[0]
+        return TableError(
+            f"{self.store.url}/{part} is damaged ({line}): restore it, or delete it and run the"
+            " job again, which makes its rows anew"
+        )
+
+
+def _bucket(part: str) -> int:
+    bucket = bucket_of_part(part)
+    assert bucket is not None
+    return bucket
+
+
+def list_parts(store: Store) -> dict[str, str]:
+    """Return the version of every part that is published."""
+    parts = {}
+    for folder in (FEATURES, ERRORS):
+        try:
+            for page in store.scan(folder):
+                parts.update(
+                    {e.name: e.version for e in page if bucket_of_part(e.name) is not None}
+                )
+        except FileNotFoundError:
+            continue
+    return parts
+
+
+def read_info(store: Store) -> TableInfo | None:
+    """Return what a table is; None where there is none yet.
+
+    Raises
+    ------
+    TableError
+        If there is something else in the place.
+    """
+    try:
+        data, _ = store.read(TABLE_JSON)
+    except (FileNotFoundError, NotADirectoryError):
+        data = None
+    if data is not None:
+        return TableInfo.from_json(data, store.url)
+    try:
+        for page in store.scan():
+            strangers = [e.name for e in page if not e.name.startswith("_job/")]
+            if strangers:
+                raise TableError(
+                    f"{store.url} holds other files ({strangers[0]}) and is no table of"
+                    " featurelib's: give a new or empty place"
+                )
+    except NotADirectoryError as error:
+        raise TableError(f"{store.url} is a file: give a folder") from error
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def write_info(store: Store, info: TableInfo) -> None:
+    """Make a table, or one that has no parts yet anew."""
+    store.replace(TABLE_JSON, info.to_json())
+
+
+def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
+    """Refuse to write rows of one kind into a table of another.
+
+    Raises
+    ------
+    UsageError
+        Naming the fields that differ.
+    """
+    if info.corpus != wanted.corpus:
+        raise UsageError(
+            f"{where} is the table of the corpus {info.corpus}, not of {wanted.corpus}:"
+            " give another --output"
+        )
+    differences = featurelib.spec_differences(info.spec, wanted.spec)
+    if differences:
+        raise UsageError(
+            f"{where} was made with another spec ({'; '.join(differences)}): another spec is"
+            " another table, give another --output"
+        )
+    for name, mine, yours in (
+        ("--partition-by", info.partition_by, wanted.partition_by),
+        ("--labels", info.labels, wanted.labels),
+        ("--buckets", info.n_buckets, wanted.n_buckets or info.n_buckets),
+        ("carried columns", info.carried, wanted.carried),
+    ):
+        if mine != yours:
+            raise UsageError(
+                f"{where} was made with {name} {_say(mine)}, and now it is {_say(yours)}:"
+                " give what it was made with, or another --output"
+            )
+
+
+def _say(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({kind})" for name, kind in value.items()) or "none"
+    return str(value)
