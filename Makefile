@@ -18,7 +18,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
-	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PYTHON) -m jobs.demo demo $(ARGS)
+	@$(PYTHON) -m jobs.demo $(ARGS)
 
 test: $(VENV)/.stamp-test  ## the whole suite, without servers (ARGS="-k name" selects)
 	$(PYTHON) -m pytest $(ARGS)

@@ -1,0 +1,93 @@
+"""``make demo``: synthesize a small corpus, run the job on it, and look at the table.
+
+Every command is printed before it is run, so that the demo is also its own documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from jobs.synthesize import GENRES, synthesize_corpus
+
+SNIPPET = """\
+import pandas as pd
+
+table = pd.read_parquet({features!r})
+print(len(table), "rows,", table.shape[1], "columns")
+columns = ["duration_s", "rms_mean", "spectral_centroid_mean", "mfcc_01_mean"]
+print(table.groupby("label")[columns].mean().round(3))
+"""
+
+
+@click.command()
+@click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--files", default=60, type=click.IntRange(min=3), help="Number of audio files.")
+@click.option("--seed", default=0, help="Another seed, other music.", show_default=True)
+def main(folder: Path, files: int, seed: int) -> None:
+    """Make FOLDER/corpus, extract it into FOLDER/table, and show the table.
+
+    A corpus that is there already is kept: the second run shows what a rerun does.
+    """
+    corpus, table = folder / "corpus", folder / "table"
+    if corpus.exists():
+        click.echo(f"{corpus} is here already, and kept. Remove {folder} for a fresh start.")
+    else:
+        make_corpus(corpus, files, seed)
+        click.echo(f"{corpus}: {files} files of {len(GENRES)} genres, three of them odd.")
+
+    run("featurelib", "extract", str(corpus), "--output", str(table), "--labels", "parent")
+
+    code = SNIPPET.format(features=str(table / "features"))
+    click.secho("\n$ python", bold=True)
+    for line in code.splitlines():
+        click.secho(f">>> {line}", bold=True)
+    check(subprocess.run([sys.executable, "-c", code], check=False).returncode)
+
+    run("featurelib", "errors", str(table))
+
+    click.echo(f"\nThe table is in {table.resolve()}: features/ is plain Parquet.")
+    click.echo("For music of your own, in one folder a genre:\n")
+    bin_folder = Path(sys.executable).parent
+    if str(bin_folder) not in os.environ.get("PATH", "").split(os.pathsep):
+        activate = os.path.relpath(bin_folder / "activate")
+        click.secho(f"    . {shlex.quote(activate)}", bold=True)
+    click.secho("    featurelib extract MUSIC --output TABLE --labels parent", bold=True)
+
+
+def make_corpus(corpus: Path, n_files: int, seed: int) -> None:
+    """Make the corpus beside its place, so that an interrupted demo leaves no half of one."""
+    corpus.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=corpus.parent, prefix=".corpus-") as scratch:
+        synthesize_corpus(Path(scratch) / "corpus", n_files=n_files, seed=seed)
+        (Path(scratch) / "corpus").rename(corpus)
+
+
+def run(*command: str) -> None:
+    """Print a command, run it, and end the demo with its exit code where that is not 0."""
+    click.secho(f"\n$ {shlex.join(command)}", bold=True)
+    # The one beside this Python, which need not be on the PATH.
+    beside = shutil.which(command[0], path=str(Path(sys.executable).parent))
+    with subprocess.Popen([beside or command[0], *command[1:]]) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:  # it got the Ctrl-C too; let it end in its own way
+            process.wait()
+    check(process.returncode)
+
+
+def check(code: int) -> None:
+    """End the demo where a step failed."""
+    if code:
+        sys.exit(code if code > 0 else 128 - code)
+
+
+if __name__ == "__main__":
+    main()
