@@ -1,0 +1,55 @@
+"""Audio features of one signal: from a file to a row of numbers equal to librosa's.
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from featurelib.errors import AudioError, FeaturelibError, ParameterError, SpecError
+from featurelib.presets import PRESETS, get_spec, spec_from_settings
+from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
+
+if TYPE_CHECKING:
+    from featurelib.extraction import extract, extract_columns, extract_signal, warm_up
+    from featurelib.columns import ColumnDescription, describe, schema
+
+_LAZY = {
+    "ColumnDescription": "featurelib.columns",
+    "describe": "featurelib.columns",
+    "extract": "featurelib.extraction",
+    "extract_columns": "featurelib.extraction",
+    "extract_signal": "featurelib.extraction",
+    "schema": "featurelib.columns",
+    "warm_up": "featurelib.extraction",
+}
+
+__all__ = [
+    "PRESETS",
+    "VALUES_VERSION",
+    "AudioError",
+    "ColumnDescription",
+    "FeatureSpec",
+    "FeaturelibError",
+    "ParameterError",
+    "SpecError",
+    "describe",
+    "extract",
+    "extract_columns",
+    "extract_signal",
+    "get_spec",
+    "schema",
+    "spec_differences",
+    "spec_from_settings",
+    "warm_up",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,176 @@
+"""A spec's columns: names, types, units and definitions, as one list and as Arrow schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurelib.descriptors import DESCRIPTORS
+from featurelib.presets import get_spec
+from featurelib.spec import CELL_FAMILIES, MATRIX_FAMILIES, FeatureSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Names that the tutorial gives to families, where they differ from librosa's.
+_TUTORIAL_NAMES = {"rms": "rmse", "spectral_rolloff": "rolloff"}
+
+_STATISTICS = {
+    "mean": "mean",
+    "std": "population standard deviation",
+    "var": "population variance",
+    "min": "minimum",
+    "max": "maximum",
+    "skew": "biased skewness (0 for a constant)",
+    "kurtosis": "biased excess kurtosis (0 for a constant)",
+}
+
+
+@dataclass(frozen=True)
+class ColumnDescription:
+    """What one column holds.
+
+    Attributes
+    ----------
+    name : str
+        Name in the table.
+    type : str
+        Arrow type, such as ``"float"`` or ``"int32"``.
+    unit : str
+        Unit, ``"1"`` for a pure number, ``""`` where there is none to speak of.
+    definition : str
+        What the value is.
+    librosa : str
+        What gives the same value with librosa, or ``"none"``.
+    """
+
+    name: str
+    type: str
+    unit: str
+    definition: str
+    librosa: str
+
+
+def describe(spec: str | FeatureSpec) -> list[ColumnDescription]:
+    """Describe the columns that one file's rows get from its signal, in table order."""
+    spec = get_spec(spec)
+    return [*_signal_columns(spec), *_feature_columns(spec)]
+
+
+def schema(spec: str | FeatureSpec) -> pa.Schema:
+    """Arrow schema of `describe`'s columns.
+
+    Each field's metadata has ``unit``, ``description`` and ``librosa``.
+    """
+    import pyarrow as pa
+
+    types = {
+        "bool": pa.bool_(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float": pa.float32(),
+        "double": pa.float64(),
+        "string": pa.string(),
+    }
+    return pa.schema(
+        pa.field(
+            column.name,
+            types[column.type],
+            metadata={
+                "unit": column.unit,
+                "description": column.definition,
+                "librosa": column.librosa,
+            },
+        )
+        for column in describe(spec)
+    )
+
+
+def feature_names(spec: FeatureSpec) -> list[str]:
+    """Names of the feature columns, in table order."""
+    return [column.name for column in _feature_columns(spec)]
+
+
+def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
+    first = "" if spec.duration is None else f", of the first {spec.duration:g} s"
+    rows = (
+        ("segment", "int32", "", "place of this row's stretch within its file, from 0", "none"),
+        (
+            "duration_s",
+            "double",
+            "s",
+            f"length of the decoded signal that was analysed{first}",
+            "none",
+        ),
+        (
+            "header_duration_s",
+            "double",
+            "s",
+            "length that the file's header claims; null where it says none or an impossible one",
+            "librosa.get_duration(path=path)",
+        ),
+        (
+            "sample_rate_hz",
+            "int32",
+            "Hz",
+            "sampling rate of the file",
+            "librosa.get_samplerate(path)",
+        ),
+        ("channels", "int32", "1", "number of channels in the file", "none"),
+        ("format", "string", "", "container format, by libsndfile's names", "none"),
+        ("subtype", "string", "", "encoding of the samples, by libsndfile's names", "none"),
+        ("n_frames", "int64", "1", "number of frames of the short-time Fourier transform", "none"),
+        ("peak", "float", "1", "largest |x| of the decoded samples, before mixing down", "none"),
+        (
+            "clipped_fraction",
+            "float",
+            "1",
+            "share of the decoded samples with |x| of at least 1 - 2^-15, before mixing down",
+            "none",
+        ),
+        ("is_silent", "bool", "", "whether the peak is below -80 dBFS (1e-4)", "none"),
+        (
+            "audio_hash",
+            "string",
+            "",
+            "XXH3-128 of sampling rate, channels and decoded float32 samples before mixing down, "
+            "in hexadecimal: equal for copies that differ in tags only",
+            "none",
+        ),
+    )
+    for row in rows:
+        yield ColumnDescription(*row)
+
+
+def _feature_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
+    for family, statistics in spec.features:
+        descriptor = DESCRIPTORS[family]
+        pooled = family in CELL_FAMILIES or family in spec.pooled
+        for row in range(1 if pooled else descriptor.n_rows(spec)):
+            for statistic in statistics:
+                over = "all frames and rows" if pooled else "frames"
+                take = "" if pooled else f"[{row}]"
+                call = descriptor.librosa(spec)
+                yield ColumnDescription(
+                    name=_name(spec, family, None if pooled else row, statistic),
+                    type="float",
+                    unit=_unit(descriptor.unit, statistic),
+                    definition=f"{_STATISTICS[statistic]} over {over} of: {descriptor.definition(spec, None if pooled else row)}",
+                    librosa=call if call == "none" else f"{statistic} of {call}{take}",
+                )
+
+
+def _name(spec: FeatureSpec, family: str, row: int | None, statistic: str) -> str:
+    numbered = row is not None and family in MATRIX_FAMILIES
+    if spec.naming == "tutorial":
+        name = _TUTORIAL_NAMES.get(family, family)
+        return f"{name}{row + 1}" if numbered and row is not None else name
+    suffix = f"_{row + 1:02d}" if numbered and row is not None else ""
+    return f"{family}{suffix}_{statistic}"
+
+
+def _unit(unit: str, statistic: str) -> str:
+    if statistic in ("skew", "kurtosis") or unit == "1":
+        return "1"
+    return f"({unit})²" if statistic == "var" else unit

@@ -1,0 +1,220 @@
+"""The front door: one audio source → its row of features."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featurelib import audio
+from featurelib.analysis import BLOCK_FRAMES, Analysis
+from featurelib.errors import AudioError, ParameterError
+from featurelib.presets import get_spec
+from featurelib.resample import Resampler
+from featurelib.columns import feature_names, schema
+from featurelib.sources import Source
+from featurelib.spec import SR_LIMITS, FeatureSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, list[Any]]
+
+
+def extract_columns(
+    source: Source,
+    spec: str | FeatureSpec = "genre-v1",
+    *,
+    block_samples: int = audio.BLOCK_SAMPLES,
+    block_frames: int = BLOCK_FRAMES,
+) -> Columns:
+    """Compute one file's rows, as columns: the way for many files.
+
+    Parameters
+    ----------
+    source : str, PathLike, bytes, memoryview or binary file object
+        A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
+        file object. ``bytes`` are content; a path that is not UTF-8 goes in as
+        `os.fsdecode` gives it.
+    spec : FeatureSpec or str
+        What to compute, or a preset's name.
+    block_samples, block_frames : int
+        How much is decoded and transformed at once; they change no value.
+
+    Returns
+    -------
+    dict of str to list
+        Exactly the columns of `schema`, each a list of one value a row; all numbers are
+        finite.
+
+    Raises
+    ------
+    AudioError
+        If the content cannot be used.
+    OSError
+        If the source cannot be opened or read.
+    SpecError, ParameterError
+        If the spec is unknown, or the source of no known kind.
+    """
+    spec = get_spec(spec)
+    with audio.open_audio(source) as file:
+        return _columns(
+            spec,
+            file.blocks(spec.duration, block_samples),
+            sr=file.sr,
+            channels=file.channels,
+            container=(file.format, file.subtype, file.header_duration_s),
+            block_frames=block_frames,
+        )
+
+
+def extract(source: Source, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
+    """Compute one file's row of features.
+
+    Parameters
+    ----------
+    source, spec
+        As of `extract_columns`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row with the columns of `schema`.
+
+    Raises
+    ------
+    AudioError, OSError, SpecError, ParameterError
+        As of `extract_columns`.
+    """
+    spec = get_spec(spec)
+    return _frame(extract_columns(source, spec), spec)
+
+
+def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
+    """Compute the row of features of samples in memory.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,) or (channels, n)]
+        Floating-point samples, nominally within ±1; computed with as float32.
+    sr : int
+        Their sampling rate [Hz].
+    spec : FeatureSpec or str
+        What to compute, or a preset's name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row with the columns of `schema`; those of the file itself are null.
+
+    Raises
+    ------
+    AudioError
+        If there are no samples, or some are not finite.
+    ParameterError
+        If `y` or `sr` is of the wrong type or shape.
+    SpecError
+        If the spec is unknown.
+    """
+    spec = get_spec(spec)
+    samples = _checked(y)
+    low, high = SR_LIMITS
+    if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr != int(sr):
+        raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
+    if not low <= sr <= high:
+        raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
+    if spec.duration is not None:
+        samples = samples[:, : int(spec.duration * sr)]
+    columns = _columns(
+        spec,
+        _slices(samples),
+        sr=int(sr),
+        channels=len(samples),
+        container=(None, None, None),
+        block_frames=BLOCK_FRAMES,
+    )
+    return _frame(columns, spec)
+
+
+def warm_up(spec: str | FeatureSpec = "genre-v1") -> None:
+    """Compile the kernels and make the tables that a spec needs, by one short run.
+
+    Numba keeps what it compiled on disk, for all processes of the machine.
+    """
+    import soundfile
+
+    sr = 16_000
+    t = np.arange(sr // 2) / sr
+    y = 0.5 * np.sin(2 * np.pi * 440.0 * t) + 0.1 * np.sin(2 * np.pi * 1234.0 * t)
+    file = io.BytesIO()
+    soundfile.write(file, y, sr, format="WAV", subtype="PCM_16")
+    extract_columns(file.getvalue(), spec)
+
+
+def _columns(
+    spec: FeatureSpec,
+    blocks: Iterable[np.ndarray],
+    *,
+    sr: int,
+    channels: int,
+    container: tuple[str | None, str | None, float | None],
+    block_frames: int,
+) -> Columns:
+    """Run blocks of shape (n, channels) through everything."""
+    meter = audio.SignalMeter(sr, channels)
+    resampler = Resampler(sr, spec.sr)
+    analysis = Analysis(spec, block_frames=block_frames)
+    for block in blocks:
+        meter.add(block)
+        analysis.push(resampler.push(audio.mix_down(block)))
+    facts = meter.facts()
+    analysis.push(resampler.finish())
+    n_frames, values = analysis.finish()
+    if not all(map(math.isfinite, values)):
+        raise AudioError("not_finite", "samples whose features are not finite")
+    file_format, subtype, header_duration_s = container
+    columns: Columns = {
+        "segment": [0],
+        "duration_s": [facts.duration_s],
+        "header_duration_s": [header_duration_s],
+        "sample_rate_hz": [facts.sample_rate_hz],
+        "channels": [facts.channels],
+        "format": [file_format],
+        "subtype": [subtype],
+        "n_frames": [n_frames],
+        "peak": [facts.peak],
+        "clipped_fraction": [facts.clipped_fraction],
+        "is_silent": [facts.is_silent],
+        "audio_hash": [facts.audio_hash],
+    }
+    for name, value in zip(feature_names(spec), values, strict=True):
+        columns[name] = [value]
+    return columns
+
+
+def _checked(y: Any) -> np.ndarray:
+    """`y` as float32 of shape (channels, n)."""
+    if not isinstance(y, np.ndarray) or not np.issubdtype(y.dtype, np.floating):
+        kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
+        raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
+    if y.ndim not in (1, 2):
+        raise ParameterError(f"y.shape={y.shape} is neither (n,) nor (channels, n)")
+    if y.ndim == 2 and len(y) == 0:
+        raise AudioError("empty", "no channels")
+    with np.errstate(over="ignore"):  # what overflows is found as not finite
+        return np.atleast_2d(y).astype(np.float32)
+
+
+def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
+    step = max(audio.BLOCK_SAMPLES // len(samples), 1)
+    for start in range(0, samples.shape[1], step):
+        yield np.ascontiguousarray(samples[:, start : start + step].T)
+
+
+def _frame(columns: Columns, spec: FeatureSpec) -> pd.DataFrame:
+    import pyarrow as pa
+
+    return pa.table(columns, schema=schema(spec)).to_pandas()

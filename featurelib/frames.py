@@ -1,0 +1,104 @@
+"""Samples in pieces of any length → overlapping frames, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBlock:
+    """Consecutive frames, as the stretch of padded samples that they overlap in.
+
+    Attributes
+    ----------
+    y : np.ndarray [shape=((n_frames - 1) * hop_length + n_fft,)]
+        Samples, valid until the next block is asked for.
+    n_frames : int
+        Number of frames.
+    low, high : int
+        The signal itself is y[low:high]; what lies outside is padding.
+    """
+
+    y: np.ndarray
+    n_frames: int
+    low: int
+    high: int
+
+
+class Framer:
+    """Cuts a signal that arrives in pieces into blocks of frames, padded at its ends.
+
+    Parameters
+    ----------
+    n_fft, hop_length : int
+        Frame length and step [samples].
+    pad : int
+        Samples added at either end.
+    pad_mode : str
+        A mode of `numpy.pad` that depends on the values near the edge only.
+    block_frames : int
+        Most frames in a block.
+    """
+
+    def __init__(
+        self, *, n_fft: int, hop_length: int, pad: int, pad_mode: str, block_frames: int
+    ) -> None:
+        self._n_fft = n_fft
+        self._hop = hop_length
+        self._pad = pad
+        self._mode = pad_mode
+        self._buffer = np.empty((block_frames - 1) * hop_length + n_fft, np.float32)
+        self._fill = 0
+        self._start = -pad  # the place of buffer[0] in the signal
+        self._length = 0  # of the signal so far
+        self._head: np.ndarray | None = np.empty(0, np.float32)
+        self._last = np.empty(0, np.float32)  # as many samples as padding can depend on
+
+    def push(self, y: np.ndarray) -> Iterator[FrameBlock]:
+        """Take in more samples; yield the blocks that they complete."""
+        self._length += len(y)
+        reach = self._pad + 1
+        # A copy: the caller may reuse the memory behind y.
+        self._last = np.concatenate((self._last, y[-reach:]))[-reach:]
+        if self._head is not None:
+            self._head = np.concatenate((self._head, y))
+            if len(self._head) < reach:
+                return
+            y = np.pad(self._head, (self._pad, 0), mode=self._mode)  # type: ignore[call-overload]
+            self._head = None
+        yield from self._feed(y)
+
+    def finish(self) -> Iterator[FrameBlock]:
+        """Pad the end; yield the blocks that remain."""
+        if self._head is not None:
+            padding = (self._pad, self._pad)
+            tail = np.pad(self._head, padding, mode=self._mode)  # type: ignore[call-overload]
+        else:
+            tail = np.pad(self._last, (0, self._pad), mode=self._mode)  # type: ignore[call-overload]
+            tail = tail[len(self._last) :]
+        yield from self._feed(tail)
+        if self._fill >= self._n_fft:
+            yield self._block((self._fill - self._n_fft) // self._hop + 1)
+
+    def _feed(self, y: np.ndarray) -> Iterator[FrameBlock]:
+        while len(y):
+            part = y[: len(self._buffer) - self._fill]
+            self._buffer[self._fill : self._fill + len(part)] = part
+            self._fill += len(part)
+            y = y[len(part) :]
+            if self._fill == len(self._buffer):
+                n_frames = (self._fill - self._n_fft) // self._hop + 1
+                yield self._block(n_frames)
+                step = n_frames * self._hop
+                self._fill -= step
+                self._buffer[: self._fill] = self._buffer[step : step + self._fill]
+                self._start += step
+
+    def _block(self, n_frames: int) -> FrameBlock:
+        y = self._buffer[: (n_frames - 1) * self._hop + self._n_fft]
+        low = min(max(-self._start, 0), len(y))
+        high = min(max(self._length - self._start, 0), len(y))
+        return FrameBlock(y, n_frames, low, high)

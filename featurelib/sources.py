@@ -1,0 +1,173 @@
+"""Whatever names or holds an audio file → something that libsndfile can read."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, BinaryIO
+
+from featurelib.errors import ParameterError
+
+Source = str | bytes | os.PathLike[Any] | memoryview | bytearray | BinaryIO | IO[bytes]
+
+#: Bytes of a source that cannot seek which are held in memory; more go to a temporary file.
+_SPOOL_BYTES = 32 * 2**20
+
+_CHUNK_BYTES = 2**20
+
+
+class ByteReader(io.RawIOBase):
+    """A seekable binary stream that remembers when reading failed.
+
+    libsndfile reads through callbacks, which cannot raise, and takes a failed read for
+    the end of the file: whoever uses a reader asks `check` afterwards.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._error is not None:
+            return 0
+        view = memoryview(buffer)
+        try:
+            data = self._stream.read(len(view))
+        except Exception as error:  # noqa: BLE001  a callback from C must not raise; see check
+            self._error = _os_error(error, "reading failed")
+            return 0
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._stream.seek(offset, whence)
+        except ValueError:
+            return self.tell()  # a malformed file sends libsndfile before the beginning
+        except OSError as error:
+            if self._error is None and offset >= 0:
+                self._error = error
+            return self.tell()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def size(self) -> int:
+        """Length of the source in bytes."""
+        size = self._stream.seek(0, os.SEEK_END)
+        self._stream.seek(0)
+        return size
+
+    def first(self, n: int) -> bytes:
+        """The first bytes of the source."""
+        self._stream.seek(0)
+        data = self._stream.read(n)
+        self._stream.seek(0)
+        return data
+
+    def check(self) -> None:
+        """Raise what a read from the source failed with, if one has."""
+        if self._error is not None:
+            raise self._error
+
+    def check_content_is_to_blame(self) -> None:
+        """Raise ``OSError`` if a decoder's failure is the source's, not the content's."""
+        self.check()
+
+
+class FileReader(ByteReader):
+    """A reader of a local file, which libsndfile reads by its descriptor, at full speed."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)
+        self.fd = stream.fileno()
+
+    def check_content_is_to_blame(self) -> None:
+        # libsndfile reports a failed read and a nonsensical offset in a header by the same
+        # code, so the file is read again to find out.
+        position = 0
+        while chunk := os.pread(self.fd, _CHUNK_BYTES, position):
+            position += len(chunk)
+
+
+def _os_error(error: Exception, what: str) -> OSError:
+    if isinstance(error, OSError):
+        return error
+    return OSError(f"{what}: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[ByteReader]:
+    """Open a source for reading, and close it afterwards unless it is the caller's file.
+
+    Parameters
+    ----------
+    source : str, bytes, PathLike, memoryview, bytearray or binary file object
+        A local path (``str``, or a ``PathLike``, of bytes as well), an fsspec URL (a
+        ``str`` with ``://``), the content of a file (``bytes`` and the like), or a file
+        object, which is read from its beginning.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is not a regular file.
+    ParameterError
+        If it is none of these.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield ByteReader(io.BytesIO(source))
+    elif isinstance(source, str) and "://" in source:
+        with _open_url(source) as stream:
+            yield ByteReader(stream)
+    elif isinstance(source, str | os.PathLike):
+        with _open_file(os.fspath(source)) as stream:
+            yield FileReader(stream)
+    elif hasattr(source, "read"):
+        yield from _from_stream(source)
+    else:
+        raise ParameterError(
+            f"cannot read audio from {type(source).__name__}: give a path, a URL, bytes or a "
+            "binary file object"
+        )
+
+
+def _open_url(url: str) -> IO[bytes]:
+    import fsspec
+
+    try:
+        return fsspec.open(url, "rb").open()
+    except Exception as error:  # noqa: BLE001  each store's library has errors of its own
+        raise _os_error(error, f"cannot open {url}") from error
+
+
+def _open_file(path: str | bytes) -> IO[bytes]:
+    # Not blocking, as opening a named pipe otherwise waits for a writer.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"not a regular file: {os.fsdecode(path)!r}")
+        return os.fdopen(fd, "rb", buffering=0)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _from_stream(stream: Any) -> Iterator[ByteReader]:
+    if stream.seekable():
+        yield ByteReader(stream)
+        return
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spooled:
+        while chunk := stream.read(_CHUNK_BYTES):
+            spooled.write(chunk)
+        yield ByteReader(spooled)
