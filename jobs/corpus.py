@@ -148,6 +148,16 @@ class Corpus:
         return self.rows is None and self.selection.everything
 
     @property
+    def address(self) -> str:
+        """Where workers open the store."""
+        return decode_path(self.store.url)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a file list has labels of its own."""
+        return self.rows is not None and LABEL in self.rows.column_names
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns of the listing's rows."""
         return pa.schema([*LISTING, *self.carried])
@@ -172,7 +182,7 @@ class Corpus:
                 if self.selection.limit is not None and n_listed >= self.selection.limit:
                     return
         except OSError as error:
-            raise CorpusError(_explain(error, self.root)) from error
+            raise CorpusError(explain(error, self.root)) from error
         if n_listed == 0:
             others = ", ".join(f"{n} {what}" for what, n in sorted(self.passed_over.items()))
             raise CorpusError(
@@ -313,9 +323,9 @@ def _open_list(
     try:
         data, _ = home.read(encode_path(name))
     except OSError as error:
-        raise CorpusError(_explain(error, location)) from error
+        raise CorpusError(explain(error, location)) from error
     rows = read_rows(data, location)
-    paths = [_relative(path, home.url) for path in rows["path"].to_pylist()]
+    paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
     rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
     taken_in = [selection.takes(path) for path in paths]
     corpus = Corpus(
@@ -330,7 +340,7 @@ def _open_list(
     return corpus
 
 
-def _relative(path: str, root: str) -> str:
+def relative_path(path: str, root: str) -> str:
     """Return a listed path as it is stored: relative below the root, else in full."""
     if is_url(path):
         if path.startswith("file://"):
@@ -370,7 +380,8 @@ def _glob_regex(pattern: str) -> str:
     return "".join(pieces)
 
 
-def _explain(error: OSError, root: str) -> str:
+def explain(error: OSError, root: str) -> str:
+    """Return what an error of reading below `root` means, and what to do."""
     where = error.filename if isinstance(error.filename, str) else root
     where = encode_path(where)
     if isinstance(error, PermissionError):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import featurelib
 from jobs.plan import Outcome
@@ -17,8 +16,9 @@ from jobs.schema import (
     ERROR_KIND,
     MAX_MESSAGE,
     PATH,
-    from_parquet,
+    SEGMENT,
     fragment_schema,
+    from_parquet,
     to_parquet,
 )
 from jobs.storage import Store
@@ -38,6 +38,39 @@ def run_and_bucket(name: str) -> tuple[str, int] | None:
     return (match["run"], int(match["bucket"])) if match else None
 
 
+class FragmentFiles:
+    """Names of fragments, by bucket."""
+
+    def __init__(self) -> None:
+        self._by_bucket: dict[int, list[str]] = {}
+
+    def add(self, name: str) -> None:
+        """Take in a name; one of no fragment is passed over."""
+        found = run_and_bucket(name)
+        if found is not None:
+            self._by_bucket.setdefault(found[1], []).append(name)
+
+    def of_bucket(self, bucket: int) -> list[str]:
+        """Return the names of a bucket's fragments, earliest run first."""
+        return sorted(self._by_bucket.get(bucket, ()))
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        return [name for names in self._by_bucket.values() for name in names]
+
+    def only(self, runs: Container[str]) -> FragmentFiles:
+        """Return the fragments of some runs."""
+        kept = FragmentFiles()
+        for name in self.names():
+            found = run_and_bucket(name)
+            if found is not None and found[0] in runs:
+                kept.add(name)
+        return kept
+
+    def __len__(self) -> int:
+        return sum(len(names) for names in self._by_bucket.values())
+
+
 @dataclass
 class FragmentBuilder:
     """Collects the rows and errors of a shard as columns."""
@@ -50,7 +83,7 @@ class FragmentBuilder:
     def __post_init__(self) -> None:
         self._schema = fragment_schema(self.spec)
         self._columns = {name: [] for name in self._schema.names}
-        self._signal = [n for n in featurelib.schema(self.spec).names]
+        self._signal = list(featurelib.schema(self.spec).names)
 
     def __len__(self) -> int:
         return len(self._columns[PATH])
@@ -113,31 +146,31 @@ def read_fragments(store: Store, names: Sequence[str], schema: pa.Schema) -> pa.
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def outcomes_of(rows: pa.Table) -> dict[str, tuple[Outcome, int]]:
-    """Return, by path, the outcome that counts and the run of rows that it stands in.
+def outcomes_of(
+    rows: pa.Table, accepts: Callable[[Outcome], bool]
+) -> dict[str, tuple[Outcome, int]]:
+    """Return, by path, the outcome that counts and the index of its first row.
 
     Two attempts at one file give equal rows; of a row and an error the row counts,
     and then the later one.
 
-    Returns
-    -------
-    dict
-        Path to the outcome and the index of its first row.
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Rows of fragments.
+    accepts : callable
+        Says which outcomes may count.
     """
     outcomes: dict[str, tuple[Outcome, int]] = {}
-    columns = zip(
-        *(
-            rows[name].to_pylist()
-            for name in (PATH, "source_version", "spec_fingerprint", ERROR_KIND, "segment")
-        ),
-        strict=True,
-    )
-    for index, (path, version, fingerprint, kind, segment) in enumerate(columns):
-        if segment:
+    names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND, SEGMENT)
+    columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
+    for index, (*values, segment) in enumerate(columns):
+        outcome = Outcome(*values)
+        if segment or not accepts(outcome):
             continue
-        before = outcomes.get(path)
-        if before is None or kind is None or before[0].error_kind is not None:
-            outcomes[path] = (Outcome(path, version, fingerprint, kind), index)
+        before = outcomes.get(outcome.path)
+        if before is None or outcome.error_kind is None or before[0].error_kind is not None:
+            outcomes[outcome.path] = (outcome, index)
     return outcomes
 
 
@@ -147,12 +180,7 @@ def rows_from(rows: pa.Table, starts: Sequence[int]) -> pa.Table:
     indices: list[int] = []
     for start in starts:
         end = start + 1
-        while end < len(paths) and paths[end] == paths[start] and rows["segment"][end].as_py():
+        while end < len(paths) and paths[end] == paths[start] and rows[SEGMENT][end].as_py():
             end += 1
         indices.extend(range(start, end))
     return rows.take(pa.array(indices, pa.int64()))
-
-
-def errors_only(rows: pa.Table) -> pa.Table:
-    """Return the rows that are errors."""
-    return rows.filter(pc.is_valid(rows[ERROR_KIND]))

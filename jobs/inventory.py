@@ -49,7 +49,7 @@ class Inventory:
         table = pa.concat_tables(self._waiting).combine_chunks()
         hashes = path_hashes(table["path"].to_pylist())
         order = np.argsort(hashes, kind="stable")
-        self._runs.append((hashes[order], _on_disk(table.take(pa.array(order)))))
+        self._runs.append((hashes[order], on_disk(table.take(pa.array(order)))))
         self._waiting, self._n_waiting = [], 0
 
     def set_buckets(self, n_buckets: int) -> None:
@@ -75,7 +75,7 @@ class Inventory:
             yield bucket, self.bucket(bucket)
 
 
-def _on_disk(table: pa.Table) -> pa.Table:
+def on_disk(table: pa.Table) -> pa.Table:
     """Return the same rows, mapped from an unlinked temporary file."""
     fd, path = tempfile.mkstemp(prefix="featurelib-", suffix=".arrow")
     os.close(fd)

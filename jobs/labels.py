@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from jobs.errors import UsageError
+from jobs.inventory import Inventory
 from jobs.paths import encode_path
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
@@ -106,3 +108,49 @@ def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema
             raise UsageError(f"{name}: column {field.name!r} is nested ({plain}); drop it")
         fields.append(pa.field(field.name, plain))
     return pa.schema(fields)
+
+
+class LabelFile:
+    """The labels and further columns of a file, looked up bucket by bucket.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        ``path`` relative to the corpus root, ``label``, and the columns to carry.
+    carried : pyarrow.Schema
+        The columns to carry.
+    name : str
+        The file's name, for errors.
+    """
+
+    def __init__(self, rows: pa.Table, carried: pa.Schema, name: str) -> None:
+        schema = pa.schema([("path", pa.string()), (LABEL, pa.string()), *carried])
+        self.carried = carried
+        self.name = name
+        self.n_labels = len(rows[LABEL].unique())
+        self.example = rows["path"][0].as_py() if len(rows) else None
+        self._inventory = Inventory(schema)
+        self._inventory.add(rows.select(schema.names))
+
+    def __len__(self) -> int:
+        return self._inventory.n_rows
+
+    def set_buckets(self, n_buckets: int) -> None:
+        """Say how many buckets there are."""
+        self._inventory.set_buckets(n_buckets)
+
+    def bucket(self, bucket: int) -> dict[str, tuple[Any, ...]]:
+        """Return a bucket's labels and carried values by path.
+
+        Raises
+        ------
+        UsageError
+            If a path is in the file twice.
+        """
+        rows = self._inventory.bucket(bucket)
+        facts: dict[str, tuple[Any, ...]] = {}
+        for path, *values in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+            if path in facts:
+                raise UsageError(f"{self.name} has the path {path!r} twice: keep one of them")
+            facts[path] = tuple(values)
+        return facts

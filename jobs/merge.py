@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ import pyarrow as pa
 from jobs import schema
 from jobs.errors import ConflictError, TableError
 from jobs.fragments import outcomes_of, read_fragments, rows_from
-from jobs.plan import Held, Item, Placed, Rules, Step, promotion_order, resolve
-from jobs.table import Table
+from jobs.plan import Held, Item, Placed, Rules, Step, promotion_order, resolve, usable
+from jobs.table import ERRORS, Table
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class BucketMerge:
         Names of the bucket's fragments.
     rules : Rules
         The run's options.
+    run_id : str
+        The run, whose own fragments count whatever version they read.
     """
 
     def __init__(
@@ -49,11 +52,15 @@ class BucketMerge:
         items: dict[str, Item],
         fragments: Sequence[str],
         rules: Rules,
+        run_id: str,
     ) -> None:
         self.table = table
         self.held = table.held(bucket)
         self.fragment_rows = read_fragments(table.store, fragments, table.fragment_schema)
-        found = outcomes_of(self.fragment_rows)
+        found = outcomes_of(
+            self.fragment_rows,
+            lambda o: o.run_id == run_id or usable(o, items.get(o.path), rules),
+        )
         self._starts = {path: start for path, (_, start) in found.items()}
         self.placed = resolve(
             items,
@@ -67,7 +74,7 @@ class BucketMerge:
 
     def accounts(self) -> tuple[int, int]:
         """Return how many files have feature rows afterwards, and how many are errors."""
-        n_errors = sum(placed.part.startswith("errors/") for placed in self.placed)
+        n_errors = sum(placed.part.startswith(f"{ERRORS}/") for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
 
     def unfinished(self, paths: Sequence[str]) -> list[str]:
@@ -167,13 +174,17 @@ class BucketMerge:
             self._old[part] = rows.replace_schema_metadata(wanted.metadata).cast(wanted)
         return self._old[part]
 
-    def publish(self, may_write: Callable[[], None]) -> Merged:
+    def publish(
+        self, may_write: Callable[[], None], on_written: Callable[[], None] = lambda: None
+    ) -> Merged:
         """Write the parts that change, one atomic replacement each.
 
         Parameters
         ----------
         may_write : callable
             Called before every write; raises when this driver may not write any more.
+        on_written : callable
+            Called after every write.
 
         Raises
         ------
@@ -188,6 +199,7 @@ class BucketMerge:
             expected = written.get(step.part, self.table.parts.get(step.part))
             may_write()
             written[step.part] = self.table.store.replace(step.part, data, expected=expected)
+            on_written()
         for part, version in written.items():
             self.table.set_part(part, version)
         n_rows, n_errors = self.accounts()
@@ -212,7 +224,7 @@ def _sorted_unique(rows: pa.Table, part: str) -> pa.Table:
         keys.append(schema.SEGMENT)
     rows = rows.combine_chunks().sort_by([(key, "ascending") for key in keys])
     listed = list(zip(*(rows[key].to_pylist() for key in keys), strict=True))
-    for before, after in zip(listed, listed[1:], strict=False):
+    for before, after in itertools.pairwise(listed):
         if before == after:
             raise TableError(f"{part} would hold {after[0]} twice: nothing of it was written")
     return rows

@@ -67,6 +67,7 @@ class Outcome:
     path: str
     version: str
     fingerprint: str
+    run_id: str
     error_kind: str | None = None
 
 
@@ -110,6 +111,18 @@ def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Cha
     return (Change.CHANGED if best.error_kind is None else Change.RETRY), best
 
 
+def usable(outcome: Outcome, item: Item | None, rules: Rules) -> bool:
+    """Say whether what an earlier run left in a fragment is what this run would make.
+
+    Its own outcomes a run takes as they are: it read what is there now.
+    """
+    if item is None or (outcome.version, outcome.fingerprint) != (item.version, rules.fingerprint):
+        return False
+    return outcome.error_kind is None or (
+        outcome.error_kind in CONTENT_KINDS and not rules.retry_failed
+    )
+
+
 def _standing(held: Held) -> tuple[bool, str]:
     return held.error_kind is None, held.run_id
 
@@ -129,6 +142,12 @@ class BucketPlan:
     n_surplus: int = 0
     n_held: int = 0
     """Files that the table holds now, as rows or as errors."""
+    n_held_errors: int = 0
+
+    @property
+    def n_after(self) -> int:
+        """Files that the table is to hold afterwards."""
+        return sum(n for change, n in self.counts.items() if change != Change.DELETED)
 
     @property
     def touches(self) -> bool:
@@ -155,6 +174,7 @@ def plan_bucket(items: dict[str, Item], held: dict[str, list[Held]], rules: Rule
         item, entries = items.get(path), held.get(path, ())
         change, kept = classify(item, entries, rules)
         plan.counts[change] += 1
+        plan.n_held_errors += kept is not None and kept.error_kind is not None
         if change in EXTRACTED:
             assert item is not None
             plan.extract.append(item)
@@ -334,10 +354,14 @@ def shards(bucket: int, items: Iterable[Item], seconds: float) -> Iterator[Shard
 BYTES_A_ROW_FIXED = 250
 BYTES_A_COLUMN = 4
 PART_BYTES = 50_000_000
+BUCKET_FILES = 500_000
 
 
 def bucket_count(n_files: int, n_columns: int, n_labels: int) -> int:
     """Return how many buckets a new table gets: parts of about 50 MB, at least one.
+
+    With very many labels the parts are smaller, for planning and merging hold a
+    whole bucket's files at once.
 
     Parameters
     ----------
@@ -349,4 +373,4 @@ def bucket_count(n_files: int, n_columns: int, n_labels: int) -> int:
         Label folders among which a bucket's rows are spread.
     """
     expected = n_files * (BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns)
-    return max(1, round(expected / max(1, n_labels) / PART_BYTES))
+    return max(1, round(expected / max(1, n_labels) / PART_BYTES), n_files // BUCKET_FILES)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
+from jobs.retry import with_retries
 from jobs.storage.base import PAGE, Entry, Fetched, Precondition, local_version
 
 TEMPORARY = "_job/tmp"
@@ -79,6 +80,9 @@ class LocalStore:
         return entries
 
     def fetch(self, name: str) -> Fetched:
+        return with_retries(lambda: self._fetch(name), attempts=4)  # mounted shares stumble
+
+    def _fetch(self, name: str) -> Fetched:
         path = self.path(name)
         # O_NONBLOCK: opening a pipe that has no writer must not wait for one
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

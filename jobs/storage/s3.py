@@ -119,9 +119,36 @@ class S3Store:
         return with_retries(call)
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        # parts are about 50 MB: one whole read is one consistent version
-        data, version = self.read(name)
-        return io.BytesIO(data), version
+        answer = self._call("head_object", Key=self.key(name))
+        version = answer["ETag"].strip('"')
+        return cast(BinaryIO, _RangeReader(self, name, version, answer["ContentLength"])), version
+
+    def read_range(self, name: str, start: int, end: int, version: str) -> bytes:
+        """Return bytes ``start:end`` of one version of an object."""
+
+        async def get() -> bytes:
+            answer = await self.fs._call_s3(
+                "get_object",
+                Bucket=self.bucket,
+                Key=self.key(name),
+                Range=f"bytes={start}-{end - 1}",
+                IfMatch=f'"{version}"' if self._quote_etag else version,
+            )
+            async with answer["Body"] as body:
+                data = await body.read()
+            if len(data) != end - start:
+                raise ConnectionError(f"{name}: {len(data)} of {end - start} bytes")
+            return data
+
+        def call() -> bytes:
+            try:
+                return fsspec.asyn.sync(self.fs.loop, get)
+            except Exception as error:
+                if http_status(error) == 412:
+                    raise ConflictError(f"{name} changed while it was read") from error
+                raise _as_oserror(error) from error
+
+        return with_retries(call)
 
     def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
         if len(data) > MAX_PUT_BYTES:
@@ -195,6 +222,36 @@ class S3Store:
                 return False
             raise
         return True
+
+
+class _RangeReader(io.RawIOBase):
+    """Random reads of one version of an object, each a request of its own."""
+
+    def __init__(self, store: S3Store, name: str, version: str, size: int) -> None:
+        self._store, self._name, self._version, self._size = store, name, version, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._size, self._position + size)
+        if end <= self._position:
+            return b""
+        data = self._store.read_range(self._name, self._position, end, self._version)
+        self._position = end
+        return data
 
 
 def _as_oserror(error: Exception) -> OSError:

@@ -1,0 +1,25 @@
+"""How a corpus becomes a table: planning, storage, the cluster, and the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.api import extract_corpus
+    from jobs.errors import JobError
+    from jobs.report import RunReport
+
+__all__ = ["JobError", "RunReport", "extract_corpus"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    homes = {
+        "extract_corpus": "jobs.api",
+        "JobError": "jobs.errors",
+        "RunReport": "jobs.report",
+    }
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(homes[name]), name)

@@ -1,0 +1,126 @@
+"""The job from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import featurelib
+from jobs.errors import UsageError
+from jobs.progress import Reporter
+from jobs.report import RunReport
+from jobs.run import OpenExecutor, Request, plan_job, run_job
+from jobs.settings import Settings, with_values
+
+if TYPE_CHECKING:
+    import distributed
+
+    from jobs.dispatch import Executor
+
+
+def extract_corpus(
+    corpus: str | os.PathLike[str],
+    table: str | os.PathLike[str],
+    *,
+    spec: str | featurelib.FeatureSpec = "genre-v1",
+    client: distributed.Client | None = None,
+    reporter: Reporter | None = None,
+    dry_run: bool = False,
+    **settings: Any,
+) -> RunReport:
+    """Bring a feature table up to date with a corpus of audio files.
+
+    Parameters
+    ----------
+    corpus : str or path
+        A folder, ``s3://bucket/prefix`` or another fsspec URL, a glob, or a file list.
+    table : str or path
+        Folder or URL of the table; made if it is not there.
+    spec : str or FeatureSpec
+        What to extract: a preset's name, or a spec.
+    client : distributed.Client, optional
+        A client of the cluster to use. Without it one is made as `settings` say, on an
+        embedded local cluster by default.
+    reporter : Reporter, optional
+        Hears of the run's progress; nothing is printed without one.
+    dry_run : bool
+        Only return what would be done.
+    **settings
+        See `jobs.settings.Settings`: ``labels``, ``workers``, ``max_failed``, …;
+        ``storage_options`` may be a dict.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    JobError
+        In one line, what is wrong and what to do about it.
+    featurelib.SpecError
+        If the spec is not one.
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus
+    >>> report = extract_corpus("music/", "features/", labels="parent")  # doctest: +SKIP
+    >>> report.n_rows, report.n_errors  # doctest: +SKIP
+    (1000, 1)
+    """
+    request = Request(
+        os.fspath(corpus),
+        os.fspath(table),
+        featurelib.get_spec(spec),
+        with_values(Settings(), _plain(settings), "extract_corpus"),
+    )
+    if dry_run:
+        return plan_job(request, reporter)
+    return run_job(request, executor_opener(request.settings, client), reporter)
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    options = settings.get("storage_options")
+    if isinstance(options, Mapping):
+        settings["storage_options"] = tuple(_flat(options))
+    return {
+        name: list(value) if isinstance(value, tuple | list) else value
+        for name, value in settings.items()
+    }
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            yield f"{prefix}{key}={str(value).lower()}"
+        elif isinstance(value, str | int):
+            yield f"{prefix}{key}={value}"
+        else:
+            raise UsageError(
+                f"storage option {prefix}{key} is {value!r}: give a string, number or flag"
+            )
+
+
+def executor_opener(
+    settings: Settings, client: distributed.Client | None = None, *, debug: bool = False
+) -> OpenExecutor:
+    """Return what opens the executor of a run: on a given client, or on the settings' cluster."""
+
+    @contextlib.contextmanager
+    def open_executor() -> Iterator[Executor]:
+        from jobs.clusters import check_workers, open_client, wait_for_workers
+        from jobs.dispatch import DaskExecutor
+
+        if client is not None:
+            wait_for_workers(client, 1)
+            check_workers(client)
+            yield DaskExecutor(client)
+            return
+        with open_client(settings, debug=debug) as own:
+            check_workers(own)
+            yield DaskExecutor(own)
+
+    return open_executor

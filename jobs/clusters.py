@@ -1,0 +1,151 @@
+"""Getting a Dask client: an embedded local cluster, or one that is running already."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+import distributed
+
+from jobs.errors import ClusterError, UsageError
+from jobs.native import ONE_THREAD
+from jobs.settings import LOCAL, Settings
+from jobs.version import code_version
+
+CONFIG: dict[str, Any] = {
+    # the second death of a worker over one shard ends the shard, and the driver splits it
+    "distributed.scheduler.allowed-failures": 1,
+    # a worker has one task at a time, so that its death is blamed on no other
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+    "distributed.worker.profile.enabled": False,
+}
+"""What the embedded cluster needs of Dask's configuration; deploy/README.md has it for others."""
+
+_CONNECT_TIMEOUT = "20s"
+_WORKERS_TIMEOUT_S = 120
+
+
+@contextlib.contextmanager
+def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distributed.Client]:
+    """Give a client of the cluster that the settings name, and close what was opened for it.
+
+    Raises
+    ------
+    ClusterError
+        If it cannot be reached, or no worker comes.
+    UsageError
+        If the name is neither ``local`` nor an address.
+    """
+    if settings.cluster == LOCAL:
+        with _local_client(settings, debug=debug) as client:
+            yield client
+    elif "://" in settings.cluster:
+        with _remote_client(settings) as client:
+            yield client
+    else:
+        raise UsageError(
+            f"cluster is {settings.cluster!r}: give 'local' or a scheduler's address such as"
+            " tcp://127.0.0.1:8786 or tls://HOST:8786"
+        )
+
+
+@contextlib.contextmanager
+def _local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
+    level = "info" if debug else "critical"
+    quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
+    logging.getLogger("distributed").setLevel(level.upper())
+    n_workers = settings.workers or len(os.sched_getaffinity(0))
+    with dask.config.set(CONFIG), dask.config.set(quiet), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",  # nothing listens beyond loopback
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=settings.worker_memory,
+                silence_logs=logging.INFO if debug else logging.CRITICAL,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ClusterError(f"the local cluster does not start: {error}") from error
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _remote_client(settings: Settings) -> Iterator[distributed.Client]:
+    address = settings.cluster
+    if address.startswith("tcp://") and not _is_loopback(address):
+        raise UsageError(
+            f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
+            " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
+        )
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClusterError(f"no scheduler answers at {address}: {error}") from error
+    with client:
+        wait_for_workers(client, settings.workers or 1)
+        yield client
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def wait_for_workers(client: distributed.Client, n_workers: int) -> None:
+    """Wait until there are workers.
+
+    Raises
+    ------
+    ClusterError
+        If they do not come in time.
+    """
+    try:
+        client.wait_for_workers(n_workers, timeout=_WORKERS_TIMEOUT_S)
+    except TimeoutError as error:
+        found = len(client.scheduler_info(n_workers=-1)["workers"])
+        raise ClusterError(
+            f"{found} of {n_workers} workers came within {_WORKERS_TIMEOUT_S} s: start them with"
+            " `dask worker`, or ask for fewer with --workers"
+        ) from error
+
+
+def check_workers(client: distributed.Client) -> None:
+    """Refuse workers that run other code than this process.
+
+    Raises
+    ------
+    ClusterError
+        If a worker has another version of the code or its libraries, or none.
+    """
+    ours = code_version()
+    found = client.run(code_version, on_error="return")
+    for worker, theirs in found.items():
+        if isinstance(theirs, BaseException):
+            raise ClusterError(f"featurelib does not work on the worker {worker}: {theirs!r}")
+        if theirs != ours:
+            raise ClusterError(
+                f"the worker {worker} runs featurelib {theirs} and the driver {ours}: install the"
+                " same version of the code and its libraries on both"
+            )
+
+
+def n_threads(client: distributed.Client) -> int:
+    """Return how many tasks the cluster's workers can run at once."""
+    return max(1, sum(client.nthreads().values()))

@@ -1,0 +1,169 @@
+"""Shards out, results in: on a Dask cluster, or in this process."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from typing import Any, Protocol
+
+import distributed
+from distributed.scheduler import KilledWorker
+
+from jobs.clusters import n_threads
+from jobs.errors import ClusterError, JobError, TableError
+from jobs.plan import Shard
+from jobs.storage import Store
+from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard
+
+logger = logging.getLogger(__name__)
+
+_SHARDS_IN_FLIGHT_A_THREAD = 3
+_THREADS_FRESH_FOR_S = 5.0
+
+
+class Executor(Protocol):
+    """Something that extracts shards."""
+
+    def n_workers(self) -> int:
+        """Return how many shards are worked on at once."""
+
+    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+        """Yield the shards' results as they come.
+
+        Raises
+        ------
+        JobError
+            If the work cannot go on.
+        """
+
+
+class InlineExecutor:
+    """Extracts in the calling process, one shard after the other."""
+
+    def n_workers(self) -> int:
+        return 1
+
+    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+        for shard in shards:
+            rest: Shard | None = shard
+            while rest is not None:
+                result = extract_shard(job, rest)
+                yield result
+                rest = result.unfinished
+
+
+class DaskExecutor:
+    """Keeps a bounded window of shards in flight on a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A client of the cluster.
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._n_threads = n_threads(client)
+        self._counted_at = time.monotonic()
+
+    def n_workers(self) -> int:
+        if time.monotonic() - self._counted_at > _THREADS_FRESH_FOR_S:
+            self._n_threads = n_threads(self._client)
+            self._counted_at = time.monotonic()
+        return self._n_threads
+
+    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+        """Yield the shards' results; find the file where workers die.
+
+        A shard over which workers died twice is done again file by file, after all
+        others; a file over which they died again, once more with nothing beside it, and
+        only the death of workers then is the file's own.
+        """
+        suspects: list[Shard] = []
+        yield from self._window(
+            job,
+            shards,
+            lambda: _SHARDS_IN_FLIGHT_A_THREAD * self.n_workers(),
+            lambda shard: suspects.extend(shard.single_files()),
+        )
+        convicts: list[Shard] = []
+        yield from self._window(job, suspects, self.n_workers, convicts.append)
+        dead: list[Shard] = []
+        yield from self._window(job, convicts, lambda: 1, dead.append)
+        for shard in dead:
+            yield crashed_fragment(job, shard, table)
+
+    def _window(
+        self,
+        job: Job,
+        shards: Iterable[Shard],
+        width: Callable[[], int],
+        on_killed: Callable[[Shard], None],
+    ) -> Iterator[ShardResult]:
+        waiting = iter(shards)
+        again: deque[Shard] = deque()
+        in_flight: dict[str, tuple[distributed.Future, Shard]] = {}
+        completed = distributed.as_completed(
+            [], loop=self._client.loop, with_results=True, raise_errors=False
+        )
+
+        def fill() -> None:
+            free = width() - len(in_flight)
+            while free > 0 and again:
+                submit(again.popleft())
+                free -= 1
+            for shard in itertools.islice(waiting, max(0, free)):
+                submit(shard)
+
+        def submit(shard: Shard) -> None:
+            future = self._client.submit(
+                extract_shard, job, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
+            )
+            in_flight[future.key] = (future, shard)
+            completed.add(future)
+
+        fill()
+        while in_flight:
+            future, value = next(completed)
+            _, shard = in_flight.pop(future.key)
+            result = self._unpack(value, shard)
+            if result is None:
+                on_killed(shard)
+            else:
+                if result.unfinished is not None:
+                    again.append(result.unfinished)
+                if result.worker is not None:
+                    self._restart(result.worker)
+                yield result
+            del future, value  # the scheduler forgets what nobody holds
+            fill()
+
+    def _unpack(self, value: Any, shard: Shard) -> ShardResult | None:
+        """Return a task's result; None where its workers died."""
+        if isinstance(value, ShardResult):
+            return value
+        error = value[1] if isinstance(value, tuple) else value
+        if isinstance(error, KilledWorker):
+            return None
+        if isinstance(error, CancelledError):
+            raise ClusterError(
+                "the connection to the scheduler is lost: finished work is kept, run the same"
+                " command again when it is back"
+            )
+        if isinstance(error, JobError):
+            raise error
+        if isinstance(error, OSError):
+            raise TableError(f"a worker cannot write its fragment: {error}") from error
+        raise ClusterError(f"a task failed: {type(error).__name__}: {error}") from error
+
+    def _restart(self, worker: str) -> None:
+        """End a worker whose thread a hung file still occupies, where a nanny restarts it."""
+        try:
+            self._client.restart_workers([worker], timeout=20, raise_for_error=False)
+        except (ValueError, OSError, RuntimeError) as error:
+            logger.warning("the worker %s cannot be restarted: %s", worker, error)

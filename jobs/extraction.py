@@ -1,0 +1,100 @@
+"""The extract step: shards to the executor, and an eye on what comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jobs.errors import CorpusError
+from jobs.fragments import FragmentFiles
+from jobs.plan import ENVIRONMENT_KINDS
+from jobs.progress import Reporter
+from jobs.runlog import RunLog
+from jobs.worker import Failure, ShardResult
+
+EARLY_STOP_FILES = 20
+"""So many files that all failed for their environment end the run."""
+
+_EARLY_STOP_AT_LEAST = 3
+
+
+class Results(Protocol):
+    """What an executor yields."""
+
+    def __iter__(self) -> Iterator[ShardResult]: ...
+
+
+@dataclass
+class Tally:
+    """Counts of what was extracted."""
+
+    n_read: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def add(self, result: ShardResult) -> None:
+        """Count a shard."""
+        self.n_read += result.n_rows + len(result.failures)
+        self.failures.update(result.kinds)
+
+    @property
+    def n_failed(self) -> int:
+        """Files that failed."""
+        return sum(self.failures.values())
+
+    def all_failed_by_environment(self, n_planned: int) -> bool:
+        """Say whether nothing can be read, and going on would only say so of every file."""
+        enough = min(EARLY_STOP_FILES, n_planned)
+        environment = sum(self.failures[kind] for kind in ENVIRONMENT_KINDS)
+        return self.n_read >= max(enough, _EARLY_STOP_AT_LEAST) and environment == self.n_read
+
+
+def take_in(
+    results: Results,
+    n_planned: int,
+    fragments: FragmentFiles,
+    tally: Tally,
+    log: RunLog,
+    reporter: Reporter,
+) -> None:
+    """Count and log an executor's results, and note their fragments.
+
+    Raises
+    ------
+    CorpusError
+        If the first files all failed for their environment.
+    """
+    reporter.start("extracting", n_planned)
+    for result in results:
+        tally.add(result)
+        if result.fragment is not None:
+            fragments.add(result.fragment)
+        _log(result, log)
+        reporter.advance(result.n_rows + len(result.failures), note=f"{tally.n_failed} failed")
+        if tally.all_failed_by_environment(n_planned):
+            last = result.failures[-1]
+            raise CorpusError(
+                f"the first {tally.n_read} files could all not be read, so the run stops:"
+                f" {_say(last)}"
+            )
+    reporter.stop()
+
+
+def _say(failure: Failure) -> str:
+    return f"{failure.path}: {failure.kind}, {failure.message}"
+
+
+def _log(result: ShardResult, log: RunLog) -> None:
+    for failure in result.failures:
+        details = {"details": failure.details} if failure.details else {}
+        log.write("error", path=failure.path, kind=failure.kind, message=failure.message, **details)
+    for path, text in result.said:
+        log.write("decoder", path=path, text=text)
+    log.write(
+        "shard",
+        bucket=result.bucket,
+        rows=result.n_rows,
+        errors=len(result.failures),
+        seconds=round(result.seconds, 3),
+    )

@@ -1,0 +1,225 @@
+"""One driver at a time: the kernel's lock on a local table, a lease object on S3."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
+from jobs.storage import Store
+from jobs.storage.local import LocalStore
+from jobs.storage.s3 import S3Store
+
+LOCK = "_job/lock"
+LEASE = "_job/lease.json"
+LEASE_PERIOD_S = 30.0
+
+
+class Guard(Protocol):
+    """Says whether this driver may still write."""
+
+    def check(self) -> None:
+        """Raise TableBusyError once another driver has, or may have, taken over."""
+
+
+class _Unguarded:
+    def check(self) -> None:
+        return
+
+
+def _owner(run_id: str) -> dict[str, Any]:
+    return {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid()}
+
+
+def _who(data: bytes) -> str:
+    try:
+        owner = json.loads(data)
+        return f"run {owner['run_id']}, process {owner['pid']} on {owner['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another run"
+
+
+@contextlib.contextmanager
+def hold(
+    store: Store, run_id: str, *, single_writer: bool = False, period_s: float = LEASE_PERIOD_S
+) -> Iterator[Guard]:
+    """Hold a table for one driver while the context lasts.
+
+    Parameters
+    ----------
+    store : Store
+        The table's place.
+    run_id : str
+        Names the holder to others.
+    single_writer : bool
+        The user's word that no other driver runs, for storage that can keep none out.
+    period_s : float
+        A lease that stands unchanged for so many seconds is dead.
+
+    Raises
+    ------
+    TableBusyError
+        If another driver is alive.
+    UsageError
+        If the storage can keep no driver out, and `single_writer` is not given.
+    """
+    if single_writer:
+        yield _Unguarded()
+    elif isinstance(store, LocalStore):
+        with _file_lock(store, run_id) as guard:
+            yield guard
+    elif isinstance(store, S3Store) and store.probe_conditions():
+        lease = Lease(store, run_id, period_s)
+        lease.acquire()
+        try:
+            yield lease
+        finally:
+            lease.release()
+    else:
+        raise UsageError(
+            f"{store.url} has neither locks nor conditional writes, so two jobs could overwrite"
+            " each other's work: make sure that only one runs, and say so with --single-writer"
+        )
+
+
+@contextlib.contextmanager
+def _file_lock(store: LocalStore, run_id: str) -> Iterator[Guard]:
+    path = store.path(LOCK)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # the file stays when the lock is gone: unlinking it would let two hold "the" lock
+    with open(path, "a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise TableBusyError(
+                f"{store.url} is being written by {_who(file.read())}: wait for it to end"
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"the file system of {store.url} has no locks ({error.strerror}): make sure that"
+                " only one job runs, and say so with --single-writer"
+            ) from error
+        file.truncate(0)
+        file.write(json.dumps(_owner(run_id)).encode())
+        file.flush()
+        yield _Unguarded()
+
+
+class Lease:
+    """A lease object on S3, renewed by conditional writes.
+
+    No clock of one machine is compared with another's: a newcomer judges a lease dead
+    only when it has itself watched it unchanged for the whole period that it states.
+    A holder that could not renew for half a period takes itself for dead.
+    """
+
+    def __init__(self, store: S3Store, run_id: str, period_s: float) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._period_s = period_s
+        self._version: str | None = None
+        self._renewed_at = 0.0
+        self._lost: str | None = None
+        self._stop = threading.Event()
+        self._renewing = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def _content(self) -> bytes:
+        lease = {**_owner(self._run_id), "period_s": self._period_s, "token": uuid.uuid4().hex}
+        return json.dumps(lease).encode()
+
+    def acquire(self) -> None:
+        """Take the lease, watching a present one for its period first.
+
+        Raises
+        ------
+        TableBusyError
+            If the lease changes while it is watched, or another newcomer is faster.
+        """
+        found = self._look()
+        if found is not None:
+            data, version = found
+            self._watch(data, version)
+            self._put(expected=version, holder=data)
+        else:
+            self._put(expected=None, holder=b"")
+        self._thread.start()
+
+    def _look(self) -> tuple[bytes, str] | None:
+        try:
+            return self._store.read(LEASE)
+        except FileNotFoundError:
+            return None
+
+    def _watch(self, data: bytes, version: str) -> None:
+        try:
+            lease = json.loads(data)
+            released, period_s = lease.get("released", False), float(lease["period_s"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TableError(
+                f"{self._store.url}/{LEASE} is not a lease: delete it if no job is running"
+            ) from error
+        ends = time.monotonic() + period_s
+        while not released and time.monotonic() < ends:
+            self._stop.wait(min(1.0, period_s / 10))
+            now = self._look()
+            if now is None or now[1] != version:
+                raise TableBusyError(
+                    f"{self._store.url} is being written by {_who(data)}: wait for it to end"
+                )
+
+    def _put(self, *, expected: str | None, holder: bytes) -> None:
+        before = time.monotonic()
+        try:
+            self._version = self._store.replace(LEASE, self._content(), expected=expected)
+        except ConflictError as error:
+            raise TableBusyError(
+                f"{self._store.url} was just taken by another run"
+                + (f" (after {_who(holder)})" if holder else "")
+            ) from error
+        self._renewed_at = before  # counted from before the request, to be on the safe side
+
+    def _keep(self) -> None:
+        while self._lost is None and not self._stop.wait(self._period_s / 6):
+            with contextlib.suppress(OSError):  # `check` counts how long this goes on
+                self._renew()
+
+    def _renew(self) -> None:
+        with self._renewing:
+            try:
+                self._put(expected=self._version, holder=b"")
+            except TableBusyError as error:
+                self._lost = str(error)
+
+    def check(self) -> None:
+        if self._lost is None and self._is_stale():
+            with contextlib.suppress(OSError):
+                self._renew()
+        if self._lost is not None:
+            raise TableBusyError(self._lost)
+        if self._is_stale():
+            raise TableBusyError(
+                f"the lease on {self._store.url} could not be renewed in time: another run may"
+                " have taken over, so this one stops writing"
+            )
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._renewed_at > self._period_s / 2
+
+    def release(self) -> None:
+        """Give the lease up, so that the next driver need not wait."""
+        self._stop.set()
+        self._thread.join(timeout=self._period_s)
+        lease = {**_owner(self._run_id), "period_s": self._period_s, "released": True}
+        # not deleted: a service that ignores conditions on DELETE would take a newcomer's
+        with contextlib.suppress(OSError):
+            self._store.replace(LEASE, json.dumps(lease).encode(), expected=self._version)

@@ -1,0 +1,180 @@
+"""The listing of a corpus, with labels and carried columns, read back bucket by bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.corpus import Corpus, explain, relative_path
+from jobs.errors import CorpusError, UsageError
+from jobs.inventory import Inventory
+from jobs.labels import LABEL, LabelFile, carried_schema, read_rows
+from jobs.paths import encode_path
+from jobs.plan import Item
+from jobs.progress import Reporter
+from jobs.storage import open_store
+
+_LABELS_COUNTED = 100_000
+
+
+class Listing:
+    """What is in a corpus now.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The corpus; it is listed when `read` is called.
+    label_file : LabelFile, optional
+        Labels from a file.
+    """
+
+    def __init__(self, corpus: Corpus, label_file: LabelFile | None) -> None:
+        self.corpus = corpus
+        self.label_file = label_file
+        self._inventory = Inventory(corpus.schema)
+        self._labels: set[str | None] = set()
+
+    @property
+    def n_files(self) -> int:
+        """Number of files listed."""
+        return self._inventory.n_rows
+
+    @property
+    def n_labels(self) -> int:
+        """Number of different labels, at least 1."""
+        if self.label_file is not None:
+            return max(1, self.label_file.n_labels)
+        return max(1, len(self._labels))
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether files are labelled at all."""
+        return (
+            self.label_file is not None or self.corpus.label_from_parent or self.corpus.has_labels
+        )
+
+    @property
+    def carried(self) -> pa.Schema:
+        """Columns carried along, from a list and from a label file."""
+        return pa.schema(
+            [*self.corpus.carried, *(self.label_file.carried if self.label_file else ())]
+        )
+
+    def read(self, reporter: Reporter) -> None:
+        """List the corpus.
+
+        Raises
+        ------
+        CorpusError
+            If it cannot be listed whole, or is empty.
+        """
+        reporter.start("listing", None)
+        for page in self.corpus.list():
+            self._inventory.add(page)
+            if len(self._labels) < _LABELS_COUNTED:
+                self._labels.update(page[LABEL].unique().to_pylist())
+            reporter.advance(len(page))
+        reporter.stop()
+
+    def set_buckets(self, n_buckets: int) -> None:
+        """Say how many buckets there are."""
+        self._inventory.set_buckets(n_buckets)
+        if self.label_file is not None:
+            self.label_file.set_buckets(n_buckets)
+
+    def items(self, bucket: int) -> dict[str, Item]:
+        """Return the files of a bucket by path.
+
+        Raises
+        ------
+        CorpusError
+            If a path is listed twice.
+        """
+        rows = self._inventory.bucket(bucket)
+        items: dict[str, Item] = {}
+        labels = self.label_file.bucket(bucket) if self.label_file else None
+        nothing = (None,) * (1 + len(self.label_file.carried)) if self.label_file else ()
+        for path, size, version, label, *carried in zip(
+            *(column.to_pylist() for column in rows.columns), strict=True
+        ):
+            if path in items:
+                raise CorpusError(f"the path {path!r} is listed twice: keep one of them")
+            facts: tuple[Any, ...] = (label, *carried)
+            if labels is not None:
+                own = labels.get(path, nothing)
+                facts = (own[0] or None, *carried, *own[1:])
+            elif label == "":
+                facts = (None, *carried)
+            items[path] = Item(path, size, version, facts)
+        return items
+
+    def check_labels(self, n_buckets: int) -> list[str]:
+        """Match the label file with the listing, and return what the user should know of it.
+
+        Raises
+        ------
+        UsageError
+            If no label has its file.
+        """
+        if self.label_file is None:
+            return []
+        n_matched = 0
+        example = None
+        for bucket in range(n_buckets):
+            listed = self._inventory.bucket(bucket)["path"].to_pylist()
+            example = example or next(iter(listed), None)
+            n_matched += len(self.label_file.bucket(bucket).keys() & set(listed))
+        if n_matched == 0:
+            raise UsageError(
+                f"no path in {self.label_file.name} is in the corpus: it has"
+                f" {self.label_file.example!r}, and the corpus has {example!r}"
+            )
+        notes = []
+        if without := self.n_files - n_matched:
+            notes.append(f"{without} files have no label in {self.label_file.name}")
+        if beyond := len(self.label_file) - n_matched:
+            notes.append(f"{beyond} labels in {self.label_file.name} have no file in the corpus")
+        return notes
+
+
+def open_label_file(
+    location: str, root: str, *, options: dict[str, Any], taken: Sequence[str]
+) -> LabelFile:
+    """Read a file of labels.
+
+    Parameters
+    ----------
+    location : str
+        A CSV, TSV or Parquet file: a column of paths, relative to the corpus root or in
+        full, a column ``label``, and any others to carry along.
+    root : str
+        The corpus root.
+    options : dict
+        Storage options for fsspec.
+    taken : sequence of str
+        Column names that its further columns may not have.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or has no labels.
+    """
+    folder, _, name = location.rpartition("/")
+    store = open_store(folder or ("/" if location.startswith("/") else "."), options)
+    try:
+        data, _ = store.read(encode_path(name))
+    except OSError as error:
+        raise UsageError(f"--labels: {explain(error, location)}") from error
+    rows = read_rows(data, location)
+    if LABEL not in rows.column_names:
+        raise UsageError(
+            f"{location} has no column {LABEL!r}: it has {', '.join(rows.column_names)}"
+        )
+    if not len(rows):
+        raise UsageError(f"{location} has no rows")
+    paths = pa.array([relative_path(p, root) for p in rows["path"].to_pylist()], pa.string())
+    return LabelFile(
+        rows.set_column(0, "path", paths), carried_schema(rows, taken, location), location
+    )

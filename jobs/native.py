@@ -1,0 +1,58 @@
+"""What native libraries say on file descriptor 2, and how many threads they take."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+"""Environment that gives every native pool one thread; set before the libraries load."""
+
+_lock = threading.Lock()
+_depth = 0
+_saved = -1
+_MAX_TAKEN = 4000
+
+
+@contextlib.contextmanager
+def captured_stderr() -> Iterator[Callable[[], str]]:
+    """Keep what native code writes to file descriptor 2 away from the terminal.
+
+    Yields a function that returns, and forgets, what was written so far. The descriptor
+    is the process's: what another thread writes meanwhile is captured as well.
+    """
+    global _depth, _saved
+    with tempfile.TemporaryFile() as file:
+        with _lock:
+            if _depth == 0:
+                sys.stderr.flush()
+                _saved = os.dup(2)
+                os.dup2(file.fileno(), 2)
+            _depth += 1
+        position = 0
+
+        def take() -> str:
+            nonlocal position
+            data = os.pread(file.fileno(), _MAX_TAKEN, position)
+            position = os.fstat(file.fileno()).st_size
+            return data.decode("utf-8", "replace").strip()
+
+        try:
+            yield take
+        finally:
+            with _lock:
+                _depth -= 1
+                if _depth == 0:
+                    os.dup2(_saved, 2)
+                    os.close(_saved)

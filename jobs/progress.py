@@ -1,0 +1,125 @@
+"""What a run tells its user while it works: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol
+
+_PLAIN_EVERY_S = 30.0
+
+
+class Reporter(Protocol):
+    """Listens to a run. A test's own may do what it likes at a step."""
+
+    def step(self, name: str, detail: str = "") -> None:
+        """A step of the run begins; see `jobs.run.STEPS`."""
+
+    def say(self, text: str) -> None:
+        """Something the user should read."""
+
+    def start(self, what: str, total: int | None) -> None:
+        """Counting of something begins."""
+
+    def advance(self, n: int, note: str = "") -> None:
+        """So many more are done."""
+
+    def stop(self) -> None:
+        """Counting ends."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def step(self, name: str, detail: str = "") -> None:
+        return
+
+    def say(self, text: str) -> None:
+        return
+
+    def start(self, what: str, total: int | None) -> None:
+        return
+
+    def advance(self, n: int, note: str = "") -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+
+class Plain(Silent):
+    """Lines on standard error: one when counting begins, and one now and then."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._total: int | None = None
+        self._done = 0
+        self._said_at = 0.0
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def start(self, what: str, total: int | None) -> None:
+        self._what, self._total, self._done = what, total, 0
+        self._said_at = time.monotonic()
+        if total is not None:
+            self.say(f"{what}: {total} files")
+
+    def advance(self, n: int, note: str = "") -> None:
+        self._done += n
+        if time.monotonic() - self._said_at >= _PLAIN_EVERY_S:
+            self._said_at = time.monotonic()
+            of = f" of {self._total}" if self._total is not None else ""
+            self.say(f"{self._what}: {self._done}{of} files{note and ', ' + note}")
+
+
+class Bar(Silent):
+    """A bar on the terminal's standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Any = None
+        self._task: Any = None
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def start(self, what: str, total: int | None) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.stop()
+        columns: list[Any] = [TextColumn("{task.description}")]
+        if total is not None:
+            columns += [BarColumn(), MofNCompleteColumn(), TextColumn("files, {task.fields[note]}")]
+            columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+        else:
+            columns += [TextColumn("{task.completed} files"), TimeElapsedColumn()]
+        self._progress = Progress(*columns, console=self._console, transient=total is None)
+        self._progress.start()
+        self._task = self._progress.add_task(what, total=total, note="0 failed")
+
+    def advance(self, n: int, note: str = "") -> None:
+        if self._progress is not None:
+            fields = {"note": note} if note else {}
+            self._progress.update(self._task, advance=n, **fields)
+
+    def stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def reporter_for_terminal(*, quiet: bool) -> Reporter:
+    """Return a bar where standard error is a terminal, plain lines where it is not."""
+    if quiet:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Plain()

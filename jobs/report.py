@@ -1,0 +1,129 @@
+"""What a run comes to: counts, and whether they add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.errors import EXIT_DONE, EXIT_HELD
+from jobs.plan import Change
+
+
+@dataclass
+class RunReport:
+    """The result of a run.
+
+    Attributes
+    ----------
+    run_id : str
+        Name of the run.
+    table : str
+        Where the table is.
+    status : str
+        ``done``, ``held`` (a limit kept the publication back) or ``planned`` (dry run).
+    counts : Counter
+        Files by planning class.
+    n_surplus : int
+        Entries that left the table because a file had more than one.
+    n_rows, n_errors : int
+        Files that the table holds now, as feature rows and as errors.
+    n_read : int
+        Files that were extracted by this run, or by one that was killed before.
+    failures : Counter
+        Those of them that failed, by kind.
+    passed_over : Counter
+        Files that are no part of the corpus, by reason.
+    parts_written : int
+        Parts that were replaced.
+    seconds : dict
+        Wall time of each step.
+    reason : str
+        Why the publication was held back.
+    notes : list of str
+        What else the user should know.
+    """
+
+    run_id: str
+    table: str
+    status: str = "running"
+    counts: Counter[Change] = field(default_factory=Counter)
+    n_surplus: int = 0
+    n_rows: int = 0
+    n_errors: int = 0
+    n_read: int = 0
+    n_reused: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    parts_written: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_failed(self) -> int:
+        """Files that this run could not use."""
+        return sum(self.failures.values())
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command."""
+        return EXIT_HELD if self.status == "held" else EXIT_DONE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return {
+            "run_id": self.run_id,
+            "table": self.table,
+            "status": self.status,
+            "reason": self.reason,
+            "planned": {change.value: self.counts[change] for change in Change},
+            "surplus": self.n_surplus,
+            "rows": self.n_rows,
+            "errors": self.n_errors,
+            "read": self.n_read,
+            "reused": self.n_reused,
+            "failed": dict(self.failures),
+            "passed_over": dict(self.passed_over),
+            "parts_written": self.parts_written,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "notes": self.notes,
+        }
+
+    def plan_lines(self) -> list[str]:
+        """Return what is to be done, for people."""
+        words = {
+            Change.NEW: "new",
+            Change.CHANGED: "changed",
+            Change.RETRY: "failed before, tried again",
+            Change.RELABELLED: "with another label or carried column",
+            Change.UNCHANGED: "unchanged",
+            Change.DELETED: "gone from the corpus, to be deleted",
+            Change.MISSING: "not in this listing, kept",
+        }
+        lines = [f"{n:>9}  {words[c]}" for c in Change if (n := self.counts[c])]
+        if self.n_surplus:
+            lines.append(
+                f"{self.n_surplus:>9}  surplus entries of an interrupted run, to be removed"
+            )
+        for reason, n in sorted(self.passed_over.items()):
+            if n:
+                lines.append(f"{n:>9}  passed over: {reason}")
+        return lines
+
+    def summary_lines(self) -> list[str]:
+        """Return what came of it, for people."""
+        if self.status == "held":
+            return [f"Nothing was published: {self.reason}"]
+        lines = []
+        if self.n_reused:
+            lines.append(f"{self.n_reused} files were finished by an interrupted run before")
+        if self.failures:
+            kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.failures.items()))
+            lines.append(f"{self.n_failed} of {self.n_read} files failed: {kinds}")
+        if not self.parts_written:
+            lines.append("Everything is up to date")
+        lines.append(
+            f"{self.n_rows} files with features and {self.n_errors} errors in {self.table}"
+        )
+        return lines

@@ -1,0 +1,225 @@
+"""What only runs the work, and never changes a value: options of the command and of TOML files."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import UsageError
+
+LOCAL = "local"
+_SIDES = ("corpus", "table")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything about a run but its corpus, table and spec.
+
+    Attributes
+    ----------
+    labels : str
+        ``none``, ``parent``, or a file of labels.
+    partition_by : str, optional
+        ``label`` or ``none``; by default ``label`` where there are labels.
+    include, exclude : tuple of str
+        Patterns for paths; ``*`` matches ``/`` too.
+    limit : int, optional
+        Take so many files at most.
+    cluster : str
+        ``local`` or the address of a Dask scheduler.
+    workers : int, optional
+        Local: how many processes (default: one a core). At an address: how many workers
+        to wait for before starting (default 1).
+    worker_memory : str
+        Local: memory limit of a worker, as Dask writes it; one that exceeds it is ended.
+    buckets : int, optional
+        Parts a label gets, fixed when the table is made; by default about 50 MB each.
+    storage_options : tuple of str
+        ``key=value`` for fsspec; ``corpus:`` or ``table:`` before the key picks a side.
+    max_failed : float
+        Publish nothing where a larger fraction of the files read failed.
+    max_deleted : float
+        Do nothing where a larger fraction of the table's files is gone from the corpus.
+    keep_missing : bool, optional
+        Keep the rows of files that are not listed; by default so for lists, and for
+        filtered or limited listings.
+    recompute : bool
+        Extract every file again.
+    retry_failed : bool
+        Try files again that failed by their content.
+    single_writer : bool
+        The user's word that no other job writes the table.
+    file_timeout_s : float
+        A file that takes longer is given up.
+    prefetch_mb : float
+        Bytes that a worker reads ahead at most, in MiB.
+    lease_period_s : float
+        On S3, a lease that stands unchanged for so long is dead.
+    """
+
+    labels: str = "none"
+    partition_by: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    cluster: str = LOCAL
+    workers: int | None = None
+    worker_memory: str = "auto"
+    buckets: int | None = None
+    storage_options: tuple[str, ...] = field(default=(), repr=False)
+    max_failed: float = 1.0
+    max_deleted: float = 0.1
+    keep_missing: bool | None = None
+    recompute: bool = False
+    retry_failed: bool = False
+    single_writer: bool = False
+    file_timeout_s: float = 600.0
+    prefetch_mb: float = 64.0
+    lease_period_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name, low in (("limit", 1), ("workers", 1), ("buckets", 1)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise UsageError(f"{name} is {value}: give a whole number of at least {low}")
+        for name in ("max_failed", "max_deleted"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} is {value}: give a fraction from 0 to 1")
+        for name in ("file_timeout_s", "prefetch_mb", "lease_period_s"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} is {getattr(self, name)}: give a number above 0")
+        if self.partition_by not in (None, "label", "none"):
+            raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
+        if self.partition_by == "label" and self.labels == "none":
+            raise UsageError("partition_by is 'label', but there are no labels: give --labels")
+        self.options_for("corpus")
+
+    def options_for(self, side: str) -> dict[str, Any]:
+        """Return the storage options of one side, ``corpus`` or ``table``."""
+        options: dict[str, Any] = {}
+        for text in self.storage_options:
+            key, equals, value = text.partition("=")
+            if not (key and equals):
+                raise UsageError(f"storage option {key!r} has no value: write key=value")
+            prefix, colon, rest = key.partition(":")
+            if colon:
+                if prefix not in _SIDES:
+                    raise UsageError(
+                        f"storage option {key!r}: before the colon goes {' or '.join(_SIDES)}"
+                    )
+                if prefix != side:
+                    continue
+                key = rest
+            *parents, last = key.split(".")
+            place = options
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = _value(value)
+        return options
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false") or text.lstrip("-").isdigit() or text.startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return the values that must reach no log: all of the storage options' text values."""
+    return sorted(
+        {
+            text.partition("=")[2]
+            for text in settings.storage_options
+            if len(text.partition("=")[2]) >= 4
+        },
+        key=len,
+        reverse=True,
+    )
+
+
+def public(settings: Settings) -> dict[str, Any]:
+    """Return the settings for a log: of storage options the names alone."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    values["storage_options"] = [t.partition("=")[0] + "=…" for t in settings.storage_options]
+    return values
+
+
+def read_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a TOML file of settings.
+
+    Returns
+    -------
+    spec, run : dict
+        Its ``[spec]`` table, for `featurelib.spec_from_settings`, and its ``[run]``
+        table, for `with_values`.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or has other tables.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    for name, table in values.items():
+        if name not in ("spec", "run"):
+            raise UsageError(f"{path}: there is no table [{name}]; there are [spec] and [run]")
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {name} has to be a table, [{name}]")
+    return values.get("spec", {}), values.get("run", {})
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str,),
+    "int | None": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "bool | None": (bool,),
+    "tuple[str, ...]": (list, tuple),
+}
+
+
+def with_values(settings: Settings, values: dict[str, Any], where: str) -> Settings:
+    """Return settings with some of them replaced; unknown ones are refused by name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the rest is taken from.
+    values : dict
+        Name to value, as TOML or Python has them.
+    where : str
+        Where they stand, for errors.
+    """
+    known = {f.name: str(f.type) for f in fields(Settings)}
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{where}: there is no setting {name!r}{did_you_mean(name, known)}")
+        wanted = _TYPES[known[name]]
+        is_flag = isinstance(value, bool)
+        if not (value is None and "None" in known[name]) and (
+            not isinstance(value, wanted) or (is_flag and bool not in wanted)
+        ):
+            raise UsageError(f"{where}: {name} is {value!r}, which is no {wanted[-1].__name__}")
+        checked[name] = tuple(value) if isinstance(value, list) else value
+    return replace(settings, **checked)
+
+
+def did_you_mean(name: str, known: Sequence[str] | dict[str, Any]) -> str:
+    """Return a hint at the known name that is closest, or at all of them."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"

@@ -1,0 +1,111 @@
+"""The planning pass: a listing against a table, bucket by bucket, and what is found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobs.fragments import FragmentFiles, outcomes_of, read_fragments
+from jobs.listing import Listing
+from jobs.plan import Change, Item, Rules, plan_bucket, usable
+from jobs.table import Table
+from jobs.work import Work
+
+
+@dataclass
+class Survey:
+    """What is to be done in all buckets.
+
+    Attributes
+    ----------
+    work : Work
+        Files to extract.
+    counts : Counter
+        Files by planning class.
+    n_surplus : int
+        Entries that leave because their file has another.
+    n_held : int
+        Files that the table holds now.
+    n_reused : int
+        Files that need no extraction, because a fragment has them.
+    reused_failures : Counter
+        Those of them that are errors, by kind.
+    touched : dict
+        For each bucket that changes, how many files it is to hold.
+    n_rows_untouched, n_errors_untouched : int
+        Files in the other buckets.
+    """
+
+    work: Work = field(default_factory=Work)
+    counts: Counter[Change] = field(default_factory=Counter)
+    n_surplus: int = 0
+    n_held: int = 0
+    n_reused: int = 0
+    reused_failures: Counter[str] = field(default_factory=Counter)
+    touched: dict[int, int] = field(default_factory=dict)
+    n_rows_untouched: int = 0
+    n_errors_untouched: int = 0
+
+
+def survey(
+    table: Table,
+    listing: Listing,
+    fragments: FragmentFiles,
+    rules: Rules,
+    on_bucket: Callable[[int], None] = lambda n_files: None,
+) -> Survey:
+    """Plan every bucket.
+
+    Parameters
+    ----------
+    table : Table
+        What is there.
+    listing : Listing
+        What should be there.
+    fragments : FragmentFiles
+        What was extracted already, and not merged.
+    rules : Rules
+        The run's options.
+    on_bucket : callable
+        Told the number of files of each bucket that is planned.
+    """
+    found = Survey()
+    for bucket in range(table.info.n_buckets):
+        items = listing.items(bucket)
+        plan = plan_bucket(items, table.held(bucket), rules)
+        found.counts += plan.counts
+        found.n_surplus += plan.n_surplus
+        found.n_held += plan.n_held
+        if plan.touches:
+            found.touched[bucket] = plan.n_after
+        else:
+            found.n_errors_untouched += plan.n_held_errors
+            found.n_rows_untouched += plan.n_after - plan.n_held_errors
+        left = _not_in_fragments(
+            table, fragments.of_bucket(bucket), items, plan.extract, rules, found
+        )
+        found.work.add(bucket, left)
+        on_bucket(len(items))
+    return found
+
+
+def _not_in_fragments(
+    table: Table,
+    names: list[str],
+    items: dict[str, Item],
+    extract: list[Item],
+    rules: Rules,
+    found: Survey,
+) -> list[Item]:
+    if not names or not extract:
+        return extract
+    rows = read_fragments(table.store, names, table.fragment_schema)
+    outcomes = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
+    for item in extract:
+        if item.path in outcomes:
+            found.n_reused += 1
+            kind = outcomes[item.path][0].error_kind
+            if kind is not None:
+                found.reused_failures[kind] += 1
+    return [item for item in extract if item.path not in outcomes]

@@ -1,0 +1,306 @@
+"""What one task does: read the files of a shard, extract each, leave one fragment."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import featurelib
+from jobs.errors import ClusterError, StorageError
+from jobs.fragments import FragmentBuilder, fragment_name
+from jobs.native import captured_stderr
+from jobs.plan import Shard
+from jobs.storage import Fetched, Store, open_store
+from jobs.storage.listed import ListedStore
+from jobs.version import code_version
+
+Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
+
+_PREFETCH_FILES = 8
+_TRIES_AT_A_CHANGING_FILE = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run have in common. Storage options may hold secrets."""
+
+    run_id: str
+    corpus: str
+    table: str
+    spec: dict[str, Any]
+    code_version: str
+    corpus_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    table_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    is_list: bool = False
+    """The corpus is a list, in which names may be URLs of their own."""
+    file_timeout_s: float = 600.0
+    prefetch_bytes: int = 64 * 2**20
+    extractor: Extractor = featurelib.extract_columns
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that got an error row."""
+
+    path: str
+    kind: str
+    message: str
+    details: str = ""
+    """A traceback, where the failure was not foreseen."""
+
+
+@dataclass
+class ShardResult:
+    """What the driver learns of a shard: where its fragment is, and counts."""
+
+    bucket: int
+    fragment: str | None = None
+    n_rows: int = 0
+    seconds: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    """File, and what native code wrote to standard error over it."""
+    unfinished: Shard | None = None
+    """Files after one that hung: for another task."""
+    worker: str | None = None
+    """Worker that a hung file still occupies."""
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """Number of failures by kind."""
+        return Counter(failure.kind for failure in self.failures)
+
+
+def extract_shard(job: Job, shard: Shard) -> ShardResult:
+    """Extract the files of a shard and write one fragment; one bad file costs one error row.
+
+    Raises
+    ------
+    ClusterError
+        If this process runs other code than the driver.
+    OSError
+        If the fragment cannot be written.
+    """
+    if job.code_version != code_version():
+        raise ClusterError(
+            f"a worker runs featurelib {code_version()} and the driver {job.code_version}:"
+            " install the same version of the code and its libraries on both"
+        )
+    started = time.monotonic()
+    spec = featurelib.FeatureSpec.from_dict(job.spec)
+    if job.extractor is featurelib.extract_columns:
+        _warm_up(spec)
+    attempt = _Attempt(job, shard, spec)
+    attempt.run()
+    result = attempt.result
+    if len(attempt.builder):
+        store = _store(job.table, _key(job.table_options))
+        name = fragment_name(job.run_id, shard.bucket)
+        store.replace(name, attempt.builder.to_bytes(), expected=None)
+        result.fragment = name
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
+    """Write the error row of the one file in a shard, at which workers died."""
+    [(path, version)] = shard.files
+    message = "the worker process died at this file, twice while it was alone"
+    builder = FragmentBuilder(featurelib.FeatureSpec.from_dict(job.spec), job.run_id)
+    builder.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
+    name = fragment_name(job.run_id, shard.bucket)
+    store.replace(name, builder.to_bytes(), expected=None)
+    return ShardResult(shard.bucket, name, failures=[Failure(path, "crashed", message)])
+
+
+class _Attempt:
+    """One attempt at a shard. A thread does the work, so that a hung file can be left to it."""
+
+    def __init__(self, job: Job, shard: Shard, spec: featurelib.FeatureSpec) -> None:
+        self._job, self._shard, self._spec = job, shard, spec
+        self.builder = FragmentBuilder(spec, job.run_id)
+        self.result = ShardResult(shard.bucket)
+        self._store = _corpus_store(job.corpus, _key(job.corpus_options), job.is_list)
+        self._changes = threading.Lock()
+        self._abandoned = False
+        self._index = 0
+        self._since = time.monotonic()
+        self._failed: BaseException | None = None
+
+    def run(self) -> None:
+        """Work until the shard is done or a file has taken longer than it may."""
+        thread = threading.Thread(target=self._work, name="extract", daemon=True)
+        thread.start()
+        while True:
+            thread.join(max(0.01, self._since + self._job.file_timeout_s - time.monotonic()))
+            if not thread.is_alive():
+                break
+            with self._changes:
+                if time.monotonic() - self._since >= self._job.file_timeout_s:
+                    self._abandon()
+                    return
+        if self._failed is not None:
+            raise self._failed
+
+    def _abandon(self) -> None:
+        self._abandoned = True
+        files, sizes = self._shard.files, self._shard.sizes
+        path, version = files[self._index]
+        message = f"not done after {self._job.file_timeout_s:g} s (file_timeout_s)"
+        self._add_failure(Failure(path, "timed_out", message), version, None)
+        after = self._index + 1
+        if files[after:]:
+            self.result.unfinished = Shard(self._shard.bucket, files[after:], sizes[after:])
+        with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
+            from distributed import get_worker
+
+            self.result.worker = get_worker().address
+
+    def _work(self) -> None:
+        try:
+            with captured_stderr() as take, _Prefetch(self._store, self._shard, self._job) as ahead:
+                for index, (path, version) in enumerate(self._shard.files):
+                    with self._changes:
+                        if self._abandoned:
+                            return
+                        self._index, self._since = index, time.monotonic()
+                    self._extract(path, version, ahead.take(index))
+                    said = take()
+                    if said and not self._abandoned:
+                        self.result.said.append((path, said))
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
+            self._failed = error
+
+    def _extract(self, path: str, listed: str, ahead: Future[Fetched]) -> None:
+        fetched: Fetched | None = None
+        details = ""
+        try:
+            fetched = ahead.result()
+            for _ in range(_TRIES_AT_A_CHANGING_FILE):
+                columns = self._job.extractor(fetched.source, self._spec)
+                if fetched.still():
+                    break
+                fetched = self._store.fetch(path)
+            else:
+                raise StorageError("the file keeps changing while it is read")  # noqa: TRY301
+        except featurelib.AudioError as error:
+            kind, message = error.kind, str(error)
+        except OSError as error:
+            kind, message = _environment_kind(error), _one_line(error)
+        except MemoryError as error:
+            kind, message = "crashed", f"not enough memory: {_one_line(error)}"
+        except Exception as error:  # noqa: BLE001 - one file's defect must not cost the others
+            kind = "crashed"
+            message = f"unforeseen {type(error).__name__}: {_one_line(error)}"
+            details = traceback.format_exc()
+        else:
+            with self._changes:
+                if not self._abandoned:
+                    self.builder.add_rows(path, fetched.version, fetched.size, columns)
+                    self.result.n_rows += 1
+            return
+        with self._changes:
+            if not self._abandoned:
+                version = fetched.version if fetched else listed
+                size = fetched.size if fetched else None
+                self._add_failure(Failure(path, kind, message, details), version, size)
+
+    def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
+        self.builder.add_error(failure.path, version, size, failure.kind, failure.message)
+        self.result.failures.append(failure)
+
+
+def _environment_kind(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "vanished"
+    return "timed_out" if isinstance(error, TimeoutError) else "unreadable"
+
+
+def _one_line(error: BaseException) -> str:
+    strerror = getattr(error, "strerror", None)
+    return " ".join(str(strerror or error).split()) or type(error).__name__
+
+
+class _Prefetch:
+    """Reads the next files while the present one is computed, within a bound of bytes."""
+
+    def __init__(self, store: Store, shard: Shard, job: Job) -> None:
+        self._store, self._shard = store, shard
+        self._bytes_left = job.prefetch_bytes
+        self._next = 0
+        self._waiting: deque[tuple[int, int, Future[Fetched]]] = deque()
+        self._pool = ThreadPoolExecutor(_PREFETCH_FILES, thread_name_prefix="prefetch")
+
+    def __enter__(self) -> _Prefetch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def take(self, index: int) -> Future[Fetched]:
+        """Return the reading of a file; files are taken in order."""
+        self._fill()
+        taken, size, future = self._waiting.popleft()
+        assert taken == index
+        self._bytes_left += size
+        self._fill()
+        return future
+
+    def _fill(self) -> None:
+        files, sizes = self._shard.files, self._shard.sizes
+        while self._next < len(files) and len(self._waiting) < _PREFETCH_FILES:
+            size = sizes[self._next] if sizes else 0
+            if self._waiting and size > self._bytes_left:
+                return
+            future = self._pool.submit(self._store.fetch, files[self._next][0])
+            self._waiting.append((self._next, size, future))
+            self._bytes_left -= size
+            self._next += 1
+
+
+def _key(options: dict[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)
+
+
+@functools.lru_cache(maxsize=4)
+def _store(location: str, options: str) -> Store:
+    return open_store(location, json.loads(options))
+
+
+@functools.lru_cache(maxsize=4)
+def _corpus_store(location: str, options: str, is_list: bool) -> Store:
+    store = _store(location, options)
+    return ListedStore(store, json.loads(options)) if is_list else store
+
+
+@functools.cache
+def _warm_up(spec: featurelib.FeatureSpec) -> None:
+    """Compile the kernels once a machine: processes that compile at once can crash."""
+    with _machine_lock() as file:
+        file.seek(0)
+        if file.read() != code_version().encode():
+            featurelib.warm_up(spec)
+            file.truncate(0)
+            file.write(code_version().encode())
+    featurelib.warm_up(spec)
+
+
+@contextlib.contextmanager
+def _machine_lock() -> Iterator[Any]:
+    path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
