@@ -13,8 +13,8 @@ from featurelib.presets import PRESETS, get_spec, spec_from_settings
 from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
 
 if TYPE_CHECKING:
-    from featurelib.extraction import extract, extract_columns, extract_signal, warm_up
     from featurelib.columns import ColumnDescription, describe, schema
+    from featurelib.extraction import extract, extract_columns, extract_signal, warm_up
 
 _LAZY = {
     "ColumnDescription": "featurelib.columns",

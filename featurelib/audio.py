@@ -37,6 +37,9 @@ MAX_SAMPLE = 1e12
 #: No codec that libsndfile reads packs more frames than this into a byte.
 _MAX_FRAMES_PER_BYTE = 8192
 
+#: Bits of a NaN that no decoder makes.
+_UNWRITTEN = np.uint32(0x7FC0BEEF)
+
 _MAGIC_BYTES = 16
 
 _UNSUPPORTED = "is not decoded by libsndfile; convert it to FLAC or WAV"
@@ -76,16 +79,17 @@ class SignalMeter:
         """
         peak = max(float(block.max()), -float(block.min()))
         if not peak <= MAX_SAMPLE:  # NaN compares false
+            bad = int(np.argmin(np.abs(block).ravel() <= MAX_SAMPLE))
+            second = (self._samples + bad) // self._channels / self._sr
             raise AudioError(
                 "not_finite",
-                f"samples that are NaN, infinite or beyond ±{MAX_SAMPLE:g} "
-                f"after {self._samples // self._channels / self._sr:.3f} s",
+                f"a sample that is NaN, infinite or beyond ±{MAX_SAMPLE:g} at {second:.6g} s",
             )
         if peak >= CLIP_LEVEL:
             self._clipped += int(np.count_nonzero(np.abs(block) >= CLIP_LEVEL))
         self._peak = max(self._peak, peak)
         self._samples += block.size
-        self._hash.update(block)
+        self._hash.update(block.data)
 
     def facts(self) -> SignalFacts:
         """The facts of all samples so far.
@@ -165,7 +169,7 @@ class AudioFile:
             if error is not None:
                 self._reader.check_content_is_to_blame()
                 if not good:
-                    raise AudioError("undecodable", _one_line(error)) from error
+                    raise AudioError("undecodable", _undecodable(self._reader, error)) from error
             if error is not None or n == 0:
                 return
             if left is not None:
@@ -173,12 +177,16 @@ class AudioFile:
 
     def _read(self, out: np.ndarray) -> tuple[int, soundfile.LibsndfileError | None]:
         """Fill `out`; the number of good frames, and the error that ended them."""
-        before = self._decoder.tell()
+        # A failed read does not say how many frames it decoded before, and with some codecs
+        # the position does not either; so mark what is not written.
+        words = out.view(np.uint32)
+        words.fill(_UNWRITTEN)
         try:
             return self._decoder.buffer_read_into(out, "float32"), None
         except soundfile.LibsndfileError as error:
-            # What was decoded ahead of the error is in `out` already.
-            return min(max(self._decoder.tell() - before, 0), len(out)), error
+            written = np.flatnonzero(words.ravel() != _UNWRITTEN)
+            n = (int(written[-1]) + 1) // self.channels if len(written) else 0
+            return n, error
 
 
 @contextmanager
@@ -267,8 +275,5 @@ def _undecodable(reader: ByteReader, error: soundfile.LibsndfileError) -> str:
     ):
         if magic.startswith(start):
             return f"{what}, which {_UNSUPPORTED}"
-    return _one_line(error)
-
-
-def _one_line(error: soundfile.LibsndfileError) -> str:
-    return " ".join(error.error_string.split()).rstrip(".")
+    reason = " ".join(error.error_string.split()).rstrip(".")
+    return f"no audio that libsndfile can decode ({reason})"

@@ -134,8 +134,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "audio_hash",
             "string",
             "",
-            "XXH3-128 of sampling rate, channels and decoded float32 samples before mixing down, "
-            "in hexadecimal: equal for copies that differ in tags only",
+            "XXH3-128 of rate, channels and decoded samples: equal for copies with other tags",
             "none",
         ),
     )
@@ -147,16 +146,18 @@ def _feature_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
     for family, statistics in spec.features:
         descriptor = DESCRIPTORS[family]
         pooled = family in CELL_FAMILIES or family in spec.pooled
-        for row in range(1 if pooled else descriptor.n_rows(spec)):
+        rows = [None] if pooled else range(descriptor.n_rows(spec))
+        for row in rows:
+            definition = descriptor.definition(spec, row)
             for statistic in statistics:
                 over = "all frames and rows" if pooled else "frames"
                 take = "" if pooled else f"[{row}]"
                 call = descriptor.librosa(spec)
                 yield ColumnDescription(
-                    name=_name(spec, family, None if pooled else row, statistic),
+                    name=_name(spec, family, row, statistic),
                     type="float",
                     unit=_unit(descriptor.unit, statistic),
-                    definition=f"{_STATISTICS[statistic]} over {over} of: {descriptor.definition(spec, None if pooled else row)}",
+                    definition=f"{_STATISTICS[statistic]} over {over} of: {definition}",
                     librosa=call if call == "none" else f"{statistic} of {call}{take}",
                 )
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from featurelib import audio
 from featurelib.analysis import BLOCK_FRAMES, Analysis
+from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError
 from featurelib.presets import get_spec
 from featurelib.resample import Resampler
-from featurelib.columns import feature_names, schema
 from featurelib.sources import Source
 from featurelib.spec import SR_LIMITS, FeatureSpec
 

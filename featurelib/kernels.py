@@ -14,13 +14,14 @@ from numba import njit
 
 _exact = njit(cache=True, nogil=True)
 _sums = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+_finite = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
 
 #: Below this a sum of magnitudes counts as silence: the smallest normal float32.
 TINY = float(np.finfo(np.float32).tiny)
 
 
 @_sums
-def row_sums(x):
+def row_sums(x: np.ndarray) -> np.ndarray:
     """Sum of each row, in float64."""
     n_rows, n = x.shape
     out = np.empty(n_rows)
@@ -33,7 +34,7 @@ def row_sums(x):
 
 
 @_sums
-def centroids(S, freqs, totals):
+def centroids(S: np.ndarray, freqs: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """Mean frequency of each frame, weighted by magnitude; 0 for silence."""
     out = np.empty(S.shape[0])
     for t in range(S.shape[0]):
@@ -45,7 +46,9 @@ def centroids(S, freqs, totals):
 
 
 @_sums
-def bandwidths(S, freqs, totals, centroid):
+def bandwidths(
+    S: np.ndarray, freqs: np.ndarray, totals: np.ndarray, centroid: np.ndarray
+) -> np.ndarray:
     """Standard deviation of frequency in each frame, weighted by magnitude."""
     out = np.empty(S.shape[0])
     for t in range(S.shape[0]):
@@ -58,7 +61,7 @@ def bandwidths(S, freqs, totals, centroid):
 
 
 @_exact
-def rolloff_bins(S, fraction):
+def rolloff_bins(S: np.ndarray, fraction: np.float32) -> np.ndarray:
     """First bin of each frame at which the running float32 sum reaches its `fraction`."""
     n_rows, n = S.shape
     out = np.empty(n_rows, np.int64)
@@ -73,7 +76,7 @@ def rolloff_bins(S, fraction):
 
 
 @_sums
-def flux(S, totals, before, total_before):
+def flux(S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: float) -> np.ndarray:
     """Distance of each frame's normalized spectrum from the one before it.
 
     `before` is the spectrum ahead of the first row, or empty at a signal's beginning,
@@ -96,7 +99,9 @@ def flux(S, totals, before, total_before):
 
 
 @_exact
-def band_extremes(S, starts, stops, takes):
+def band_extremes(
+    S: np.ndarray, starts: np.ndarray, stops: np.ndarray, takes: np.ndarray
+) -> np.ndarray:
     """Mean of the largest and of the smallest magnitudes in each band of each frame.
 
     Returns (frames, 2, bands): peaks, then valleys; `takes` says how many make the mean.
@@ -135,7 +140,9 @@ def band_extremes(S, starts, stops, takes):
 
 
 @_sums
-def filter_rows(x, starts, stops, weights):
+def filter_rows(
+    x: np.ndarray, starts: np.ndarray, stops: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Product of each row with a bank of filters that are zero outside [start, stop)."""
     out = np.empty((x.shape[0], starts.shape[0]), np.float32)
     for t in range(x.shape[0]):
@@ -148,7 +155,9 @@ def filter_rows(x, starts, stops, weights):
 
 
 @_exact
-def spectral_peaks(S, low, high, threshold, sr, n_fft):
+def spectral_peaks(
+    S: np.ndarray, low: int, high: int, threshold: np.float32, sr: float, n_fft: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies and heights of the peaks in bins [low, high), parabolically refined.
 
     A peak is a bin above its left neighbour, not below its right one, and above
@@ -182,7 +191,9 @@ def spectral_peaks(S, low, high, threshold, sr, n_fft):
 
 
 @_exact
-def crossing_rates(y, low, high, frame_length, hop_length, n_rows):
+def crossing_rates(
+    y: np.ndarray, low: int, high: int, frame_length: int, hop_length: int, n_rows: int
+) -> np.ndarray:
     """Share of samples in each frame whose sign differs from the sample before.
 
     Only y[low:high] is signal: what lies outside is padding and crosses nothing.
@@ -202,7 +213,7 @@ def crossing_rates(y, low, high, frame_length, hop_length, n_rows):
 
 
 @_sums
-def frame_rms(y, frame_length, hop_length, n_rows):
+def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, n_rows: int) -> np.ndarray:
     """Root of the mean square of each frame of samples."""
     out = np.empty(n_rows)
     for t in range(n_rows):
@@ -214,7 +225,7 @@ def frame_rms(y, frame_length, hop_length, n_rows):
 
 
 @_sums
-def central_moments(x):
+def central_moments(x: np.ndarray) -> np.ndarray:
     """Moments of each column: rows of mean, sums of 2nd to 4th powers, minimum, maximum."""
     n_rows, n = x.shape
     out = np.zeros((6, n))
@@ -233,4 +244,26 @@ def central_moments(x):
             out[3, k] += square * square
             out[4, k] = min(out[4, k], value)
             out[5, k] = max(out[5, k], value)
+    return out
+
+
+@_finite
+def cell_moments(x: np.ndarray) -> np.ndarray:
+    """`central_moments` of all values of a flat array as one column."""
+    total = 0.0
+    for value in x:
+        total += np.float64(value)
+    mean = total / x.shape[0]
+    m2, m3, m4 = 0.0, 0.0, 0.0
+    lowest, highest = x[0], x[0]
+    for value in x:
+        deviation = np.float64(value) - mean
+        square = deviation * deviation
+        m2 += square
+        m3 += square * deviation
+        m4 += square * square
+        lowest = min(lowest, value)
+        highest = max(highest, value)
+    out = np.empty((6, 1))
+    out[0], out[1], out[2], out[3], out[4], out[5] = mean, m2, m3, m4, lowest, highest
     return out

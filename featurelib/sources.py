@@ -147,20 +147,18 @@ def _open_url(url: str) -> IO[bytes]:
 
     try:
         return fsspec.open(url, "rb").open()
-    except Exception as error:  # noqa: BLE001  each store's library has errors of its own
+    except Exception as error:  # each store's library has errors of its own
         raise _os_error(error, f"cannot open {url}") from error
 
 
 def _open_file(path: str | bytes) -> IO[bytes]:
     # Not blocking, as opening a named pipe otherwise waits for a writer.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"not a regular file: {os.fsdecode(path)!r}")
-        return os.fdopen(fd, "rb", buffering=0)
-    except BaseException:
-        os.close(fd)
-        raise
+    stream = os.fdopen(fd, "rb", buffering=0)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return stream
+    stream.close()
+    raise OSError(f"not a regular file: {os.fsdecode(path)!r}")
 
 
 def _from_stream(stream: Any) -> Iterator[ByteReader]:

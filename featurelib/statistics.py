@@ -38,10 +38,16 @@ class Moments:
         x : np.ndarray [shape=(n, n_series)]
             Further values of each series.
         """
-        nb = len(x)
-        if nb == 0:
-            return
-        mean, m2, m3, m4, low, high = kernels.central_moments(x)
+        if len(x):
+            self._combine(len(x), kernels.central_moments(x))
+
+    def update_cells(self, x: np.ndarray) -> None:
+        """Take in an array whose values, of any shape, all belong to the only series."""
+        if x.size:
+            self._combine(x.size, kernels.cell_moments(x.reshape(-1)))
+
+    def _combine(self, nb: int, moments: np.ndarray) -> None:
+        mean, m2, m3, m4, low, high = moments
         na, n = self.count, self.count + nb
         # Pairwise combination of central moments (Chan et al. 1983, Pébay 2008).
         d = mean - self.mean
@@ -125,7 +131,7 @@ class CellSeries:
 
     def append(self, values: np.ndarray) -> None:
         """Take in frames of values, shape (frames, rows)."""
-        self._moments.update(values.reshape(-1, 1))
+        self._moments.update_cells(values)
 
     def statistic(self, name: str) -> np.ndarray:
         """One statistic, shape (1,)."""
