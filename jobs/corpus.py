@@ -95,7 +95,7 @@ class Selection:
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.include or self.exclude or self.glob or self.selection.limit is not None)
+        return not (self.include or self.exclude or self.glob or self.limit is not None)
 
     def takes(self, path: str) -> bool:
         """Say whether a file belongs to the corpus."""

@@ -1,0 +1,385 @@
+"""The command ``featurelib``. Heavy libraries are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import click
+
+from jobs.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    JobError,
+    TerminatedError,
+)
+from jobs.settings import Settings, did_you_mean, read_config, with_values
+
+_EXTRACT_EPILOG = """\b
+Examples:
+  featurelib extract music/ --output features/ --labels parent
+  featurelib extract s3://bucket/music --output s3://bucket/features --workers 8
+  featurelib extract 'music/**/*.flac' --output features/ --dry-run
+  featurelib extract tracks.csv --output features/ --preset tutorial-v1
+  featurelib extract music/ --output features/ --cluster tcp://127.0.0.1:8786
+
+\b
+Exit codes:
+  0    done
+  1    the run failed; the table holds what it held, finished work is kept
+  2    usage: an option, a settings file, a label file, another table's spec
+  3    a limit (--max-failed, --max-deleted) held the publication back
+  75   another job is alive and writing the table
+  130  Ctrl-C     143  SIGTERM: finished work is kept, run again to go on
+"""
+
+
+class _Commands(click.Group):
+    """A group that says which command was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="featurelib", prog_name="featurelib")
+def cli() -> None:
+    """Turn audio corpora into partitioned Parquet feature tables.
+
+    \b
+    featurelib extract CORPUS --output TABLE     make a table, or bring it up to date
+    featurelib status TABLE                      what is in it, and its runs
+    """
+
+
+def _storage_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--storage-option",
+        "storage_options",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Option for fsspec, such as endpoint_url=…; repeatable. corpus:KEY=… and"
+        " table:KEY=… are for one side. AWS settings are found as usual without.",
+    )(command)
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--debug", is_flag=True, help="Show tracebacks and Dask's log.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+@cli.command(epilog=_EXTRACT_EPILOG)
+@click.argument("corpus")
+@click.option("-o", "--output", "table", metavar="TABLE", required=True, help="Where the table is.")
+@click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
+@click.option("--config", metavar="FILE.toml", help="Spec and settings: [spec] and [run].")
+@click.option("--labels", metavar="parent|FILE", help="The folder a file is in, or a CSV/Parquet.")
+@click.option("--partition-by", metavar="label|none", help="Folders of the table.")
+@click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
+@click.option("--limit", metavar="N", type=int, help="Take N files at most.")
+@click.option("--cluster", metavar="local|ADDRESS", help="Where to work (default local).")
+@click.option("--workers", metavar="N", type=int, help="Processes (default one a core).")
+@click.option("--worker-memory", metavar="SIZE", help="Memory limit of a local worker.")
+@click.option("--buckets", metavar="N", type=int, help="Parts a label (default by size).")
+@_storage_options
+@click.option("--max-failed", metavar="FRACTION", type=float, help="Publish nothing beyond (1.0).")
+@click.option("--max-deleted", metavar="FRACTION", type=float, help="Do nothing beyond (0.1).")
+@click.option(
+    "--keep-missing/--delete-missing",
+    default=None,
+    help="Rows of files that are not listed; by default only a whole listing deletes.",
+)
+@click.option("--recompute", is_flag=True, default=None, help="Extract every file again.")
+@click.option("--retry-failed", is_flag=True, default=None, help="Try failed files again.")
+@click.option("--single-writer", is_flag=True, default=None, help="No other job writes the table.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@_common
+def extract(
+    corpus: str,
+    table: str,
+    preset: str | None,
+    config: str | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    debug: bool,
+    **options: Any,
+) -> int:
+    """Extract features of the audio files in CORPUS into the table TABLE.
+
+    CORPUS is a folder, s3://bucket/prefix or another fsspec URL, a glob, or a list of
+    files (text, CSV, TSV or Parquet). Run it again to bring the table up to date: only
+    what is new or has changed is read.
+    """
+    settings, spec_values = _settings(config, options)
+    from jobs.progress import reporter_for_terminal
+
+    with _terminable():
+        reporter = reporter_for_terminal(quiet=quiet or as_json)
+        from jobs.api import executor_opener
+        from jobs.run import Request, plan_job, run_job
+
+        request = Request(corpus, table, _spec(preset, spec_values), settings)
+        try:
+            if dry_run:
+                report = plan_job(request, reporter)
+            else:
+                report = run_job(request, executor_opener(settings, debug=debug), reporter)
+        finally:
+            reporter.stop()
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+    elif dry_run:
+        for line in [*report.plan_lines(), *report.notes]:
+            click.echo(line)
+        if report.reason:
+            click.echo(f"Nothing would be published: {report.reason}")
+    elif not quiet or report.reason:
+        for line in [*report.notes, *report.summary_lines()]:
+            click.echo(line, err=bool(report.reason))
+        if report.failures and not report.reason:
+            click.echo(f"See why: featurelib errors {table}")
+    return report.exit_code
+
+
+def _settings(config: str | None, options: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    spec_values: dict[str, Any] = {}
+    settings = Settings()
+    if config is not None:
+        spec_values, run_values = read_config(config)
+        settings = with_values(settings, run_values, config)
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if value is not None and value != ()
+    }
+    return with_values(settings, given, "command line"), spec_values
+
+
+def _spec(preset: str | None, values: dict[str, Any]) -> Any:
+    import featurelib
+
+    if preset is not None:
+        values = {**values, "preset": preset}
+    return featurelib.spec_from_settings(values) if values else featurelib.get_spec("genre-v1")
+
+
+@cli.command()
+@click.argument("table")
+@_storage_options
+@_common
+def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: bool) -> int:
+    """Show what TABLE holds, its runs, and what running it again would do."""
+    from jobs.status import table_status
+
+    found = table_status(table, _options(storage_options))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1, default=str))
+    else:
+        for line in found.lines():
+            click.echo(line)
+    return 0
+
+
+@cli.command()
+@click.argument("table")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_storage_options
+@_common
+def errors(
+    table: str, as_csv: bool, storage_options: tuple[str, ...], as_json: bool, debug: bool
+) -> int:
+    """List the files in TABLE that could not be used, and why."""
+    from jobs.status import error_rows
+
+    rows = error_rows(table, _options(storage_options))
+    if as_json:
+        click.echo(json.dumps(rows.to_pylist(), indent=1, default=str))
+    elif as_csv:
+        click.echo(rows.to_pandas().to_csv(index=False), nl=False)
+    elif not len(rows):
+        click.echo("No errors")
+    else:
+        _print_rows([[r["path"], r["error_kind"], r["message"]] for r in rows.to_pylist()])
+    return 0
+
+
+@cli.command()
+@_common
+def presets(as_json: bool, debug: bool) -> int:
+    """List the presets: named specs, whose values never change under a name."""
+    import featurelib
+
+    specs = [(name, featurelib.get_spec(name)) for name in featurelib.PRESETS]
+    if as_json:
+        click.echo(json.dumps({name: spec.to_dict() for name, spec in specs}, indent=1))
+    else:
+        for name, spec in specs:
+            click.echo(f"{name:<14}{len(featurelib.feature_names(spec)):>4} features, {spec.sr} Hz")
+        click.echo("See what is in one: featurelib describe NAME")
+    return 0
+
+
+@cli.command()
+@click.argument("preset")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_common
+def describe(preset: str, as_csv: bool, as_json: bool, debug: bool) -> int:
+    """Show every column of PRESET: name, type, unit, definition, librosa counterpart."""
+    import featurelib
+
+    columns = [
+        {
+            "name": c.name,
+            "type": c.type,
+            "unit": c.unit,
+            "definition": c.definition,
+            "librosa": c.librosa,
+        }
+        for c in featurelib.describe(featurelib.get_spec(preset))
+    ]
+    if as_json:
+        click.echo(json.dumps(columns, indent=1))
+    elif as_csv:
+        _print_csv(columns)
+    else:
+        _print_rows([["name", "type", "unit", "definition", "librosa"], *map(dict.values, columns)])
+    return 0
+
+
+@cli.command()
+@click.argument("file")
+@click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
+@click.option("--config", metavar="FILE.toml", help="Spec: its [spec] table.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_common
+def show(
+    file: str, preset: str | None, config: str | None, as_csv: bool, as_json: bool, debug: bool
+) -> int:
+    """Extract one FILE (a path or URL) and show its row."""
+    import featurelib
+    from jobs.native import captured_stderr
+
+    _, spec_values = _settings(config, {})
+    try:
+        with captured_stderr() as said:
+            frame = featurelib.extract(file, _spec(preset, spec_values))
+            warnings = said()
+    except OSError as error:
+        raise JobError(f"cannot read {file}: {error.strerror or error}") from error
+    if as_csv:
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif as_json:
+        click.echo(frame.to_json(orient="records", indent=1))
+    else:
+        _print_rows([[name, str(value)] for name, value in frame.iloc[0].items()])
+        if warnings:
+            click.echo(f"the decoder says: {warnings}", err=True)
+    return 0
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    return Settings(storage_options=texts).options_for("table")
+
+
+def _print_rows(rows: list[Any]) -> None:
+    """Print rows as columns, as wide as the terminal; elsewhere, whole."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    grid = Table.grid(padding=(0, 2))
+    for row in rows:
+        grid.add_row(*(_plain(cell) for cell in row))
+    with console.capture() as capture:
+        console.print(grid)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _plain(cell: object) -> Any:
+    from rich.text import Text
+
+    # a file name is untrusted: it may not steer the terminal
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)))
+
+
+def _print_csv(rows: list[dict[str, str]]) -> None:
+    import csv
+
+    writer = csv.DictWriter(sys.stdout, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that a run ends in good order."""
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise TerminatedError("ended by SIGTERM; finished work is kept, run again to go on")
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
+        sys.exit(code or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
+    except JobError as error:
+        _fail(str(error), error.exit_code, debug)
+    except Exception as error:  # noqa: BLE001 - the last place where a user is told anything
+        code = _exit_code_of(error)
+        _fail(str(error) if code == EXIT_USAGE else _say(error), code, debug)
+
+
+def _exit_code_of(error: Exception) -> int:
+    import featurelib
+
+    return EXIT_USAGE if isinstance(error, featurelib.SpecError) else EXIT_FAILED
+
+
+def _say(error: Exception) -> str:
+    import featurelib
+
+    if isinstance(error, featurelib.FeaturelibError):
+        return str(error)
+    return f"unforeseen {type(error).__name__}: {error} (--debug shows where; please report it)"
+
+
+def _fail(text: str, code: int, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"featurelib: {' '.join(text.split())}", err=True)
+    sys.exit(code)

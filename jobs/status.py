@@ -1,0 +1,158 @@
+"""Looking at a table: what it holds, its errors, its runs, and what a rerun would do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.errors import JobError, TableError
+from jobs.paths import decode_path
+from jobs.runlog import read_summaries
+from jobs.storage import open_store
+from jobs.table import ERRORS, Table, read_info
+
+
+def open_table(location: str, options: dict[str, Any]) -> Table:
+    """Open a table for reading.
+
+    Raises
+    ------
+    TableError
+        If there is none.
+    """
+    store = open_store(location, options)
+    try:
+        info = read_info(store)
+    except PermissionError as error:
+        raise TableError(f"no permission to read {store.url}: {error.strerror or error}") from error
+    except OSError as error:
+        raise TableError(f"cannot read {store.url}: {error.strerror or error}") from error
+    if info is None:
+        raise TableError(f"there is no table at {store.url}")
+    return Table(store, info)
+
+
+def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
+    """Return the error rows of a table, by path."""
+    table = open_table(location, options)
+    parts = [part for part in table.parts if part.startswith(f"{ERRORS}/")]
+    rows = [table.read_columns(part, table.error_schema.names) for part in sorted(parts)]
+    whole = pa.concat_tables(rows) if rows else table.error_schema.empty_table()
+    return whole.sort_by("path")
+
+
+@dataclass
+class Status:
+    """What a table holds.
+
+    Attributes
+    ----------
+    table, corpus, preset : str
+        Where it is, what it is of, and the name of its spec.
+    n_rows : int
+        Rows of features.
+    errors : Counter
+        Error rows by kind.
+    labels : Counter
+        Rows by label.
+    n_parts, n_buckets : int
+        Parts published, and buckets.
+    runs : list of dict
+        Summaries of the runs, oldest first.
+    rerun : dict
+        What running again would do, by planning class; empty where it cannot be known.
+    rerun_problem : str
+        Why it cannot.
+    """
+
+    table: str
+    corpus: str
+    preset: str
+    n_buckets: int
+    n_parts: int
+    n_rows: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str | None] = field(default_factory=Counter)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    rerun: dict[str, int] = field(default_factory=dict)
+    rerun_problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the status as JSON has it."""
+        return {
+            **{k: v for k, v in vars(self).items() if k not in ("labels", "errors")},
+            "errors": dict(self.errors),
+            "labels": [{"label": label, "rows": n} for label, n in self.labels.items()],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the status for people."""
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.errors.items()))
+        lines = [
+            f"table    {self.table}",
+            f"corpus   {self.corpus}",
+            f"spec     {self.preset}",
+            f"rows     {self.n_rows}",
+            f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
+            f"parts    {self.n_parts} in {self.n_buckets} buckets",
+            f"runs     {len(self.runs)}",
+        ]
+        for run in self.runs[-5:]:
+            report = run.get("report", {})
+            read, seconds = report.get("read", 0), sum(report.get("seconds", {}).values())
+            lines.append(
+                f"         {run.get('run_id')}  {report.get('status')}, {read} files read,"
+                f" {seconds:.1f} s"
+            )
+        if self.rerun_problem:
+            lines.append(f"rerun    cannot be planned: {self.rerun_problem}")
+        else:
+            todo = ", ".join(f"{n} {name}" for name, n in self.rerun.items() if n)
+            lines.append(f"rerun    {todo or 'nothing listed'}")
+        return lines
+
+
+def table_status(location: str, options: dict[str, Any]) -> Status:
+    """Return what a table holds, and what running the job again as last time would do."""
+    table = open_table(location, options)
+    info = table.info
+    status = Status(
+        table.store.url,
+        info.corpus,
+        str(info.spec.get("name", "custom")),
+        info.n_buckets,
+        len(table.parts),
+    )
+    for part in table.parts:
+        if part.startswith(f"{ERRORS}/"):
+            status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
+        else:
+            status.labels.update(table.read_columns(part, ["label"])["label"].to_pylist())
+    status.n_rows = sum(status.labels.values())
+    status.runs = read_summaries(table.store)
+    try:
+        status.rerun = _rerun(table, status.runs, options)
+    except JobError as error:
+        status.rerun_problem = str(error)
+    return status
+
+
+def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, int]:
+    from jobs.run import Request, plan_job
+    from jobs.settings import Settings, with_values
+
+    if not runs:
+        raise TableError("no run has left its settings")
+    last = runs[-1]
+    values = {k: v for k, v in last["settings"].items() if k != "storage_options"}
+    values |= {"recompute": False, "retry_failed": False}
+    values["storage_options"] = [
+        f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
+    ]
+    settings = with_values(Settings(), values, "run.json")
+    request = Request(last["corpus"], decode_path(table.store.url), table.spec, settings)
+    return plan_job(request).to_dict()["planned"]
