@@ -199,11 +199,12 @@ def crossing_rates(
     Only y[low:high] is signal: what lies outside is padding and crosses nothing.
     Values within 1e-10 of zero, and both zeros, count as positive.
     """
+    floor = np.float32(-1e-10)
     running = np.zeros(y.shape[0], np.int64)
     count = 0
     for i in range(1, y.shape[0]):
         if low < i < high:
-            count += (y[i] < -1e-10) != (y[i - 1] < -1e-10)
+            count += (y[i] < floor) != (y[i - 1] < floor)
         running[i] = count
     out = np.empty(n_rows)
     for t in range(n_rows):

@@ -162,7 +162,7 @@ class Corpus:
         """Columns of the listing's rows."""
         return pa.schema([*LISTING, *self.carried])
 
-    def list(self) -> Iterator[pa.Table]:
+    def pages(self) -> Iterator[pa.Table]:
         """Yield the listing page by page.
 
         Raises
@@ -173,7 +173,7 @@ class Corpus:
         """
         n_listed = 0
         try:
-            for page in self._pages():
+            for page in self._listed():
                 if self.selection.limit is not None:
                     page = page.slice(0, self.selection.limit - n_listed)
                 n_listed += len(page)
@@ -189,7 +189,7 @@ class Corpus:
                 f"no audio files in {self.root}" + (f" (passed over: {others})" if others else "")
             )
 
-    def _pages(self) -> Iterator[pa.Table]:
+    def _listed(self) -> Iterator[pa.Table]:
         if self.rows is None:
             for found in self.store.scan(descend=self._descends):
                 yield self._page([entry for entry in found if self._takes(entry.name)])

@@ -107,7 +107,7 @@ class DaskExecutor:
     ) -> Iterator[ShardResult]:
         waiting = iter(shards)
         again: deque[Shard] = deque()
-        in_flight: dict[str, tuple[distributed.Future, Shard]] = {}
+        in_flight: dict[Any, tuple[distributed.Future, Shard]] = {}
         completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
         )

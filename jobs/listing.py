@@ -71,7 +71,7 @@ class Listing:
             If it cannot be listed whole, or is empty.
         """
         reporter.start("listing", None)
-        for page in self.corpus.list():
+        for page in self.corpus.pages():
             self._inventory.add(page)
             if len(self._labels) < _LABELS_COUNTED:
                 self._labels.update(page[LABEL].unique().to_pylist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ def with_values(settings: Settings, values: dict[str, Any], where: str) -> Setti
     return replace(settings, **checked)
 
 
-def did_you_mean(name: str, known: Sequence[str] | dict[str, Any]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the known name that is closest, or at all of them."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"

@@ -185,7 +185,7 @@ class _Attempt:
 
     def _extract(self, path: str, listed: str, ahead: Future[Fetched]) -> None:
         fetched: Fetched | None = None
-        details = ""
+        kind, message, details = "", "", ""
         try:
             fetched = ahead.result()
             for _ in range(_TRIES_AT_A_CHANGING_FILE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import uuid
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ class GenericStore:
         entries: list[Entry | None] = []
         for name in names:
             try:
-                info = with_retries(lambda name=name: self.fs.info(self.path(name)))
+                info = with_retries(functools.partial(self.fs.info, self.path(name)))
             except FileNotFoundError:
                 entries.append(None)
                 continue

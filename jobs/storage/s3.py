@@ -63,7 +63,7 @@ class S3Store:
         under = self.key(prefix)
         start = f"{under}/" if under else ""
         skip = len(f"{self.prefix}/") if self.prefix else 0
-        more: dict[str, str] = {}
+        more: dict[str, Any] = {}
         while True:
             answer = self._call("list_objects_v2", Prefix=start, **more)
             page = [
@@ -156,7 +156,7 @@ class S3Store:
                 f"{name} would be {len(data) / 2**30:.1f} GiB, more than one conditional write"
                 " takes: make a table of more buckets (featurelib extract --buckets)"
             )
-        condition: dict[str, str] = {}
+        condition: dict[str, Any] = {}
         if expected is None:
             condition = {"IfNoneMatch": "*"}
         elif expected != "any":
