@@ -1,0 +1,77 @@
+"""Signals to extract from, and audio files of them in memory."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import soundfile
+
+SR = 22_050
+
+
+def time(seconds: float, sr: int = SR) -> np.ndarray:
+    """Instants of the samples of so many seconds."""
+    return np.arange(round(seconds * sr)) / sr
+
+
+def sine(seconds: float = 2.0, *, frequency: float = 440.0, sr: int = SR) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * frequency * time(seconds, sr))).astype(np.float32)
+
+
+def chord(seconds: float = 2.0, *, sr: int = SR, detune: float = 0.0) -> np.ndarray:
+    """Three decaying notes with overtones, `detune` semitones off A440's scale."""
+    t = time(seconds, sr)
+    y = np.zeros_like(t)
+    for note in (-9, -5, -2):
+        base = 440.0 * 2 ** ((note + detune) / 12)
+        y += sum(np.sin(2 * np.pi * base * k * t) / k for k in range(1, 6))
+    return (0.1 * y * np.exp(-t)).astype(np.float32)
+
+
+def noise(seconds: float = 2.0, *, sr: int = SR, seed: int = 0, level: float = 0.1) -> np.ndarray:
+    n = round(seconds * sr)
+    return (level * np.random.default_rng(seed).standard_normal(n)).astype(np.float32)
+
+
+def clicks(seconds: float = 2.0, *, sr: int = SR) -> np.ndarray:
+    """Faint noise with single loud samples in it."""
+    y = noise(seconds, sr=sr, level=1e-3)
+    y[:: sr // 3] = 0.9
+    return y
+
+
+def fading(seconds: float = 3.0, *, sr: int = SR) -> np.ndarray:
+    """Noise whose level falls by 140 dB, then silence: all limits of range are at work."""
+    y = noise(seconds, sr=sr) * 10 ** (-7 * time(seconds, sr) / seconds)
+    y[-sr // 2 :] = 0
+    return y.astype(np.float32)
+
+
+def sweep(seconds: float = 2.0, *, sr: int = SR) -> np.ndarray:
+    t = time(seconds, sr)
+    return (0.4 * np.sin(2 * np.pi * (50 * t + sr / 5 * t**2 / seconds))).astype(np.float32)
+
+
+SIGNALS = {
+    "sine": sine(),
+    "chord": chord(),
+    "detuned": chord(detune=0.23),
+    "noise": noise(),
+    "clicks": clicks(),
+    "fading": fading(),
+    "sweep": sweep(),
+    "silence": np.zeros(SR, np.float32),
+    "constant": np.full(SR, 0.25, np.float32),
+    "short": noise(0.05),
+}
+
+
+def encode(y: np.ndarray, sr: int = SR, *, fmt: str = "WAV", **kwargs: Any) -> bytes:
+    """The bytes of an audio file of y, of shape (n,) or (n, channels); WAV keeps float32."""
+    if fmt == "WAV":
+        kwargs.setdefault("subtype", "FLOAT")
+    file = io.BytesIO()
+    soundfile.write(file, y, sr, format=fmt, **kwargs)
+    return file.getvalue()

@@ -1,0 +1,171 @@
+"""Every descriptor against librosa."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import librosa
+import numpy as np
+import pytest
+
+from featurelib import FeatureSpec, extract_columns, get_spec
+from featurelib.descriptors import DESCRIPTORS
+from featurelib.descriptors.chroma import ChromaStft, estimate_tuning
+from featurelib.frames import Framer
+from featurelib.spec import CELL_FAMILIES, FAMILIES, MATRIX_FAMILIES, STATISTICS
+from featurelib.spectrum import Transform
+from tests.featurelib import oracle
+from tests.featurelib.signals import SIGNALS, SR, chord, encode, noise
+
+GENRE = get_spec("genre-v1")
+
+#: Lengths at which the number of frames changes, or padding meets itself.
+LENGTHS = (1, 2, 3, 511, 512, 513, 1023, 1024, 1025, 1535, 1536, 1537, 2047, 2048, 2049, 5120)
+
+VARIANTS = {
+    "short frames": {"n_fft": 1024, "hop_length": 256},
+    "hop of no divisor": {"n_fft": 2048, "hop_length": 700},
+    "frames apart": {"n_fft": 512, "hop_length": 512},
+    "reflect": {"pad_mode": "reflect"},
+    "edge": {"pad_mode": "edge"},
+    "not centred": {"center": False},
+    "hamming": {"window": "hamming"},
+    "low rate": {"sr": 16_000},
+    "lower rate": {"sr": 8_000, "n_bands": 4},
+    "high rate": {"sr": 44_100, "n_fft": 4096},
+    "parameters": {
+        "roll_percent": 0.5,
+        "n_mels": 40,
+        "n_mfcc": 13,
+        "n_bands": 4,
+        "contrast_fmin": 150.0,
+        "contrast_quantile": 0.1,
+        "n_chroma": 24,
+    },
+    "pooled": {"pooled": ("mfcc", "chroma_stft", "spectral_contrast")},
+    "statistics": {
+        "features": tuple((family, STATISTICS) for family, _ in GENRE.features),
+    },
+}
+
+
+def variant(**changes: object) -> FeatureSpec:
+    return dataclasses.replace(GENRE, **changes)
+
+
+def test_registry_agrees_with_the_names_that_specs_may_use():
+    assert tuple(DESCRIPTORS) == FAMILIES
+    for family, descriptor in DESCRIPTORS.items():
+        assert (descriptor.n_rows(GENRE) > 1) == (family in MATRIX_FAMILIES)
+    assert CELL_FAMILIES < MATRIX_FAMILIES
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_genre_columns_equal_librosa(name):
+    y = SIGNALS[name]
+    row = extract_columns(encode(y), GENRE)
+    oracle.assert_close(row, oracle.columns(y, GENRE))
+    assert row["n_frames"] == [1 + len(y) // 512]
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_tutorial_columns_equal_its_script(name):
+    y = SIGNALS[name]
+    oracle.assert_close(extract_columns(encode(y), "tutorial-v1"), oracle.tutorial(y))
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_other_specs_equal_librosa(changes):
+    spec = variant(**changes)
+    y = np.concatenate((chord(1.0, sr=spec.sr, detune=-0.3), noise(0.7, sr=spec.sr, level=0.02)))
+    expected = oracle.columns(y, spec)
+    oracle.assert_close(extract_columns(encode(y, spec.sr), spec), expected)
+
+
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_lengths_around_frames_equal_librosa(length, pad_mode):
+    spec = variant(pad_mode=pad_mode)
+    y = noise(1.0, seed=length)[:length]
+    row = extract_columns(encode(y), spec)
+    # One or two samples have a flat spectrum, whose coefficients are what rounding to
+    # float32 leaves of some 50 dB.
+    oracle.assert_close(row, oracle.columns(y, spec), absolute=2e-5 if length < 3 else 0.0)
+
+
+def test_range_below_the_maximum_is_of_the_whole_file():
+    # The loud end decides how far down the quiet beginning is seen.
+    spec = variant(features=(("mfcc", ("mean",)), ("spectral_contrast", ("mean",))))
+    quiet = noise(2.0, level=1e-6)
+    alone = extract_columns(encode(quiet), spec)
+    y = np.concatenate((quiet, noise(0.5, level=0.5, seed=1)))
+    together = extract_columns(encode(y), spec)
+    oracle.assert_close(together, oracle.columns(y, spec))
+    assert abs(together["mfcc_02_mean"][0] - alone["mfcc_02_mean"][0]) > 0.1
+
+
+def test_top_db_is_the_specs():
+    y = SIGNALS["fading"]
+    values = []
+    for top_db in (20.0, 80.0):
+        spec = variant(top_db=top_db, features=(("mfcc", ("mean", "std")),))
+        row = extract_columns(encode(y), spec)
+        oracle.assert_close(row, oracle.columns(y, spec))
+        values.append(row["mfcc_01_mean"][0])
+    assert values[0] > values[1] + 50
+
+
+def test_flux_of_a_silent_frame_beside_a_sounding_one():
+    # Two frames apart from each other: one silent, one a click with a flat spectrum.
+    spec = variant(
+        n_fft=512, hop_length=512, center=False, features=(("spectral_flux", ("mean", "max")),)
+    )
+    y = np.zeros(1024, np.float32)
+    y[512 + 256] = 1.0
+    row = extract_columns(encode(y), spec)
+    # 257 bins of 1/257 each against none: the length is 1 / sqrt(257).
+    assert row["spectral_flux_max"][0] == pytest.approx(257**-0.5, rel=1e-6)
+
+
+def test_flux_is_zero_for_a_single_frame_and_for_silence():
+    for y in (noise(0.01), np.zeros(SR, np.float32)):
+        row = extract_columns(encode(y), GENRE)
+        assert row["spectral_flux_mean"] == row["spectral_flux_std"] == [0.0]
+
+
+def tuning_of(y: np.ndarray, spec: FeatureSpec = GENRE) -> float:
+    """The tuning that the chroma descriptor uses."""
+    descriptor = ChromaStft(spec)
+    transform = Transform(spec, 64)
+    framer = Framer(
+        n_fft=spec.n_fft,
+        hop_length=spec.hop_length,
+        pad=spec.n_fft // 2,
+        pad_mode="constant",
+        block_frames=64,
+    )
+    for stage in (framer.push(y), framer.finish()):
+        for block in stage:
+            descriptor.update(transform(block))
+    return descriptor.tuning()
+
+
+@pytest.mark.parametrize("detune", [-0.5, -0.31, -0.1, 0.0, 0.004, 0.1, 0.27, 0.49])
+def test_tuning_is_equal_to_librosas(detune):
+    y = chord(1.0, detune=detune)
+    S = np.abs(librosa.stft(y)) ** 2
+    assert tuning_of(y) == librosa.estimate_tuning(S=S, sr=SR, bins_per_octave=12)
+
+
+def test_tuning_without_peaks_is_none():
+    assert tuning_of(np.zeros(SR, np.float32)) == 0.0
+    assert estimate_tuning(np.empty(0, np.float32), np.empty(0, np.float32), 12) == 0.0
+
+
+def test_weak_peaks_do_not_tell_the_tuning():
+    strong = np.full(6, 440.0 * 2 ** (0.2 / 12), np.float32)
+    weak = np.full(5, 440.0 * 2 ** (-0.2 / 12), np.float32)
+    heights = np.array([2.0] * 6 + [1.0] * 5, np.float32)
+    for order in (slice(None), slice(None, None, -1)):
+        tuning = estimate_tuning(np.concatenate((strong, weak))[order], heights[order], 12)
+        assert tuning == pytest.approx(0.2, abs=0.011)

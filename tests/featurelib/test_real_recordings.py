@@ -1,0 +1,55 @@
+"""Every column on real recordings, against librosa reading the same file."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from featurelib import AudioError, extract_columns, get_spec
+from tests.audio_files import REAL_AUDIO, real_recordings
+from tests.featurelib import oracle
+from tests.featurelib.test_descriptors import tuning_of
+
+RECORDINGS = [*real_recordings("music", "clips"), *real_recordings("digits")[::10]]
+ODD = sorted(path for path in (REAL_AUDIO / "odd").rglob("*") if path.is_file())
+
+
+def name(path):
+    return str(path.relative_to(REAL_AUDIO))
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=name)
+def test_columns_and_tuning_equal_librosa(path):
+    try:
+        y, sr = librosa.load(path)
+    except Exception:  # noqa: BLE001  whatever librosa ends with, ours is an AudioError
+        with pytest.raises(AudioError):
+            extract_columns(path)
+        return
+    spec = get_spec("genre-v1")
+    row = extract_columns(path, spec)
+    oracle.assert_close(row, oracle.columns(y, spec))
+    info = soundfile.info(str(path))
+    assert row["duration_s"] == [info.frames / info.samplerate]
+    assert tuning_of(y) == librosa.estimate_tuning(S=np.abs(librosa.stft(y)) ** 2, sr=sr)
+
+    y, _ = librosa.load(path, duration=30)
+    oracle.assert_close(extract_columns(path, "tutorial-v1"), oracle.tutorial(y))
+
+
+@pytest.mark.parametrize("path", ODD, ids=name)
+def test_odd_files_give_finite_rows_or_an_error(path):
+    try:
+        row = extract_columns(path)
+    except AudioError as error:
+        message = str(error)
+        row = None
+    if row is None:
+        assert message
+        assert "\n" not in message
+        return
+    numbers = [value for (value,) in row.values() if isinstance(value, float)]
+    assert np.isfinite(np.float32(numbers)).all()
+    assert row["duration_s"][0] > 0
