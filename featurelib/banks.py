@@ -44,11 +44,11 @@ def mel_bank(sr: int, n_fft: int, n_mels: int) -> SparseBank:
 
 @lru_cache(maxsize=128)
 def chroma_bank(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """librosa's chroma filters for a tuning, shape (bins, n_chroma)."""
+    """librosa's chroma filters for a tuning, in float64, shape (bins, n_chroma)."""
     import librosa.filters
 
     bank = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=tuning)
-    return np.ascontiguousarray(bank.T)
+    return np.ascontiguousarray(bank.T, np.float64)
 
 
 @lru_cache(maxsize=8)

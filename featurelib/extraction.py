@@ -122,7 +122,7 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
     spec = get_spec(spec)
     samples = _checked(y)
     low, high = SR_LIMITS
-    if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr != int(sr):
+    if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
         raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
     if not low <= sr <= high:
         raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -154,11 +155,10 @@ def _open_url(url: str) -> IO[bytes]:
 def _open_file(path: str | bytes) -> IO[bytes]:
     # Not blocking, as opening a named pipe otherwise waits for a writer.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    stream = os.fdopen(fd, "rb", buffering=0)
     if stat.S_ISREG(os.fstat(fd).st_mode):
-        return stream
-    stream.close()
-    raise OSError(f"not a regular file: {os.fsdecode(path)!r}")
+        return os.fdopen(fd, "rb", buffering=0)
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _from_stream(stream: Any) -> Iterator[ByteReader]:

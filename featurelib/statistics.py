@@ -9,7 +9,8 @@ from featurelib import kernels
 #: Frames that are collected before they are condensed into moments.
 CHUNK = 4096
 
-_EPS = float(np.finfo(np.float64).eps)
+#: A spread of less than this, relative to the mean, is rounding of the mean of a constant.
+_ROUNDING = 1e-12
 
 
 class Moments:
@@ -48,6 +49,10 @@ class Moments:
 
     def _combine(self, nb: int, moments: np.ndarray) -> None:
         mean, m2, m3, m4, low, high = moments
+        if self.count == 0:
+            self.count, self.min, self.max = nb, low, high
+            self.mean, self.m2, self.m3, self.m4 = mean, m2, m3, m4
+            return
         na, n = self.count, self.count + nb
         # Pairwise combination of central moments (Chan et al. 1983, Pébay 2008).
         d = mean - self.mean
@@ -73,7 +78,7 @@ class Moments:
         name : {"mean", "std", "var", "min", "max", "skew", "kurtosis"}
             Populations' statistics (ddof 0); skew is biased, kurtosis biased and in
             excess of the normal distribution's. Both are 0 for a constant, which includes
-            a spread that is no more than rounding of the mean.
+            a spread that rounding explains.
 
         Returns
         -------
@@ -88,7 +93,7 @@ class Moments:
             return var
         if name == "std":
             return np.sqrt(var)
-        constant = var <= (_EPS * self.mean) ** 2
+        constant = var <= (_ROUNDING * self.mean) ** 2
         safe = np.where(constant, 1.0, var)
         if name == "skew":
             return np.where(constant, 0.0, self.m3 / self.count / (safe * np.sqrt(safe)))

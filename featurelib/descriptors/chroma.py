@@ -77,9 +77,10 @@ class ChromaStft(Descriptor):
         spec = self._spec
         bank = banks.chroma_bank(spec.sr, spec.n_fft, spec.n_chroma, self.tuning())
         for power in self._power.chunks():
-            raw = power @ bank
+            # In float64, as float32 products change with the number of frames in a chunk.
+            raw = power.astype(np.float64) @ bank
             strongest = raw.max(axis=1, keepdims=True)
-            yield raw / np.where(strongest < kernels.TINY, np.float32(1), strongest)
+            yield raw / np.where(strongest < kernels.TINY, 1.0, strongest)
 
     def tuning(self) -> float:
         """Deviation of the signal from A440, in chroma bins within [-0.5, 0.5)."""
