@@ -13,7 +13,7 @@ from featurelib.presets import PRESETS, get_spec, spec_from_settings
 from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
 
 if TYPE_CHECKING:
-    from featurelib.columns import ColumnDescription, describe, schema
+    from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction import extract, extract_columns, extract_signal, warm_up
 
 _LAZY = {
@@ -22,6 +22,7 @@ _LAZY = {
     "extract": "featurelib.extraction",
     "extract_columns": "featurelib.extraction",
     "extract_signal": "featurelib.extraction",
+    "feature_names": "featurelib.columns",
     "schema": "featurelib.columns",
     "warm_up": "featurelib.extraction",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "extract",
     "extract_columns",
     "extract_signal",
+    "feature_names",
     "get_spec",
     "schema",
     "spec_differences",

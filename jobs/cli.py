@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
+import shutil
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -19,6 +23,7 @@ from jobs.errors import (
     JobError,
     TerminatedError,
 )
+from jobs.progress import printable, reporter_for_terminal
 from jobs.settings import Settings, did_you_mean, read_config, with_values
 
 _EXTRACT_EPILOG = """\b
@@ -58,8 +63,12 @@ def cli() -> None:
     """Turn audio corpora into partitioned Parquet feature tables.
 
     \b
-    featurelib extract CORPUS --output TABLE     make a table, or bring it up to date
-    featurelib status TABLE                      what is in it, and its runs
+    Examples:
+      featurelib extract music/ --output features/ --labels parent
+      featurelib status features/
+      featurelib show music/song.mp3
+
+    Every command has its own --help.
     """
 
 
@@ -79,7 +88,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-@cli.command(epilog=_EXTRACT_EPILOG)
+@cli.command(epilog=_EXTRACT_EPILOG, short_help="Make a table of a corpus, or update it.")
 @click.argument("corpus")
 @click.option("-o", "--output", "table", metavar="TABLE", required=True, help="Where the table is.")
 @click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
@@ -125,8 +134,6 @@ def extract(
     what is new or has changed is read.
     """
     settings, spec_values = _settings(config, options)
-    from jobs.progress import reporter_for_terminal
-
     with _terminable():
         reporter = reporter_for_terminal(quiet=quiet or as_json)
         from jobs.api import executor_opener
@@ -143,15 +150,15 @@ def extract(
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     elif dry_run:
-        for line in [*report.plan_lines(), *report.notes]:
-            click.echo(line)
+        _print_lines([*report.plan_lines(), *report.notes])
         if report.reason:
-            click.echo(f"Nothing would be published: {report.reason}")
-    elif not quiet or report.reason:
-        for line in [*report.notes, *report.summary_lines()]:
-            click.echo(line, err=bool(report.reason))
-        if report.failures and not report.reason:
-            click.echo(f"See why: featurelib errors {table}")
+            _print_lines([f"Nothing would be published: {report.reason}"])
+    elif report.reason:
+        _print_lines([*([] if quiet else report.notes), *report.summary_lines()], err=True)
+    elif not quiet:
+        _print_lines([*report.notes, *report.summary_lines()])
+        if report.failures:
+            _print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
     return report.exit_code
 
 
@@ -177,7 +184,7 @@ def _spec(preset: str | None, values: dict[str, Any]) -> Any:
     return featurelib.spec_from_settings(values) if values else featurelib.get_spec("genre-v1")
 
 
-@cli.command()
+@cli.command(short_help="Show what a table holds, its runs, and what is new.")
 @click.argument("table")
 @_storage_options
 @_common
@@ -189,12 +196,11 @@ def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: b
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1, default=str))
     else:
-        for line in found.lines():
-            click.echo(line)
+        _print_lines(found.lines())
     return 0
 
 
-@cli.command()
+@cli.command(short_help="List the files that could not be used, and why.")
 @click.argument("table")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @_storage_options
@@ -209,7 +215,7 @@ def errors(
     if as_json:
         click.echo(json.dumps(rows.to_pylist(), indent=1, default=str))
     elif as_csv:
-        click.echo(rows.to_pandas().to_csv(index=False), nl=False)
+        _print_csv(rows.column_names, rows.to_pylist())
     elif not len(rows):
         click.echo("No errors")
     else:
@@ -217,7 +223,7 @@ def errors(
     return 0
 
 
-@cli.command()
+@cli.command(short_help="List the presets: what can be extracted.")
 @_common
 def presets(as_json: bool, debug: bool) -> int:
     """List the presets: named specs, whose values never change under a name."""
@@ -228,12 +234,14 @@ def presets(as_json: bool, debug: bool) -> int:
         click.echo(json.dumps({name: spec.to_dict() for name, spec in specs}, indent=1))
     else:
         for name, spec in specs:
-            click.echo(f"{name:<14}{len(featurelib.feature_names(spec)):>4} features, {spec.sr} Hz")
-        click.echo("See what is in one: featurelib describe NAME")
+            stretch = "whole file" if spec.duration is None else f"first {spec.duration:g} s"
+            n_features = len(featurelib.feature_names(spec))
+            click.echo(f"{name:<14}{n_features:>4} features, {spec.sr} Hz, {stretch}")
+        click.echo("What is in one: featurelib describe NAME")
     return 0
 
 
-@cli.command()
+@cli.command(short_help="Define every column of a preset.")
 @click.argument("preset")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @_common
@@ -254,13 +262,14 @@ def describe(preset: str, as_csv: bool, as_json: bool, debug: bool) -> int:
     if as_json:
         click.echo(json.dumps(columns, indent=1))
     elif as_csv:
-        _print_csv(columns)
+        _print_csv(list(columns[0]), columns)
     else:
-        _print_rows([["name", "type", "unit", "definition", "librosa"], *map(dict.values, columns)])
+        for column in columns:
+            _print_description(column)
     return 0
 
 
-@cli.command()
+@cli.command(short_help="Extract one file and show its row.")
 @click.argument("file")
 @click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
 @click.option("--config", metavar="FILE.toml", help="Spec: its [spec] table.")
@@ -274,20 +283,23 @@ def show(
     from jobs.native import captured_stderr
 
     _, spec_values = _settings(config, {})
+    spec = _spec(preset, spec_values)
     try:
         with captured_stderr() as said:
-            frame = featurelib.extract(file, _spec(preset, spec_values))
+            frame = featurelib.extract(file, spec)
             warnings = said()
     except OSError as error:
         raise JobError(f"cannot read {file}: {error.strerror or error}") from error
+    except featurelib.AudioError as error:
+        raise JobError(f"no features of {file}: {error.kind}, {error}") from error
     if as_csv:
         click.echo(frame.to_csv(index=False), nl=False)
     elif as_json:
-        click.echo(frame.to_json(orient="records", indent=1))
+        click.echo(frame.to_json(orient="records", indent=1, double_precision=15))
     else:
         _print_rows([[name, str(value)] for name, value in frame.iloc[0].items()])
         if warnings:
-            click.echo(f"the decoder says: {warnings}", err=True)
+            _print_lines([f"the decoder says: {warnings}"], err=True)
     return 0
 
 
@@ -295,34 +307,48 @@ def _options(texts: tuple[str, ...]) -> dict[str, Any]:
     return Settings(storage_options=texts).options_for("table")
 
 
-def _print_rows(rows: list[Any]) -> None:
+def _print_lines(lines: list[str], *, err: bool = False) -> None:
+    for line in lines:
+        click.echo(printable(line), err=err)
+
+
+def _print_rows(rows: list[list[str]]) -> None:
     """Print rows as columns, as wide as the terminal; elsewhere, whole."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
     grid = Table.grid(padding=(0, 2))
     for row in rows:
-        grid.add_row(*(_plain(cell) for cell in row))
+        grid.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
     with console.capture() as capture:
         console.print(grid)
     for line in capture.get().splitlines():
         click.echo(line.rstrip())
 
 
-def _plain(cell: object) -> Any:
-    from rich.text import Text
+def _print_description(column: dict[str, str]) -> None:
+    width = min(100, shutil.get_terminal_size().columns)
+    unit = f" [{column['unit']}]" if column["unit"] not in ("", "1") else ""
+    click.echo(f"{column['name']}  {column['type']}{unit}")
+    texts = [column["definition"]]
+    if column["librosa"] != "none":
+        texts.append(f"librosa: {column['librosa']}")
+    for text in texts:
+        click.echo(textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    "))
 
-    # a file name is untrusted: it may not steer the terminal
-    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(cell)))
 
-
-def _print_csv(rows: list[dict[str, str]]) -> None:
+def _print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:
     import csv
 
-    writer = csv.DictWriter(sys.stdout, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
+    def cell(value: Any) -> Any:
+        # a name is untrusted: a file gets it as it is, a terminal does not
+        return printable(value) if isinstance(value, str) and sys.stdout.isatty() else value
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([cell(row[name]) for name in names] for row in rows)
 
 
 @contextlib.contextmanager
@@ -349,12 +375,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(EXIT_USAGE)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _fail(_with_help(error), error.exit_code, debug)
+    except BrokenPipeError:  # who read the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
     except JobError as error:
@@ -362,6 +387,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last place where a user is told anything
         code = _exit_code_of(error)
         _fail(str(error) if code == EXIT_USAGE else _say(error), code, debug)
+
+
+def _with_help(error: click.ClickException) -> str:
+    text = error.format_message().rstrip(".")
+    text = text[:1].lower() + text[1:]
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        text += f" (see {error.ctx.command_path} --help)"
+    return text
 
 
 def _exit_code_of(error: Exception) -> int:
@@ -381,5 +414,5 @@ def _say(error: Exception) -> str:
 def _fail(text: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    click.echo(f"featurelib: {' '.join(text.split())}", err=True)
+    click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
     sys.exit(code)

@@ -9,6 +9,11 @@ from typing import Any, Protocol
 _PLAIN_EVERY_S = 30.0
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters escaped: a file name may not steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class Reporter(Protocol):
     """Listens to a run. A test's own may do what it likes at a step."""
 
@@ -57,7 +62,7 @@ class Plain(Silent):
         self._said_at = 0.0
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def start(self, what: str, total: int | None) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -84,7 +89,7 @@ class Bar(Silent):
         self._task: Any = None
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, soft_wrap=True)
 
     def start(self, what: str, total: int | None) -> None:
         from rich.progress import (
