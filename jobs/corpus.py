@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import posixpath
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
-from jobs.labels import LABEL, TABULAR, carried_schema, read_rows
+from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.paths import decode_path, encode_path
 from jobs.storage import Entry, Store, is_url, open_store
 from jobs.storage.listed import ListedStore
@@ -88,7 +90,7 @@ class Selection:
         return cls(
             _any_of(include),
             _any_of(exclude),
-            re.compile(_glob_regex(glob), re.DOTALL) if glob is not None else None,
+            _glob_pattern(glob) if glob is not None else None,
             limit,
         )
 
@@ -126,6 +128,8 @@ class Corpus:
         Which of the files belong to it.
     label_from_parent : bool
         Whether each file is labelled with the folder that it is in.
+    name : str
+        What the user calls it, for errors.
     rows : pyarrow.Table, optional
         The rows of a file list; without them, all of the store is scanned.
     carried : pyarrow.Schema
@@ -138,6 +142,7 @@ class Corpus:
     store: Store
     selection: Selection
     label_from_parent: bool = False
+    name: str = ""
     rows: pa.Table | None = None
     carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -186,7 +191,9 @@ class Corpus:
         if n_listed == 0:
             others = ", ".join(f"{n} {what}" for what, n in sorted(self.passed_over.items()))
             raise CorpusError(
-                f"no audio files in {self.root}" + (f" (passed over: {others})" if others else "")
+                f"no audio files in {self.name or self.root}"
+                + (f" (passed over: {others})" if others else "")
+                + ": give another folder, glob or list of files"
             )
 
     def _listed(self) -> Iterator[pa.Table]:
@@ -208,7 +215,7 @@ class Corpus:
         if self.label_from_parent:
             labels = pa.array([parent_label(e.name) for e in entries], pa.string())
         elif rows is not None and LABEL in rows.column_names:
-            labels = rows[LABEL].cast(pa.string()).combine_chunks()
+            labels = rows[LABEL].combine_chunks()
         columns: dict[str, Any] = {
             "path": pa.array([e.name for e in entries], pa.string()),
             "size": pa.array([e.size if e.size >= 0 else None for e in entries], pa.int64()),
@@ -278,24 +285,30 @@ def open_corpus(
         If a list is malformed.
     """
     selection = Selection.of(include, exclude, limit)
-    if is_url(location) or os.path.isdir(location):
-        looks_like_list = location.lower().endswith(LIST_EXTENSIONS)
-        if not looks_like_list and not (is_url(location) and _GLOB.search(location)):
-            store = open_store(location, options)
-            return Corpus(store.url, store, selection, label_from_parent)
-    if location.lower().endswith(LIST_EXTENSIONS):
+    is_folder = not is_url(location) and os.path.isdir(location)
+    if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
         return _open_list(location, options, selection, label_from_parent, taken)
-    if _GLOB.search(location):
+    if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = open_store(folder, options)
         selection = Selection.of(include, exclude, limit, encode_path(pattern))
-        return Corpus(store.url, store, selection, label_from_parent)
-    if os.path.exists(location):
+        return Corpus(store.url, store, selection, label_from_parent, location)
+    if is_folder or is_url(location):
+        store = open_store(location, options)
+        return Corpus(store.url, store, selection, label_from_parent, location)
+    try:
+        os.stat(location)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CorpusError(
+            f"there is no folder {location}: check the name, and that its disk is mounted"
+        ) from error
+    except OSError as error:
+        raise CorpusError(explain(error, location)) from error
+    else:
         raise CorpusError(
             f"{location} is one file: give its folder, a list of files ending in"
             f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
         )
-    raise CorpusError(f"there is no folder {location}")
 
 
 def _split_glob(location: str) -> tuple[str, str]:
@@ -327,12 +340,16 @@ def _open_list(
     rows = read_rows(data, location)
     paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
     rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
+    if LABEL in rows.column_names:
+        index = rows.column_names.index(LABEL)
+        rows = rows.set_column(index, LABEL, label_strings(rows, location))
     taken_in = [selection.takes(path) for path in paths]
     corpus = Corpus(
         home.url,
         ListedStore(home, options),
         selection,
         label_from_parent,
+        location,
         rows.filter(pa.array(taken_in, pa.bool_())),
         carried_schema(rows, taken, location),
     )
@@ -361,6 +378,13 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(fnmatch.translate(p) for p in patterns))
 
 
+def _glob_pattern(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_glob_regex(pattern), re.DOTALL)
+    except re.error as error:
+        raise UsageError(f"the glob {pattern} cannot be understood: {error.msg}") from error
+
+
 def _glob_regex(pattern: str) -> str:
     """Return a regular expression for a shell glob, in which ``**`` crosses folders."""
     pieces = []
@@ -385,14 +409,19 @@ def explain(error: OSError, root: str) -> str:
     where = error.filename if isinstance(error.filename, str) else root
     where = encode_path(where)
     if isinstance(error, PermissionError):
-        if where == root or not error.filename:
-            return f"no permission to read {root}: {error.strerror or error}"
+        below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
+        if below == "." or below.startswith(".."):
+            return f"no permission to read {root} ({error.strerror or error}): ask for access"
+        if os.path.isdir(decode_path(where)):
+            pattern = glob.escape(below) + "/*"
+        else:
+            pattern = glob.escape(os.path.dirname(below) or below) + ("/*" if "/" in below else "")
         return (
-            f"no permission to read the folder {where}: its files would be lost from the table."
-            f" Give access, or leave it out with --exclude '{os.path.relpath(where, root)}/*'"
+            f"no permission to read {where}: files would be lost from the table. Give access, or"
+            f" leave them out with --exclude {shlex.quote(pattern)}"
         )
     if isinstance(error, FileNotFoundError):
-        return f"cannot find {where}: {error.strerror or error}"
+        return f"cannot find {where} ({error.strerror or error}): check the name"
     return f"cannot list {root}: {error}"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -63,9 +65,13 @@ def read_rows(data: bytes, name: str) -> pa.Table:
     for row, path in enumerate(paths, start=1):
         if not path:
             raise UsageError(f"{name}: the path in row {row} is empty")
-    stored = pa.array([encode_path(str(path)) for path in paths], pa.string())
+    stored = pa.array([encode_path(_name(path)) for path in paths], pa.string())
     rest = table.drop_columns([column])
     return rest.add_column(0, "path", stored)
+
+
+def _name(path: Any) -> str:
+    return os.fsdecode(path) if isinstance(path, bytes) else str(path)
 
 
 def _read_csv(data: bytes, delimiter: str) -> pa.Table:
@@ -110,6 +116,27 @@ def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema
     return pa.schema(fields)
 
 
+def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return the column of labels as strings.
+
+    Raises
+    ------
+    UsageError
+        If they are of a type that has no text.
+    """
+    try:
+        return rows[LABEL].cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UsageError(
+            f"{name}: the column {LABEL!r} is {rows[LABEL].type}; make it strings"
+        ) from error
+
+
+def comparable(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values so that two tuples of equal ones are equal, with a NaN in them too."""
+    return tuple(math.nan if value != value else value for value in values)
+
+
 class LabelFile:
     """The labels and further columns of a file, looked up bucket by bucket.
 
@@ -127,6 +154,9 @@ class LabelFile:
         schema = pa.schema([("path", pa.string()), (LABEL, pa.string()), *carried])
         self.carried = carried
         self.name = name
+        rows = rows.set_column(
+            rows.column_names.index(LABEL), schema.field(LABEL), label_strings(rows, name)
+        )
         self.n_labels = len(rows[LABEL].unique())
         self.example = rows["path"][0].as_py() if len(rows) else None
         self._inventory = Inventory(schema)

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.corpus import Corpus, explain, relative_path
-from jobs.errors import CorpusError, UsageError
+from jobs.errors import UsageError
 from jobs.inventory import Inventory
-from jobs.labels import LABEL, LabelFile, carried_schema, read_rows
+from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
 from jobs.paths import encode_path
 from jobs.plan import Item
 from jobs.progress import Reporter
@@ -89,7 +89,7 @@ class Listing:
 
         Raises
         ------
-        CorpusError
+        UsageError
             If a path is listed twice.
         """
         rows = self._inventory.bucket(bucket)
@@ -100,14 +100,14 @@ class Listing:
             *(column.to_pylist() for column in rows.columns), strict=True
         ):
             if path in items:
-                raise CorpusError(f"the path {path!r} is listed twice: keep one of them")
+                raise UsageError(f"the path {path!r} is listed twice: keep one of them")
             facts: tuple[Any, ...] = (label, *carried)
             if labels is not None:
                 own = labels.get(path, nothing)
                 facts = (own[0] or None, *carried, *own[1:])
             elif label == "":
                 facts = (None, *carried)
-            items[path] = Item(path, size, version, facts)
+            items[path] = Item(path, size, version, comparable(facts))
         return items
 
     def check_labels(self, n_buckets: int) -> list[str]:

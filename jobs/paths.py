@@ -74,7 +74,8 @@ def label_folder(label: str | None) -> str:
         return f"by_label={UNLABELLED}"
     key = quote(label, safe=" ,@+")
     if len(key) > _MAX_FOLDER_BYTES:
-        key = f"{key[:_MAX_FOLDER_BYTES]}-{xxhash.xxh3_64_hexdigest(label.encode())}"
+        whole = re.sub("%.?$", "", key[:_MAX_FOLDER_BYTES])
+        key = f"{whole}-{xxhash.xxh3_64_hexdigest(label.encode())}"
     return f"by_label={key}"
 
 

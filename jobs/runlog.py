@@ -48,7 +48,8 @@ class RunLog:
     def redact(self, text: str) -> str:
         """Return a text without the secrets."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            for written in (secret, json.dumps(secret)[1:-1]):
+                text = text.replace(written, "***")
         return text
 
     def write(self, event: str, **values: Any) -> None:

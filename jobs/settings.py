@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -92,8 +93,9 @@ class Settings:
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}: give a fraction from 0 to 1")
         for name in ("file_timeout_s", "prefetch_mb", "lease_period_s"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} is {getattr(self, name)}: give a number above 0")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise UsageError(f"{name} is {value}: give a number above 0")
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
         if self.partition_by == "label" and self.labels == "none":
@@ -120,6 +122,8 @@ class Settings:
             place = options
             for parent in parents:
                 place = place.setdefault(parent, {})
+                if not isinstance(place, dict):
+                    raise UsageError(f"storage option {key!r}: {parent!r} has a value already")
             place[last] = _value(value)
         return options
 
@@ -181,14 +185,14 @@ def read_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return values.get("spec", {}), values.get("run", {})
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "str | None": (str,),
-    "int | None": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "bool | None": (bool,),
-    "tuple[str, ...]": (list, tuple),
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a string"),
+    "str | None": ((str,), "a string"),
+    "int | None": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "true or false"),
+    "bool | None": ((bool,), "true or false"),
+    "tuple[str, ...]": ((list, tuple), "a list of strings"),
 }
 
 
@@ -209,12 +213,12 @@ def with_values(settings: Settings, values: dict[str, Any], where: str) -> Setti
     for name, value in values.items():
         if name not in known:
             raise UsageError(f"{where}: there is no setting {name!r}{did_you_mean(name, known)}")
-        wanted = _TYPES[known[name]]
-        is_flag = isinstance(value, bool)
-        if not (value is None and "None" in known[name]) and (
-            not isinstance(value, wanted) or (is_flag and bool not in wanted)
-        ):
-            raise UsageError(f"{where}: {name} is {value!r}, which is no {wanted[-1].__name__}")
+        types, in_words = _TYPES[known[name]]
+        fits = isinstance(value, types) and isinstance(value, bool) == (bool in types)
+        if list in types:
+            fits = fits and all(isinstance(element, str) for element in value)
+        if not (fits or (value is None and "None" in known[name])):
+            raise UsageError(f"{where}: {name} is {value!r}: give {in_words}")
         checked[name] = tuple(value) if isinstance(value, list) else value
     return replace(settings, **checked)
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import featurelib
 from jobs import schema
 from jobs.errors import TableError, UsageError
+from jobs.labels import comparable
 from jobs.paths import bucket_of_part, label_folder, part_name
 from jobs.plan import Held
 from jobs.storage import Store
@@ -164,7 +165,7 @@ class Table:
         ):
             if is_error or value == 0:
                 kind = value if is_error else None
-                yield Held(path, part, version, fingerprint, run_id, tuple(facts), kind)
+                yield Held(path, part, version, fingerprint, run_id, comparable(facts), kind)
 
     def read_columns(self, part: str, names: list[str]) -> pa.Table:
         """Return some columns of a part.

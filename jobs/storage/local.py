@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat as stat_module
 import uuid
@@ -57,14 +58,19 @@ class LocalStore:
             with os.scandir(folder) as found:
                 for item in found:
                     name = encode_path(item.path[start:])
-                    if item.is_dir():
+                    try:
+                        is_folder = item.is_dir()
+                        status = item.stat()
+                    except OSError as error:
+                        if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
+                            continue  # deleted since, or a link to nothing or to itself
+                        if not descend(name):
+                            continue
+                        raise
+                    if is_folder:
                         if descend(name):
                             pending.append((item.path, ancestors | {identity}))
                         continue
-                    try:
-                        status = item.stat()
-                    except FileNotFoundError:
-                        continue  # deleted since, or a link to nothing
                     if stat_module.S_ISREG(status.st_mode):
                         yield Entry(name, status.st_size, local_version(status))
 
@@ -143,8 +149,9 @@ class LocalStore:
                 os.unlink(self.path(name))
 
     def check_writable(self) -> None:
-        os.makedirs(self.root, exist_ok=True)
-        probe = Path(self.root) / f".featurelib-{uuid.uuid4().hex}"
+        folder = Path(self.root, TEMPORARY)  # what a killed run leaves there is no stranger
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / uuid.uuid4().hex
         probe.touch(exist_ok=False)
         probe.unlink()
 
