@@ -121,9 +121,11 @@ class RunReport:
         if self.failures:
             kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.failures.items()))
             lines.append(f"{self.n_failed} of {self.n_read} files failed: {kinds}")
-        if not self.parts_written:
-            lines.append("Everything is up to date")
-        lines.append(
-            f"{self.n_rows} files with features and {self.n_errors} errors in {self.table}"
+        changes = ", ".join(
+            f"{n} {change.value}"
+            for change in Change
+            if (n := self.counts[change]) and change not in (Change.UNCHANGED, Change.MISSING)
         )
+        lines.append(f"Done: {changes}" if changes else "Everything is up to date")
+        lines.append(f"{self.table}: {self.n_rows} files with features, {self.n_errors} failed")
         return lines

@@ -32,7 +32,10 @@ def open_table(location: str, options: dict[str, Any]) -> Table:
     except OSError as error:
         raise TableError(f"cannot read {store.url}: {error.strerror or error}") from error
     if info is None:
-        raise TableError(f"there is no table at {store.url}")
+        raise TableError(
+            f"there is no table at {store.url}: make one with featurelib extract CORPUS"
+            f" --output {location}"
+        )
     return Table(store, info)
 
 
@@ -98,7 +101,7 @@ class Status:
             f"spec     {self.preset}",
             f"rows     {self.n_rows}",
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
-            f"parts    {self.n_parts} in {self.n_buckets} buckets",
+            f"parts    {self.n_parts} (buckets: {self.n_buckets})",
             f"runs     {len(self.runs)}",
         ]
         for run in self.runs[-5:]:

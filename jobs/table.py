@@ -175,12 +175,18 @@ class Table:
         TableError
             If the part is damaged, or not of this table's making.
         """
+        file, version = self.store.open(part)
         try:
-            file, version = self.store.open(part)
             with file:
-                rows = pq.read_table(file, columns=names, partitioning=None)
+                rows = pq.read_table(
+                    file, columns=names, partitioning=None, page_checksum_verification=True
+                )
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             raise self.damaged(part, error) from error
+        except OSError as error:
+            if type(error) is not OSError or error.errno is not None:
+                raise
+            raise self.damaged(part, error) from error  # a bare one is pyarrow's word for it
         if len(rows.column_names) != len(names):
             raise self.damaged(part, "columns are missing")
         self.set_part(part, version)
@@ -235,7 +241,7 @@ def read_info(store: Store) -> TableInfo | None:
             if strangers:
                 raise TableError(
                     f"{store.url} holds other files ({strangers[0]}) and is no table of"
-                    " featurelib's: give a new or empty place"
+                    " featurelib's: give a new or empty folder with --output"
                 )
     except NotADirectoryError as error:
         raise TableError(f"{store.url} is a file: give a folder") from error
