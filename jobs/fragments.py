@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,14 +58,9 @@ class FragmentFiles:
         """Return all names."""
         return [name for names in self._by_bucket.values() for name in names]
 
-    def only(self, runs: Container[str]) -> FragmentFiles:
-        """Return the fragments of some runs."""
-        kept = FragmentFiles()
-        for name in self.names():
-            found = run_and_bucket(name)
-            if found is not None and found[0] in runs:
-                kept.add(name)
-        return kept
+    def of_run(self, run_id: str) -> list[str]:
+        """Return the names of a run's fragments."""
+        return [name for name in self.names() if name.startswith(f"{RUNS}/{run_id}/")]
 
     def __len__(self) -> int:
         return sum(len(names) for names in self._by_bucket.values())

@@ -79,6 +79,8 @@ class Rules:
     delete_missing: bool = True
     retry_failed: bool = False
     recompute: bool = False
+    reusable_runs: frozenset[str] | None = None
+    """Runs whose fragments may be used; None: any."""
 
 
 def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Change, Held | None]:
@@ -117,6 +119,8 @@ def usable(outcome: Outcome, item: Item | None, rules: Rules) -> bool:
     Its own outcomes a run takes as they are: it read what is there now.
     """
     if item is None or (outcome.version, outcome.fingerprint) != (item.version, rules.fingerprint):
+        return False
+    if rules.reusable_runs is not None and outcome.run_id not in rules.reusable_runs:
         return False
     return outcome.error_kind is None or (
         outcome.error_kind in CONTENT_KINDS and not rules.retry_failed
@@ -264,7 +268,7 @@ def promotion_order(parts: Iterable[str], moves: Iterable[tuple[str, str]]) -> l
     """
     waits_for: dict[str, set[str]] = {part: set() for part in parts}
     for losing, gaining in moves:
-        if losing != gaining:
+        if losing != gaining and gaining in waits_for:  # another part has its rows already
             waits_for[losing].add(gaining)
     steps: list[Step] = []
     has_gained: set[str] = set()

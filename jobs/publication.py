@@ -111,11 +111,6 @@ def verify(table: Table, survey: Survey) -> bool:
     return True
 
 
-def delete_fragments(store: Store, fragments: FragmentFiles) -> None:
-    """Delete fragments that are merged."""
-    store.delete(fragments.names())
-
-
 def delete_leftovers(store: Store) -> None:
     """Delete what writers that were killed did not finish. Only for who holds the table."""
     try:

@@ -21,7 +21,6 @@ from jobs.listing import Listing, open_label_file
 from jobs.plan import Change, Rules, bucket_count
 from jobs.progress import Reporter, Silent
 from jobs.publication import (
-    delete_fragments,
     delete_leftovers,
     list_fragments,
     merge_buckets,
@@ -138,7 +137,7 @@ class _Run:
         table = self._make_or_open(listing, info)
         self._prepare(listing, table.info)
         rules = self._rules(listing.corpus)
-        fragments = self._fragments()
+        fragments = list_fragments(self.store)
         for _ in range(_ROUNDS):
             with self._step("plan"):
                 found = self._plan(table, listing, fragments, rules)
@@ -174,7 +173,7 @@ class _Run:
             )
         with self._step("clean"):
             guard.check()
-            delete_fragments(self.store, fragments)
+            self.store.delete([*found.spent, *fragments.of_run(self.report.run_id)])
         self.report.status = "done"
         self.reporter.step("done")
 
@@ -187,7 +186,9 @@ class _Run:
                 info = self._sized(wanted, listing)
             self._prepare(listing, info)
             table = Table(self.store, info)
-            found = self._plan(table, listing, self._fragments(), self._rules(listing.corpus))
+            found = self._plan(
+                table, listing, list_fragments(self.store), self._rules(listing.corpus)
+            )
         self._hold_back(self._too_many_deleted(found))
         self.report.status = "planned"
         return self.report
@@ -317,15 +318,13 @@ class _Run:
             delete_missing=corpus.complete if keep is None else not keep,
             retry_failed=self.settings.retry_failed,
             recompute=self.settings.recompute,
+            reusable_runs=self._recomputing_runs() if self.settings.recompute else None,
         )
 
-    def _fragments(self) -> FragmentFiles:
-        """Return the fragments that this run may use: a recomputing run, those of its like."""
-        found = list_fragments(self.store)
-        if not (len(found) and self.settings.recompute):
-            return found
+    def _recomputing_runs(self) -> frozenset[str]:
+        """Return the runs whose fragments are as new as a recomputing run wants them."""
         summaries = read_summaries(self.store)
-        return found.only({s["run_id"] for s in summaries if s.get("recompute")})
+        return frozenset(s["run_id"] for s in summaries if s.get("recompute"))
 
     # the steps
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from jobs.fragments import FragmentFiles, outcomes_of, read_fragments
 from jobs.listing import Listing
-from jobs.plan import Change, Item, Rules, plan_bucket, usable
+from jobs.plan import Change, Item, Outcome, Rules, plan_bucket, usable
+from jobs.schema import PATH
 from jobs.table import Table
 from jobs.work import Work
 
@@ -31,6 +32,8 @@ class Survey:
         Files that need no extraction, because a fragment has them.
     reused_failures : Counter
         Those of them that are errors, by kind.
+    spent : list of str
+        Fragments of files that are all listed: of no use once this run has published.
     touched : dict
         For each bucket that changes, how many files it is to hold.
     n_rows_untouched, n_errors_untouched : int
@@ -43,6 +46,7 @@ class Survey:
     n_held: int = 0
     n_reused: int = 0
     reused_failures: Counter[str] = field(default_factory=Counter)
+    spent: list[str] = field(default_factory=list)
     touched: dict[int, int] = field(default_factory=dict)
     n_rows_untouched: int = 0
     n_errors_untouched: int = 0
@@ -82,30 +86,28 @@ def survey(
         else:
             found.n_errors_untouched += plan.n_held_errors
             found.n_rows_untouched += plan.n_after - plan.n_held_errors
-        left = _not_in_fragments(
-            table, fragments.of_bucket(bucket), items, plan.extract, rules, found
-        )
-        found.work.add(bucket, left)
+        reused = _reuse(table, fragments.of_bucket(bucket), items, rules, found)
+        for item in plan.extract:
+            if item.path in reused:
+                found.n_reused += 1
+                kind = reused[item.path].error_kind
+                if kind is not None:
+                    found.reused_failures[kind] += 1
+        found.work.add(bucket, [item for item in plan.extract if item.path not in reused])
         on_bucket(len(items))
     return found
 
 
-def _not_in_fragments(
-    table: Table,
-    names: list[str],
-    items: dict[str, Item],
-    extract: list[Item],
-    rules: Rules,
-    found: Survey,
-) -> list[Item]:
-    if not names or not extract:
-        return extract
-    rows = read_fragments(table.store, names, table.fragment_schema)
-    outcomes = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
-    for item in extract:
-        if item.path in outcomes:
-            found.n_reused += 1
-            kind = outcomes[item.path][0].error_kind
-            if kind is not None:
-                found.reused_failures[kind] += 1
-    return [item for item in extract if item.path not in outcomes]
+def _reuse(
+    table: Table, names: list[str], items: dict[str, Item], rules: Rules, found: Survey
+) -> dict[str, Outcome]:
+    """Return what fragments have of a bucket's files, and note those that have nothing else."""
+    outcomes: dict[str, Outcome] = {}
+    for name in names:
+        rows = read_fragments(table.store, [name], table.fragment_schema)
+        if items.keys() >= set(rows[PATH].to_pylist()):
+            found.spent.append(name)
+        usable_here = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
+        for path, (outcome, _) in usable_here.items():
+            outcomes[path] = outcome
+    return outcomes
