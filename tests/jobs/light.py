@@ -1,0 +1,159 @@
+"""A light extractor, and short ways to run the job and to look at its table."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+import featurelib
+from jobs.dispatch import InlineExecutor
+from jobs.progress import Reporter
+from jobs.report import RunReport
+from jobs.run import Request, plan_job, run_job
+from jobs.settings import Settings, with_values
+
+SPEC = featurelib.get_spec("tutorial-v1")
+FEATURELIB = str(Path(sys.executable).with_name("featurelib"))
+
+
+def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+    """Make a row of a file's length; a file that begins with "bad" is bad content."""
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if data.startswith(b"bad"):
+        raise featurelib.AudioError("undecodable", f"bad content: {data.decode()}")
+    values: dict[str, Any] = {"bool": False, "string": "x"}
+    return {f.name: [values.get(str(f.type), len(data))] for f in featurelib.schema(spec)}
+
+
+@contextlib.contextmanager
+def inline() -> Iterator[InlineExecutor]:
+    yield InlineExecutor()
+
+
+def request(
+    corpus: str | os.PathLike[str],
+    table: str | os.PathLike[str],
+    *,
+    spec: featurelib.FeatureSpec = SPEC,
+    extractor: Any = light_extractor,
+    **settings: Any,
+) -> Request:
+    values = with_values(Settings(), settings, "test")
+    return Request(os.fspath(corpus), os.fspath(table), spec, values, extractor)
+
+
+def run(
+    corpus: str | os.PathLike[str],
+    table: str | os.PathLike[str],
+    *,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> RunReport:
+    """Run the job in this process; `options` are those of `request`."""
+    return run_job(request(corpus, table, **options), inline, reporter)
+
+
+def plan(
+    corpus: str | os.PathLike[str], table: str | os.PathLike[str], **options: Any
+) -> RunReport:
+    """Make a dry run; `options` are those of `request`."""
+    return plan_job(request(corpus, table, **options))
+
+
+def write(path: Path, text: str = "x") -> Path:
+    """Write a file that the light extractor reads, and the folders that it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def features(table: Path) -> pa.Table:
+    """Return the feature rows, by path."""
+    return ds.dataset(table / "features", format="parquet").to_table().sort_by("path")
+
+
+def errors(table: Path) -> dict[str, str]:
+    """Return the kind of each error by path."""
+    if not (table / "errors").exists():
+        return {}
+    rows = ds.dataset(table / "errors", format="parquet").to_table()
+    return dict(zip(rows["path"].to_pylist(), rows["error_kind"].to_pylist(), strict=True))
+
+
+def labels(table: Path) -> dict[str, str | None]:
+    """Return the label of each feature row by path."""
+    rows = features(table)
+    return dict(zip(rows["path"].to_pylist(), rows["label"].to_pylist(), strict=True))
+
+
+def digest(*folders: Path) -> dict[str, str]:
+    """Return every file and folder below, with a digest of each file's contents."""
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            is_file = path.is_file() and not path.is_symlink()
+            found[os.fsdecode(path)] = (
+                hashlib.sha256(path.read_bytes()).hexdigest() if is_file else ""
+            )
+    return found
+
+
+def published(table: Path) -> dict[str, str]:
+    """Return what a reader sees: the digest of all that is below features/ and errors/."""
+    return digest(table / "features", table / "errors")
+
+
+_UNPRIVILEGED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+        sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def command(
+    *arguments: str | os.PathLike[str],
+    unprivileged: bool = False,
+    before: str = "",
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does.
+
+    Parameters
+    ----------
+    *arguments
+        What follows ``featurelib``.
+    unprivileged
+        Permission bits bind, even where the tests run as root.
+    before
+        Python that the child runs first.
+    **options
+        Of `subprocess.run`.
+    """
+    line = [FEATURELIB, *map(os.fspath, arguments)]
+    if unprivileged and os.getuid() == 0:
+        line = [sys.executable, "-c", _UNPRIVILEGED, *line]
+    if before:
+        execute = f"import os, sys\n{before}\nos.execv(sys.argv[1], sys.argv[1:])"
+        line = [sys.executable, "-c", execute, *line]
+    options.setdefault("timeout", 120)
+    return subprocess.run(
+        line,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        stdin=subprocess.DEVNULL,
+        check=False,
+        **options,
+    )

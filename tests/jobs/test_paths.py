@@ -1,0 +1,122 @@
+"""Stored forms of names, label folders, and buckets."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.paths import (
+    UNLABELLED,
+    bucket_of,
+    bucket_of_part,
+    decode_path,
+    encode_path,
+    label_folder,
+    part_name,
+    path_hashes,
+)
+
+# bytes as file names have them, rich in what the stored form treats in its own way
+NAMES = st.lists(
+    st.sampled_from([b"\\", b"x", b"ff", b"\\xff", b"\xff", b"\xc3\xa9", b"\xc3", b"n", b"\n"])
+    | st.binary(min_size=1, max_size=4)
+).map(b"".join)
+
+
+@given(NAMES)
+def test_a_stored_form_gives_the_name_back(name: bytes) -> None:
+    stored = encode_path(os.fsdecode(name))
+    assert os.fsencode(decode_path(stored)) == name
+    stored.encode("utf-8")  # valid, so Parquet and every reader take it
+
+
+@given(NAMES, NAMES)
+def test_no_two_names_share_a_stored_form(a: bytes, b: bytes) -> None:
+    same = encode_path(os.fsdecode(a)) == encode_path(os.fsdecode(b))
+    assert same == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        (b"rock/a b.wav", "rock/a b.wav"),
+        (b"a=b%20#'\".wav", "a=b%20#'\".wav"),
+        (b"two\nlines.wav", "two\nlines.wav"),
+        ("é.wav".encode(), "é.wav"),
+        (b"\xe9.wav", r"\xe9.wav"),
+        (rb"\xe9.wav", r"\\xe9.wav"),
+        (b"back\\slash", r"back\\slash"),
+    ],
+)
+def test_stored_forms(name: bytes, stored: str) -> None:
+    assert encode_path(os.fsdecode(name)) == stored
+
+
+LABELS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
+
+
+@given(LABELS)
+def test_a_label_is_the_folder_s_key(label: str) -> None:
+    folder = label_folder(label)
+    assert "/" not in folder
+    assert "=" not in folder.removeprefix("by_label=")
+    assert len(folder.encode()) <= 255
+    if len(folder) < 200:
+        assert unquote(folder.removeprefix("by_label=")) == label
+
+
+@given(LABELS, LABELS)
+def test_labels_have_folders_of_their_own(a: str, b: str) -> None:
+    assert (label_folder(a) == label_folder(b)) == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("label", "key"),
+    [
+        (None, UNLABELLED),
+        ("01", "01"),
+        ("null", "null"),
+        ("a/b", "a%2Fb"),
+        ("=", "%3D"),
+        ("%", "%25"),
+        ("..", ".."),
+        ("R&B, soul", "R%26B, soul"),
+    ],
+)
+def test_label_folders(label: str | None, key: str) -> None:
+    assert label_folder(label) == f"by_label={key}"
+
+
+def test_long_labels_are_cut_whole_and_stay_apart() -> None:
+    folders = {label_folder("é" * n) for n in range(100, 200)}
+    assert len(folders) == 100
+    for folder in folders:
+        assert len(folder) < 255
+        assert "\N{REPLACEMENT CHARACTER}" not in unquote(folder[:-17])
+
+
+def test_buckets_are_ranges_of_the_hash() -> None:
+    hashes = np.sort(path_hashes([f"{i}.wav" for i in range(2000)]))
+    for n_buckets in (1, 2, 7, 100):
+        buckets = bucket_of(hashes, n_buckets)
+        assert np.all(np.diff(buckets) >= 0)
+        assert set(buckets) == set(range(n_buckets))
+        assert np.bincount(buckets).max() < 2 * 2000 / n_buckets + 20
+
+
+def test_a_hash_never_changes() -> None:
+    # tables on disk depend on it
+    assert path_hashes(["rock/a.wav", "é"]).tolist() == [23189150360323966, 17839895020865391795]
+
+
+def test_part_names() -> None:
+    assert part_name(7) == "part-00007.parquet"
+    assert bucket_of_part("features/by_label=a/part-00007.parquet") == 7
+    assert bucket_of_part(part_name(1234567)) == 1234567
+    for other in ("part-7.parquet", "x-part-00007.parquet", "part-00007.parquet.tmp", "data.csv"):
+        assert bucket_of_part(other) is None
