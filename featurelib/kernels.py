@@ -20,6 +20,15 @@ _finite = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "
 TINY = float(np.finfo(np.float32).tiny)
 
 
+@_exact
+def windowed_frames(y: np.ndarray, window: np.ndarray, hop_length: int, out: np.ndarray) -> None:
+    """Fill each row of `out` with a frame of y times the window, in float64."""
+    for t in range(out.shape[0]):
+        start = t * hop_length
+        for i in range(out.shape[1]):
+            out[t, i] = np.float64(y[start + i]) * window[i]
+
+
 @_sums
 def row_sums(x: np.ndarray) -> np.ndarray:
     """Sum of each row, in float64."""

@@ -70,7 +70,6 @@ class Transform:
         from scipy.fft import rfft
 
         self._rfft = rfft
-        self._n_fft = spec.n_fft
         self._hop = spec.hop_length
         self._window = banks.window(spec.window, spec.n_fft)
         self._freqs = banks.frequencies(spec.sr, spec.n_fft)
@@ -79,7 +78,6 @@ class Transform:
     def __call__(self, block: FrameBlock) -> SpectrumBlock:
         """Transform a block."""
         windowed = self._windowed[: block.n_frames]
-        frames = np.lib.stride_tricks.sliding_window_view(block.y, self._n_fft)[:: self._hop]
-        np.multiply(frames, self._window, out=windowed)
+        kernels.windowed_frames(block.y, self._window, self._hop, windowed)
         S = np.abs(self._rfft(windowed, axis=1, workers=1).astype(np.complex64))
         return SpectrumBlock(block, S, self._freqs)

@@ -211,7 +211,7 @@ def test_blocks_are_the_samples_that_one_read_gives(fmt, subtype, channels):
         np.testing.assert_allclose(got, expected[:n], rtol=0, atol=1e-7 if fmt == "MP3" else 0)
 
 
-@pytest.mark.parametrize("duration", [1.5, 0.0001, 0.1234567, 30.0])
+@pytest.mark.parametrize("duration", [1.5, 0.0001, 0.12346, 30.0])
 @pytest.mark.parametrize("fmt", ["WAV", "MP3", "OGG", "FLAC"])
 def test_duration_cuts_where_librosa_does(fmt, duration):
     data = encode(noise(2.0, sr=44_100), 44_100, fmt=fmt)

@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from featurelib import FeatureSpec, extract_columns, get_spec
+from featurelib import FeatureSpec, extract_columns, get_spec, kernels
 from featurelib.descriptors import DESCRIPTORS
 from featurelib.descriptors.chroma import ChromaStft, estimate_tuning
 from featurelib.frames import Framer
@@ -131,6 +131,26 @@ def test_flux_is_zero_for_a_single_frame_and_for_silence():
     for y in (noise(0.01), np.zeros(SR, np.float32)):
         row = extract_columns(encode(y), GENRE)
         assert row["spectral_flux_mean"] == row["spectral_flux_std"] == [0.0]
+
+
+@pytest.mark.parametrize("kind", ["smooth", "ties", "last bits"])
+def test_spectral_peaks_are_bit_by_bit_librosas(kind):
+    rng = np.random.default_rng(0)
+    S = {
+        "smooth": rng.gamma(1.0, size=(1025, 40)),
+        "ties": rng.integers(0, 4, (1025, 40)),
+        "last bits": 1 + rng.integers(0, 4, (1025, 40)) * 2.0**-23,
+    }[kind].astype(np.float32)
+    pitches, magnitudes = librosa.piptrack(S=S, sr=SR)
+    freqs = librosa.fft_frequencies(sr=SR)
+    low, high = int((freqs < 150).sum()), int((freqs < 4000).sum())
+    frequencies, heights = kernels.spectral_peaks(
+        np.ascontiguousarray(S.T), low, high, np.float32(0.1), float(SR), 2048
+    )
+    found = pitches.T > 0
+    assert found.sum() > 1000
+    np.testing.assert_array_equal(frequencies, pitches.T[found])
+    np.testing.assert_array_equal(heights, magnitudes.T[found])
 
 
 def tuning_of(y: np.ndarray, spec: FeatureSpec = GENRE) -> float:
