@@ -29,7 +29,7 @@ from jobs.publication import (
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import Settings, public, secrets_of
-from jobs.storage import open_store
+from jobs.storage import lasting, open_store
 from jobs.survey import Survey, survey
 from jobs.table import (
     Table,
@@ -46,8 +46,20 @@ from jobs.worker import Extractor, Job
 if TYPE_CHECKING:
     from jobs.dispatch import Executor
 
-STEPS = ("list", "plan", "extract", "merge", "promote", "promoted", "verify", "clean", "done")
-"""Steps that a `Reporter` hears of; `promote` and `promoted` come once for each part."""
+STEPS = (
+    "list",
+    "plan",
+    "cluster",
+    "extract",
+    "merge",
+    "promote",
+    "promoted",
+    "verify",
+    "clean",
+    "done",
+)
+"""Steps that a `Reporter` hears of: `cluster` and `extract` where there is something to read,
+`promote` and `promoted` once for each part."""
 
 MAX_LABELS = 2000
 """Most labels by which a table is partitioned unless that is asked for by name."""
@@ -143,8 +155,7 @@ class _Run:
                 found = self._plan(table, listing, fragments, rules)
             if self._hold_back(self._too_many_deleted(found)):
                 return
-            with self._step("extract"):
-                tally = self._extract(table, listing, found, fragments, open_executor)
+            tally = self._extract(listing, found, fragments, open_executor)
             if self._hold_back(self._too_many_failed(tally)):
                 return
             with self._step("merge"):
@@ -198,7 +209,7 @@ class _Run:
     def _start(self) -> None:
         self.log.write(
             "start",
-            corpus=self.request.corpus,
+            corpus=lasting(self.request.corpus),
             spec=self.request.spec.to_dict(),
             code=code_version(),
             settings=public(self.settings),
@@ -222,7 +233,7 @@ class _Run:
         self.report.status = status
         self.log.flush()
         self.log.summary(
-            corpus=self.request.corpus,
+            corpus=lasting(self.request.corpus),
             recompute=self.settings.recompute,
             settings=public(self.settings),
             report=self.report.to_dict(),
@@ -242,7 +253,7 @@ class _Run:
             label_from_parent=settings.labels == "parent",
             taken=taken,
         )
-        check_apart(corpus.root, self.store.url)
+        check_apart(corpus, self.store.url)
         label_file = None
         if settings.labels not in ("none", "parent"):
             if corpus.has_labels:
@@ -263,6 +274,8 @@ class _Run:
     def _wanted(self, listing: Listing) -> TableInfo:
         """Return what the table is to be; without its number of buckets, if none is asked for."""
         labels = "none"
+        if self.settings.partition_by == "label" and not listing.has_labels:
+            raise UsageError("partition_by is 'label', but there are no labels: give --labels")
         if listing.has_labels:
             labels = "parent" if listing.corpus.label_from_parent else "file"
         return TableInfo(
@@ -341,7 +354,6 @@ class _Run:
 
     def _extract(
         self,
-        table: Table,
         listing: Listing,
         found: Survey,
         fragments: FragmentFiles,
@@ -362,10 +374,13 @@ class _Run:
                 prefetch_bytes=int(self.settings.prefetch_mb * 2**20),
                 extractor=self.request.extractor,
             )
-            with open_executor() as executor:
-                shards = found.work.shards(executor.n_workers())
-                results = executor.run(job, shards, self.store)
-                take_in(results, found.work.n_files, fragments, tally, self.log, self.reporter)
+            with contextlib.ExitStack() as stack:
+                with self._step("cluster"):
+                    executor = stack.enter_context(open_executor())
+                with self._step("extract"):
+                    shards = found.work.shards(executor.n_workers())
+                    results = executor.run(job, shards, self.store)
+                    take_in(results, found.work.n_files, fragments, tally, self.log, self.reporter)
         self.report.n_read, self.report.failures = tally.n_read, tally.failures
         return tally
 
@@ -402,7 +417,10 @@ def _writing(url: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise TableError(f"no permission for {url}: {error.strerror or error}") from error
+        raise TableError(
+            f"no permission to write {url} ({error.strerror or error}): ask for it, or give"
+            " another --output"
+        ) from error
     except FileNotFoundError as error:
         raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
     except OSError as error:

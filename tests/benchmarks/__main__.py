@@ -1,0 +1,32 @@
+"""Run all benchmarks, or those named: ``python -m tests.benchmarks [extractor] [job]``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from jobs.native import ONE_THREAD
+
+os.environ.update(ONE_THREAD)  # before anything loads a native library
+
+NAMES = ("extractor", "job")
+
+
+def main(names: list[str]) -> None:
+    """Run benchmarks by name."""
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        sys.exit(
+            f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}"
+        )
+    for name in names or NAMES:
+        module = importlib.import_module(f"tests.benchmarks.bench_{name}")
+        with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
+            module.run(Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

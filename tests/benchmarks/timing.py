@@ -1,0 +1,29 @@
+"""Timing calls against each other on a noisy machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], *, repetitions: int) -> dict[str, float]:
+    """Return the median seconds of each call; they take turns, so that drift hits all alike.
+
+    Parameters
+    ----------
+    calls : dict
+        Name to what is timed; each is called once more beforehand, untimed.
+    repetitions : int
+        How many turns.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(repetitions):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in seconds.items()}
