@@ -425,16 +425,27 @@ def explain(error: OSError, root: str) -> str:
     return f"cannot list {root}: {error}"
 
 
-def check_apart(corpus: str, table: str) -> None:
+def check_apart(corpus: Corpus, table: str) -> None:
     """Refuse a table inside its corpus, or a corpus inside its table.
+
+    A table may be beside a list of files: what a list does not name is no part of it.
 
     Raises
     ------
     UsageError
-        If one canonical location is below the other, or they are the same.
+        If one location is below the other, or they are the same.
     """
-    inner, outer = f"{table.rstrip('/')}/", f"{corpus.rstrip('/')}/"
-    if inner.startswith(outer):
-        raise UsageError(f"the table {table} would be inside the corpus {corpus}: put it elsewhere")
+    inner, outer = _real(table), _real(corpus.root)
+    if inner.startswith(outer) and corpus.rows is None:
+        raise UsageError(
+            f"the table {table} would be inside the corpus {corpus.root}: give another --output"
+        )
     if outer.startswith(inner):
-        raise UsageError(f"the corpus {corpus} is inside the table {table}: put it elsewhere")
+        raise UsageError(
+            f"the corpus {corpus.root} is inside the table {table}: give another --output"
+        )
+
+
+def _real(location: str) -> str:
+    real = location if is_url(location) else encode_path(os.path.realpath(decode_path(location)))
+    return real.rstrip("/") + "/"

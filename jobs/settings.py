@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import UsageError
+from jobs.storage import lasting
 
 LOCAL = "local"
 _SIDES = ("corpus", "table")
@@ -98,8 +99,6 @@ class Settings:
                 raise UsageError(f"{name} is {value}: give a number above 0")
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
-        if self.partition_by == "label" and self.labels == "none":
-            raise UsageError("partition_by is 'label', but there are no labels: give --labels")
         self.options_for("corpus")
 
     def options_for(self, side: str) -> dict[str, Any]:
@@ -153,6 +152,8 @@ def secrets_of(settings: Settings) -> list[str]:
 def public(settings: Settings) -> dict[str, Any]:
     """Return the settings for a log: of storage options the names alone."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    if settings.labels not in ("none", "parent"):
+        values["labels"] = lasting(settings.labels)
     values["storage_options"] = [t.partition("=")[0] + "=…" for t in settings.storage_options]
     return values
 

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.errors import UsageError
 from jobs.storage.base import Entry, Fetched, Store
 
-__all__ = ["Entry", "Fetched", "Store", "is_url", "open_store"]
+__all__ = ["Entry", "Fetched", "Store", "is_url", "lasting", "open_store"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[^:]*)?://")
 _S3_PROTOCOLS = ("s3", "s3a")
@@ -18,6 +18,13 @@ _S3_PROTOCOLS = ("s3", "s3a")
 def is_url(location: str) -> bool:
     """Say whether a location is an fsspec URL, and not a path."""
     return _URL.match(location) is not None
+
+
+def lasting(location: str) -> str:
+    """Return a location as it is written down: the same from any folder, without a password."""
+    if not is_url(location):
+        return os.path.abspath(location)
+    return re.sub(r"://[^/@]*@", "://", location)
 
 
 def open_store(location: str, options: dict[str, Any] | None = None) -> Store:
