@@ -284,6 +284,7 @@ class _Run:
             partition_by=self.settings.partition_by or ("label" if listing.has_labels else "none"),
             labels=labels,
             spec=self.request.spec.to_dict(),
+            fingerprint=self.request.spec.fingerprint,
             carried=carried_types(listing.carried),
             featurelib=software_version(),
         )

@@ -38,6 +38,8 @@ class TableInfo:
     labels: str
     """Where labels come from: ``none``, ``parent`` or ``file``."""
     spec: dict[str, Any]
+    fingerprint: str
+    """The spec's; it also tells the version of the values that the software gives."""
     carried: dict[str, str]
     """Columns carried from lists and label files, with their Arrow types."""
     featurelib: str
@@ -273,6 +275,11 @@ def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
         raise UsageError(
             f"{where} was made with another spec ({'; '.join(differences)}): another spec is"
             " another table, give another --output"
+        )
+    if info.fingerprint != wanted.fingerprint:
+        raise UsageError(
+            f"{where} was made by featurelib {info.featurelib}, whose values for this spec differ"
+            f" from those of {wanted.featurelib}: give another --output, or use the older version"
         )
     for name, mine, yours in (
         ("--partition-by", info.partition_by, wanted.partition_by),
