@@ -1,0 +1,53 @@
+"""Listings spilled to disk and read back by bucket."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import jobs.inventory
+from jobs.inventory import Inventory, on_disk
+from jobs.paths import bucket_of, path_hashes
+
+SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
+
+
+def page(start: int, stop: int) -> pa.Table:
+    names = [f"{i}.wav" for i in range(start, stop)]
+    return pa.table({"path": names, "size": list(range(start, stop))}, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("n_in_memory", [10**6, 50, 1])
+def test_every_row_comes_back_in_its_bucket(
+    n_in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.inventory, "_ROWS_IN_MEMORY", n_in_memory)
+    inventory = Inventory(SCHEMA)
+    for start in range(0, 300, 20):
+        inventory.add(page(start, start + 20))
+    assert inventory.n_rows == 300
+    for n_buckets in (7, 1, 2):  # the number is only known at the end, and may be asked again
+        inventory.set_buckets(n_buckets)
+        found = []
+        for bucket, rows in inventory.buckets():
+            paths = rows["path"].to_pylist()
+            assert set(bucket_of(path_hashes(paths), n_buckets)) <= {bucket}
+            found += zip(paths, rows["size"].to_pylist(), strict=True)
+        assert sorted(found) == sorted((f"{i}.wav", i) for i in range(300))
+
+
+def test_an_empty_inventory_has_empty_buckets() -> None:
+    inventory = Inventory(SCHEMA)
+    inventory.set_buckets(3)
+    assert [len(rows) for _, rows in inventory.buckets()] == [0, 0, 0]
+    assert inventory.bucket(0).schema == SCHEMA
+
+
+def test_spilled_rows_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rows = on_disk(page(0, 10))
+    assert os.listdir(tmp_path) == []
+    assert rows.equals(page(0, 10))
