@@ -358,7 +358,7 @@ def shards(bucket: int, items: Iterable[Item], seconds: float) -> Iterator[Shard
 BYTES_A_ROW_FIXED = 250
 BYTES_A_COLUMN = 4
 PART_BYTES = 50_000_000
-BUCKET_FILES = 500_000
+BUCKET_FILES = 250_000
 
 
 def bucket_count(n_files: int, n_columns: int, n_labels: int) -> int:
