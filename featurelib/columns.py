@@ -87,9 +87,9 @@ def schema(spec: str | FeatureSpec) -> pa.Schema:
     )
 
 
-def feature_names(spec: FeatureSpec) -> list[str]:
-    """Names of the feature columns, in table order."""
-    return [column.name for column in _feature_columns(spec)]
+def feature_names(spec: str | FeatureSpec) -> list[str]:
+    """Names of the feature columns, in table order: those of `describe` after the signal's."""
+    return [column.name for column in _feature_columns(get_spec(spec))]
 
 
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurelib import PRESETS, describe, extract_columns, schema, spec_from_settings
+from featurelib import PRESETS, describe, extract_columns, feature_names, schema, spec_from_settings
 from tests.featurelib import oracle
 from tests.featurelib.signals import chord, encode
 
@@ -52,6 +52,7 @@ TUTORIAL_COLUMNS = [
 def test_columns_of_the_presets(preset, features, count):
     columns = schema(preset)
     assert columns.names == [*SIGNAL_COLUMNS, *features]
+    assert feature_names(preset) == features
     assert len(features) == count
     assert columns.types == [*SIGNAL_COLUMNS.values(), *[pa.float32()] * count]
 
