@@ -30,7 +30,7 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if data.startswith(b"bad"):
         raise featurelib.AudioError("undecodable", f"bad content: {data.decode()}")
-    values: dict[str, Any] = {"bool": False, "string": "x"}
+    values: dict[str, Any] = {"bool": False, "string": "x", "int32": 0}
     return {f.name: [values.get(str(f.type), len(data))] for f in featurelib.schema(spec)}
 
 
