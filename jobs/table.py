@@ -282,8 +282,8 @@ def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
             f" from those of {wanted.featurelib}: give another --output, or use the older version"
         )
     for name, mine, yours in (
-        ("--partition-by", info.partition_by, wanted.partition_by),
         ("--labels", info.labels, wanted.labels),
+        ("--partition-by", info.partition_by, wanted.partition_by),
         ("--buckets", info.n_buckets, wanted.n_buckets or info.n_buckets),
         ("carried columns", info.carried, wanted.carried),
     ):

@@ -229,7 +229,7 @@ def test_a_flat_table_with_labels(music: Path, tmp_path: Path) -> None:
 def test_very_many_labels_want_a_word(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.run.MAX_LABELS", 2)
+    monkeypatch.setattr("jobs.opening.MAX_LABELS", 2)
     file = label_file(tmp_path, "path,label\na.wav,1\nb.wav,2\nc.wav,3\n")
     with pytest.raises(UsageError, match=r"3 labels.*--partition-by none"):
         run(music, tmp_path / "t", labels=file)

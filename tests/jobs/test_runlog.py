@@ -1,0 +1,95 @@
+"""What a run leaves behind, and what it must not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import jobs.runlog
+from jobs.runlog import RunLog, new_run_id, read_summaries
+from jobs.storage import open_store
+from tests.jobs.light import digest, run, write
+
+
+def read(table: Path) -> tuple[dict, list[dict]]:
+    [folder] = (table / "_job" / "runs").iterdir()
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return json.loads((folder / "run.json").read_text()), [json.loads(line) for line in lines]
+
+
+def test_a_run_s_log_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "music" / "a.wav")
+    write(tmp_path / "music" / "b.wav", "bad\n\x1b[31m")
+    monkeypatch.chdir(tmp_path)
+    report = run("music", "t", include=["*.wav"])
+    summary, lines = read(tmp_path / "t")
+    assert summary["run_id"] == report.run_id
+    assert summary["corpus"] == str(tmp_path / "music")
+    assert summary["settings"]["include"] == ["*.wav"]
+    assert summary["report"]["status"] == "done"
+    assert summary["report"]["planned"]["new"] == 2
+    events = [line["event"] for line in lines]
+    assert events[0] == "start"
+    [error] = [line for line in lines if line["event"] == "error"]
+    assert (error["path"], error["kind"]) == ("b.wav", "undecodable")
+    steps = [line["step"] for line in lines if line["event"] == "step"]
+    assert [s for s in steps if s != "cluster"] == [
+        *("list", "plan", "extract", "merge", "verify", "clean")
+    ]
+
+
+def test_a_failed_run_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "cover.jpg")
+    with pytest.raises(Exception, match="no audio files"):
+        run(tmp_path / "music", tmp_path / "t")
+    summary, lines = read(tmp_path / "t")
+    assert summary["report"]["status"] == "failed"
+    assert lines[-1]["event"] == "failed"
+    assert "no audio files" in lines[-1]["message"]
+
+
+def test_no_secret_reaches_any_file(tmp_path: Path) -> None:
+    secrets = ["s3cret", 'pa"ss\\w\nörd', "täst/+=="]
+    write(tmp_path / "music" / "a.wav")
+    options = [f"key{i}={secret}" for i, secret in enumerate(secrets)]
+    run(tmp_path / "music", tmp_path / "t", storage_options=options)
+    log = RunLog(open_store(str(tmp_path / "t")), "r", secrets)
+    log.write("failed", message=f"no access with {' and '.join(secrets)}")
+    log.summary(settings={"x": secrets})
+    log.flush()
+    for path in digest(tmp_path / "t"):
+        if Path(path).is_file():
+            text = Path(path).read_bytes().decode("utf-8", "replace")
+            for secret in secrets:
+                assert secret not in text
+                assert json.dumps(secret)[1:-1] not in text
+    log_lines = (tmp_path / "t/_job/runs/r/log.jsonl").read_text()
+    assert "no access with *** and *** and ***" in log_lines
+
+
+def test_run_ids_sort_by_time() -> None:
+    ids = [new_run_id() for _ in range(5)]
+    assert len(set(ids)) == 5
+    assert [i[:19] for i in ids] == sorted(i[:19] for i in ids)
+
+
+def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.runlog, "_MAX_LINES", 3)
+    log = RunLog(open_store(str(tmp_path)), "r")
+    for i in range(5):
+        log.write("x", i=i)
+    log.flush()
+    lines = (tmp_path / "_job/runs/r/log.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines][-1] == {"event": "dropped", "lines": 2}
+    assert len(lines) == 4
+
+
+def test_summaries_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    assert read_summaries(store) == []
+    RunLog(store, "r2").summary(a=2)
+    RunLog(store, "r1").summary(a=1)
+    write(tmp_path / "_job/runs/r3/run.json", "{")
+    assert [s["run_id"] for s in read_summaries(store)] == ["r1", "r2"]
