@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import featurelib
-from jobs import schema
-from jobs.corpus import Corpus, check_apart, open_corpus
-from jobs.errors import TableError, UsageError
+from jobs.corpus import Corpus
+from jobs.errors import TableError
 from jobs.extraction import Tally, take_in
 from jobs.fragments import FragmentFiles
 from jobs.lease import Guard, hold
-from jobs.listing import Listing, open_label_file
-from jobs.plan import Change, Rules, bucket_count
+from jobs.limits import too_many_deleted, too_many_failed
+from jobs.listing import Listing
+from jobs.opening import Request, look, new_info, outgrown, table_errors
+from jobs.plan import Change, Rules
 from jobs.progress import Reporter, Silent
-from jobs.publication import (
-    delete_leftovers,
-    list_fragments,
-    merge_buckets,
-    verify,
-)
+from jobs.publication import delete_leftovers, list_fragments, merge_buckets, verify
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
-from jobs.settings import Settings, public, secrets_of
+from jobs.settings import public, secrets_of
 from jobs.storage import lasting, open_store
 from jobs.survey import Survey, survey
-from jobs.table import (
-    Table,
-    TableInfo,
-    carried_types,
-    check_same,
-    list_parts,
-    read_info,
-    write_info,
-)
-from jobs.version import code_version, software_version
-from jobs.worker import Extractor, Job
+from jobs.table import Table, TableInfo, write_info
+from jobs.version import code_version
+from jobs.worker import Job
 
 if TYPE_CHECKING:
     from jobs.dispatch import Executor
+
+__all__ = ["STEPS", "Request", "plan_job", "run_job"]
 
 STEPS = (
     "list",
@@ -61,23 +48,9 @@ STEPS = (
 """Steps that a `Reporter` hears of: `cluster` and `extract` where there is something to read,
 `promote` and `promoted` once for each part."""
 
-MAX_LABELS = 2000
-"""Most labels by which a table is partitioned unless that is asked for by name."""
-
 _ROUNDS = 4
 
 OpenExecutor = Callable[[], AbstractContextManager["Executor"]]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is asked for."""
-
-    corpus: str
-    table: str
-    spec: featurelib.FeatureSpec
-    settings: Settings = field(default_factory=Settings)
-    extractor: Extractor = featurelib.extract_columns
 
 
 def run_job(
@@ -121,8 +94,8 @@ class _Run:
         self.log = RunLog(self.store, self.report.run_id, secrets_of(self.settings))
 
     def run(self, open_executor: OpenExecutor) -> RunReport:
-        listing, info = self._look()
-        with _writing(self.store.url):
+        listing, info = look(self.request, self.store)
+        with table_errors(self.store.url):
             self.store.check_writable()
             with hold(
                 self.store,
@@ -146,17 +119,16 @@ class _Run:
     ) -> None:
         with self._step("list"):
             listing.read(self.reporter)
-        table = self._make_or_open(listing, info)
-        self._prepare(listing, table.info)
+        table = self._open(listing, info)
         rules = self._rules(listing.corpus)
         fragments = list_fragments(self.store)
         for _ in range(_ROUNDS):
             with self._step("plan"):
                 found = self._plan(table, listing, fragments, rules)
-            if self._hold_back(self._too_many_deleted(found)):
+            if self._too_many_deleted(found):
                 return
             tally = self._extract(listing, found, fragments, open_executor)
-            if self._hold_back(self._too_many_failed(tally)):
+            if self._too_many_failed(tally):
                 return
             with self._step("merge"):
                 published = merge_buckets(
@@ -189,18 +161,16 @@ class _Run:
         self.reporter.step("done")
 
     def dry_run(self) -> RunReport:
-        listing, info = self._look()
+        listing, info = look(self.request, self.store)
         listing.read(self.reporter)
-        with _writing(self.store.url):
-            wanted = self._wanted(listing)
-            if info is None or not list_parts(self.store):
-                info = self._sized(wanted, listing)
+        with table_errors(self.store.url):
+            info = info or new_info(self.request, listing)
             self._prepare(listing, info)
             table = Table(self.store, info)
             found = self._plan(
                 table, listing, list_fragments(self.store), self._rules(listing.corpus)
             )
-        self._hold_back(self._too_many_deleted(found))
+        self._too_many_deleted(found)
         self.report.status = "planned"
         return self.report
 
@@ -239,80 +209,17 @@ class _Run:
             report=self.report.to_dict(),
         )
 
-    # before anything is written
+    # the steps
 
-    def _look(self) -> tuple[Listing, TableInfo | None]:
-        settings = self.settings
-        taken = schema.taken_names(self.request.spec)
-        corpus = open_corpus(
-            self.request.corpus,
-            options=settings.options_for("corpus"),
-            include=settings.include,
-            exclude=settings.exclude,
-            limit=settings.limit,
-            label_from_parent=settings.labels == "parent",
-            taken=taken,
-        )
-        check_apart(corpus, self.store.url)
-        label_file = None
-        if settings.labels not in ("none", "parent"):
-            if corpus.has_labels:
-                raise UsageError(f"{self.request.corpus} has labels of its own: drop --labels")
-            label_file = open_label_file(
-                settings.labels,
-                corpus.root,
-                options=settings.options_for("corpus"),
-                taken=[*taken, *corpus.carried.names],
-            )
-        listing = Listing(corpus, label_file)
-        with _writing(self.store.url):
-            info = read_info(self.store)
-            if info is not None and list_parts(self.store):
-                check_same(info, self._wanted(listing), self.store.url)
-        return listing, info
-
-    def _wanted(self, listing: Listing) -> TableInfo:
-        """Return what the table is to be; without its number of buckets, if none is asked for."""
-        labels = "none"
-        if self.settings.partition_by == "label" and not listing.has_labels:
-            raise UsageError("partition_by is 'label', but there are no labels: give --labels")
-        if listing.has_labels:
-            labels = "parent" if listing.corpus.label_from_parent else "file"
-        return TableInfo(
-            corpus=listing.corpus.root,
-            n_buckets=self.settings.buckets or 0,
-            partition_by=self.settings.partition_by or ("label" if listing.has_labels else "none"),
-            labels=labels,
-            spec=self.request.spec.to_dict(),
-            fingerprint=self.request.spec.fingerprint,
-            carried=carried_types(listing.carried),
-            featurelib=software_version(),
-        )
-
-    def _sized(self, wanted: TableInfo, listing: Listing) -> TableInfo:
-        by_label = wanted.partition_by == "label"
-        if by_label and listing.n_labels > MAX_LABELS and self.settings.partition_by is None:
-            raise UsageError(
-                f"there are {listing.n_labels} labels, each of which would be a folder: say"
-                " --partition-by none for a flat table, or --partition-by label if you mean it"
-            )
-        n_columns = len(featurelib.schema(self.request.spec))
-        n_labels = listing.n_labels if by_label else 1
-        n_buckets = wanted.n_buckets or bucket_count(listing.n_files, n_columns, n_labels)
-        return dataclasses.replace(wanted, n_buckets=n_buckets)
-
-    def _make_or_open(self, listing: Listing, info: TableInfo | None) -> Table:
-        wanted = self._wanted(listing)
-        if info is None or not list_parts(self.store):
-            info = self._sized(wanted, listing)
+    def _open(self, listing: Listing, info: TableInfo | None) -> Table:
+        if info is None:
+            info = new_info(self.request, listing)
             write_info(self.store, info)
         table = Table(self.store, info)
-        now = bucket_count(listing.n_files, len(table.feature_schema), listing.n_labels)
-        if now > 4 * info.n_buckets and self.settings.buckets is None:
-            self._note(
-                f"the corpus has outgrown the table's {info.n_buckets} buckets: parts are more than"
-                " four times their intended size; consider a new table"
-            )
+        self._prepare(listing, info)
+        note = outgrown(self.request, listing, table)
+        if note is not None:
+            self._note(note)
         return table
 
     def _prepare(self, listing: Listing, info: TableInfo) -> None:
@@ -339,8 +246,6 @@ class _Run:
         """Return the runs whose fragments are as new as a recomputing run wants them."""
         summaries = read_summaries(self.store)
         return frozenset(s["run_id"] for s in summaries if s.get("recompute"))
-
-    # the steps
 
     def _plan(
         self, table: Table, listing: Listing, fragments: FragmentFiles, rules: Rules
@@ -390,39 +295,13 @@ class _Run:
             self.report.status, self.report.reason = "held", reason
         return reason is not None
 
-    def _too_many_deleted(self, found: Survey) -> str | None:
-        deleted, limit = found.counts[Change.DELETED], self.settings.max_deleted
-        if deleted <= limit * found.n_held:
-            return None
-        return (
-            f"{deleted} of the table's {found.n_held} files are gone from {self.request.corpus},"
-            f" more than --max-deleted {limit:g} allows: is it all there? If they are meant to go,"
-            " run again with --max-deleted 1; to keep their rows, with --keep-missing"
+    def _too_many_deleted(self, found: Survey) -> bool:
+        n_deleted, limit = found.counts[Change.DELETED], self.settings.max_deleted
+        return self._hold_back(
+            too_many_deleted(n_deleted, found.n_held, limit, self.request.corpus)
         )
 
-    def _too_many_failed(self, tally: Tally) -> str | None:
-        limit = self.settings.max_failed
-        if tally.n_failed <= limit * tally.n_read:
-            return None
-        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(tally.failures.items()))
-        return (
-            f"{tally.n_failed} of {tally.n_read} files failed ({kinds}), more than --max-failed"
-            f" {limit:g} allows; what was extracted is kept, so with a higher limit the next run"
-            " publishes it at once"
+    def _too_many_failed(self, tally: Tally) -> bool:
+        return self._hold_back(
+            too_many_failed(tally.failures, tally.n_read, self.settings.max_failed)
         )
-
-
-@contextlib.contextmanager
-def _writing(url: str) -> Iterator[None]:
-    """Turn an error of the table's storage into one line that names it."""
-    try:
-        yield
-    except PermissionError as error:
-        raise TableError(
-            f"no permission to write {url} ({error.strerror or error}): ask for it, or give"
-            " another --output"
-        ) from error
-    except FileNotFoundError as error:
-        raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
-    except OSError as error:
-        raise TableError(f"{url}: {error.strerror or error}") from error

@@ -1,0 +1,159 @@
+"""Before anything is written: do the corpus, the table and the request belong together?"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import featurelib
+from jobs import schema
+from jobs.corpus import check_apart, open_corpus
+from jobs.errors import TableError, UsageError
+from jobs.listing import Listing, open_label_file
+from jobs.plan import bucket_count
+from jobs.settings import Settings
+from jobs.storage import Store
+from jobs.table import (
+    Table,
+    TableInfo,
+    carried_types,
+    check_same,
+    list_parts,
+    read_info,
+)
+from jobs.version import software_version
+from jobs.worker import Extractor
+
+MAX_LABELS = 2000
+"""Most labels by which a table is partitioned unless that is asked for by name."""
+
+_OUTGROWN = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for."""
+
+    corpus: str
+    table: str
+    spec: featurelib.FeatureSpec
+    settings: Settings = field(default_factory=Settings)
+    extractor: Extractor = featurelib.extract_columns
+
+
+def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
+    """Look at a request's corpus and table, and refuse what does not fit.
+
+    Returns
+    -------
+    listing : Listing
+        The corpus, to be listed.
+    info : TableInfo or None
+        What the table is; None where there is none with parts yet.
+
+    Raises
+    ------
+    JobError
+        If either cannot be read, or they do not belong together.
+    """
+    settings = request.settings
+    taken = schema.taken_names(request.spec)
+    options = settings.options_for("corpus")
+    corpus = open_corpus(
+        request.corpus,
+        options=options,
+        include=settings.include,
+        exclude=settings.exclude,
+        limit=settings.limit,
+        label_from_parent=settings.labels == "parent",
+        taken=taken,
+    )
+    check_apart(corpus, store.url)
+    label_file = None
+    if settings.labels not in ("none", "parent"):
+        if corpus.has_labels:
+            raise UsageError(f"{request.corpus} has labels of its own: drop --labels")
+        label_file = open_label_file(
+            settings.labels, corpus.root, options=options, taken=[*taken, *corpus.carried.names]
+        )
+    listing = Listing(corpus, label_file)
+    with table_errors(store.url):
+        info = read_info(store)
+        if info is None or not list_parts(store):
+            return listing, None
+    check_same(info, _wanted(request, listing), store.url)
+    return listing, info
+
+
+def new_info(request: Request, listing: Listing) -> TableInfo:
+    """Return what a new table is to be, once the corpus is listed.
+
+    Raises
+    ------
+    UsageError
+        If it would have very many folders that were not asked for by name.
+    """
+    wanted = _wanted(request, listing)
+    if wanted.n_buckets:
+        return wanted
+    return dataclasses.replace(wanted, n_buckets=_fitting_buckets(request, listing, wanted))
+
+
+def outgrown(request: Request, listing: Listing, table: Table) -> str | None:
+    """Return what to tell a user whose parts have become far larger than meant."""
+    fitting = _fitting_buckets(request, listing, table.info)
+    if request.settings.buckets or fitting <= _OUTGROWN * table.info.n_buckets:
+        return None
+    return (
+        f"the corpus has outgrown the table's {table.info.n_buckets} buckets: parts are more than"
+        f" {_OUTGROWN} times their intended size; a new table would have {fitting}"
+    )
+
+
+def _wanted(request: Request, listing: Listing) -> TableInfo:
+    """Return what the table is to be; without its number of buckets, if none is asked for."""
+    settings, has_labels = request.settings, listing.has_labels
+    if settings.partition_by == "label" and not has_labels:
+        raise UsageError("partition_by is 'label', but there are no labels: give --labels")
+    labels = "none"
+    if has_labels:
+        labels = "parent" if listing.corpus.label_from_parent else "file"
+    return TableInfo(
+        corpus=listing.corpus.root,
+        n_buckets=settings.buckets or 0,
+        partition_by=settings.partition_by or ("label" if has_labels else "none"),
+        labels=labels,
+        spec=request.spec.to_dict(),
+        fingerprint=request.spec.fingerprint,
+        carried=carried_types(listing.carried),
+        featurelib=software_version(),
+    )
+
+
+def _fitting_buckets(request: Request, listing: Listing, info: TableInfo) -> int:
+    by_label = info.partition_by == "label"
+    if by_label and listing.n_labels > MAX_LABELS and request.settings.partition_by is None:
+        raise UsageError(
+            f"there are {listing.n_labels} labels, each of which would be a folder: say"
+            " --partition-by none for a flat table, or --partition-by label if you mean it"
+        )
+    n_columns = len(featurelib.schema(request.spec))
+    return bucket_count(listing.n_files, n_columns, listing.n_labels if by_label else 1)
+
+
+@contextlib.contextmanager
+def table_errors(url: str) -> Iterator[None]:
+    """Turn an error of the table's storage into one line that names it."""
+    try:
+        yield
+    except PermissionError as error:
+        raise TableError(
+            f"no permission for {url} ({error.strerror or error}): ask for it, or give another"
+            " --output"
+        ) from error
+    except FileNotFoundError as error:
+        raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
+    except OSError as error:
+        raise TableError(f"{url}: {error.strerror or error}") from error
