@@ -224,7 +224,7 @@ def test_lossy_bytes_cost_more() -> None:
 
 @pytest.mark.parametrize(
     ("n_files", "n_labels", "n_buckets"),
-    [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 2), (10**8, 1, 1300), (10**8, 1000, 200)],
+    [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 4), (10**8, 1, 1300), (10**8, 1000, 400)],
 )
 def test_bucket_counts(n_files: int, n_labels: int, n_buckets: int) -> None:
     assert bucket_count(n_files, 100, n_labels) == n_buckets
