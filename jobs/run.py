@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +23,7 @@ from jobs.publication import delete_leftovers, list_fragments, merge_buckets, ve
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import public, secrets_of
-from jobs.storage import lasting, open_store
+from jobs.storage import is_url, lasting, open_store
 from jobs.survey import Survey, survey
 from jobs.table import Table, TableInfo, write_info
 from jobs.version import code_version
@@ -270,7 +271,7 @@ class _Run:
             job = Job(
                 run_id=self.report.run_id,
                 corpus=listing.corpus.address,
-                table=self.request.table,
+                table=_from_anywhere(self.request.table),
                 spec=self.request.spec.to_dict(),
                 code_version=code_version(),
                 corpus_options=self.settings.options_for("corpus"),
@@ -305,3 +306,8 @@ class _Run:
         return self._hold_back(
             too_many_failed(tally.failures, tally.n_read, self.settings.max_failed)
         )
+
+
+def _from_anywhere(location: str) -> str:
+    """Return a location that is right in a worker's folder too."""
+    return location if is_url(location) else os.path.abspath(location)

@@ -224,5 +224,5 @@ def test_the_limit_on_a_corpus_that_outgrew_its_buckets(
     music: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(music, table).notes == []
-    monkeypatch.setattr("jobs.run.bucket_count", lambda *args: 5)
+    monkeypatch.setattr("jobs.opening.bucket_count", lambda *args: 5)
     assert "outgrown the table's 1 buckets" in run(music, table).notes[0]

@@ -1,0 +1,61 @@
+"""Standard error of native code is caught, by descriptor, and given back."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from jobs.native import captured_stderr
+
+
+def test_what_is_written_is_caught_piece_by_piece(capfd: pytest.CaptureFixture[str]) -> None:
+    os.write(2, b"before\n")
+    with captured_stderr() as take:
+        assert take() == ""
+        os.write(2, b"warning: \xff\n")
+        assert take() == "warning: \N{REPLACEMENT CHARACTER}"
+        assert take() == ""
+        os.write(2, b"x" * 10_000)
+        assert take() == "x" * 4000  # a noisy decoder does not fill the log
+        os.write(2, b"next")
+        assert take() == "next"
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "before\nafter\n"
+
+
+def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="x"), captured_stderr():
+        os.write(2, b"lost\n")
+        raise ValueError("x")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_captures_may_overlap(capfd: pytest.CaptureFixture[str]) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with captured_stderr():
+            inside.set()
+            leave.wait(10)
+            os.write(2, b"from the other\n")
+
+    thread = threading.Thread(target=other)
+    with captured_stderr():
+        thread.start()
+        assert inside.wait(10)
+    os.write(2, b"still caught\n")  # the other one's capture goes on
+    leave.set()
+    thread.join(10)
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_no_descriptor_is_leaked() -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(20):
+        with captured_stderr():
+            pass
+    assert len(os.listdir("/proc/self/fd")) == len(before)

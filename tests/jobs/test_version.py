@@ -1,0 +1,44 @@
+"""The digest by which driver and workers know that they run the same code."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import jobs.version
+from jobs.version import code_version, software_version
+
+TOP = Path(jobs.version.__file__).resolve().parent.parent
+
+
+def version_of(folder: Path) -> str:
+    code = "from jobs.version import code_version; print(code_version())"
+    # -P and the folder first: the installed package is a link to the checkout
+    line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}"]
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_software_version_is_the_installed_one() -> None:
+    assert software_version() == metadata.version("featurelib")
+    assert code_version().startswith(f"{software_version()}+")
+
+
+def test_the_same_code_elsewhere_has_the_same_version_and_any_change_another(
+    tmp_path: Path,
+) -> None:
+    for package in ("featurelib", "jobs"):
+        shutil.copytree(TOP / package, tmp_path / package, ignore=_caches)
+    code_version.cache_clear()
+    assert version_of(tmp_path) == code_version()
+    for file in ("featurelib/kernels.py", "jobs/storage/local.py"):
+        before = version_of(tmp_path)
+        with (tmp_path / file).open("a") as source:
+            source.write("\n# changed\n")
+        assert version_of(tmp_path) != before
+
+
+def _caches(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if name == "__pycache__"}
