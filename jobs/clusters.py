@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 1,
     # a worker has one task at a time, so that its death is blamed on no other
     "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+    "distributed.nanny.pre-spawn-environ": {**ONE_THREAD, "MALLOC_TRIM_THRESHOLD_": "65536"},
     "distributed.worker.profile.enabled": False,
 }
 """What the embedded cluster needs of Dask's configuration; deploy/README.md has it for others."""
