@@ -35,6 +35,11 @@ class _Unguarded:
         return
 
 
+def _now() -> float:
+    """Return the seconds of a clock that goes on while a machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def _owner(run_id: str) -> dict[str, Any]:
     return {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid()}
 
@@ -127,6 +132,7 @@ class Lease:
         self._run_id = run_id
         self._period_s = period_s
         self._version: str | None = None
+        self._unanswered: list[bytes] = []  # contents that may have been written all the same
         self._renewed_at = 0.0
         self._lost: str | None = None
         self._stop = threading.Event()
@@ -168,8 +174,8 @@ class Lease:
             raise TableError(
                 f"{self._store.url}/{LEASE} is not a lease: delete it if no job is running"
             ) from error
-        ends = time.monotonic() + period_s
-        while not released and time.monotonic() < ends:
+        ends = _now() + period_s
+        while not released and _now() < ends:
             self._stop.wait(min(1.0, period_s / 10))
             now = self._look()
             if now is None or now[1] != version:
@@ -178,14 +184,19 @@ class Lease:
                 )
 
     def _put(self, *, expected: str | None, holder: bytes) -> None:
-        before = time.monotonic()
+        before = _now()
+        content = self._content()
         try:
-            self._version = self._store.replace(LEASE, self._content(), expected=expected)
+            self._version = self._store.replace(LEASE, content, expected=expected)
         except ConflictError as error:
             raise TableBusyError(
                 f"{self._store.url} was just taken by another run"
                 + (f" (after {_who(holder)})" if holder else "")
             ) from error
+        except OSError:
+            self._unanswered.append(content)
+            raise
+        self._unanswered.clear()
         self._renewed_at = before  # counted from before the request, to be on the safe side
 
     def _keep(self) -> None:
@@ -196,9 +207,22 @@ class Lease:
     def _renew(self) -> None:
         with self._renewing:
             try:
-                self._put(expected=self._version, holder=b"")
+                try:
+                    self._put(expected=self._version, holder=b"")
+                except TableBusyError:
+                    if not self._is_own_doing():
+                        raise
+                    self._put(expected=self._version, holder=b"")
             except TableBusyError as error:
                 self._lost = str(error)
+
+    def _is_own_doing(self) -> bool:
+        """Take over the version of a renewal that was made, but never answered."""
+        found = self._look() if self._unanswered else None
+        if found is None or found[0] not in self._unanswered:
+            return False
+        self._version = found[1]
+        return True
 
     def check(self) -> None:
         if self._lost is None and self._is_stale():
@@ -213,7 +237,7 @@ class Lease:
             )
 
     def _is_stale(self) -> bool:
-        return time.monotonic() - self._renewed_at > self._period_s / 2
+        return _now() - self._renewed_at > self._period_s / 2
 
     def release(self) -> None:
         """Give the lease up, so that the next driver need not wait."""

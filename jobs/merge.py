@@ -43,6 +43,11 @@ class BucketMerge:
         The run's options.
     run_id : str
         The run, whose own fragments count whatever version they read.
+
+    Raises
+    ------
+    ConflictError
+        If a part is not the version that the bucket was planned from.
     """
 
     def __init__(
@@ -55,7 +60,11 @@ class BucketMerge:
         run_id: str,
     ) -> None:
         self.table = table
+        planned = {part: table.parts[part] for part in table.parts_of(bucket)}
         self.held = table.held(bucket)
+        for part, version in planned.items():
+            if table.parts[part] != version:
+                raise ConflictError(f"{part} changed since it was planned")
         self.fragment_rows = read_fragments(table.store, fragments, table.fragment_schema)
         found = outcomes_of(
             self.fragment_rows,

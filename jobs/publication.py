@@ -53,21 +53,22 @@ def merge_buckets(
     published = Published()
     reporter.start("publishing", None)
     for bucket, n_expected in survey.touched.items():
-        merge = BucketMerge(
-            table, bucket, listing.items(bucket), fragments.of_bucket(bucket), rules, run_id
-        )
-        n_rows, n_errors = merge.accounts()
-        if n_rows + n_errors != n_expected:
-            raise TableError(
-                f"bucket {bucket} was planned to hold {n_expected} files and would hold {n_rows}"
-                f" with features and {n_errors} errors: nothing of it was written; please report it"
-            )
 
         def may_write() -> None:
             reporter.step("promote")
             guard.check()
 
         try:
+            merge = BucketMerge(
+                table, bucket, listing.items(bucket), fragments.of_bucket(bucket), rules, run_id
+            )
+            n_rows, n_errors = merge.accounts()
+            if n_rows + n_errors != n_expected:
+                raise TableError(
+                    f"bucket {bucket} was planned to hold {n_expected} files and would hold"
+                    f" {n_rows} with features and {n_errors} errors: nothing of it was written;"
+                    " please report it"
+                )
             merged = merge.publish(may_write, lambda: reporter.step("promoted"))
         except ConflictError as error:
             log.write("conflict", bucket=bucket, message=str(error))

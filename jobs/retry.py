@@ -25,8 +25,11 @@ _TRANSIENT_ERRNOS = {
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
+_PERMANENT_STATUS = (501, 505)  # not implemented
 _TRANSIENT_CODES = {
+    "ConditionalRequestConflict",
     "InternalError",
+    "OperationAborted",
     "RequestTimeout",
     "RequestTimeTooSkewed",
     "ServiceUnavailable",
@@ -42,6 +45,7 @@ _TRANSIENT_TYPES = {  # by name, so that neither botocore nor aiohttp is importe
     "ConnectionError",
     "EndpointConnectionError",
     "FSTimeoutError",
+    "FlexibleChecksumError",
     "HTTPClientError",
     "IncompleteRead",
     "IncompleteReadError",
@@ -57,7 +61,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def http_status(error: BaseException) -> int | None:
@@ -87,6 +91,8 @@ def is_transient(error: BaseException) -> bool:
     """Say whether an I/O error may pass by itself: timeouts, resets, 5xx, throttling."""
     status = http_status(error)
     if status is not None:
+        if status in _PERMANENT_STATUS:
+            return False
         return status >= 500 or status == 429 or service_code(error) in _TRANSIENT_CODES
     for link in chain(error):
         if isinstance(link, FileNotFoundError | PermissionError):

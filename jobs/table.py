@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 import featurelib
 from jobs import schema
-from jobs.errors import TableError, UsageError
+from jobs.errors import ConflictError, TableError, UsageError
 from jobs.labels import comparable
 from jobs.paths import bucket_of_part, label_folder, part_name
 from jobs.plan import Held
+from jobs.retry import with_retries
 from jobs.storage import Store
 
 FORMAT = 1
@@ -177,12 +178,17 @@ class Table:
         TableError
             If the part is damaged, or not of this table's making.
         """
-        file, version = self.store.open(part)
-        try:
+
+        def read() -> tuple[pa.Table, str]:
+            file, version = self.store.open(part)
             with file:
                 rows = pq.read_table(
                     file, columns=names, partitioning=None, page_checksum_verification=True
                 )
+            return rows, version
+
+        try:
+            rows, version = with_retries(read, attempts=4, retry_if=_is_conflict)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             raise self.damaged(part, error) from error
         except OSError as error:
@@ -201,6 +207,10 @@ class Table:
             f"{self.store.url}/{part} is damaged ({line}): restore it, or delete it and run the"
             " job again, which makes its rows anew"
         )
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return isinstance(error, ConflictError)  # replaced while it was read: open it again
 
 
 def _bucket(part: str) -> int:

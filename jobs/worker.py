@@ -192,6 +192,7 @@ class _Attempt:
                 columns = self._job.extractor(fetched.source, self._spec)
                 if fetched.still():
                     break
+                fetched.close()
                 fetched = self._store.fetch(path)
             else:
                 raise StorageError("the file keeps changing while it is read")  # noqa: TRY301
@@ -211,6 +212,9 @@ class _Attempt:
                     self.builder.add_rows(path, fetched.version, fetched.size, columns)
                     self.result.n_rows += 1
             return
+        finally:
+            if fetched is not None:
+                fetched.close()
         with self._changes:
             if not self._abandoned:
                 version = fetched.version if fetched else listed
@@ -248,6 +252,8 @@ class _Prefetch:
 
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for _, _, future in self._waiting:
+            future.add_done_callback(_close)
 
     def take(self, index: int) -> Future[Fetched]:
         """Return the reading of a file; files are taken in order."""
@@ -270,13 +276,18 @@ class _Prefetch:
             self._next += 1
 
 
+def _close(future: Future[Fetched]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
+
+
 def _key(options: dict[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
 @functools.lru_cache(maxsize=4)
 def _store(location: str, options: str) -> Store:
-    return open_store(location, json.loads(options))
+    return open_store(location, json.loads(options), patient=True)
 
 
 @functools.lru_cache(maxsize=4)

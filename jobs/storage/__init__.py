@@ -27,7 +27,9 @@ def lasting(location: str) -> str:
     return re.sub(r"://[^/@]*@", "://", location)
 
 
-def open_store(location: str, options: dict[str, Any] | None = None) -> Store:
+def open_store(
+    location: str, options: dict[str, Any] | None = None, *, patient: bool = False
+) -> Store:
     """Return the store of a folder, bucket prefix or other fsspec URL.
 
     Parameters
@@ -37,6 +39,9 @@ def open_store(location: str, options: dict[str, Any] | None = None) -> Store:
     options : dict, optional
         Storage options as fsspec takes them (``key``, ``endpoint_url``, …).
         They have no meaning for local paths.
+    patient : bool
+        Wait for a service that does not answer. By default the first request gives up
+        soon, because the address may be wrong.
     """
     from jobs.storage.local import LocalStore
 
@@ -51,7 +56,7 @@ def open_store(location: str, options: dict[str, Any] | None = None) -> Store:
 
         if not rest.strip("/"):
             raise UsageError(f"{location} names no bucket: write s3://bucket/prefix")
-        return S3Store(rest, options)
+        return S3Store(rest, options, patient=patient)
     from jobs.storage.generic import GenericStore
 
     try:

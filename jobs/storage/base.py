@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
 
 PAGE = 1000
 """Entries in a page of a listing."""
+
+SPOOL_BYTES = 64 * 2**20
+"""Larger files from elsewhere are fetched to a temporary file, not into memory."""
 
 Precondition = str | None | Literal["any"]
 """What a conditional write expects: a version, None for absent, ``"any"`` for no condition."""
@@ -32,8 +36,10 @@ class Fetched:
     """A local path, or the contents."""
     size: int
     version: str
-    still: Callable[[], bool]
+    still: Callable[[], bool] = lambda: True
     """Whether `source` still is `version` once it has been read."""
+    close: Callable[[], None] = lambda: None
+    """Gives back what `source` takes up; it is not to be read any more then."""
 
 
 class Store(Protocol):
@@ -82,6 +88,23 @@ class Store(Protocol):
 
     def check_writable(self) -> None:
         """Raise OSError unless files can be made below the root (which is made too)."""
+
+
+def fetched_bytes(data: bytes, version: str) -> Fetched:
+    """Return contents that are in memory."""
+    return Fetched(data, len(data), version)
+
+
+def spool_file() -> BinaryIO:
+    """Open a file for contents too large for memory; it has no name, so nothing is left of it."""
+    return cast(BinaryIO, tempfile.TemporaryFile(prefix="featurelib-"))
+
+
+def fetched_file(file: BinaryIO, version: str) -> Fetched:
+    """Return contents that were written to a `spool_file`."""
+    file.flush()
+    path = f"/proc/self/fd/{file.fileno()}"
+    return Fetched(path, os.fstat(file.fileno()).st_size, version, close=file.close)
 
 
 def local_version(status: os.stat_result) -> str:

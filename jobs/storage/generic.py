@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import fsspec
@@ -13,8 +15,10 @@ import fsspec
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import with_retries
+from jobs.storage import base
 from jobs.storage.base import PAGE, Entry, Fetched, Precondition
 
+_CHUNK_BYTES = 4 * 2**20
 _VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "checksum", "mtime", "LastModified", "created")
 
 
@@ -63,8 +67,28 @@ class GenericStore:
         return entries
 
     def fetch(self, name: str) -> Fetched:
-        data, version = self.read(name)
-        return Fetched(data, len(data), version, still=lambda: self._version(name) == version)
+        [entry] = self.stat([name])
+        if entry is None:
+            raise FileNotFoundError(name)
+
+        def still() -> bool:
+            return self._version(name) == entry.version
+
+        if entry.size <= base.SPOOL_BYTES:
+            data = with_retries(lambda: self.fs.cat_file(self.path(name)))
+            return Fetched(data, len(data), entry.version, still)
+        file = with_retries(lambda: self._spool(name))
+        return replace(base.fetched_file(file, entry.version), still=still)
+
+    def _spool(self, name: str) -> BinaryIO:
+        file = base.spool_file()
+        try:
+            with self.fs.open(self.path(name), "rb") as contents:
+                shutil.copyfileobj(contents, file, _CHUNK_BYTES)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def _version(self, name: str) -> str | None:
         [entry] = self.stat([name])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, cast
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 import fsspec.asyn
 import s3fs
@@ -14,6 +15,7 @@ import s3fs
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, service_code, with_retries
+from jobs.storage import base
 from jobs.storage.base import Entry, Fetched, Precondition
 
 MAX_PUT_BYTES = 4 * 2**30
@@ -21,6 +23,20 @@ MAX_PUT_BYTES = 4 * 2**30
 
 _CONNECTIONS = 32
 _DELETE_AT_ONCE = 1000
+_ATTEMPTS = 8
+_FIRST_ATTEMPTS = 3
+"""Attempts while the service has not answered at all: its address may be wrong."""
+
+_CHUNK_BYTES = 4 * 2**20
+_REFUSED_CREDENTIALS = {
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+}
+
+T = TypeVar("T")
 
 
 class S3Store:
@@ -28,34 +44,63 @@ class S3Store:
 
     Conditional writes are single ``PutObject`` requests with ``If-Match`` or
     ``If-None-Match``; `probe_conditions` finds out whether the service honours them.
+
+    Parameters
+    ----------
+    root : str
+        ``bucket/prefix``.
+    options : dict
+        Of `s3fs.S3FileSystem`.
+    patient : bool
+        Wait for a service that does not answer, from the first request on.
     """
 
-    def __init__(self, root: str, options: dict[str, Any]) -> None:
+    def __init__(self, root: str, options: dict[str, Any], *, patient: bool = False) -> None:
         self.bucket, _, prefix = root.partition("/")
         self.prefix = prefix.strip("/")
         self.url = "s3://" + "/".join(p for p in (self.bucket, encode_path(self.prefix)) if p)
-        config = {"max_pool_connections": _CONNECTIONS, **options.get("config_kwargs", {})}
+        config = {
+            "max_pool_connections": _CONNECTIONS,
+            # our own retries are jittered, and know what may be repeated
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+            **options.get("config_kwargs", {}),
+        }
         self.fs = s3fs.S3FileSystem(
             **{**options, "config_kwargs": config},
             use_listings_cache=False,
             skip_instance_cache=True,
         )
-        self.fs.retries = 1  # ours are jittered, and know what may be repeated
+        self.fs.retries = 1
         self.conditional = False
         self._quote_etag = False
+        self._answers = patient
 
     def key(self, name: str) -> str:
         """Return a stored name's object key."""
         return "/".join(p for p in (self.prefix, decode_path(name)) if p)
 
-    def _call(self, method: str, *, attempts: int = 8, **arguments: Any) -> Any:
-        def call() -> Any:
-            try:
-                return self.fs.call_s3(method, Bucket=self.bucket, **arguments)
-            except Exception as error:
-                raise _as_oserror(error) from error
+    def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Run a coroutine function of requests, again where an error may pass."""
 
-        return with_retries(call, attempts=attempts)
+        def call() -> T:
+            try:
+                answer = fsspec.asyn.sync(self.fs.loop, request)
+            except Exception as error:
+                self._answers = self._answers or http_status(error) is not None
+                translated = _as_oserror(error)
+                if translated is error:
+                    raise
+                raise translated from error
+            self._answers = True
+            return cast(T, answer)
+
+        return with_retries(call, attempts=_ATTEMPTS if self._answers else _FIRST_ATTEMPTS)
+
+    async def _send(self, method: str, **arguments: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.fs._call_s3(method, Bucket=self.bucket, **arguments))
+
+    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        return self._ask(lambda: self._send(method, **arguments))
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
@@ -67,7 +112,7 @@ class S3Store:
         while True:
             answer = self._call("list_objects_v2", Prefix=start, **more)
             page = [
-                Entry(encode_path(item["Key"][skip:]), item["Size"], item["ETag"].strip('"'))
+                Entry(encode_path(item["Key"][skip:]), item["Size"], _version(item))
                 for item in answer.get("Contents", ())
                 if not item["Key"].endswith("/")
             ]
@@ -83,72 +128,74 @@ class S3Store:
         async def head(name: str) -> Entry | None:
             async with limit:
                 try:
-                    answer = await self.fs._call_s3(
-                        "head_object", Bucket=self.bucket, Key=self.key(name)
-                    )
+                    answer = await self._send("head_object", Key=self.key(name))
                 except Exception as error:
                     if http_status(error) == 404 or isinstance(error, FileNotFoundError):
                         return None
-                    raise _as_oserror(error) from error
-            return Entry(name, answer["ContentLength"], answer["ETag"].strip('"'))
+                    raise
+            return Entry(name, answer["ContentLength"], _version(answer))
 
         async def heads() -> list[Entry | None]:
             return list(await asyncio.gather(*(head(name) for name in names)))
 
-        return with_retries(lambda: fsspec.asyn.sync(self.fs.loop, heads))
+        return self._ask(heads)
 
     def fetch(self, name: str) -> Fetched:
-        data, version = self.read(name)
-        return Fetched(data, len(data), version, still=lambda: True)
+        async def get() -> Fetched:
+            answer = await self._send("get_object", Key=self.key(name))
+            size, version = answer["ContentLength"], _version(answer)
+            if size <= base.SPOOL_BYTES:
+                return base.fetched_bytes(await _body(name, answer), version)
+            file = base.spool_file()
+            try:
+                async with answer["Body"] as body:
+                    while chunk := await body.read(_CHUNK_BYTES):
+                        await asyncio.to_thread(file.write, chunk)
+                _check_length(name, file.tell(), size)
+            except BaseException:
+                file.close()
+                raise
+            return base.fetched_file(file, version)
+
+        return self._ask(get)
 
     def read(self, name: str) -> tuple[bytes, str]:
         async def get() -> tuple[bytes, str]:
-            answer = await self.fs._call_s3("get_object", Bucket=self.bucket, Key=self.key(name))
-            async with answer["Body"] as body:
-                data = await body.read()
-            if len(data) != answer["ContentLength"]:
-                raise ConnectionError(f"{name}: {len(data)} of {answer['ContentLength']} bytes")
-            return data, answer["ETag"].strip('"')
+            answer = await self._send("get_object", Key=self.key(name))
+            return await _body(name, answer), _version(answer)
 
-        def call() -> tuple[bytes, str]:
-            try:
-                return fsspec.asyn.sync(self.fs.loop, get)
-            except Exception as error:
-                raise _as_oserror(error) from error
-
-        return with_retries(call)
+        return self._ask(get)
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
         answer = self._call("head_object", Key=self.key(name))
-        version = answer["ETag"].strip('"')
+        version = _version(answer)
         return cast(BinaryIO, _RangeReader(self, name, version, answer["ContentLength"])), version
 
     def read_range(self, name: str, start: int, end: int, version: str) -> bytes:
-        """Return bytes ``start:end`` of one version of an object."""
+        """Return bytes ``start:end`` of one version of an object.
+
+        Raises
+        ------
+        ConflictError
+            If it is another version now.
+        """
 
         async def get() -> bytes:
-            answer = await self.fs._call_s3(
-                "get_object",
-                Bucket=self.bucket,
-                Key=self.key(name),
-                Range=f"bytes={start}-{end - 1}",
-                IfMatch=f'"{version}"' if self._quote_etag else version,
+            # no If-Match: services differ in whether it wants quotes, and the answer says
+            answer = await self._send(
+                "get_object", Key=self.key(name), Range=f"bytes={start}-{end - 1}"
             )
-            async with answer["Body"] as body:
-                data = await body.read()
-            if len(data) != end - start:
-                raise ConnectionError(f"{name}: {len(data)} of {end - start} bytes")
-            return data
+            if _version(answer) != version:
+                answer["Body"].close()
+                raise ConflictError(f"{name} changed while it was read")
+            return await _body(name, answer)
 
-        def call() -> bytes:
-            try:
-                return fsspec.asyn.sync(self.fs.loop, get)
-            except Exception as error:
-                if http_status(error) == 412:
-                    raise ConflictError(f"{name} changed while it was read") from error
-                raise _as_oserror(error) from error
-
-        return with_retries(call)
+        try:
+            return self._ask(get)
+        except OSError as error:
+            if http_status(error) == 416:
+                raise ConflictError(f"{name} changed while it was read") from error
+            raise
 
     def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
         if len(data) > MAX_PUT_BYTES:
@@ -162,16 +209,15 @@ class S3Store:
         elif expected != "any":
             condition = {"IfMatch": f'"{expected}"' if self._quote_etag else expected}
         try:
-            answer = self._call("put_object", Key=self.key(name), Body=data, **condition)
+            return _version(self._call("put_object", Key=self.key(name), Body=data, **condition))
         except OSError as error:
-            if condition and http_status(error) in (404, 409, 412):
-                # a request that was repeated may have met its own first success
-                found, version = self._read_or_none(name)
-                if found == data and version is not None:
-                    return version
-                raise ConflictError(f"{name} is not the version it was merged from") from error
-            raise
-        return cast(str, answer["ETag"].strip('"'))
+            if not condition or not _refuses_condition(error):
+                raise
+            # a request that was repeated may have met its own first success
+            found, version = self._read_or_none(name)
+            if found == data and version is not None:
+                return version
+            raise ConflictError(f"{name} is not the version it was merged from") from error
 
     def _read_or_none(self, name: str) -> tuple[bytes | None, str | None]:
         try:
@@ -194,34 +240,32 @@ class S3Store:
     def probe_conditions(self) -> bool:
         """Find out whether the service honours conditional writes; set `conditional`.
 
-        Some services take the conditions and ignore them, and they differ in whether
-        the ETag wants its quotes.
+        Some services refuse the conditions, some take and ignore them, and they differ
+        in whether the ETag wants its quotes.
         """
         name = f"_job/probe-{uuid.uuid4().hex}"
         try:
-            first = self.replace(name, b"1", expected=None)
-            self.conditional = not self._succeeds(name, b"2", expected=None)
-            if self.conditional:
-                second = self._probe_if_match(name, first)
-                self.conditional = second and not self._succeeds(name, b"4", expected="0" * 32)
+            self.conditional = self._keeps_conditions(name)
         finally:
             self.delete([name])
         return self.conditional
 
-    def _probe_if_match(self, name: str, version: str) -> bool:
+    def _keeps_conditions(self, name: str) -> bool:
+        version = self._try_to_replace(name, b"1", expected=None)
+        if version is None or self._try_to_replace(name, b"2", expected=None) is not None:
+            return False
         for self._quote_etag in (False, True):
-            if self._succeeds(name, b"3", expected=version):
-                return True
+            if self._try_to_replace(name, b"3", expected=version) is not None:
+                return self._try_to_replace(name, b"4", expected=version) is None
         return False
 
-    def _succeeds(self, name: str, data: bytes, *, expected: Precondition) -> bool:
+    def _try_to_replace(self, name: str, data: bytes, *, expected: Precondition) -> str | None:
         try:
-            self.replace(name, data, expected=expected)
+            return self.replace(name, data, expected=expected)
         except OSError as error:
             if isinstance(error, ConflictError) or http_status(error) in (400, 501):
-                return False
+                return None
             raise
-        return True
 
 
 class _RangeReader(io.RawIOBase):
@@ -241,9 +285,15 @@ class _RangeReader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
         return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def read(self, size: int | None = -1) -> bytes:
         end = self._size if size is None or size < 0 else min(self._size, self._position + size)
@@ -254,25 +304,64 @@ class _RangeReader(io.RawIOBase):
         return data
 
 
+def _version(answer: dict[str, Any]) -> str:
+    return cast(str, answer["ETag"]).strip('"')
+
+
+async def _body(name: str, answer: dict[str, Any]) -> bytes:
+    async with answer["Body"] as body:
+        data = cast(bytes, await body.read())
+    _check_length(name, len(data), answer["ContentLength"])
+    return data
+
+
+def _check_length(name: str, found: int, promised: int) -> None:
+    if found != promised:
+        raise ConnectionError(f"{name}: only {found} of {promised} bytes came")
+
+
+def _refuses_condition(error: OSError) -> bool:
+    if http_status(error) == 404:  # what should match is gone; or the bucket
+        return service_code(error) != "NoSuchBucket"
+    return http_status(error) in (409, 412)
+
+
 def _as_oserror(error: Exception) -> OSError:
     """Return an error of s3fs or botocore as an OSError that says what to do about it."""
     status, code = http_status(error), service_code(error)
     name = type(error).__name__
-    if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
+    if isinstance(error, ConflictError):
         return error
     if code == "NoSuchBucket":
-        return FileNotFoundError("there is no such bucket")
+        return FileNotFoundError("there is no such bucket: make it, or check its name")
+    if isinstance(error, FileNotFoundError):
+        return error
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return PermissionError(
             "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
             " a profile (AWS_PROFILE), or --storage-option anon=true for a public bucket"
         )
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
-        return PermissionError(f"the credentials are refused ({code})")
+    if code in _REFUSED_CREDENTIALS:
+        return PermissionError(
+            f"the credentials are refused, {code}: check AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, the profile, or the storage options key and secret"
+        )
     if isinstance(error, PermissionError) or status in (401, 403):
-        return PermissionError(f"access denied ({code or status})")
+        return PermissionError(f"access denied, {code or status}")
     if status == 404:
         return FileNotFoundError(str(error))
+    if status is not None:
+        return StorageError(f"S3 answers {status} {code or ''}: {error}")
+    if name == "EndpointConnectionError":
+        return StorageError(
+            f"nothing answers at {_endpoint_of(error)}: check the network, and AWS_ENDPOINT_URL"
+            " or --storage-option endpoint_url=…"
+        )
     if isinstance(error, OSError):
         return error
     return StorageError(f"{name}: {error}")
+
+
+def _endpoint_of(error: Exception) -> str:
+    parts = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
