@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
@@ -26,9 +27,9 @@ def test_what_is_written_is_caught_piece_by_piece(capfd: pytest.CaptureFixture[s
 
 
 def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="x"), captured_stderr():
+    with contextlib.suppress(ValueError), captured_stderr():
         os.write(2, b"lost\n")
-        raise ValueError("x")
+        raise ValueError
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 
