@@ -58,10 +58,6 @@ class FragmentFiles:
         """Return all names."""
         return [name for names in self._by_bucket.values() for name in names]
 
-    def of_run(self, run_id: str) -> list[str]:
-        """Return the names of a run's fragments."""
-        return [name for name in self.names() if name.startswith(f"{RUNS}/{run_id}/")]
-
     def __len__(self) -> int:
         return sum(len(names) for names in self._by_bucket.values())
 

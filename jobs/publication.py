@@ -121,11 +121,11 @@ def delete_leftovers(store: Store) -> None:
         return
 
 
-def list_fragments(store: Store) -> FragmentFiles:
-    """Return all fragments that runs left behind."""
+def list_fragments(store: Store, run_id: str | None = None) -> FragmentFiles:
+    """Return all fragments that runs left behind, or that one run did."""
     found = FragmentFiles()
     try:
-        for page in store.scan(RUNS):
+        for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):
             for entry in page:
                 found.add(entry.name)
     except FileNotFoundError:

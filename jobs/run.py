@@ -157,7 +157,9 @@ class _Run:
             )
         with self._step("clean"):
             guard.check()
-            self.store.delete([*found.spent, *fragments.of_run(self.report.run_id)])
+            # listed anew: a worker may have died after it wrote one that nobody heard of
+            own = list_fragments(self.store, self.report.run_id)
+            self.store.delete([*found.spent, *own.names()])
         self.report.status = "done"
         self.reporter.step("done")
 
