@@ -79,12 +79,23 @@ def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
             settings.labels, corpus.root, options=options, taken=[*taken, *corpus.carried.names]
         )
     listing = Listing(corpus, label_file)
+    return listing, look_at_table(request, listing, store)
+
+
+def look_at_table(request: Request, listing: Listing, store: Store) -> TableInfo | None:
+    """Return what a request's table is, None where there is none with parts yet.
+
+    Raises
+    ------
+    JobError
+        If it is of another corpus, spec or make.
+    """
     with table_errors(store.url):
         info = read_info(store)
         if info is None or not list_parts(store):
-            return listing, None
+            return None
     check_same(info, _wanted(request, listing), store.url)
-    return listing, info
+    return info
 
 
 def new_info(request: Request, listing: Listing) -> TableInfo:

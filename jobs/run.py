@@ -16,7 +16,7 @@ from jobs.fragments import FragmentFiles
 from jobs.lease import Guard, hold
 from jobs.limits import too_many_deleted, too_many_failed
 from jobs.listing import Listing
-from jobs.opening import Request, look, new_info, outgrown, table_errors
+from jobs.opening import Request, look, look_at_table, new_info, outgrown, table_errors
 from jobs.plan import Change, Rules
 from jobs.progress import Reporter, Silent
 from jobs.publication import delete_leftovers, list_fragments, merge_buckets, verify
@@ -104,6 +104,8 @@ class _Run:
                 single_writer=self.settings.single_writer,
                 period_s=self.settings.lease_period_s,
             ) as guard:
+                if info is None:  # another driver may have made it since
+                    info = look_at_table(self.request, listing, self.store)
                 self._start()
                 try:
                     self._steps(listing, info, guard, open_executor)
