@@ -1,0 +1,134 @@
+"""Extractors that stand in for the real one; worker processes import them by this module's name.
+
+The files of a test's corpus need not be audio then: `by_content` does what their text says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+import featurelib
+
+SPEC = featurelib.get_spec("tutorial-v1")
+"""The spec that the doubles make columns for quickest."""
+
+
+def by_content(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+    """Do what a file's first word says, and return columns that its whole text decides."""
+    text = (source if isinstance(source, bytes) else Path(source).read_bytes()).decode()
+    verb, _, rest = text.partition(" ")
+    _VERBS[verb](rest)
+    return columns_of(text, spec)
+
+
+def columns_of(text: str, spec: featurelib.FeatureSpec = SPEC) -> dict[str, list[Any]]:
+    """Return one row of values that a text decides."""
+    number = xxhash.xxh64_intdigest(text.encode()) % 1000
+    return {field.name: [_value(field, number)] for field in featurelib.schema(spec)}
+
+
+def _value(field: pa.Field, number: int) -> Any:
+    if field.name == "segment":
+        return 0
+    if pa.types.is_string(field.type):
+        return f"{field.name} {number}"
+    return bool(number % 2) if pa.types.is_boolean(field.type) else number
+
+
+def _bad(message: str) -> None:
+    raise featurelib.AudioError("undecodable", message or "no audio")
+
+
+def _unreadable(message: str) -> None:
+    raise PermissionError(errno.EACCES, message or "no permission")
+
+
+def _surprise(message: str) -> None:
+    raise ZeroDivisionError(message)
+
+
+def _say(text: str) -> None:
+    os.write(2, f"{text}\n".encode())
+
+
+def _exit(code: str) -> None:
+    os._exit(int(code or 1))
+
+
+def _hang(rest: str) -> None:
+    threading.Event().wait()
+
+
+def _eat(rest: str) -> None:
+    hoard = []
+    while True:
+        hoard.append(b"x" * 2**24)
+        time.sleep(0.005)  # so that the nanny's watch, not the machine's, is what ends it
+
+
+def _gate(folder: str) -> None:
+    """Say that the file is being worked on, and wait until the test opens the gate."""
+    Gate(Path(folder)).enter()
+
+
+def _once(marker_and_verb: str) -> None:
+    """``once MARKER VERB …``: do VERB the first time only."""
+    marker, _, text = marker_and_verb.partition(" ")
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    verb, _, rest = text.partition(" ")
+    _VERBS[verb](rest)
+
+
+def _rewrite(file_and_text: str) -> None:
+    """``rewrite FILE TEXT``: give a file other contents."""
+    name, _, text = file_and_text.partition(" ")
+    Path(name).write_text(text)
+
+
+_VERBS: dict[str, Callable[[str], None]] = {
+    "play": lambda rest: None,
+    "bad": _bad,
+    "unreadable": _unreadable,
+    "surprise": _surprise,
+    "say": _say,
+    "exit": _exit,
+    "hang": _hang,
+    "eat": _eat,
+    "gate": _gate,
+    "once": _once,
+    "rewrite": _rewrite,
+}
+
+
+class Gate:
+    """Where files of a corpus (``gate FOLDER``) wait until a test lets them through."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def enter(self) -> None:
+        (self.folder / f"{os.getpid()}-{time.monotonic_ns()}.in").touch()
+        while not (self.folder / "open").exists():
+            time.sleep(0.01)
+
+    def open(self) -> None:
+        """Let all through, now and later."""
+        (self.folder / "open").touch()
+
+    @property
+    def pids(self) -> list[int]:
+        """Processes in which files came to the gate."""
+        return [int(path.name.partition("-")[0]) for path in sorted(self.folder.glob("*.in"))]

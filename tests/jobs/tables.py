@@ -1,0 +1,85 @@
+"""Reading a table back to compare it with another, and corpora whose files are a word of text."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+
+def read_table(table: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a table's features and errors, sorted and without the runs' names."""
+    return _read(Path(table) / "features"), _read(Path(table) / "errors")
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    # part by part, so that a file that is in two of them shows
+    parts = [pq.read_table(path, partitioning=None) for path in sorted(folder.rglob("*.parquet"))]
+    if not parts:
+        return pd.DataFrame(columns=["path"])
+    rows = pd.concat([part.to_pandas() for part in parts], ignore_index=True)
+    keys = ["path", "segment"] if "segment" in rows else ["path"]
+    return rows.drop(columns="run_id").sort_values(keys, ignore_index=True)
+
+
+def assert_same_table(table: str | Path, expected: str | Path) -> None:
+    """Fail where two tables differ by more than the runs' names."""
+    for found, wanted in zip(read_table(table), read_table(expected), strict=True):
+        pd.testing.assert_frame_equal(found, wanted)
+
+
+def assert_tidy(table: str | Path) -> None:
+    """Fail where a run left anything behind that it should have cleaned away."""
+    folder = Path(table)
+    assert sorted(path.name for path in folder.iterdir() if path.name != "errors") == [
+        "_job",
+        "features",
+    ]
+    left = [str(path.relative_to(folder)) for path in folder.rglob("*/fragments/*")]
+    left += [str(path.relative_to(folder)) for path in (folder / "_job" / "tmp").glob("*")]
+    assert left == []
+    published = [p for name in ("features", "errors") for p in (folder / name).rglob("*")]
+    assert {p.suffix for p in published if p.is_file()} == {".parquet"}
+
+
+def errors_of(table: str | Path) -> dict[str, str]:
+    """Return the error kinds by path."""
+    errors = read_table(table)[1]
+    return dict(zip(errors["path"], errors["error_kind"], strict=True)) if len(errors) else {}
+
+
+def paths_of(table: str | Path) -> list[str]:
+    """Return the paths that have feature rows."""
+    return read_table(table)[0]["path"].tolist()
+
+
+def log_of(table: str | Path) -> list[dict[str, Any]]:
+    """Return the lines of the newest run's log."""
+    newest = max((Path(table) / "_job" / "runs").glob("*/log.jsonl"))
+    return [json.loads(line) for line in newest.read_text().splitlines()]
+
+
+_clock = 1_700_000_000_000_000_000
+
+
+def write_files(corpus: str | Path, files: dict[str, str]) -> Path:
+    """Write files for `tests.doubles.by_content`; each gets a modification time of its own."""
+    global _clock
+    for name, text in files.items():
+        path = Path(corpus) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        _clock += 1_000_000_000
+        os.utime(path, ns=(_clock, _clock))
+    return Path(corpus)
+
+
+def write_labels(file: str | Path, labels: dict[str, str]) -> Path:
+    """Write a file of labels."""
+    lines = ["path,label", *(f"{path},{label}" for path, label in labels.items())]
+    Path(file).write_text("\n".join(lines) + "\n")
+    return Path(file)

@@ -1,0 +1,216 @@
+"""Shards on a real Dask cluster: deaths, hangs and greed cost the one file that is to blame."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import distributed
+import pytest
+
+import jobs.version
+from jobs.api import executor_opener
+from jobs.clusters import check_workers, open_client
+from jobs.dispatch import DaskExecutor
+from jobs.errors import ClusterError
+from jobs.plan import Shard
+from jobs.progress import Silent
+from jobs.report import RunReport
+from jobs.run import Request, run_job
+from jobs.settings import Settings
+from jobs.storage import open_store
+from jobs.version import code_version
+from jobs.worker import Job
+from tests import doubles, driver
+from tests.doubles import Gate
+from tests.jobs.tables import (
+    assert_same_table,
+    assert_tidy,
+    errors_of,
+    log_of,
+    paths_of,
+    write_files,
+)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[distributed.Client]:
+    """Give an embedded cluster of two workers, for tests that leave its workers alive."""
+    with open_client(Settings(workers=2)) as client:
+        yield client
+
+
+def run_on(client: distributed.Client, request: Request) -> RunReport:
+    return run_job(request, executor_opener(request.settings, client))
+
+
+def tunes(n: int, folder: str = "rock") -> dict[str, str]:
+    return {f"{folder}/{i:02d}.wav": f"play {i}" for i in range(n)}
+
+
+def undisturbed(corpus: Path, table: Path, **settings: Any) -> Path:
+    driver.run_inline(driver.request_for(corpus, table, labels="parent", **settings))
+    return table
+
+
+def test_a_run_on_a_callers_client(tmp_path: Path, client: distributed.Client) -> None:
+    corpus = write_files(tmp_path / "corpus", tunes(30) | {"pop/bad.wav": "bad"})
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent", buckets=2)
+    report = run_on(client, request)
+    assert (report.n_rows, report.n_errors, report.n_read) == (30, 1, 31)
+    assert_same_table(request.table, undisturbed(corpus, tmp_path / "inline", buckets=2))
+    assert_tidy(request.table)
+    assert client.status == "running"  # it is the caller's to close
+
+
+def test_one_files_failure_costs_one_row(tmp_path: Path, client: distributed.Client) -> None:
+    odd = {
+        "rock/bad.wav": "bad",
+        "rock/unreadable.wav": "unreadable",
+        "rock/surprise.wav": "surprise me",
+    }
+    corpus = write_files(tmp_path / "corpus", tunes(20) | odd)
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent")
+    run_on(client, request)
+    kinds = {"bad": "undecodable", "unreadable": "unreadable", "surprise": "crashed"}
+    assert errors_of(request.table) == {f"rock/{name}.wav": kind for name, kind in kinds.items()}
+    assert paths_of(request.table) == sorted(tunes(20))
+    [line] = [line for line in log_of(request.table) if line.get("kind") == "crashed"]
+    assert line["message"] == "unforeseen ZeroDivisionError: me"
+    assert "in _surprise" in line["details"]
+
+
+def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Path) -> None:
+    odd = {"rock/exit.wav": "exit 1", "rock/hang.wav": "hang", "rock/eat.wav": "eat"}
+    corpus = write_files(tmp_path / "corpus", tunes(40) | odd)
+    request = driver.request_for(
+        corpus,
+        tmp_path / "table",
+        labels="parent",
+        workers=2,
+        worker_memory="600MB",
+        file_timeout_s=10.0,
+    )
+    report = run_job(request, executor_opener(request.settings))
+    kinds = {"exit": "crashed", "hang": "timed_out", "eat": "crashed"}
+    assert errors_of(request.table) == {f"rock/{name}.wav": kind for name, kind in kinds.items()}
+    assert paths_of(request.table) == sorted(tunes(40))
+    assert report.n_rows + report.n_errors == report.n_read == 43
+    assert_tidy(request.table)
+
+
+def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    corpus = write_files(
+        tmp_path / "corpus", tunes(20) | {"rock/at-gate.wav": f"gate {gate.folder}"}
+    )
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent", workers=2)
+
+    class KillsTheWorker(Silent):
+        """Ends the worker at the gate, once, and opens the gate for the next one."""
+
+        def advance(self, n: int, note: str = "") -> None:
+            if gate.pids and not (gate.folder / "open").exists():
+                os.kill(gate.pids[0], signal.SIGKILL)
+                gate.open()
+
+    report = run_job(request, executor_opener(request.settings), KillsTheWorker())
+    assert len(gate.pids) == 2
+    assert len(set(gate.pids)) == 2
+    assert (report.n_rows, report.n_errors) == (21, 0)
+    assert_same_table(request.table, undisturbed(corpus, tmp_path / "inline"))
+    assert_tidy(request.table)
+
+
+def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client) -> None:
+    in_flight, most, n_submitted = 0, 0, 0
+
+    class Counts:
+        """The client, and a count of what was submitted and is not done."""
+
+        def submit(self, *arguments: Any, **keywords: Any) -> distributed.Future:
+            nonlocal in_flight, most, n_submitted
+            n_submitted += 1
+            in_flight += 1
+            most = max(most, in_flight)
+            return client.submit(*arguments, **keywords)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+    corpus = write_files(tmp_path / "corpus", tunes(50))
+    job = job_for(corpus, tmp_path / "table")
+    shards = [Shard(0, ((path, "1"),)) for path in tunes(50)]
+    taken = 0
+
+    def shards_one_by_one() -> Iterator[Shard]:
+        nonlocal taken
+        for shard in shards:
+            taken += 1
+            yield shard
+
+    results = DaskExecutor(Counts()).run(job, shards_one_by_one(), open_store(str(tmp_path)))
+    for _ in results:
+        assert taken == n_submitted  # nothing is taken that is not needed yet
+        in_flight -= 1
+    assert n_submitted == 50
+    assert 4 <= most <= 6  # two workers of one thread, three shards each
+
+
+def job_for(corpus: Path, table: Path, **values: Any) -> Job:
+    return dataclasses.replace(
+        Job("run", str(corpus), str(table), doubles.SPEC.to_dict(), code_version()),
+        **{"extractor": doubles.by_content, **values},
+    )
+
+
+def pretend_to_run(version: str) -> None:
+    """Make this process run another version of the code, as far as it can tell."""
+    jobs.version.code_version = lambda: version
+
+
+def test_workers_that_run_other_code_are_refused(
+    tmp_path: Path, client: distributed.Client
+) -> None:
+    corpus = write_files(tmp_path / "corpus", tunes(3))
+    request = driver.request_for(corpus, tmp_path / "table")
+    ours = code_version()
+    check_workers(client)
+    client.run(pretend_to_run, "0.0+other")
+    try:
+        with pytest.raises(ClusterError) as raised:
+            run_on(client, request)
+    finally:
+        client.run(pretend_to_run, ours)
+    assert f"runs featurelib 0.0+other and the driver {ours}: install the same" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "table" / "features").exists()
+
+
+def test_a_worker_that_comes_later_with_other_code_is_refused(
+    tmp_path: Path, client: distributed.Client
+) -> None:
+    corpus = write_files(tmp_path / "corpus", tunes(3))
+    job = job_for(corpus, tmp_path / "table", code_version="0.0+other")
+    shards = [Shard(0, (("rock/00.wav", "1"),))]
+    with pytest.raises(ClusterError, match=r"a worker runs featurelib .* the driver 0.0\+other"):
+        list(DaskExecutor(client).run(job, shards, open_store(str(tmp_path))))
+
+
+def test_a_corpus_that_cannot_be_read_stops_the_run_early(
+    tmp_path: Path, client: distributed.Client
+) -> None:
+    files = {f"rock/{i:03d}.wav": "unreadable the share is gone" for i in range(200)}
+    corpus = write_files(tmp_path / "corpus", files)
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent")
+    with pytest.raises(Exception, match=r"the first \d+ files could all not be read") as raised:
+        run_on(client, request)
+    assert raised.value.exit_code == 1  # type: ignore[attr-defined]
+    assert str(raised.value).endswith(".wav: unreadable, the share is gone")
+    assert not (tmp_path / "table" / "features").exists()
+    n_tried = sum(line["errors"] for line in log_of(request.table) if line["event"] == "shard")
+    assert 20 <= n_tried < 200
