@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import io
 import shutil
@@ -39,7 +40,7 @@ class GenericStore:
 
     def _entry(self, path: str, info: dict[str, Any]) -> Entry:
         size = int(info.get("size") or 0)
-        parts = [str(info[key]) for key in _VERSION_KEYS if info.get(key) is not None]
+        parts = [_token(info[key]) for key in _VERSION_KEYS if info.get(key) is not None]
         return Entry(encode_path(path[len(self.root) + 1 :]), size, "-".join([*parts, f"{size:x}"]))
 
     def scan(
@@ -127,3 +128,8 @@ class GenericStore:
         name = f"_job/probe-{uuid.uuid4().hex}"
         self.replace(name, b"may this be written?")
         self.delete([name])
+
+
+def _token(value: object) -> str:
+    # some file systems give a time as a number in a listing, and as a date for one file
+    return str(value.timestamp() if isinstance(value, datetime.datetime) else value)
