@@ -11,12 +11,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
 from jobs.storage import Store
 from jobs.storage.local import LocalStore
-from jobs.storage.s3 import S3Store
+
+if TYPE_CHECKING:
+    from jobs.storage.s3 import S3Store
 
 LOCK = "_job/lock"
 LEASE = "_job/lease.json"
@@ -81,8 +83,8 @@ def hold(
     elif isinstance(store, LocalStore):
         with _file_lock(store, run_id) as guard:
             yield guard
-    elif isinstance(store, S3Store) and store.probe_conditions():
-        lease = Lease(store, run_id, period_s)
+    elif (bucket := _as_s3(store)) is not None and bucket.probe_conditions():
+        lease = Lease(bucket, run_id, period_s)
         lease.acquire()
         try:
             yield lease
@@ -93,6 +95,14 @@ def hold(
             f"{store.url} has neither locks nor conditional writes, so two jobs could overwrite"
             " each other's work: make sure that only one runs, and say so with --single-writer"
         )
+
+
+def _as_s3(store: Store) -> S3Store | None:
+    if not store.url.startswith("s3://"):
+        return None
+    from jobs.storage.s3 import S3Store  # s3fs is a third of the command's start
+
+    return store if isinstance(store, S3Store) else None
 
 
 @contextlib.contextmanager
