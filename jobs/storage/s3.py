@@ -14,7 +14,7 @@ import s3fs
 
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
-from jobs.retry import http_status, service_code, with_retries
+from jobs.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage import base
 from jobs.storage.base import Entry, Fetched, Precondition
 
@@ -82,7 +82,11 @@ class S3Store:
     def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine function of requests, again where an error may pass."""
 
+        n_tries = 0
+
         def call() -> T:
+            nonlocal n_tries
+            n_tries += 1
             try:
                 answer = fsspec.asyn.sync(self.fs.loop, request)
             except Exception as error:
@@ -94,7 +98,10 @@ class S3Store:
             self._answers = True
             return cast(T, answer)
 
-        return with_retries(call, attempts=_ATTEMPTS if self._answers else _FIRST_ATTEMPTS)
+        def may_pass(error: BaseException) -> bool:
+            return is_transient(error) and (self._answers or n_tries < _FIRST_ATTEMPTS)
+
+        return with_retries(call, attempts=_ATTEMPTS, retry_if=may_pass)
 
     async def _send(self, method: str, **arguments: Any) -> dict[str, Any]:
         return cast(dict[str, Any], await self.fs._call_s3(method, Bucket=self.bucket, **arguments))
