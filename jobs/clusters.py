@@ -91,6 +91,8 @@ def _remote_client(settings: Settings) -> Iterator[distributed.Client]:
             f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
             " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
         )
+    if address.startswith("tls://"):
+        _check_certificates()
     try:
         client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -98,6 +100,18 @@ def _remote_client(settings: Settings) -> Iterator[distributed.Client]:
     with client:
         wait_for_workers(client, settings.workers or 1)
         yield client
+
+
+def _check_certificates() -> None:
+    try:
+        context = distributed.Security().get_connection_args("client").get("ssl_context")
+    except OSError as error:
+        raise UsageError(f"the certificates for TLS cannot be read: {error}") from error
+    if context is None:
+        raise UsageError(
+            "tls://… needs certificates: name them in Dask's configuration,"
+            " distributed.comm.tls (see deploy/README.md)"
+        )
 
 
 def _is_loopback(address: str) -> bool:
