@@ -41,7 +41,8 @@ Exit codes:
   2    usage: an option, a settings file, a label file, another table's spec
   3    a limit (--max-failed, --max-deleted) held the publication back
   75   another job is alive and writing the table
-  130  Ctrl-C     143  SIGTERM: finished work is kept, run again to go on
+  130  ended by Ctrl-C; finished work is kept, run again to go on
+  143  ended by SIGTERM; likewise
 """
 
 

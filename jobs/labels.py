@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import os
@@ -10,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
 from jobs.paths import encode_path
+from jobs.schema import read_parquet
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
 """Column names that are taken for the column of paths, in this order."""
@@ -44,14 +45,14 @@ def read_rows(data: bytes, name: str) -> pa.Table:
     lower = name.lower()
     try:
         if lower.endswith((".parquet", ".pq")):
-            table = pq.read_table(io.BytesIO(data))
+            table = read_parquet(pa.py_buffer(data))
         elif lower.endswith((".csv", ".tsv")):
             table = _read_csv(data, "\t" if lower.endswith(".tsv") else ",")
         else:
             lines = data.decode("utf-8", "surrogateescape").split("\n")
             paths = [encode_path(line.rstrip("\r")) for line in lines if line.strip()]
             return pa.table({"path": pa.array(paths, pa.string())})
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, csv.Error, OSError) as error:
         raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     column = next((c for c in PATH_NAMES if c in table.column_names), None)
     if column is None:
@@ -84,9 +85,14 @@ def _read_csv(data: bytes, delimiter: str) -> pa.Table:
         )
 
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    head = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=parse)
+    # names alone: to have PyArrow guess the types of all columns first would cost as much again
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    names = next(csv.reader(text, delimiter=delimiter), [])
     return pyarrow.csv.read_csv(
-        io.BytesIO(data), parse_options=parse, convert_options=options(head.schema.names)
+        pa.py_buffer(data),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        parse_options=parse,
+        convert_options=options(names),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,4 +88,14 @@ def to_parquet(table: pa.Table) -> bytes:
 
 def from_parquet(data: bytes) -> pa.Table:
     """Return the table in a Parquet file, its page checksums verified."""
-    return pq.read_table(io.BytesIO(data), page_checksum_verification=True, partitioning=None)
+    return read_parquet(pa.py_buffer(data))
+
+
+def read_parquet(source: BinaryIO | pa.Buffer, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the table, or some columns of it, in a Parquet file, its page checksums verified.
+
+    All in the calling thread: one of PyArrow's own that still has a Python file in hand
+    when the process ends would abort it.
+    """
+    with pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file:
+        return file.read(columns, use_threads=False)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import featurelib
 from jobs import schema
@@ -182,9 +181,7 @@ class Table:
         def read() -> tuple[pa.Table, str]:
             file, version = self.store.open(part)
             with file:
-                rows = pq.read_table(
-                    file, columns=names, partitioning=None, page_checksum_verification=True
-                )
+                rows = schema.read_parquet(file, names)
             return rows, version
 
         try:

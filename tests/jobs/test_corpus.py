@@ -138,7 +138,7 @@ def test_an_empty_corpus_says_what_was_passed_over(tmp_path: Path) -> None:
 
 
 def test_what_is_no_corpus(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="there is no folder .*nowhere"):
+    with pytest.raises(CorpusError, match=r"there is no folder .*nowhere"):
         open_corpus(str(tmp_path / "nowhere"))
     with pytest.raises(CorpusError, match=r"one file.*featurelib show"):
         open_corpus(str(write(tmp_path / "song.wav")))

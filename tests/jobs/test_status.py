@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from jobs.errors import TableError
+from jobs.schema import read_parquet
 from jobs.status import error_rows, table_status
 from tests.jobs.light import digest, run, write
 
@@ -50,6 +53,21 @@ def test_a_rerun_that_cannot_be_planned(table: Path) -> None:
     assert "there is no folder" in status.rerun_problem
     assert any("cannot be planned: there is no folder" in line for line in status.lines())
     assert status.n_rows == 4
+
+
+def test_parts_are_read_in_the_calling_thread(table: Path) -> None:
+    """A thread of PyArrow's with a Python file in hand aborts a process that ends meanwhile."""
+    threads: set[int] = set()
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            threads.add(threading.get_ident())
+            return super().read(size)
+
+    [part] = (table / "features" / "by_label=rock").iterdir()
+    rows = read_parquet(Watched(part.read_bytes()), ["path", "label"])
+    assert rows["path"].to_pylist() == ["rock/a.wav", "rock/b.wav"]
+    assert threads == {threading.get_ident()}
 
 
 def test_error_rows(table: Path) -> None:

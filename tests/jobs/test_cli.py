@@ -1,0 +1,301 @@
+"""The command as a user sees it: help, output for people and for programs, terminals."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import featurelib
+from tests.audio_files import write_tone
+from tests.jobs.light import FEATURELIB, command, digest, features, published, run, write
+
+TUTORIAL = ("--preset", "tutorial-v1")
+COMMANDS = ("extract", "status", "errors", "presets", "describe", "show")
+
+
+def on_terminal(*arguments: str | Path, columns: int = 80) -> tuple[int, str]:
+    """Run the command on a pseudo-terminal; return its exit code and what it showed."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    env["TERM"] = "xterm-256color"
+    line = [FEATURELIB, *map(os.fspath, arguments)]
+    with subprocess.Popen(line, stdin=follower, stdout=follower, stderr=follower, env=env) as child:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:  # Linux says EIO when the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(leader)
+    return child.returncode, shown.decode()
+
+
+def output(*arguments: str | Path) -> str:
+    result = command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a corpus and its table."""
+    top = tmp_path_factory.mktemp("cli")
+    for name in ("rock/a.wav", "rock/b.wav", "01/c.wav"):
+        write(top / "music" / name)
+    write(top / "music" / "rock" / "\x1b[31mred\x07,\n.wav", "bad \x1b]0;title\x07")
+    write(top / "music" / "cover.jpg")
+    run(top / "music", top / "table", labels="parent")
+    return top
+
+
+# help
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)]
+)
+def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from jobs.cli import main
+try:
+    main({arguments!r})
+except SystemExit as end:
+    assert not end.code
+heavy = {{"dask", "distributed", "librosa", "numba", "numpy", "pandas", "pyarrow", "s3fs"}}
+print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == "[]\n"
+    assert result.stdout.startswith("Usage: featurelib")
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if "--output" not in line)
+
+
+def test_help_has_examples_and_exit_codes() -> None:
+    text = output("extract", "--help")
+    assert "featurelib extract music/ --output features/ --labels parent" in text
+    for code in (0, 1, 2, 3, 75, 130, 143):
+        assert re.search(rf"^    {code:<5}\w", text, re.MULTILINE)
+    top = output("--help")
+    assert "Examples:" in top
+    assert all(f"\n  {name} " in top for name in COMMANDS)
+    assert "...\n" not in top.partition("Commands:")[2]  # no command's line is cut
+    assert output() == top
+
+
+def test_the_version() -> None:
+    assert metadata.version("featurelib") in output("--version")
+
+
+# presets, describe, show
+
+
+def test_presets() -> None:
+    lines = output("presets").splitlines()
+    assert lines[0].split()[:3] == ["genre-v1", "98", "features,"]
+    assert lines[1].split()[:3] == ["tutorial-v1", "26", "features,"]
+    found = json.loads(output("presets", "--json"))
+    for name in featurelib.PRESETS:
+        assert featurelib.FeatureSpec.from_dict(found[name]) == featurelib.get_spec(name)
+
+
+def test_describe_for_programs() -> None:
+    described = featurelib.describe("genre-v1")
+    found = json.loads(output("describe", "genre-v1", "--json"))
+    assert found == [vars(column) for column in described]
+    assert list(csv.DictReader(io.StringIO(output("describe", "genre-v1", "--csv")))) == found
+
+
+def test_describe_fits_a_terminal_and_cuts_nothing() -> None:
+    code, shown = on_terminal("describe", "genre-v1", columns=80)
+    assert code == 0
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    words = "".join(shown.split())
+    for column in featurelib.describe("genre-v1"):
+        assert "".join(column.definition.split()) in words
+        if column.librosa != "none":
+            assert "".join(column.librosa.split()) in words
+
+
+def test_show(tmp_path: Path) -> None:
+    file = write_tone(tmp_path / "a b.wav", seconds=0.5)
+    expected = featurelib.extract(str(file), "tutorial-v1").iloc[0]
+    lines = dict(line.split(maxsplit=1) for line in output("show", file, *TUTORIAL).splitlines())
+    assert lines.keys() == set(expected.index)
+    assert lines["sample_rate_hz"] == "22050"
+    [in_csv] = csv.DictReader(io.StringIO(output("show", file, *TUTORIAL, "--csv")))
+    [in_json] = json.loads(output("show", file, *TUTORIAL, "--json"))
+    for name in featurelib.feature_names("tutorial-v1"):
+        assert float(lines[name]) == pytest.approx(expected[name], rel=1e-6)
+        assert float(in_csv[name]) == pytest.approx(expected[name], rel=1e-6)
+        assert in_json[name] == pytest.approx(expected[name], rel=1e-6, abs=1e-14)
+
+
+# status and errors
+
+
+def test_status(place: Path) -> None:
+    text = output("status", place / "table")
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines() if line[0] != " ")
+    assert lines["table"] == str(place / "table")
+    assert lines["rows"] == "3"
+    assert lines["errors"] == "1 (1 undecodable)"
+    assert lines["rerun"] == "4 unchanged"
+    found = json.loads(output("status", place / "table", "--json"))
+    assert (found["n_rows"], found["errors"]) == (3, {"undecodable": 1})
+    assert {"label": "01", "rows": 1} in found["labels"]
+
+
+def test_errors_for_programs(place: Path) -> None:
+    [in_csv] = csv.DictReader(io.StringIO(output("errors", place / "table", "--csv"), newline=""))
+    [in_json] = json.loads(output("errors", place / "table", "--json"))
+    assert in_csv["path"] == in_json["path"] == "rock/\x1b[31mred\x07,\n.wav"
+    assert in_csv["error_kind"] == in_json["error_kind"] == "undecodable"
+    assert in_json["error_class"] == "content"
+
+
+@pytest.mark.parametrize("options", [(), ("--csv",), ("--json",)])
+def test_names_do_not_steer_a_terminal(place: Path, options: tuple[str, ...]) -> None:
+    code, shown = on_terminal("errors", place / "table", *options)
+    assert code == 0
+    assert "red" in shown
+    assert "\x1b[31m" not in shown
+    assert "\x1b]0" not in shown
+    assert "\x07" not in shown
+    if not options:
+        assert "\x1b" not in output("errors", place / "table")
+
+
+def test_a_table_without_errors(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t")
+    assert output("errors", tmp_path / "t") == "No errors\n"
+    assert json.loads(output("errors", tmp_path / "t", "--json")) == []
+    assert output("errors", tmp_path / "t", "--csv").startswith("path,label,")
+
+
+def test_a_reader_that_has_enough(place: Path) -> None:
+    for arguments in ("describe genre-v1", f"errors {place}/table --json"):
+        line = f"{FEATURELIB} {arguments} | head -c 10"
+        result = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+        assert len(result.stdout) == 10
+        assert result.stderr == ""
+
+
+# extract
+
+
+def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
+    """Run a cluster twice: with a bar, and with plain lines."""
+    for i in range(3):
+        write_tone(tmp_path / "music" / "rock" / f"{i}.wav", 220 * (i + 1), seconds=0.3)
+    write(tmp_path / "music" / "rock" / "text.mp3", "no music")
+    arguments = ("extract", tmp_path / "music", "-o", tmp_path / "my table", "--workers", "1")
+    code, shown = on_terminal(*arguments, *TUTORIAL)
+    assert code == 0, shown
+    assert "extracting" in shown
+    assert "\x1b[" in shown
+    assert "4/4" in shown
+    assert "Done: 4 new" in shown
+    assert "1 of 4 files failed: 1 undecodable" in shown
+    assert f"See why: featurelib errors '{tmp_path}/my table'" in shown
+    assert "Traceback" not in shown
+
+    write_tone(tmp_path / "music" / "rock" / "new.wav", 330, seconds=0.3)
+    result = command(*arguments, *TUTORIAL)
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == ["extracting: 1 files"]
+    assert result.stdout.splitlines() == [
+        "Done: 1 new",
+        f"{tmp_path}/my table: 4 files with features, 1 failed",
+    ]
+    assert len(features(tmp_path / "my table")) == 4
+    again = command(*arguments, *TUTORIAL, "--quiet")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_what_a_run_prints_for_programs(place: Path) -> None:
+    arguments = ("extract", place / "music", "-o", place / "table", *TUTORIAL)
+    text = output(*arguments, "--labels", "parent", "--json")
+    found = json.loads(text)
+    assert found["status"] == "done"
+    assert found["planned"]["unchanged"] == 4
+    assert (found["rows"], found["errors"], found["read"]) == (3, 1, 0)
+    assert found["passed_over"] == {"not audio": 1}
+
+
+def test_a_run_that_is_held_back(place: Path) -> None:
+    table = place / "table"
+    before = published(table)
+    line = ("extract", place / "music", "-o", table, *TUTORIAL, "--labels", "parent")
+    line += ("--include", "01/*", "--delete-missing")
+    result = command(*line)
+    assert (result.returncode, result.stdout) == (3, "")
+    [text] = result.stderr.splitlines()
+    assert text.startswith("Nothing was published: 3 of the table's 4 files are gone")
+    assert "--max-deleted" in text
+    assert command(*line, "--quiet").stderr == result.stderr
+    in_json = command(*line, "--json")
+    assert (in_json.returncode, in_json.stderr) == (3, "")
+    assert json.loads(in_json.stdout)["status"] == "held"
+    dry = command(*line, "--dry-run")
+    assert dry.returncode == 0
+    assert "Nothing would be published" in dry.stdout
+    assert published(table) == before
+
+
+def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path) -> None:
+    write(tmp_path / "new.csv", "path,label\n/x/y.wav,rock\n")
+    before = digest(place, tmp_path)
+    shown = output(
+        "extract", place / "music", "-o", tmp_path / "t", "--labels", "parent", "-q", "--dry-run"
+    )
+    assert "        4  new\n" in shown
+    assert "passed over: not audio" in shown
+    line = ("extract", place / "music", "-o", place / "table", *TUTORIAL, "--dry-run")
+    assert "4  unchanged" in output(*line, "--labels", "parent")
+    assert json.loads(output(*line, "--labels", "parent", "--json"))["status"] == "planned"
+    assert digest(place, tmp_path) == before
+
+
+def test_a_file_of_settings(place: Path, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "settings.toml",
+        '[spec]\npreset = "tutorial-v1"\n[run]\nlabels = "parent"\ninclude = ["01/*"]\n',
+    )
+    line = ("extract", place / "music", "-o", place / "table", "--config", file, "--json")
+    found = json.loads(output(*line))
+    assert (found["planned"]["unchanged"], found["planned"]["missing"]) == (1, 3)
+    found = json.loads(output(*line, "--include", "rock/*"))  # the command line goes first
+    assert found["planned"]["unchanged"] == 3
+    changed = write(tmp_path / "changed.toml", '[spec]\npreset = "tutorial-v1"\nduration = 5.0\n')
+    result = command("extract", place / "music", "-o", place / "table", "--config", changed)
+    assert result.returncode == 2
+    assert "duration: 30.0 → 5.0" in result.stderr
+
+
+def test_names_that_look_like_options(tmp_path: Path) -> None:
+    write(tmp_path / "-q" / "a.wav")
+    result = command("extract", "--dry-run", "-o", "-t", "--", "-q", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, "        1  new\n")
