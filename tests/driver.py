@@ -6,15 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.dataset  # noqa: F401 - loaded before anything is forked
 
 import jobs.api
@@ -112,9 +117,88 @@ def exit_code_of(target: Callable[..., Any], *arguments: Any) -> int:
     return process.exitcode
 
 
-def command(*arguments: str | Path, options: tuple[str, ...] = ()) -> list[str]:
-    """Return the command line of this module."""
-    return [sys.executable, "-m", __name__, *options, "--", *map(str, arguments)]
+class Command:
+    """A command in a process group of its own, as a terminal starts one; see `started`."""
+
+    def __init__(self, line: list[str], folder: Path) -> None:
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                start_new_session=True,
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def wait(self, timeout: float = 60) -> int:
+        """Wait for the end and return the exit code."""
+        return self.process.wait(timeout)
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process and all that it started."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+
+@contextlib.contextmanager
+def started(
+    *arguments: str | Path, folder: Path, options: tuple[str, ...] = ()
+) -> Iterator[Command]:
+    """Start the command ``featurelib`` through this module; end all of it with the context.
+
+    Parameters
+    ----------
+    *arguments
+        What follows ``featurelib``.
+    folder
+        Where its output is kept.
+    options
+        Of this module.
+    """
+    line = [sys.executable, "-m", "tests.driver", *options, "--", *map(str, arguments)]
+    with running(line, folder) as command:
+        yield command
+
+
+@contextlib.contextmanager
+def running(line: list[str], folder: Path) -> Iterator[Command]:
+    """Start a command; end all of it with the context."""
+    command = Command(line, Path(tempfile.mkdtemp(dir=folder)))
+    try:
+        yield command
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.process.pid, signal.SIGKILL)
+        command.process.wait()
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30) -> None:
+    """Wait for a condition; fail after `timeout` seconds."""
+    ends = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < ends, f"not so after {timeout} s: {what}"
+        time.sleep(0.02)
+
+
+def wait_until_gone(processes: list[psutil.Process], timeout: float = 30) -> None:
+    """Wait until none of the processes is alive."""
+    _, alive = psutil.wait_procs(processes, timeout)
+    assert alive == []
 
 
 def main() -> None:

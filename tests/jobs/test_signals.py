@@ -1,0 +1,172 @@
+"""Signals to a driver, and two drivers at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tests import driver
+from tests.doubles import Gate
+from tests.driver import Command, wait_until, wait_until_gone
+from tests.jobs.tables import assert_same_table, assert_tidy, write_files
+
+N_FILES = 40
+N_READ = 34
+"""So many of them are read, whatever shard the one at the gate is in."""
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, gate: Gate) -> Path:
+    """Give a corpus whose last file waits at the gate."""
+    files = {f"rock/{i:02d}.wav": f"play {i}" for i in range(N_FILES)}
+    return write_files(tmp_path / "corpus", files | {"rock/last.wav": f"gate {gate.folder}"})
+
+
+def n_extracted(table: Path) -> int:
+    """Return how many files are in fragments."""
+    found = (table / "_job" / "runs").rglob("fragments/*.parquet")
+    return sum(pq.read_metadata(path).num_rows for path in found)
+
+
+@contextmanager
+def at_the_gate(
+    corpus: Path, gate: Gate, *arguments: str, options: tuple[str, ...] = ()
+) -> Iterator[Command]:
+    """Start a driver and wait until all of the corpus is read but the file at the gate."""
+    table = corpus.parent / "table"
+    with driver.started(
+        *("extract", corpus, "--output", table, "--labels", "parent", "--preset", "tutorial-v1"),
+        *("--workers", "2", "--buckets", "1", *arguments),
+        folder=corpus.parent,
+        options=options,
+    ) as command:
+        wait_until(
+            lambda: (gate.pids and n_extracted(table) >= N_READ) or not command.is_running,
+            "all files read but those around the gate",
+        )
+        assert command.is_running, command.stderr
+        yield command
+
+
+def assert_goes_on(corpus: Path, gate: Gate) -> None:
+    """Run the same command again: what was finished is not read again."""
+    gate.open()
+    table = corpus.parent / "table"
+    report = driver.run_inline(driver.request_for(corpus, table, labels="parent", buckets=1))
+    assert report.n_rows == N_FILES + 1
+    assert report.n_reused >= N_READ
+    undisturbed = corpus.parent / "undisturbed"
+    driver.run_inline(driver.request_for(corpus, undisturbed, labels="parent", buckets=1))
+    assert_same_table(table, undisturbed)
+    assert_tidy(table)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
+    with at_the_gate(corpus, gate) as command:
+        family = command.family()
+        started = time.monotonic()
+        for i in range(times):
+            time.sleep(0.2 * i)  # an impatient user's, while the first is being seen to
+            os.killpg(command.process.pid, signal.SIGINT)
+        assert command.wait(30) == 130
+        assert time.monotonic() - started < 8
+        wait_until_gone(family)
+    lines = [line for line in command.stderr.splitlines() if line]  # one is empty, after the ^C
+    assert lines[-1] == "featurelib: interrupted; finished work is kept, run again to go on"
+    assert lines[:-1] == [f"extracting: {N_FILES + 1} files"]
+    assert_goes_on(corpus, gate)
+
+
+def test_sigterm(corpus: Path, gate: Gate) -> None:
+    with at_the_gate(corpus, gate) as command:
+        family = command.family()
+        started = time.monotonic()
+        command.process.terminate()
+        assert command.wait(30) == 143
+        assert time.monotonic() - started < 8
+        wait_until_gone(family)
+    lines = command.stderr.splitlines()
+    assert lines[-1] == "featurelib: ended by SIGTERM; finished work is kept, run again to go on"
+    assert lines[:-1] == [f"extracting: {N_FILES + 1} files"]
+    assert_goes_on(corpus, gate)
+
+
+def test_sigkill_leaves_no_worker_behind(corpus: Path, gate: Gate) -> None:
+    with at_the_gate(corpus, gate) as command:
+        family = command.family()
+        assert len(family) > 2
+        command.process.kill()
+        assert command.wait() == -signal.SIGKILL
+        wait_until_gone(family)
+    assert_goes_on(corpus, gate)
+
+
+def test_nothing_listens_beyond_loopback(corpus: Path, gate: Gate) -> None:
+    with at_the_gate(corpus, gate) as command:
+        listening = [
+            socket.laddr
+            for process in command.family()
+            for socket in process.net_connections("inet")
+            if socket.status == psutil.CONN_LISTEN or not socket.raddr
+        ]
+        assert len(listening) >= 3  # the scheduler, and two workers at least
+        assert {address.ip for address in listening} == {"127.0.0.1"}
+        gate.open()
+        assert command.wait() == 0
+    # and nothing but the report is printed
+    assert command.stderr.splitlines() == [f"extracting: {N_FILES + 1} files"]
+
+
+def second_driver(corpus: Path) -> tuple[int, list[str]]:
+    """Start a second driver; return its exit code and standard error's lines."""
+    arguments = ("extract", corpus, "--output", corpus.parent / "table", "--labels", "parent")
+    with driver.started(*arguments, folder=corpus.parent) as command:
+        started = time.monotonic()
+        code = command.wait(30)
+        assert time.monotonic() - started < 15
+        return code, command.stderr.splitlines()
+
+
+def test_of_two_drivers_one_works(corpus: Path, gate: Gate) -> None:
+    with at_the_gate(corpus, gate, options=("--inline",)) as first:
+        code, [line] = second_driver(corpus)
+        assert code == 75
+        assert "is being written by run 2" in line
+        assert f"process {first.process.pid} on" in line
+        gate.open()
+        assert first.wait() == 0
+    assert_goes_on_with_nothing_to_do(corpus)
+
+
+def test_a_stopped_driver_keeps_its_lock(corpus: Path, gate: Gate) -> None:
+    with at_the_gate(corpus, gate, options=("--inline",)) as first:
+        first.process.send_signal(signal.SIGSTOP)
+        wait_until(
+            lambda: psutil.Process(first.process.pid).status() == psutil.STATUS_STOPPED, "stopped"
+        )
+        assert second_driver(corpus)[0] == 75
+        gate.open()
+        first.process.send_signal(signal.SIGCONT)
+        assert first.wait() == 0
+    assert_goes_on_with_nothing_to_do(corpus)
+
+
+def assert_goes_on_with_nothing_to_do(corpus: Path) -> None:
+    table = corpus.parent / "table"
+    assert_tidy(table)
+    report = driver.run_inline(driver.request_for(corpus, table, labels="parent"))
+    assert (report.n_rows, report.parts_written) == (N_FILES + 1, 0)
