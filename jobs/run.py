@@ -110,8 +110,8 @@ class _Run:
                 try:
                     self._steps(listing, info, guard, open_executor)
                 except BaseException as error:
-                    self.log.write("failed", error=type(error).__name__, message=str(error))
                     with contextlib.suppress(OSError):  # the error itself is what to tell
+                        self.log.write("failed", error=type(error).__name__, message=str(error))
                         self._summarize("failed")
                     raise
                 self._summarize(self.report.status)
@@ -122,7 +122,7 @@ class _Run:
     ) -> None:
         with self._step("list"):
             listing.read(self.reporter)
-        table = self._open(listing, info)
+        table = self._open(listing, info, guard)
         rules = self._rules(listing.corpus)
         fragments = list_fragments(self.store)
         for _ in range(_ROUNDS):
@@ -216,10 +216,10 @@ class _Run:
 
     # the steps
 
-    def _open(self, listing: Listing, info: TableInfo | None) -> Table:
+    def _open(self, listing: Listing, info: TableInfo | None, guard: Guard) -> Table:
         if info is None:
             info = new_info(self.request, listing)
-            write_info(self.store, info)
+            write_info(self.store, info, guard.check)
         table = Table(self.store, info)
         self._prepare(listing, info)
         note = outgrown(self.request, listing, table)

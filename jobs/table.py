@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 import featurelib
 from jobs import schema
-from jobs.errors import ConflictError, TableError, UsageError
+from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
 from jobs.labels import comparable
 from jobs.paths import bucket_of_part, label_folder, part_name
 from jobs.plan import Held
@@ -259,9 +259,28 @@ def read_info(store: Store) -> TableInfo | None:
     return None
 
 
-def write_info(store: Store, info: TableInfo) -> None:
-    """Make a table, or one that has no parts yet anew."""
-    store.replace(TABLE_JSON, info.to_json())
+def write_info(store: Store, info: TableInfo, may_write: Callable[[], None] = lambda: None) -> None:
+    """Make a table, or one that has no parts yet anew.
+
+    Parameters
+    ----------
+    may_write : callable
+        Called before the write; raises when this driver may not write any more.
+
+    Raises
+    ------
+    TableBusyError
+        If another driver has made it meanwhile: what a table is stays what it is.
+    """
+    [before] = store.stat([TABLE_JSON])
+    overtaken = TableBusyError(f"{store.url} was just made by another run")
+    if list_parts(store):
+        raise overtaken
+    may_write()
+    try:
+        store.replace(TABLE_JSON, info.to_json(), expected=before.version if before else None)
+    except ConflictError as error:
+        raise overtaken from error
 
 
 def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
