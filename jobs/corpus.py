@@ -74,6 +74,8 @@ class Selection:
     exclude: re.Pattern[str] | None = None
     glob: re.Pattern[str] | None = None
     limit: int | None = None
+    depth: int | None = None
+    """Folders deep that a glob reaches, where it has no ``**``."""
 
     @classmethod
     def of(
@@ -92,6 +94,7 @@ class Selection:
             _any_of(exclude),
             _glob_pattern(glob) if glob is not None else None,
             limit,
+            glob.count("/") if glob is not None and "**" not in glob else None,
         )
 
     @property
@@ -109,6 +112,8 @@ class Selection:
 
     def descends(self, folder: str) -> bool:
         """Say whether a folder may hold files that belong to the corpus."""
+        if self.depth is not None and folder.count("/") >= self.depth:
+            return False
         return self.exclude is None or not (
             self.exclude.match(folder) or self.exclude.match(f"{folder}/")
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import featurelib
+from jobs.errors import JobError
+from jobs.storage.local import LocalStore
 from tests.audio_files import tone, write_audio, write_tone
 from tests.jobs.light import command, digest, errors, features, published, run, write
 
@@ -288,6 +292,43 @@ def test_a_full_disk(made: Place, tmp_path: Path) -> None:
     )
     refused(result, 1, str(table), "File too large")
     assert published(table) == before
+
+
+def test_a_disk_that_fills_up_at_any_moment(
+    made: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(table: Path) -> list[tuple]:
+        names = ["path", "label", "rmse"]
+        return list(zip(*(features(table)[name].to_pylist() for name in names), strict=True))
+
+    replace = LocalStore.replace
+    options = {"labels": "parent", "buckets": 2}
+    for room in range(100):
+        left = room
+
+        def write_until_full(*args: Any, **kwargs: Any) -> str:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return replace(*args, **kwargs)
+
+        table = tmp_path / f"t{room}"
+        monkeypatch.setattr(LocalStore, "replace", write_until_full)
+        message = ""
+        try:
+            run(made.music, table, **options)
+        except JobError as error:
+            message = str(error)
+        monkeypatch.setattr(LocalStore, "replace", replace)
+        if not message:
+            break
+        assert "No space left on device" in message
+        assert str(table) in message
+        run(made.music, table, **options)
+        assert len(rows(table)) == 3
+    assert room > 5
+    assert rows(table) == rows(tmp_path / "t0")
 
 
 # options and settings

@@ -98,6 +98,14 @@ def test_globs(music: Path, pattern: str, paths: set[str]) -> None:
     assert not corpus.complete
 
 
+def test_a_glob_looks_no_deeper_than_it_must(music: Path) -> None:
+    corpus = open_corpus(f"{music}/*/*.wav")
+    assert listed(corpus) == {"rock/1.wav"}
+    assert corpus.passed_over["filtered out"] == 3  # rock/live/3.mp3 is not seen
+    assert not open_corpus(f"{music}/*.wav").selection.descends("rock")
+    assert open_corpus(f"{music}/**/x/*.wav").selection.descends("a/b/c/d")
+
+
 def test_a_folder_with_a_glob_s_characters(tmp_path: Path) -> None:
     write(tmp_path / "a[1]*" / "x.wav")
     write(tmp_path / "a1" / "y.wav")
