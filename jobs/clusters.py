@@ -35,6 +35,7 @@ CONFIG: dict[str, Any] = {
 _CONNECT_TIMEOUT = "20s"
 _WORKERS_TIMEOUT_S = 120
 _PATIENCE_S = 0.5
+_LOGGERS = ("distributed", "distributed.client", "tornado.application")  # Dask gives each a level
 
 
 @contextlib.contextmanager
@@ -49,10 +50,10 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
         If the name is neither ``local`` nor an address.
     """
     if settings.cluster == LOCAL:
-        with _local_client(settings, debug=debug) as client:
+        with _log_level(debug=debug), _local_client(settings, debug=debug) as client:
             yield client
     elif "://" in settings.cluster:
-        with _remote_client(settings) as client:
+        with _log_level(debug=debug), _remote_client(settings) as client:
             yield client
     else:
         raise UsageError(
@@ -62,10 +63,23 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
 
 
 @contextlib.contextmanager
+def _log_level(*, debug: bool) -> Iterator[None]:
+    """Keep Dask's log from the terminal: what it means to a user is said in one line."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO if debug else logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def _local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
-    logging.getLogger("distributed").setLevel(level.upper())
     n_workers = settings.workers or len(os.sched_getaffinity(0))
     with dask.config.set(CONFIG), dask.config.set(quiet), warnings.catch_warnings():
         warnings.simplefilter("ignore")
