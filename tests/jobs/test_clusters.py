@@ -57,23 +57,27 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
     table = tmp_path / "table"
     arguments = ("extract", corpus, "--output", table, "--labels", "parent")
     arguments += ("--preset", "tutorial-v1", "--workers", "2", "--cluster")
-    with hand_made_cluster(tmp_path) as (address, scheduler):
-        with driver.started(*arguments, address, folder=tmp_path) as command:
-            wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
-            assert command.is_running, command.stderr
-            scheduler.process.kill()
-            assert scheduler.wait() == -signal.SIGKILL
-            died = time.monotonic()
-            assert command.wait(90) == 1
-            assert time.monotonic() - died < 60
-            lines = command.stderr.splitlines()
+    with (
+        hand_made_cluster(tmp_path) as (address, scheduler),
+        driver.started(*arguments, address, folder=tmp_path) as command,
+    ):
+        wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
+        assert command.is_running, command.stderr
+        scheduler.process.kill()
+        assert scheduler.wait() == -signal.SIGKILL
+        died = time.monotonic()
+        assert command.wait(90) == 1
+        assert time.monotonic() - died < 60
+        lines = command.stderr.splitlines()
     assert lines[0] == "extracting: 21 files"
     [line] = lines[1:]
     assert line.startswith("featurelib: the connection to the scheduler is lost: finished work")
     gate.open()
-    with hand_made_cluster(tmp_path) as (address, _):  # back again
-        with driver.started(*arguments, address, folder=tmp_path) as command:
-            assert command.wait() == 0, command.stderr
+    with (  # it is back
+        hand_made_cluster(tmp_path) as (address, _),
+        driver.started(*arguments, address, folder=tmp_path) as command,
+    ):
+        assert command.wait() == 0, command.stderr
         assert "21 files with features" in command.stdout
     assert_tidy(table)
     driver.run_inline(driver.request_for(corpus, tmp_path / "undisturbed", labels="parent"))
@@ -109,6 +113,6 @@ def test_the_file_for_other_clusters_says_what_the_embedded_one_is_told() -> Non
     for name in ("scheduler.allowed-failures", "scheduler.worker-saturation"):
         section, _, key = name.partition(".")
         assert found["distributed"][section][key] == CONFIG[f"distributed.{name}"]
-    threads = {k: v for k, v in CONFIG["distributed.nanny.pre-spawn-environ"].items()}
+    told = CONFIG["distributed.nanny.pre-spawn-environ"]
     in_file = {k: str(v) for k, v in found["distributed"]["nanny"]["pre-spawn-environ"].items()}
-    assert in_file.items() <= threads.items()
+    assert in_file.items() <= told.items()

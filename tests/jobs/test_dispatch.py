@@ -93,7 +93,7 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
         labels="parent",
         workers=2,
         worker_memory="600MB",
-        file_timeout_s=10.0,
+        file_timeout_s=5.0,
     )
     report = run_job(request, executor_opener(request.settings))
     kinds = {"exit": "crashed", "hang": "timed_out", "eat": "crashed"}

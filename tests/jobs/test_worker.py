@@ -1,0 +1,143 @@
+"""What one task does with the files of its shard, and what native libraries say meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from jobs.fragments import read_fragments
+from jobs.native import captured_stderr
+from jobs.plan import Shard
+from jobs.schema import fragment_schema
+from jobs.storage import open_store
+from jobs.version import code_version
+from jobs.worker import Job, ShardResult, extract_shard
+from tests import doubles, driver
+from tests.doubles import Gate
+from tests.jobs.tables import log_of, write_files
+
+
+def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[ShardResult, list]:
+    """Extract files as one shard; return what the driver is told, and the fragment's rows."""
+    corpus = write_files(tmp_path / "corpus", files)
+    job = Job("run", str(corpus), str(tmp_path / "table"), doubles.SPEC.to_dict(), code_version())
+    job = dataclasses.replace(job, **{"extractor": doubles.by_content, **values})
+    sizes = tuple((corpus / name).stat().st_size for name in files)
+    result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
+    assert result.fragment is not None
+    store = open_store(str(tmp_path / "table"))
+    rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC))
+    return result, rows.select(["path", "source_version", "error_kind", "rmse"]).to_pylist()
+
+
+def test_every_failure_costs_one_row(tmp_path: Path) -> None:
+    files = {
+        "a.wav": "play a",
+        "b.wav": "bad",
+        "c.wav": "unreadable",
+        "d.wav": "surprise",
+        "e.wav": "play e",
+    }
+    result, rows = extract(tmp_path, files)
+    kinds = [None, "undecodable", "unreadable", "crashed", None]
+    assert [(row["path"], row["error_kind"]) for row in rows] == list(
+        zip(files, kinds, strict=True)
+    )
+    assert result.n_rows == 2
+    assert [failure.kind for failure in result.failures] == kinds[1:4]
+    assert "in _surprise" in result.failures[2].details
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "corpus", {"a.wav": "play"})
+    job = Job("run", str(corpus), str(tmp_path / "table"), doubles.SPEC.to_dict(), code_version())
+    job = dataclasses.replace(job, extractor=doubles.by_content)
+    (corpus / "a.wav").unlink()
+    result = extract_shard(job, Shard(0, (("a.wav", "listed"),)))
+    assert [failure.kind for failure in result.failures] == ["vanished"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    name = tmp_path / "corpus" / "a.wav"
+    first = f"rewrite {name} play again"
+    result, [row] = extract(tmp_path, {"a.wav": first})
+    assert (result.n_rows, row["error_kind"]) == (1, None)
+    assert row["rmse"] == doubles.columns_of("play again")["rmse"][0]
+    # the row's version is that of the bytes it was made of
+    [entry] = open_store(str(tmp_path / "corpus")).stat(["a.wav"])
+    assert entry is not None
+    assert row["source_version"] == entry.version
+
+
+def test_a_file_that_never_stops_changing_is_left_for_another_run(tmp_path: Path) -> None:
+    files = {"a.wav": "surprise", "b.wav": "play"}
+    result, rows = extract(tmp_path, files, extractor=_growing)
+    assert [row["error_kind"] for row in rows] == ["unreadable", None]
+    assert "keeps changing" in result.failures[0].message
+
+
+def _growing(source: str, spec: object) -> dict:
+    if source.endswith("a.wav"):
+        with open(source, "a") as file:
+            file.write("more")
+    return doubles.columns_of("x")
+
+
+def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    files = {"a.wav": "play", "b.wav": f"gate {gate.folder}", "c.wav": "play", "d.wav": "play"}
+    result, rows = extract(tmp_path, files, file_timeout_s=0.3)
+    gate.open()
+    assert [(row["path"], row["error_kind"]) for row in rows] == [
+        ("a.wav", None),
+        ("b.wav", "timed_out"),
+    ]
+    assert result.n_rows == 1
+    assert result.unfinished is not None
+    assert [path for path, _ in result.unfinished.files] == ["c.wav", "d.wav"]
+    # what the hung file comes to later is not added any more
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "extract"] or [None]
+    if thread is not None:
+        thread.join(10)
+    assert result.n_rows == 1
+
+
+def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
+    files = {"a.wav": "play", "b.wav": "say Illegal header", "c.wav": "say another"}
+    result, _ = extract(tmp_path, files)
+    assert result.said == [("b.wav", "Illegal header"), ("c.wav", "another")]
+
+
+@pytest.mark.parametrize("options", [("--inline",), ()], ids=["inline", "cluster"])
+def test_the_terminal_hears_nothing_of_native_code(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    files = {f"rock/{i}.wav": f"say noise of {i}" for i in range(6)}
+    corpus = write_files(tmp_path / "corpus", files)
+    arguments = ("extract", corpus, "--output", tmp_path / "table", "--labels", "parent")
+    arguments += ("--workers", "2", "--preset", "tutorial-v1")
+    with driver.started(*arguments, folder=tmp_path, options=options) as command:
+        assert command.wait() == 0
+    assert command.stderr == "extracting: 6 files\n"
+    assert "noise" not in command.stdout
+    said = {x["path"]: x["text"] for x in log_of(tmp_path / "table") if x["event"] == "decoder"}
+    assert said == {f"rock/{i}.wav": f"noise of {i}" for i in range(6)}
+
+
+def test_captured_stderr_is_given_back(capfd: pytest.CaptureFixture[str]) -> None:
+    os.write(2, b"before ")
+    with captured_stderr() as take:
+        os.write(2, b"one")
+        assert take() == "one"
+        with captured_stderr() as inner:
+            os.write(2, b"two")
+            assert take() + inner() == "two"
+        os.write(2, b"\xff" * 100_000)
+        assert len(take()) <= 10_000
+        assert take() == ""
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before after"
