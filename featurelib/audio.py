@@ -276,4 +276,6 @@ def _undecodable(reader: ByteReader, error: soundfile.LibsndfileError) -> str:
         if magic.startswith(start):
             return f"{what}, which {_UNSUPPORTED}"
     reason = " ".join(error.error_string.split()).rstrip(".")
+    if "possibly a pipe" in reason:  # said of content that it takes for nothing; misleading
+        return "no audio that libsndfile can decode"
     return f"no audio that libsndfile can decode ({reason})"

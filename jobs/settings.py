@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -16,6 +17,7 @@ from jobs.storage import lasting
 
 LOCAL = "local"
 _SIDES = ("corpus", "table")
+_MEMORY = re.compile(r"auto|\d+(\.\d+)? ?([kMGT]i?)?B?")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,15 @@ class Settings:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}: give a number above 0")
+        if not _MEMORY.fullmatch(self.worker_memory):
+            raise UsageError(
+                f"worker_memory is {self.worker_memory!r}: give a size such as '2GB', or 'auto'"
+            )
+        if self.cluster != LOCAL and "://" not in self.cluster:
+            raise UsageError(
+                f"cluster is {self.cluster!r}: give 'local' or a scheduler's address such as"
+                " tcp://127.0.0.1:8786 or tls://HOST:8786"
+            )
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
         self.options_for("corpus")

@@ -123,7 +123,7 @@ def _folk(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     """Arpeggios on a plucked string."""
     y = np.zeros(n)
     chord = _MAJOR if rng.random() < 0.5 else _MINOR
-    root = rng.integers(45, 58)
+    root = int(rng.integers(45, 58))
     for k, start in enumerate(_every(30 / rng.uniform(80, 120), n, sr)):
         step = chord[(0, 1, 2, 3, 2, 1)[k % 6]] + (0, 5, 7, 0)[k // 6 % 4]
         _add(y, start, _pluck(rng, _hertz(root + step), round(1.5 * sr), sr))
@@ -134,7 +134,7 @@ def _disco(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     """Four kicks to the bar, off-beat hi-hats, claps and a bass in eighths."""
     y = np.zeros(n)
     beat = 60 / rng.uniform(110, 130)
-    root = rng.integers(33, 41)
+    root = int(rng.integers(33, 41))
     for k, start in enumerate(_every(beat, n, sr)):
         _add(y, start, _kick(sr))
         _add(y, start + round(beat / 2 * sr), 0.3 * _hiss(rng, 0.03, sr))
@@ -149,7 +149,7 @@ def _disco(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 def _ambient(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     """Slow chords of detuned, trembling tones that swell and fade."""
     y = np.zeros(n)
-    root = rng.integers(48, 60)
+    root = int(rng.integers(48, 60))
     seconds = rng.uniform(2.0, 3.0)
     t = _time(seconds, sr)
     swell = np.sin(np.pi * t / seconds) ** 2
@@ -166,7 +166,7 @@ def _metal(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     """Distorted power chords in sixteenths over a wall of cymbals."""
     y = np.zeros(n)
     sixteenth = 15 / rng.uniform(140, 180)
-    root = rng.integers(38, 44)
+    root = int(rng.integers(38, 44))
     for k, start in enumerate(_every(sixteenth, n, sr)):
         t = _time(sixteenth, sr)
         low = _hertz(root + (0, 0, 3, 5, 0, 6)[k // 4 % 6])
@@ -182,12 +182,12 @@ def _jazz(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     """A walking bass and a swung ride cymbal."""
     y = np.zeros(n)
     beat = 60 / rng.uniform(110, 160)
-    note = rng.integers(36, 46)
+    note = int(rng.integers(36, 46))
     for k, start in enumerate(_every(beat, n, sr)):
-        note = np.clip(note + rng.choice([-2, -1, 1, 2, 3]), 33, 52)
+        note = int(np.clip(note + rng.choice([-2, -1, 1, 2, 3]), 33, 52))
         t = _time(beat, sr)
-        tone = sum(np.sin(2 * np.pi * h * _hertz(note) * t) / h**2 for h in (1, 2, 3))
-        _add(y, start, _decay(tone, 0.4, sr))
+        harmonics = [np.sin(2 * np.pi * h * _hertz(note) * t) / h**2 for h in (1, 2, 3)]
+        _add(y, start, _decay(np.sum(harmonics, axis=0), 0.4, sr))
         for offset in (0, 2 / 3) if k % 2 else (0,):
             _add(y, start + round(offset * beat * sr), 0.25 * _ride(rng, sr))
     return y
