@@ -47,19 +47,14 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
     ClusterError
         If it cannot be reached, or no worker comes.
     UsageError
-        If the name is neither ``local`` nor an address.
+        If it is beyond this machine and without TLS, or certificates are missing.
     """
     if settings.cluster == LOCAL:
         with _log_level(debug=debug), _local_client(settings, debug=debug) as client:
             yield client
-    elif "://" in settings.cluster:
+    else:
         with _log_level(debug=debug), _remote_client(settings) as client:
             yield client
-    else:
-        raise UsageError(
-            f"cluster is {settings.cluster!r}: give 'local' or a scheduler's address such as"
-            " tcp://127.0.0.1:8786 or tls://HOST:8786"
-        )
 
 
 @contextlib.contextmanager
