@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -415,5 +416,7 @@ def _say(error: Exception) -> str:
 def _fail(text: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
+    else:
+        logging.disable()  # Dask's farewell, where closing it was interrupted too
     click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
     sys.exit(code)
