@@ -91,11 +91,15 @@ def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
     assert_goes_on(corpus, gate)
 
 
-def test_sigterm(corpus: Path, gate: Gate) -> None:
+@pytest.mark.parametrize("to_all", [False, True], ids=["driver", "group"])
+def test_sigterm(corpus: Path, gate: Gate, to_all: bool) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()
         started = time.monotonic()
-        command.process.terminate()
+        if to_all:  # as systemd and container runtimes do
+            os.killpg(command.process.pid, signal.SIGTERM)
+        else:
+            command.process.terminate()
         assert command.wait(30) == 143
         assert time.monotonic() - started < 8
         wait_until_gone(family)
