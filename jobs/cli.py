@@ -384,7 +384,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
-    except JobError as error:
+    except (JobError, TerminatedError) as error:
         _fail(str(error), error.exit_code, debug)
     except Exception as error:  # noqa: BLE001 - the last place where a user is told anything
         code = _exit_code_of(error)

@@ -41,9 +41,10 @@ class ClusterError(JobError):
     """The cluster cannot be reached, was lost, or runs another version of the code."""
 
 
-class TerminatedError(JobError):
+class TerminatedError(BaseException):
     """SIGTERM arrived; what was finished is kept for the next run."""
 
+    # like KeyboardInterrupt no Exception: nothing that handles failures may take it for one
     exit_code = EXIT_TERMINATED
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from jobs.errors import CorpusError
 from jobs.fragments import FragmentFiles
@@ -20,23 +19,24 @@ EARLY_STOP_FILES = 20
 _EARLY_STOP_AT_LEAST = 3
 
 
-class Results(Protocol):
-    """What an executor yields."""
-
-    def __iter__(self) -> Iterator[ShardResult]: ...
-
-
 @dataclass
 class Tally:
     """Counts of what was extracted."""
 
     n_read: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    n_tried: int = 0
+    """Those that were not found in fragments of earlier runs."""
+    n_unreachable: int = 0
+    """Those of them that failed for their environment."""
 
     def add(self, result: ShardResult) -> None:
         """Count a shard."""
-        self.n_read += result.n_rows + len(result.failures)
+        n_files = result.n_rows + len(result.failures)
+        self.n_read += n_files
+        self.n_tried += n_files
         self.failures.update(result.kinds)
+        self.n_unreachable += sum(result.kinds[kind] for kind in ENVIRONMENT_KINDS)
 
     @property
     def n_failed(self) -> int:
@@ -46,12 +46,13 @@ class Tally:
     def all_failed_by_environment(self, n_planned: int) -> bool:
         """Say whether nothing can be read, and going on would only say so of every file."""
         enough = min(EARLY_STOP_FILES, n_planned)
-        environment = sum(self.failures[kind] for kind in ENVIRONMENT_KINDS)
-        return self.n_read >= max(enough, _EARLY_STOP_AT_LEAST) and environment == self.n_read
+        if self.n_tried < max(enough, _EARLY_STOP_AT_LEAST):
+            return False
+        return self.n_unreachable == self.n_tried
 
 
 def take_in(
-    results: Results,
+    results: Iterable[ShardResult],
     n_planned: int,
     fragments: FragmentFiles,
     tally: Tally,
@@ -75,7 +76,7 @@ def take_in(
         if tally.all_failed_by_environment(n_planned):
             last = result.failures[-1]
             raise CorpusError(
-                f"the first {tally.n_read} files could all not be read, so the run stops:"
+                f"the first {tally.n_tried} files could all not be read, so the run stops:"
                 f" {_say(last)}"
             )
     reporter.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 import featurelib
+from jobs.paths import encode_path
 from jobs.plan import Outcome
 from jobs.schema import (
     ERROR_KIND,
@@ -54,6 +55,12 @@ class FragmentFiles:
         """Return the names of a bucket's fragments, earliest run first."""
         return sorted(self._by_bucket.get(bucket, ()))
 
+    def beyond(self, n_buckets: int) -> list[str]:
+        """Return the names of fragments for buckets that are none: an earlier table's."""
+        return [
+            n for bucket, names in self._by_bucket.items() if bucket >= n_buckets for n in names
+        ]
+
     def names(self) -> list[str]:
         """Return all names."""
         return [name for names in self._by_bucket.values() for name in names]
@@ -62,12 +69,31 @@ class FragmentFiles:
         return sum(len(names) for names in self._by_bucket.values())
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a fragment's rows are of; of another corpus, or cut otherwise, they are of no use."""
+
+    corpus: str
+    """Canonical location that paths are relative to."""
+    n_buckets: int
+
+    def metadata(self) -> dict[str, str]:
+        """Return it as metadata of an Arrow schema."""
+        return {"corpus": self.corpus, "n_buckets": str(self.n_buckets)}
+
+    def is_of(self, rows: pa.Table) -> bool:
+        """Say whether rows were made with this origin."""
+        found = rows.schema.metadata or {}
+        return all(found.get(k.encode()) == v.encode() for k, v in self.metadata().items())
+
+
 @dataclass
 class FragmentBuilder:
     """Collects the rows and errors of a shard as columns."""
 
     spec: featurelib.FeatureSpec
     run_id: str
+    origin: Origin
     _columns: dict[str, list[Any]] = field(init=False)
     _schema: pa.Schema = field(init=False)
 
@@ -90,7 +116,8 @@ class FragmentBuilder:
         """Add a file that could not be used."""
         for name in self._signal:
             self._columns[name].append(None)
-        self._add_common(path, version, size, 1, kind, message[:MAX_MESSAGE])
+        # a message may quote a name that is not UTF-8
+        self._add_common(path, version, size, 1, kind, encode_path(message)[:MAX_MESSAGE])
 
     def _add_common(
         self,
@@ -115,25 +142,35 @@ class FragmentBuilder:
 
     def to_bytes(self) -> bytes:
         """Return the fragment as a Parquet file."""
-        return to_parquet(pa.table(self._columns, schema=self._schema))
+        schema = self._schema.with_metadata(self.origin.metadata())
+        return to_parquet(pa.table(self._columns, schema=schema))
 
 
-def read_fragments(store: Store, names: Sequence[str], schema: pa.Schema) -> pa.Table:
-    """Return the rows of all fragments that can be read.
+def read_fragments(
+    store: Store, names: Sequence[str], schema: pa.Schema, origin: Origin
+) -> pa.Table:
+    """Return the rows of all fragments that are whole and of this origin.
 
-    One that cannot is what a killed attempt, or a failing disk, left: its files are
-    extracted again, so it is passed over.
+    One that is gone or damaged is passed over when work is planned, and its files are
+    extracted again.
+
+    Raises
+    ------
+    OSError
+        If the storage fails: that says nothing of the fragment.
     """
     tables = []
     for name in names:
         try:
-            table = from_parquet(store.read(name)[0])
-        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, PermissionError):
-                raise
+            data, _ = store.read(name)
+        except FileNotFoundError:
             continue
-        if table.schema.equals(schema):
-            tables.append(table)
+        try:
+            table = from_parquet(data)
+        except (pa.ArrowException, OSError):  # Arrow's errors over damaged bytes
+            continue
+        if table.schema.equals(schema) and origin.is_of(table):
+            tables.append(table.replace_schema_metadata(schema.metadata))
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
@@ -167,11 +204,11 @@ def outcomes_of(
 
 def rows_from(rows: pa.Table, starts: Sequence[int]) -> pa.Table:
     """Return each file's rows, given the index of the first of each."""
-    paths = rows[PATH].to_pylist()
+    segments = rows[SEGMENT].to_pylist()
     indices: list[int] = []
     for start in starts:
         end = start + 1
-        while end < len(paths) and paths[end] == paths[start] and rows[SEGMENT][end].as_py():
+        while end < len(segments) and segments[end]:  # each file's rows begin with segment 0
             end += 1
         indices.extend(range(start, end))
     return rows.take(pa.array(indices, pa.int64()))

@@ -12,7 +12,18 @@ import pyarrow as pa
 from jobs import schema
 from jobs.errors import ConflictError, TableError
 from jobs.fragments import outcomes_of, read_fragments, rows_from
-from jobs.plan import Held, Item, Placed, Rules, Step, promotion_order, resolve, usable
+from jobs.plan import (
+    EXTRACTED,
+    Held,
+    Item,
+    Placed,
+    Rules,
+    Step,
+    classify,
+    promotion_order,
+    resolve,
+    usable,
+)
 from jobs.table import ERRORS, Table
 
 
@@ -65,7 +76,9 @@ class BucketMerge:
         for part, version in planned.items():
             if table.parts[part] != version:
                 raise ConflictError(f"{part} changed since it was planned")
-        self.fragment_rows = read_fragments(table.store, fragments, table.fragment_schema)
+        self.fragment_rows = read_fragments(
+            table.store, fragments, table.fragment_schema, table.origin
+        )
         found = outcomes_of(
             self.fragment_rows,
             lambda o: o.run_id == run_id or usable(o, items.get(o.path), rules),
@@ -78,31 +91,33 @@ class BucketMerge:
             rules,
             lambda label, kind: table.part_for(bucket, label, kind),
         )
+        self.unfinished = [
+            path
+            for path, item in items.items()
+            if path not in found and classify(item, self.held.get(path, ()), rules)[0] in EXTRACTED
+        ]
+        """Files that were to be read, and have no outcome in any fragment."""
+        self._gains = self._find_gains()
+        self._losses = self._find_losses()
         self._old: dict[str, pa.Table] = {}
-        self._versions: dict[str, str] = {}
 
     def accounts(self) -> tuple[int, int]:
         """Return how many files have feature rows afterwards, and how many are errors."""
         n_errors = sum(placed.part.startswith(f"{ERRORS}/") for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
 
-    def unfinished(self, paths: Sequence[str]) -> list[str]:
-        """Return those of the paths that no fragment has an outcome for."""
-        return [path for path in paths if path not in self._starts]
-
     def steps(self) -> list[Step]:
         """Return the parts to write, in order."""
-        gaining, losing = self._gains(), self._losses()
         now_in: dict[str, str] = {placed.path: placed.part for placed in self.placed}
         moves = [
             (part, now_in[path])
-            for part, paths in losing.items()
+            for part, paths in self._losses.items()
             for path in paths
             if path in now_in
         ]
-        return promotion_order(gaining.keys() | losing.keys(), moves)
+        return promotion_order(self._gains.keys() | self._losses.keys(), moves)
 
-    def _gains(self) -> dict[str, list[Placed]]:
+    def _find_gains(self) -> dict[str, list[Placed]]:
         """Return, by part, what comes in: rows that are new, moved or have other facts."""
         gains: dict[str, list[Placed]] = {}
         for placed in self.placed:
@@ -111,7 +126,7 @@ class BucketMerge:
                 gains.setdefault(placed.part, []).append(placed)
         return gains
 
-    def _losses(self) -> dict[str, set[str]]:
+    def _find_losses(self) -> dict[str, set[str]]:
         """Return, by part, the paths whose rows leave it or are replaced."""
         stays: dict[str, Held | None] = {
             placed.path: placed.source
@@ -129,7 +144,7 @@ class BucketMerge:
     def content(self, step: Step) -> pa.Table:
         """Return the rows of a part at a step."""
         part = step.part
-        gains, leaving = self._gains().get(part, []), self._losses().get(part, set())
+        gains, leaving = self._gains.get(part, []), self._losses.get(part, set())
         if not step.final:
             # it still keeps what goes elsewhere; only what it replaces itself leaves now
             leaving = leaving & {placed.path for placed in gains}

@@ -300,7 +300,11 @@ class Shard:
 
     def single_files(self) -> list[Shard]:
         """Return one shard for each file."""
-        return [Shard(self.bucket, (file,)) for file in self.files]
+        sizes = self.sizes or (0,) * len(self.files)
+        return [
+            Shard(self.bucket, (file,), (size,))
+            for file, size in zip(self.files, sizes, strict=True)
+        ]
 
 
 _SECONDS_A_FILE = 0.004

@@ -62,6 +62,12 @@ def merge_buckets(
             merge = BucketMerge(
                 table, bucket, listing.items(bucket), fragments.of_bucket(bucket), rules, run_id
             )
+            if merge.unfinished:
+                raise TableError(
+                    f"what was extracted of {len(merge.unfinished)} files cannot be found again"
+                    f" ({merge.unfinished[0]!r} is one): nothing of their bucket was written; run"
+                    " the same command again"
+                )
             n_rows, n_errors = merge.accounts()
             if n_rows + n_errors != n_expected:
                 raise TableError(

@@ -125,12 +125,13 @@ class _Run:
         table = self._open(listing, info, guard)
         rules = self._rules(listing.corpus)
         fragments = list_fragments(self.store)
+        tally = Tally()
         for _ in range(_ROUNDS):
             with self._step("plan"):
                 found = self._plan(table, listing, fragments, rules)
             if self._too_many_deleted(found):
                 return
-            tally = self._extract(listing, found, fragments, open_executor)
+            self._extract(table, listing, found, fragments, open_executor, tally)
             if self._too_many_failed(tally):
                 return
             with self._step("merge"):
@@ -210,6 +211,7 @@ class _Run:
         self.log.summary(
             corpus=lasting(self.request.corpus),
             recompute=self.settings.recompute,
+            code=code_version(),
             settings=public(self.settings),
             report=self.report.to_dict(),
         )
@@ -217,11 +219,12 @@ class _Run:
     # the steps
 
     def _open(self, listing: Listing, info: TableInfo | None, guard: Guard) -> Table:
-        if info is None:
-            info = new_info(self.request, listing)
+        is_new = info is None
+        info = info or new_info(self.request, listing)
+        self._prepare(listing, info)
+        if is_new:
             write_info(self.store, info, guard.check)
         table = Table(self.store, info)
-        self._prepare(listing, info)
         note = outgrown(self.request, listing, table)
         if note is not None:
             self._note(note)
@@ -248,29 +251,38 @@ class _Run:
         )
 
     def _recomputing_runs(self) -> frozenset[str]:
-        """Return the runs whose fragments are as new as a recomputing run wants them."""
-        summaries = read_summaries(self.store)
-        return frozenset(s["run_id"] for s in summaries if s.get("recompute"))
+        """Return the runs that this one goes on from: of the same code, and none done since."""
+        runs: set[str] = {self.report.run_id}
+        for summary in read_summaries(self.store):
+            if summary["report"]["status"] == "done":
+                runs = {self.report.run_id}
+            elif summary["recompute"] and summary["code"] == code_version():
+                runs.add(summary["run_id"])
+        return frozenset(runs)
 
     def _plan(
         self, table: Table, listing: Listing, fragments: FragmentFiles, rules: Rules
     ) -> Survey:
         self.reporter.start("planning", None)
         found = survey(table, listing, fragments, rules, self.reporter.advance)
-        self.report.counts = found.counts
-        self.report.n_surplus = found.n_surplus
-        self.report.n_reused = found.n_reused
+        if not self.report.counts:  # a later round, after another writer, goes on from here
+            self.report.counts = found.counts
+            self.report.n_surplus = found.n_surplus
+            self.report.n_reused = found.n_reused
         self.log.write("plan", counts=self.report.to_dict()["planned"], surplus=found.n_surplus)
         return found
 
     def _extract(
         self,
+        table: Table,
         listing: Listing,
         found: Survey,
         fragments: FragmentFiles,
         open_executor: OpenExecutor,
-    ) -> Tally:
-        tally = Tally(found.n_reused, found.reused_failures.copy())
+        tally: Tally,
+    ) -> None:
+        if not tally.n_read:
+            tally.n_read, tally.failures = found.n_reused, found.reused_failures.copy()
         if found.work.n_files:
             job = Job(
                 run_id=self.report.run_id,
@@ -278,6 +290,7 @@ class _Run:
                 table=_from_anywhere(self.request.table),
                 spec=self.request.spec.to_dict(),
                 code_version=code_version(),
+                origin=table.origin,
                 corpus_options=self.settings.options_for("corpus"),
                 table_options=self.settings.options_for("table"),
                 is_list=listing.corpus.rows is not None,
@@ -293,7 +306,6 @@ class _Run:
                     results = executor.run(job, shards, self.store)
                     take_in(results, found.work.n_files, fragments, tally, self.log, self.reporter)
         self.report.n_read, self.report.failures = tally.n_read, tally.failures
-        return tally
 
     def _hold_back(self, reason: str | None) -> bool:
         if reason is not None:

@@ -33,7 +33,9 @@ class Survey:
     reused_failures : Counter
         Those of them that are errors, by kind.
     spent : list of str
-        Fragments of files that are all listed: of no use once this run has published.
+        Fragments that are of no use once this run has published: what they have is in the
+        table, or of files that are gone. Files that are not in a part of the corpus may
+        have their use yet.
     touched : dict
         For each bucket that changes, how many files it is to hold.
     n_rows_untouched, n_errors_untouched : int
@@ -74,7 +76,7 @@ def survey(
     on_bucket : callable
         Told the number of files of each bucket that is planned.
     """
-    found = Survey()
+    found = Survey(spent=fragments.beyond(table.info.n_buckets))
     for bucket in range(table.info.n_buckets):
         items = listing.items(bucket)
         plan = plan_bucket(items, table.held(bucket), rules)
@@ -104,8 +106,8 @@ def _reuse(
     """Return what fragments have of a bucket's files, and note those that have nothing else."""
     outcomes: dict[str, Outcome] = {}
     for name in names:
-        rows = read_fragments(table.store, [name], table.fragment_schema)
-        if items.keys() >= set(rows[PATH].to_pylist()):
+        rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
+        if rules.delete_missing or items.keys() >= set(rows[PATH].to_pylist()):
             found.spent.append(name)
         usable_here = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
         for path, (outcome, _) in usable_here.items():

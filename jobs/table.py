@@ -12,6 +12,7 @@ import pyarrow as pa
 import featurelib
 from jobs import schema
 from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
+from jobs.fragments import Origin
 from jobs.labels import comparable
 from jobs.paths import bucket_of_part, label_folder, part_name
 from jobs.plan import Held
@@ -143,6 +144,11 @@ class Table:
     def schema_of(self, part: str) -> pa.Schema:
         """Return the schema that a part has."""
         return self.error_schema if part.startswith(f"{ERRORS}/") else self.feature_schema
+
+    @property
+    def origin(self) -> Origin:
+        """What fragments for this table are marked with."""
+        return Origin(self.info.corpus, self.info.n_buckets)
 
     @property
     def fact_names(self) -> list[str]:

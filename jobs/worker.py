@@ -15,11 +15,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import featurelib
 from jobs.errors import ClusterError, StorageError
-from jobs.fragments import FragmentBuilder, fragment_name
+from jobs.fragments import FragmentBuilder, Origin, fragment_name
 from jobs.native import captured_stderr
 from jobs.plan import Shard
 from jobs.storage import Fetched, Store, open_store
@@ -41,6 +41,7 @@ class Job:
     table: str
     spec: dict[str, Any]
     code_version: str
+    origin: Origin
     corpus_options: dict[str, Any] = field(default_factory=dict, repr=False)
     table_options: dict[str, Any] = field(default_factory=dict, repr=False)
     is_list: bool = False
@@ -108,7 +109,7 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
     if len(attempt.builder):
         store = _store(job.table, _key(job.table_options))
         name = fragment_name(job.run_id, shard.bucket)
-        store.replace(name, attempt.builder.to_bytes(), expected=None)
+        store.replace(name, attempt.builder.to_bytes())  # the name is nobody else's
         result.fragment = name
     result.seconds = time.monotonic() - started
     return result
@@ -118,10 +119,10 @@ def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
     """Write the error row of the one file in a shard, at which workers died."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
-    builder = FragmentBuilder(featurelib.FeatureSpec.from_dict(job.spec), job.run_id)
+    builder = FragmentBuilder(featurelib.FeatureSpec.from_dict(job.spec), job.run_id, job.origin)
     builder.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
     name = fragment_name(job.run_id, shard.bucket)
-    store.replace(name, builder.to_bytes(), expected=None)
+    store.replace(name, builder.to_bytes())
     return ShardResult(shard.bucket, name, failures=[Failure(path, "crashed", message)])
 
 
@@ -130,7 +131,7 @@ class _Attempt:
 
     def __init__(self, job: Job, shard: Shard, spec: featurelib.FeatureSpec) -> None:
         self._job, self._shard, self._spec = job, shard, spec
-        self.builder = FragmentBuilder(spec, job.run_id)
+        self.builder = FragmentBuilder(spec, job.run_id, job.origin)
         self.result = ShardResult(shard.bucket)
         self._store = _corpus_store(job.corpus, _key(job.corpus_options), job.is_list)
         self._changes = threading.Lock()
@@ -189,8 +190,8 @@ class _Attempt:
         try:
             fetched = ahead.result()
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
-                columns = self._job.extractor(fetched.source, self._spec)
-                if fetched.still():
+                columns = self._columns(fetched)
+                if columns is not None:
                     break
                 fetched.close()
                 fetched = self._store.fetch(path)
@@ -220,6 +221,16 @@ class _Attempt:
                 version = fetched.version if fetched else listed
                 size = fetched.size if fetched else None
                 self._add_failure(Failure(path, kind, message, details), version, size)
+
+    def _columns(self, fetched: Fetched) -> dict[str, list[Any]] | None:
+        """Return a file's columns; None where it changed while it was read."""
+        try:
+            columns = self._job.extractor(fetched.source, self._spec)
+        except featurelib.AudioError:
+            if fetched.still():
+                raise
+            return None  # half of one version and half of another are no audio
+        return columns if fetched.still() else None
 
     def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
         self.builder.add_error(failure.path, version, size, failure.kind, failure.message)
@@ -309,9 +320,16 @@ def _warm_up(spec: featurelib.FeatureSpec) -> None:
 
 
 @contextlib.contextmanager
-def _machine_lock() -> Iterator[Any]:
+def _machine_lock() -> Iterator[IO[bytes]]:
+    """Hold this user's lock on this machine, which outlives nobody who holds it."""
     path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "r+b") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = open(os.open(path, flags, 0o600), "r+b")  # noqa: SIM115 - closed below
+    except (
+        OSError
+    ):  # somebody else took the name: then without, as each process compiles for itself
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file

@@ -17,8 +17,10 @@ import pyarrow as pa
 import xxhash
 
 import featurelib
+from jobs.fragments import Origin
 
 SPEC = featurelib.get_spec("tutorial-v1")
+ORIGIN = Origin("corpus", 1)
 """The spec that the doubles make columns for quickest."""
 
 

@@ -163,7 +163,7 @@ def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client
 
 def job_for(corpus: Path, table: Path, **values: Any) -> Job:
     return dataclasses.replace(
-        Job("run", str(corpus), str(table), doubles.SPEC.to_dict(), code_version()),
+        Job("run", str(corpus), str(table), doubles.SPEC.to_dict(), code_version(), doubles.ORIGIN),
         **{"extractor": doubles.by_content, **values},
     )
 

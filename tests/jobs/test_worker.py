@@ -24,13 +24,20 @@ from tests.jobs.tables import log_of, write_files
 def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[ShardResult, list]:
     """Extract files as one shard; return what the driver is told, and the fragment's rows."""
     corpus = write_files(tmp_path / "corpus", files)
-    job = Job("run", str(corpus), str(tmp_path / "table"), doubles.SPEC.to_dict(), code_version())
+    job = Job(
+        "run",
+        str(corpus),
+        str(tmp_path / "table"),
+        doubles.SPEC.to_dict(),
+        code_version(),
+        doubles.ORIGIN,
+    )
     job = dataclasses.replace(job, **{"extractor": doubles.by_content, **values})
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
     assert result.fragment is not None
     store = open_store(str(tmp_path / "table"))
-    rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC))
+    rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC), doubles.ORIGIN)
     return result, rows.select(["path", "source_version", "error_kind", "rmse"]).to_pylist()
 
 
@@ -54,7 +61,14 @@ def test_every_failure_costs_one_row(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     corpus = write_files(tmp_path / "corpus", {"a.wav": "play"})
-    job = Job("run", str(corpus), str(tmp_path / "table"), doubles.SPEC.to_dict(), code_version())
+    job = Job(
+        "run",
+        str(corpus),
+        str(tmp_path / "table"),
+        doubles.SPEC.to_dict(),
+        code_version(),
+        doubles.ORIGIN,
+    )
     job = dataclasses.replace(job, extractor=doubles.by_content)
     (corpus / "a.wav").unlink()
     result = extract_shard(job, Shard(0, (("a.wav", "listed"),)))
