@@ -28,6 +28,7 @@ _FIRST_ATTEMPTS = 3
 """Attempts while the service has not answered at all: its address may be wrong."""
 
 _CHUNK_BYTES = 4 * 2**20
+_READ_AHEAD = 256 * 2**10
 _REFUSED_CREDENTIALS = {
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
@@ -174,9 +175,22 @@ class S3Store:
         return self._ask(get)
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        answer = self._call("head_object", Key=self.key(name))
-        version = _version(answer)
-        return cast(BinaryIO, _RangeReader(self, name, version, answer["ContentLength"])), version
+        async def get() -> _RangeReader:
+            # a Parquet file is read from its end, and a small one is here as a whole then
+            try:
+                answer = await self._send(
+                    "get_object", Key=self.key(name), Range=f"bytes=-{_READ_AHEAD}"
+                )
+            except Exception as error:
+                if http_status(error) != 416:
+                    raise
+                answer = await self._send("get_object", Key=self.key(name))  # it is empty
+            tail = await _body(name, answer)
+            size = int(answer.get("ContentRange", f"/{len(tail)}").rpartition("/")[2])
+            return _RangeReader(self, name, _version(answer), size, tail)
+
+        reader = self._ask(get)
+        return cast(BinaryIO, reader), reader.version
 
     def read_range(self, name: str, start: int, end: int, version: str) -> bytes:
         """Return bytes ``start:end`` of one version of an object.
@@ -276,11 +290,13 @@ class S3Store:
 
 
 class _RangeReader(io.RawIOBase):
-    """Random reads of one version of an object, each a request of its own."""
+    """Random reads of one version of an object, by requests that read a little ahead."""
 
-    def __init__(self, store: S3Store, name: str, version: str, size: int) -> None:
-        self._store, self._name, self._version, self._size = store, name, version, size
+    def __init__(self, store: S3Store, name: str, version: str, size: int, tail: bytes) -> None:
+        self.version = version
+        self._store, self._name, self._size = store, name, size
         self._position = 0
+        self._tail = self._block = (size - len(tail), tail)
 
     def readable(self) -> bool:
         return True
@@ -306,9 +322,16 @@ class _RangeReader(io.RawIOBase):
         end = self._size if size is None or size < 0 else min(self._size, self._position + size)
         if end <= self._position:
             return b""
-        data = self._store.read_range(self._name, self._position, end, self._version)
+        for start, data in (self._tail, self._block):
+            if start <= self._position and end <= start + len(data):
+                break
+        else:
+            start, until = self._position, min(self._size, max(end, self._position + _READ_AHEAD))
+            data = self._store.read_range(self._name, start, until, self.version)
+            self._block = (start, data)
+        found = data[self._position - start : end - start]
         self._position = end
-        return data
+        return found
 
 
 def _version(answer: dict[str, Any]) -> str:
