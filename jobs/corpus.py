@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
-from jobs.paths import decode_path, encode_path
+from jobs.paths import decode_path, encode_path, readable
 from jobs.storage import Entry, Store, is_url, open_store
 from jobs.storage.listed import ListedStore
 
@@ -252,7 +252,7 @@ class Corpus:
 
 def parent_label(path: str) -> str | None:
     """Return the name of the folder that a file is in; None at the corpus root."""
-    return posixpath.basename(posixpath.dirname(path)) or None
+    return readable(posixpath.basename(posixpath.dirname(path))) or None
 
 
 def open_corpus(

@@ -12,7 +12,11 @@ UNLABELLED = "unlabelled"
 """Folder key of the files that have no label (a null key breaks pandas)."""
 
 _MAX_FOLDER_BYTES = 200
-_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
+_SAFE = " ,@+"
+_NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive-style readers take for no value at all."""
+
+_ESCAPE = re.compile(r"\\(\\|x[89a-f][0-9a-f])")
 
 
 def encode_path(path: str) -> str:
@@ -38,6 +42,21 @@ def decode_path(stored: str) -> str:
         return "\\" if token == "\\" else chr(0xDC00 + int(token[1:], 16))
 
     return _ESCAPE.sub(raw, stored)
+
+
+def stored_path(text: str) -> str:
+    r"""Return the stored form of a path that somebody wrote down.
+
+    A path that is a stored form already (each of its backslashes is doubled, or begins
+    the ``\xNN`` of a byte that is not UTF-8) is taken for one; any other is a name as it is.
+    """
+    decoded = decode_path(text)
+    return text if encode_path(decoded) == text else encode_path(text)
+
+
+def readable(stored: str) -> str:
+    r"""Return a stored name for people: its backslashes single, undecodable bytes ``\xNN``."""
+    return stored.replace("\\\\", "\\")
 
 
 def path_hashes(paths: list[str]) -> np.ndarray:
@@ -68,15 +87,26 @@ def label_folder(label: str | None) -> str:
     """Return the folder, below ``features/``, of a label's parts: ``by_label=<key>``.
 
     The key is the label, percent-encoded as Hive-style readers expect; one too long
-    for a file name is cut and made unique by its hash. The label itself is a column.
+    for a file name is cut between characters. That one, and one that readers would take
+    for no label, are made unique by a hash. The label itself is a column.
     """
     if label is None:
         return f"by_label={UNLABELLED}"
-    key = quote(label, safe=" ,@+")
-    if len(key) > _MAX_FOLDER_BYTES:
-        whole = re.sub("%.?$", "", key[:_MAX_FOLDER_BYTES])
-        key = f"{whole}-{xxhash.xxh3_64_hexdigest(label.encode())}"
+    key = quote(label, safe=_SAFE)
+    if len(key) > _MAX_FOLDER_BYTES or key == _NULL_KEY:
+        key = f"{_beginning(label)}-{xxhash.xxh3_64_hexdigest(label.encode())}"
     return f"by_label={key}"
+
+
+def _beginning(label: str) -> str:
+    """Return as many characters of a label, percent-encoded, as a folder's name takes."""
+    key = ""
+    for character in label:
+        piece = quote(character, safe=_SAFE)
+        if len(key) + len(piece) > _MAX_FOLDER_BYTES:
+            break
+        key += piece
+    return key
 
 
 def part_name(bucket: int) -> str:

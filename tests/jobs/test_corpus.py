@@ -280,6 +280,8 @@ def test_relative_paths(path: str, root: str, stored: str) -> None:
 def test_parent_labels() -> None:
     assert parent_label("rock/live/1.wav") == "live"
     assert parent_label("1.wav") is None
+    assert parent_label(r"AC\\DC/1.wav") == r"AC\DC"
+    assert parent_label(r"\xff/1.wav") == r"\xff"
 
 
 def test_table_and_corpus_are_apart(music: Path, tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_folders_as_labels(tmp_path: Path) -> None:
     assert folders == {"by_label=rock", "by_label=01", "by_label=unlabelled"}
 
 
+def test_a_folder_s_backslash_stays_single_in_its_label(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "AC\\DC" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t", labels="parent")
+    assert labels(tmp_path / "t") == {r"AC\\DC/a.wav": r"AC\DC"}
+
+
 def test_any_text_is_a_label(tmp_path: Path) -> None:
     names = [f"{i}.wav" for i in range(len(STRANGE))]
     for name in names:

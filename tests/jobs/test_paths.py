@@ -19,6 +19,8 @@ from jobs.paths import (
     label_folder,
     part_name,
     path_hashes,
+    readable,
+    stored_path,
 )
 
 # bytes as file names have them, rich in what the stored form treats in its own way
@@ -55,6 +57,34 @@ def test_no_two_names_share_a_stored_form(a: bytes, b: bytes) -> None:
 )
 def test_stored_forms(name: bytes, stored: str) -> None:
     assert encode_path(os.fsdecode(name)) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("a b.wav", "a b.wav"),
+        (r"AC\DC.wav", r"AC\\DC.wav"),
+        (r"AC\\DC.wav", r"AC\\DC.wav"),
+        (r"\xe9.wav", r"\xe9.wav"),
+        (r"\\xe9.wav", r"\\xe9.wav"),
+        ("\udce9.wav", r"\xe9.wav"),
+        (r"\x41.wav", r"\\x41.wav"),  # no byte that a stored form escapes
+        (r"\xc3\xa9.wav", r"\\xc3\\xa9.wav"),  # these are UTF-8
+    ],
+)
+def test_paths_in_either_form(text: str, stored: str) -> None:
+    assert stored_path(text) == stored
+
+
+@given(NAMES)
+def test_a_stored_form_is_taken_for_one(name: bytes) -> None:
+    stored = encode_path(os.fsdecode(name))
+    assert stored_path(stored) == stored
+
+
+def test_names_for_people() -> None:
+    assert readable(encode_path("AC\\DC")) == "AC\\DC"
+    assert readable(encode_path("\\\udcff\\")) == r"\\xff" + "\\"
 
 
 LABELS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
@@ -97,7 +127,16 @@ def test_long_labels_are_cut_whole_and_stay_apart() -> None:
     assert len(folders) == 100
     for folder in folders:
         assert len(folder) < 255
-        assert "\N{REPLACEMENT CHARACTER}" not in unquote(folder[:-17])
+        assert set(unquote(folder.removeprefix("by_label=")[:-17], errors="strict")) == {"é"}
+    for n in range(6):  # wherever in a character the limit is
+        key = label_folder("x" * n + "é" * 200).removeprefix("by_label=")
+        assert set(unquote(key[:-17], errors="strict")) <= {"x", "é"}
+
+
+def test_the_label_that_readers_take_for_none() -> None:
+    assert label_folder("__HIVE_DEFAULT_PARTITION__").startswith(
+        "by_label=__HIVE_DEFAULT_PARTITION__-"
+    )
 
 
 def test_buckets_are_ranges_of_the_hash() -> None:

@@ -99,6 +99,10 @@ LABELS = {
     "50%": 1,
     "é ☃": 1,
     "unlabelled": 1,
+    "__HIVE_DEFAULT_PARTITION__": 1,
+    "abcde" + "é" * 120: 1,
+    "é" * 120: 1,
+    "a\\b": 1,
 }
 
 
