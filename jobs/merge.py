@@ -18,9 +18,7 @@ from jobs.plan import (
     Item,
     Placed,
     Rules,
-    Step,
     classify,
-    promotion_order,
     resolve,
     usable,
 )
@@ -35,6 +33,10 @@ class Merged:
     """Files that have feature rows."""
     n_errors: int
     parts_written: tuple[str, ...]
+    moving: bool
+    """Whether some rows are in two parts now, and are to leave one of them."""
+    moving_features: bool
+    """Whether some of these go from one part of features to another."""
 
 
 class BucketMerge:
@@ -99,23 +101,13 @@ class BucketMerge:
         """Files that were to be read, and have no outcome in any fragment."""
         self._gains = self._find_gains()
         self._losses = self._find_losses()
+        self._moving = self._find_moving()
         self._old: dict[str, pa.Table] = {}
 
     def accounts(self) -> tuple[int, int]:
         """Return how many files have feature rows afterwards, and how many are errors."""
         n_errors = sum(placed.part.startswith(f"{ERRORS}/") for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
-
-    def steps(self) -> list[Step]:
-        """Return the parts to write, in order."""
-        now_in: dict[str, str] = {placed.path: placed.part for placed in self.placed}
-        moves = [
-            (part, now_in[path])
-            for part, paths in self._losses.items()
-            for path in paths
-            if path in now_in
-        ]
-        return promotion_order(self._gains.keys() | self._losses.keys(), moves)
 
     def _find_gains(self) -> dict[str, list[Placed]]:
         """Return, by part, what comes in: rows that are new, moved or have other facts."""
@@ -141,13 +133,40 @@ class BucketMerge:
                     losses.setdefault(entry.part, set()).add(path)
         return losses
 
-    def content(self, step: Step) -> pa.Table:
-        """Return the rows of a part at a step."""
-        part = step.part
+    def _find_moving(self) -> dict[str, set[str]]:
+        """Return, by part, those of its losses that another part gains."""
+        gained_by = {p.path: part for part, gains in self._gains.items() for p in gains}
+        moving = {
+            part: {path for path in paths if gained_by.get(path, part) != part}
+            for part, paths in self._losses.items()
+        }
+        return {part: paths for part, paths in moving.items() if paths}
+
+    def _moves_features(self) -> bool:
+        """Say whether a row goes from one part of features to another."""
+        losing = {
+            path for part, paths in self._moving.items() if _is_features(part) for path in paths
+        }
+        return any(
+            placed.path in losing
+            for part, gains in self._gains.items()
+            if _is_features(part)
+            for placed in gains
+        )
+
+    def content(self, part: str, *, keep_moving: bool = False) -> pa.Table:
+        """Return the rows that a part is to have.
+
+        Parameters
+        ----------
+        part : str
+            The part's name.
+        keep_moving : bool
+            Keep, for now, the rows that go to another part.
+        """
         gains, leaving = self._gains.get(part, []), self._losses.get(part, set())
-        if not step.final:
-            # it still keeps what goes elsewhere; only what it replaces itself leaves now
-            leaving = leaving & {placed.path for placed in gains}
+        if keep_moving:
+            leaving = leaving - self._moving.get(part, set())
         pieces = []
         if part in self.table.parts:
             pieces.append(_without(self._read_old(part), leaving))
@@ -199,7 +218,11 @@ class BucketMerge:
         return self._old[part]
 
     def publish(
-        self, may_write: Callable[[], None], on_written: Callable[[], None] = lambda: None
+        self,
+        may_write: Callable[[], None],
+        on_written: Callable[[], None] = lambda: None,
+        *,
+        keep_moving: bool,
     ) -> Merged:
         """Write the parts that change, one atomic replacement each.
 
@@ -209,25 +232,37 @@ class BucketMerge:
             Called before every write; raises when this driver may not write any more.
         on_written : callable
             Called after every write.
+        keep_moving : bool
+            Keep rows that go to another part in both, so that no reader misses them; a
+            later merge of the bucket takes them out of the part that loses them.
 
         Raises
         ------
         ConflictError
             If a part is not the version that it was merged from.
         """
-        steps = self.steps()
-        written: dict[str, str] = {}
+        parts = sorted(self._gains.keys() | self._losses.keys())
+        if keep_moving:
+            parts = [
+                p for p in parts if p in self._gains or self._losses[p] - self._moving.get(p, set())
+            ]
         # every part is made before any is written: an error here leaves the bucket as it is
-        contents = [schema.to_parquet(self.content(step)) for step in steps]
-        for step, data in zip(steps, contents, strict=True):
-            expected = written.get(step.part, self.table.parts.get(step.part))
+        contents = [schema.to_parquet(self.content(p, keep_moving=keep_moving)) for p in parts]
+        written: dict[str, str] = {}
+        for part, data in zip(parts, contents, strict=True):
             may_write()
-            written[step.part] = self.table.store.replace(step.part, data, expected=expected)
+            expected = self.table.parts.get(part)
+            written[part] = self.table.store.replace(part, data, expected=expected)
             on_written()
         for part, version in written.items():
             self.table.set_part(part, version)
         n_rows, n_errors = self.accounts()
-        return Merged(n_rows, n_errors, tuple(written))
+        left = bool(self._moving) and keep_moving
+        return Merged(n_rows, n_errors, tuple(parts), left, left and self._moves_features())
+
+
+def _is_features(part: str) -> bool:
+    return not part.startswith(f"{ERRORS}/")
 
 
 def _mask(rows: pa.Table, paths: set[str]) -> np.ndarray:

@@ -246,47 +246,6 @@ def resolve(
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Writing one part, as a step of publishing a bucket."""
-
-    part: str
-    final: bool
-    """False: the part takes in its gains first, and keeps for now what leaves it."""
-
-
-def promotion_order(parts: Iterable[str], moves: Iterable[tuple[str, str]]) -> list[Step]:
-    """Return the order in which a bucket's parts are published, so that no file is ever missing.
-
-    Parameters
-    ----------
-    parts : iterable of str
-        The parts that change.
-    moves : iterable of (str, str)
-        For each file that goes from one part to another: from where, and where to. The
-        gaining part goes first. Where parts exchange files, one takes in its gains first,
-        and is written once more at the end.
-    """
-    waits_for: dict[str, set[str]] = {part: set() for part in parts}
-    for losing, gaining in moves:
-        if losing != gaining and gaining in waits_for:  # another part has its rows already
-            waits_for[losing].add(gaining)
-    steps: list[Step] = []
-    has_gained: set[str] = set()
-    pending = sorted(waits_for)
-    while pending:
-        ready = [part for part in pending if waits_for[part] <= has_gained]
-        if not ready:
-            part = next(part for part in pending if part not in has_gained)
-            steps.append(Step(part, final=False))
-            has_gained.add(part)
-            continue
-        steps.append(Step(ready[0], final=True))
-        has_gained.add(ready[0])
-        pending.remove(ready[0])
-    return steps
-
-
-@dataclass(frozen=True, slots=True)
 class Shard:
     """Files of one bucket that one task extracts."""
 

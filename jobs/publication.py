@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from jobs.errors import ConflictError, TableError
 from jobs.fragments import RUNS, FragmentFiles
 from jobs.lease import Guard
 from jobs.listing import Listing
-from jobs.merge import BucketMerge
+from jobs.merge import BucketMerge, Merged
 from jobs.plan import Rules
 from jobs.progress import Reporter
 from jobs.runlog import RunLog
@@ -30,63 +31,122 @@ class Published:
     """False: another writer came between, and there is more to do."""
 
 
-def merge_buckets(
-    table: Table,
-    listing: Listing,
-    fragments: FragmentFiles,
-    survey: Survey,
-    rules: Rules,
-    run_id: str,
-    guard: Guard,
-    log: RunLog,
-    reporter: Reporter,
-) -> Published:
-    """Publish every bucket that changes.
+class Publication:
+    """Publishes the buckets of a table that change.
 
-    Raises
-    ------
-    TableError
-        If a bucket's books do not balance: nothing of that bucket is written then.
-    TableBusyError
-        If this driver may not write any more.
+    Rows that go from one part to another are in both for a while: first all parts take in
+    what they gain, and only after a time of grace do parts give up what went elsewhere.
+    So a reader that opens the table between the two misses nothing, and one whose scan is
+    shorter than the grace misses nothing either.
+
+    Parameters
+    ----------
+    table, listing, fragments, survey, rules
+        What is there, what should be, what was extracted, and what is to be done.
+    run_id : str
+        The run.
+    guard : Guard
+        Asked before every write.
+    log : RunLog
+        Told what was written.
+    reporter : Reporter
+        Hears of every write.
     """
-    published = Published()
-    reporter.start("publishing", None)
-    for bucket, n_expected in survey.touched.items():
 
-        def may_write() -> None:
-            reporter.step("promote")
-            guard.check()
+    def __init__(
+        self,
+        table: Table,
+        listing: Listing,
+        fragments: FragmentFiles,
+        survey: Survey,
+        rules: Rules,
+        run_id: str,
+        guard: Guard,
+        log: RunLog,
+        reporter: Reporter,
+    ) -> None:
+        self._table, self._listing, self._fragments = table, listing, fragments
+        self._survey, self._rules, self._run_id = survey, rules, run_id
+        self._guard, self._log, self._reporter = guard, log, reporter
 
+    def publish(self, grace_s: float) -> Published:
+        """Publish every bucket that changes.
+
+        Parameters
+        ----------
+        grace_s : float
+            How long rows that move stay in both of their parts.
+
+        Raises
+        ------
+        TableError
+            If a bucket's books do not balance: nothing of that bucket is written then.
+        TableBusyError
+            If this driver may not write any more.
+        """
+        published = Published()
+        moving: list[int] = []
+        features_move = False
+        self._reporter.start("publishing", None)
+        for bucket in self._survey.touched:
+            merged = self._merge(bucket, published, keep_moving=True)
+            if merged is None:
+                continue
+            published.n_rows += merged.n_rows
+            published.n_errors += merged.n_errors
+            self._reporter.advance(merged.n_rows + merged.n_errors)
+            if merged.moving:
+                moving.append(bucket)
+                features_move = features_move or merged.moving_features
+        if features_move:
+            time.sleep(grace_s)  # for readers, of whom nothing is known
+        for bucket in moving:
+            self._merge(bucket, published, keep_moving=False)
+        self._reporter.stop()
+        return published
+
+    def _merge(self, bucket: int, published: Published, *, keep_moving: bool) -> Merged | None:
+        """Publish one bucket; None where another writer came between."""
+        items = self._listing.items(bucket)
+        names = self._fragments.of_bucket(bucket)
         try:
-            merge = BucketMerge(
-                table, bucket, listing.items(bucket), fragments.of_bucket(bucket), rules, run_id
+            merge = BucketMerge(self._table, bucket, items, names, self._rules, self._run_id)
+            self._check_books(merge, bucket)
+            merged = merge.publish(
+                self._may_write, lambda: self._reporter.step("promoted"), keep_moving=keep_moving
             )
-            if merge.unfinished:
-                raise TableError(
-                    f"what was extracted of {len(merge.unfinished)} files cannot be found again"
-                    f" ({merge.unfinished[0]!r} is one): nothing of their bucket was written; run"
-                    " the same command again"
-                )
-            n_rows, n_errors = merge.accounts()
-            if n_rows + n_errors != n_expected:
-                raise TableError(
-                    f"bucket {bucket} was planned to hold {n_expected} files and would hold"
-                    f" {n_rows} with features and {n_errors} errors: nothing of it was written;"
-                    " please report it"
-                )
-            merged = merge.publish(may_write, lambda: reporter.step("promoted"))
         except ConflictError as error:
-            log.write("conflict", bucket=bucket, message=str(error))
+            self._log.write("conflict", bucket=bucket, message=str(error))
             published.settled = False
-            continue
-        log.write("merged", bucket=bucket, rows=n_rows, errors=n_errors, parts=merged.parts_written)
-        published.n_rows += n_rows
-        published.n_errors += n_errors
+            return None
         published.parts += len(merged.parts_written)
-        reporter.advance(n_rows + n_errors)
-    reporter.stop()
-    return published
+        self._log.write(
+            "merged",
+            bucket=bucket,
+            rows=merged.n_rows,
+            errors=merged.n_errors,
+            parts=merged.parts_written,
+        )
+        return merged
+
+    def _check_books(self, merge: BucketMerge, bucket: int) -> None:
+        if merge.unfinished:
+            raise TableError(
+                f"what was extracted of {len(merge.unfinished)} files cannot be found again"
+                f" ({merge.unfinished[0]!r} is one): nothing of their bucket was written; run the"
+                " same command again"
+            )
+        n_rows, n_errors = merge.accounts()
+        n_expected = self._survey.touched[bucket]
+        if n_rows + n_errors != n_expected:
+            raise TableError(
+                f"bucket {bucket} was planned to hold {n_expected} files and would hold {n_rows}"
+                f" with features and {n_errors} errors: nothing of it was written; please report it"
+            )
+
+    def _may_write(self) -> None:
+        self._reporter.step("promote")
+        self._guard.check()
 
 
 def verify(table: Table, survey: Survey) -> bool:

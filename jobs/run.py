@@ -19,7 +19,7 @@ from jobs.listing import Listing
 from jobs.opening import Request, look, look_at_table, new_info, outgrown, table_errors
 from jobs.plan import Change, Rules
 from jobs.progress import Reporter, Silent
-from jobs.publication import delete_leftovers, list_fragments, merge_buckets, verify
+from jobs.publication import Publication, delete_leftovers, list_fragments, verify
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import public, secrets_of
@@ -135,7 +135,7 @@ class _Run:
             if self._too_many_failed(tally):
                 return
             with self._step("merge"):
-                published = merge_buckets(
+                published = Publication(
                     table,
                     listing,
                     fragments,
@@ -145,7 +145,7 @@ class _Run:
                     guard,
                     self.log,
                     self.reporter,
-                )
+                ).publish(self.settings.reader_grace_s)
                 self.report.parts_written += published.parts
                 self.report.n_rows = published.n_rows + found.n_rows_untouched
                 self.report.n_errors = published.n_errors + found.n_errors_untouched

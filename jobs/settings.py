@@ -64,6 +64,9 @@ class Settings:
         Bytes that a worker reads ahead at most, in MiB.
     lease_period_s : float
         On S3, a lease that stands unchanged for so long is dead.
+    reader_grace_s : float
+        Rows that go from one part to another stay in both for so long, for readers whose
+        scan has begun.
     """
 
     labels: str = "none"
@@ -85,6 +88,7 @@ class Settings:
     file_timeout_s: float = 600.0
     prefetch_mb: float = 64.0
     lease_period_s: float = 30.0
+    reader_grace_s: float = 5.0
 
     def __post_init__(self) -> None:
         for name, low in (("limit", 1), ("workers", 1), ("buckets", 1)):
@@ -95,6 +99,8 @@ class Settings:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}: give a fraction from 0 to 1")
+        if not 0 <= self.reader_grace_s < math.inf:
+            raise UsageError(f"reader_grace_s is {self.reader_grace_s}: give a number of seconds")
         for name in ("file_timeout_s", "prefetch_mb", "lease_period_s"):
             value = getattr(self, name)
             if not 0 < value < math.inf:

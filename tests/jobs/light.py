@@ -47,7 +47,7 @@ def request(
     extractor: Any = light_extractor,
     **settings: Any,
 ) -> Request:
-    values = with_values(Settings(), settings, "test")
+    values = with_values(Settings(reader_grace_s=0.0), settings, "test")
     return Request(os.fspath(corpus), os.fspath(table), spec, values, extractor)
 
 

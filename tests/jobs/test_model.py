@@ -176,7 +176,12 @@ class TableModel(RuleBasedStateMachine):
         rows = ["path,label"]
         rows += [f"{name},{label or ''}" for name, label in self.labels.items()]
         (self.top / "labels.csv").write_text("\n".join(rows) + "\n")
-        values = {"labels": str(self.top / "labels.csv"), "max_deleted": 1.0, "buckets": 2}
+        values: dict[str, Any] = {
+            "labels": str(self.top / "labels.csv"),
+            "max_deleted": 1.0,
+            "buckets": 2,
+            "reader_grace_s": 0.0,
+        }
         request = Request(
             str(self.corpus),
             str(self.table),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +16,10 @@ from jobs.plan import (
     Item,
     Outcome,
     Rules,
-    Step,
     bucket_count,
     classify,
     estimated_seconds,
     plan_bucket,
-    promotion_order,
     resolve,
     shard_seconds,
     shards,
@@ -149,47 +145,6 @@ def test_which_fragments_may_be_used() -> None:
     assert usable(outcome(kind="empty"), item("v2"), RULES)
     assert not usable(outcome(kind="empty"), item("v2"), Rules("f1", retry_failed=True))
     assert not usable(outcome(kind="timed_out"), item("v2"), RULES)
-
-
-PARTS = st.sampled_from("abcde")
-
-
-@given(st.dictionaries(st.integers(0, 20), st.tuples(PARTS, PARTS)), st.sets(PARTS))
-def test_no_file_is_ever_missing_while_parts_are_published(
-    moves: dict[int, tuple[str, str]], others: set[str]
-) -> None:
-    """Write the parts as the steps say, and look after each at where every file is."""
-    parts = others | {part for move in moves.values() for part in move}
-    contents: dict[str, set[int]] = defaultdict(set)
-    gains: dict[str, set[int]] = defaultdict(set)
-    for file, (losing, gaining) in moves.items():
-        contents[losing].add(file)
-        gains[gaining].add(file)
-    wanted = {part: set(gains[part]) for part in parts}
-
-    steps = promotion_order(parts, moves.values())
-    for step in steps:
-        contents[step.part] = (
-            wanted[step.part] if step.final else contents[step.part] | gains[step.part]
-        )
-        found = [file for files in contents.values() for file in files]
-        assert set(found) == set(moves)
-        for file in moves:
-            assert found.count(file) <= 2
-    assert {part: contents[part] for part in parts} == wanted
-    finals = [step.part for step in steps if step.final]
-    assert sorted(finals) == sorted(parts)
-    assert len(steps) <= 2 * len(parts)
-
-
-def test_gaining_parts_go_first() -> None:
-    assert promotion_order({"a", "b", "c"}, [("a", "b"), ("b", "c")]) == [
-        Step("c", True),
-        Step("b", True),
-        Step("a", True),
-    ]
-    exchange = promotion_order({"a", "b"}, [("a", "b"), ("b", "a")])
-    assert exchange == [Step("a", False), Step("b", True), Step("a", True)]
 
 
 ITEMS = st.lists(st.integers(0, 10**9) | st.none(), max_size=60).map(
