@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -14,7 +15,7 @@ import pyarrow.csv
 
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
-from jobs.paths import encode_path
+from jobs.paths import encode_path, stored_path
 from jobs.schema import read_parquet
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
@@ -25,10 +26,11 @@ TABULAR = (".csv", ".tsv", ".parquet", ".pq")
 
 
 def read_rows(data: bytes, name: str) -> pa.Table:
-    """Return the rows of a CSV, TSV, Parquet or plain text file (a path a line).
+    r"""Return the rows of a CSV, TSV, Parquet or plain text file (a path a line).
 
     The column of paths comes back as ``path`` in stored form, the others as they are;
-    of a CSV file they are strings, for no type is guessed.
+    of a CSV file they are strings, for no type is guessed. A path that is a stored form
+    already (``AC\\DC``, ``\xff``) is taken for one; in Parquet, a path in bytes never is.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ def read_rows(data: bytes, name: str) -> pa.Table:
         elif lower.endswith((".csv", ".tsv")):
             table = _read_csv(data, "\t" if lower.endswith(".tsv") else ",")
         else:
-            lines = data.decode("utf-8", "surrogateescape").split("\n")
-            paths = [encode_path(line.rstrip("\r")) for line in lines if line.strip()]
+            text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+            paths = [stored_path(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
             return pa.table({"path": pa.array(paths, pa.string())})
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, csv.Error, OSError) as error:
         raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
@@ -66,13 +68,13 @@ def read_rows(data: bytes, name: str) -> pa.Table:
     for row, path in enumerate(paths, start=1):
         if not path:
             raise UsageError(f"{name}: the path in row {row} is empty")
-    stored = pa.array([encode_path(_name(path)) for path in paths], pa.string())
+    stored = pa.array([_stored(path) for path in paths], pa.string())
     rest = table.drop_columns([column])
     return rest.add_column(0, "path", stored)
 
 
-def _name(path: Any) -> str:
-    return os.fsdecode(path) if isinstance(path, bytes) else str(path)
+def _stored(path: Any) -> str:
+    return encode_path(os.fsdecode(path)) if isinstance(path, bytes) else stored_path(str(path))
 
 
 def _read_csv(data: bytes, delimiter: str) -> pa.Table:
@@ -102,17 +104,23 @@ def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema
     Raises
     ------
     UsageError
-        If a name is one that the table uses itself, or a type cannot be carried.
+        If a name is one that the table or another column has, in whatever case (readers
+        such as DuckDB know none), or a type cannot be carried.
     """
     fields = []
+    names = {name.lower(): name for name in taken}
     for field in rows.schema:
         if field.name in ("path", LABEL):
             continue
-        if field.name in taken or field.name.startswith("by_"):
+        lower = field.name.lower()
+        other = names.get(lower, field.name)
+        if lower in names or lower.startswith("by_"):
             raise UsageError(
-                f"{name} has a column {field.name!r}, a name that the table uses itself:"
-                " rename or drop it"
+                f"{name} has a column {field.name!r}, a name that the table has already"
+                + ("" if other == field.name else f" (as {other!r}; readers ignore case)")
+                + ": rename or drop it"
             )
+        names[lower] = field.name
         plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_null(plain) or pa.types.is_large_string(plain):
             plain = pa.string()

@@ -184,6 +184,21 @@ def test_names_in_a_text_list_that_are_not_utf_8(tmp_path: Path) -> None:
     assert missing is None
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "rock/1.wav\ntop.wav\n"),
+        ("list.csv", "path\nrock/1.wav\ntop.wav\n"),
+        ("list.tsv", '"path"\t"year"\nrock/1.wav\t1\ntop.wav\t2\n'),
+    ],
+)
+def test_a_byte_order_mark_is_skipped(music: Path, name: str, text: str) -> None:
+    (music / name).write_text(text, encoding="utf-8-sig")
+    corpus = open_corpus(str(music / name))
+    assert listed(corpus) == {"rock/1.wav", "top.wav"}
+    assert set(corpus.carried.names) <= {"year"}
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
 def test_a_table_of_files(music: Path, suffix: str) -> None:
     rows = pa.table(
@@ -210,9 +225,10 @@ def test_a_table_of_files(music: Path, suffix: str) -> None:
 
 
 def test_paths_as_bytes_in_parquet(tmp_path: Path) -> None:
-    names = pa.array([b"\xe9.wav", b"a.wav"], pa.binary())
+    names = pa.array([b"\xe9.wav", b"a.wav", rb"\xe9.wav"], pa.binary())
     pq.write_table(pa.table({"path": names}), tmp_path / "list.parquet")
-    assert listed(open_corpus(str(tmp_path / "list.parquet"))) == {r"\xe9.wav", "a.wav"}
+    found = listed(open_corpus(str(tmp_path / "list.parquet")))
+    assert found == {r"\xe9.wav", "a.wav", r"\\xe9.wav"}
 
 
 def test_a_list_is_filtered_and_limited(music: Path) -> None:
@@ -242,6 +258,9 @@ def test_an_empty_list(music: Path) -> None:
         ("path,x\n,b\n", r"the path in row 1 is empty"),
         ("path,rmse\na,1\n", r"'rmse'.*rename or drop it"),
         ("path,by_label\na,1\n", r"'by_label'.*rename or drop it"),
+        ("path,By_Year\na,1\n", r"'By_Year'.*rename or drop it"),
+        ("path,RMSE\na,1\n", r"'RMSE'.*\(as 'rmse'; readers ignore case\): rename or drop it"),
+        ("path,year,YEAR\na,1,2\n", r"'YEAR'.*\(as 'year'; readers ignore case\)"),
         ("", r"list.csv cannot be read: Empty CSV file"),
     ],
 )

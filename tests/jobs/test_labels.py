@@ -160,6 +160,9 @@ def test_a_new_label_or_carried_value_needs_no_extraction(music: Path, tmp_path:
         ("", r"labels.csv cannot be read: Empty CSV file"),
         ("path,label,rmse\na.wav,rock,1\n", r"'rmse'.*rename or drop it"),
         ("path,label,run_id\na.wav,rock,1\n", r"'run_id'.*rename or drop it"),
+        ("path,label,Run_ID\na.wav,rock,1\n", r"'Run_ID'.*'run_id'.*rename or drop it"),
+        ("path,label,Label\na.wav,rock,1\n", r"'Label'.*'label'.*rename or drop it"),
+        ("path,label,Path\na.wav,rock,1\n", r"'Path'.*'path'.*rename or drop it"),
         ("path,label,label\na.wav,rock,1\n", r"names a column twice"),
     ],
 )
