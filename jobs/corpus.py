@@ -204,7 +204,7 @@ class Corpus:
     def _listed(self) -> Iterator[pa.Table]:
         if self.rows is None:
             for found in self.store.scan(descend=self._descends):
-                yield self._page([entry for entry in found if self._takes(entry.name)])
+                yield self._page([entry for entry in found if self._takes(entry)])
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
@@ -237,11 +237,18 @@ class Corpus:
             return False
         return self.selection.descends(folder)
 
-    def _takes(self, path: str) -> bool:
+    def _takes(self, entry: Entry) -> bool:
+        path = entry.name
         if path.startswith(".") or "/." in path:
             reason = "hidden"
         elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
             reason = "not audio"
+            if entry.size < 0 and self.selection.descends(path):
+                raise CorpusError(
+                    f"{self.root}/{path} is a link to nothing, maybe to a folder that is not"
+                    " mounted: its files would be lost from the table. Mount it, or leave the"
+                    f" link out with --exclude {shlex.quote(glob.escape(path))}"
+                )
         elif not self.selection.takes(path):
             reason = "filtered out"
         else:

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
     name: str
     """Stored form of the path relative to the store's root (see `jobs.paths`)."""
     size: int
+    """In bytes; -1 for a link to nothing, whose target may be there at another time."""
     version: str
     """Changes when the contents do: S3's ETag; size and modification time locally."""
 

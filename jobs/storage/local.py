@@ -19,6 +19,9 @@ from jobs.storage.base import PAGE, Entry, Fetched, Precondition, local_version
 TEMPORARY = "_job/tmp"
 """Folder for files that are being written; on the same file system as their destination."""
 
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors by which the system says that a name leads to no file."""
+
 
 class LocalStore:
     """See `jobs.storage.base.Store`."""
@@ -31,7 +34,10 @@ class LocalStore:
 
     def path(self, name: str) -> str:
         """Return a stored name's path for Python's `os` functions."""
-        return os.path.join(self.root, decode_path(name))
+        path = os.path.join(self.root, decode_path(name))
+        if "\0" in path:
+            raise FileNotFoundError(errno.ENOENT, "no file's name has a zero byte", name)
+        return path
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
@@ -62,8 +68,10 @@ class LocalStore:
                         is_folder = item.is_dir()
                         status = item.stat()
                     except OSError as error:
-                        if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
-                            continue  # deleted since, or a link to nothing or to itself
+                        if error.errno in _ABSENT:  # deleted since, or a link…
+                            if error.errno != errno.ELOOP and item.is_symlink():
+                                yield Entry(name, -1, "")  # … to what may be there tomorrow
+                            continue
                         if not descend(name):
                             continue
                         raise
@@ -79,7 +87,9 @@ class LocalStore:
         for name in names:
             try:
                 status = os.stat(self.path(name))
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
                 entries.append(None)
                 continue
             entries.append(Entry(name, status.st_size, local_version(status)))
@@ -91,7 +101,12 @@ class LocalStore:
     def _fetch(self, name: str) -> Fetched:
         path = self.path(name)
         # O_NONBLOCK: opening a pipe that has no writer must not wait for one
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise FileNotFoundError(errno.ENOENT, error.strerror, path) from error
+            raise
         try:
             status = os.fstat(fd)
             if not stat_module.S_ISREG(status.st_mode):
@@ -153,7 +168,7 @@ class LocalStore:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / uuid.uuid4().hex
         probe.touch(exist_ok=False)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a run that starts cleans up here
 
 
 def _sync_folder(folder: str) -> None:

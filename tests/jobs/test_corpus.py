@@ -127,10 +127,31 @@ def test_links_are_followed_but_never_in_circles(music: Path) -> None:
     (music / "rock" / "again").symlink_to(music)
     (music / "self").symlink_to("self")
     (music / "self.wav").symlink_to("self.wav")
-    (music / "gone.wav").symlink_to("nowhere.wav")
     (music / "other").symlink_to("jazz")
     (music / "link.wav").symlink_to("top.wav")
     assert listed(open_corpus(str(music))) == ALL | {"other/4.ogg", "link.wav"}
+
+
+def test_a_link_to_nothing_is_a_file_that_cannot_be_read(music: Path) -> None:
+    (music / "gone.wav").symlink_to("nowhere.wav")
+    (music / "below.wav").symlink_to("top.wav/x")
+    (music / ".hidden").symlink_to("nowhere")
+    corpus = open_corpus(str(music), exclude=["rock/*"])
+    [page] = corpus.pages()
+    sizes = dict(zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True))
+    assert sizes == {"top.wav": 1, "jazz/4.ogg": 1, "gone.wav": None, "below.wav": None}
+    assert corpus.passed_over["hidden"] == 3
+
+
+@pytest.mark.parametrize("name", ["rock/Vol. 1", "rock/a[b]c"])
+def test_a_link_to_what_may_have_been_a_folder(music: Path, name: str) -> None:
+    (music / name).symlink_to("/nowhere/share")
+    with pytest.raises(CorpusError, match=r"link to nothing.*--exclude '") as caught:
+        listed(open_corpus(str(music)))
+    assert str(music / name) in str(caught.value)
+    [_, remedy, _] = str(caught.value).split("'")
+    assert listed(open_corpus(str(music), exclude=[remedy])) == ALL
+    assert listed(open_corpus(f"{music}/*.wav")) == {"top.wav"}  # a glob that goes no deeper
 
 
 def test_pipes_and_sockets_are_no_files(music: Path) -> None:

@@ -129,6 +129,35 @@ def test_a_listed_file_that_vanishes_keeps_its_row(music: Path, tmp_path: Path) 
     assert errors(tmp_path / "t") == {}
 
 
+@pytest.mark.parametrize("line", ["0/a\0b.wav", "0/" + "x" * 300 + ".wav", "0/\0", "self.wav"])
+def test_names_that_no_file_can_have(music: Path, tmp_path: Path, line: str) -> None:
+    (music / "self.wav").symlink_to("self.wav")
+    run(write(music / "list.txt", f"0/0.wav\n{line}\n"), tmp_path / "t")
+    assert set(labels(tmp_path / "t")) == {"0/0.wav"}
+    assert errors(tmp_path / "t") == {line: "vanished"}
+
+
+def test_links_to_a_share_that_is_not_mounted(music: Path, table: Path, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    for i in range(2):
+        write(share / "inside" / f"{i}.wav")
+        (music / f"link{i}.wav").symlink_to(share / "inside" / f"{i}.wav")
+    (music / "folder").symlink_to(share / "inside")
+    run(music, table)
+    before = labels(table)
+    assert len(before) == 14
+    share.rename(tmp_path / "elsewhere")
+    with pytest.raises(CorpusError, match=r"music/folder is a link to nothing.*--exclude folder"):
+        run(music, table)
+    (music / "folder").unlink()
+    report = run(music, table, max_deleted=0.5)
+    assert report.counts[Change.DELETED] == 2
+    assert set(labels(table)) == {path for path in before if not path.startswith("folder/")}
+    assert errors(table) == {}
+    (tmp_path / "elsewhere").rename(share)
+    assert run(music, table).counts == {Change.UNCHANGED: 12}
+
+
 def test_if_nothing_can_be_read_the_run_stops(music: Path, tmp_path: Path) -> None:
     file = write(music / "list.txt", "".join(f"gone/{i}.wav\n" for i in range(200)))
     with pytest.raises(CorpusError, match=r"first \d+ files could all not be read.*vanished"):

@@ -228,6 +228,18 @@ class TestLocal(Contract):
         yield
         assert not list(tmp_path.glob("root/_job/tmp/*"))
 
+    def test_the_probe_may_be_cleaned_up_by_another(
+        self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        touch = Path.touch
+
+        def touched_and_cleaned_up(path: Path, **kwargs: bool) -> None:
+            touch(path, **kwargs)
+            path.unlink()
+
+        monkeypatch.setattr(Path, "touch", touched_and_cleaned_up)
+        store.check_writable()
+
     def test_bytes_that_are_not_utf8(self, store: LocalStore) -> None:
         name = encode_path("\udcff\udc80/ü\udcff.wav")
         store.replace(name, b"1")
