@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import dask
 import distributed
+from dask.system import CPU_COUNT
 
 from jobs.errors import ClusterError, UsageError
 from jobs.native import ONE_THREAD
@@ -75,7 +75,7 @@ def _log_level(*, debug: bool) -> Iterator[None]:
 def _local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
-    n_workers = settings.workers or len(os.sched_getaffinity(0))
+    n_workers = settings.workers or CPU_COUNT
     with dask.config.set(CONFIG), dask.config.set(quiet), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.ExitStack() as stack:
@@ -133,7 +133,7 @@ def _interrupts_kept_from_children() -> Iterator[None]:
 @contextlib.contextmanager
 def _remote_client(settings: Settings) -> Iterator[distributed.Client]:
     address = settings.cluster
-    if address.startswith("tcp://") and not _is_loopback(address):
+    if not address.startswith(("tls://", "wss://")) and not _is_loopback(address):
         raise UsageError(
             f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
             " it can run code: start it with TLS and give tls://… (see deploy/README.md)"

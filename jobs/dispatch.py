@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
 import uuid
 from collections import deque
@@ -21,6 +22,9 @@ from jobs.storage import Store
 from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard
 
 logger = logging.getLogger(__name__)
+
+WORKERS_GONE_S = 60.0
+"""So long a cluster may be without workers in the middle of a run."""
 
 _SHARDS_IN_FLIGHT_A_THREAD = 3
 _THREADS_FRESH_FOR_S = 5.0
@@ -84,6 +88,10 @@ class DaskExecutor:
         others; a file over which they died again, once more with nothing beside it, and
         only the death of workers then is the file's own.
         """
+        with _Watch(self._client):
+            yield from self._run(job, shards, table)
+
+    def _run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         suspects: list[Shard] = []
         yield from self._window(
             job,
@@ -152,8 +160,8 @@ class DaskExecutor:
             return None
         if isinstance(error, CancelledError):
             raise ClusterError(
-                "the connection to the scheduler is lost: finished work is kept, run the same"
-                " command again when it is back"
+                "the scheduler, or all of its workers, are lost: finished work is kept, run the"
+                " same command again when they are back"
             )
         if isinstance(error, JobError):
             raise error
@@ -167,3 +175,33 @@ class DaskExecutor:
             self._client.restart_workers([worker], timeout=20, raise_for_error=False)
         except (ValueError, OSError, RuntimeError) as error:
             logger.warning("the worker %s cannot be restarted: %s", worker, error)
+
+
+class _Watch:
+    """Cancels what is in flight when a cluster has had no workers for long.
+
+    Tasks wait for workers without end, and a cluster whose workers are gone gives no sign.
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+
+    def _watch(self) -> None:
+        alive_at = time.monotonic()
+        while not self._done.wait(WORKERS_GONE_S / 10):
+            try:
+                if self._client.nthreads():
+                    alive_at = time.monotonic()
+            except (OSError, RuntimeError, AttributeError):
+                return  # the client is closed or has lost its scheduler: its futures say so
+            if time.monotonic() - alive_at > WORKERS_GONE_S:
+                self._client.cancel(list(self._client.futures), force=True)
+                return

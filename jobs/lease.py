@@ -67,7 +67,8 @@ def hold(
     run_id : str
         Names the holder to others.
     single_writer : bool
-        The user's word that no other driver runs, for storage that can keep none out.
+        The user's word that no other driver runs, for storage that can keep none out;
+        where it can, another one is kept out all the same.
     period_s : float
         A lease that stands unchanged for so many seconds is dead.
 
@@ -78,10 +79,8 @@ def hold(
     UsageError
         If the storage can keep no driver out, and `single_writer` is not given.
     """
-    if single_writer:
-        yield _Unguarded()
-    elif isinstance(store, LocalStore):
-        with _file_lock(store, run_id) as guard:
+    if isinstance(store, LocalStore):
+        with _file_lock(store, run_id, single_writer=single_writer) as guard:
             yield guard
     elif (bucket := _as_s3(store)) is not None and bucket.probe_conditions():
         lease = Lease(bucket, run_id, period_s)
@@ -90,6 +89,8 @@ def hold(
             yield lease
         finally:
             lease.release()
+    elif single_writer:
+        yield _Unguarded()
     else:
         raise UsageError(
             f"{store.url} has neither locks nor conditional writes, so two jobs could overwrite"
@@ -106,7 +107,7 @@ def _as_s3(store: Store) -> S3Store | None:
 
 
 @contextlib.contextmanager
-def _file_lock(store: LocalStore, run_id: str) -> Iterator[Guard]:
+def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterator[Guard]:
     path = store.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # the file stays when the lock is gone: unlinking it would let two hold "the" lock
@@ -119,10 +120,11 @@ def _file_lock(store: LocalStore, run_id: str) -> Iterator[Guard]:
                 f"{store.url} is being written by {_who(file.read())}: wait for it to end"
             ) from error
         except OSError as error:
-            raise UsageError(
-                f"the file system of {store.url} has no locks ({error.strerror}): make sure that"
-                " only one job runs, and say so with --single-writer"
-            ) from error
+            if not single_writer:
+                raise UsageError(
+                    f"the file system of {store.url} has no locks ({error.strerror}): make sure"
+                    " that only one job runs, and say so with --single-writer"
+                ) from error
         file.truncate(0)
         file.write(json.dumps(_owner(run_id)).encode())
         file.flush()

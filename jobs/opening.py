@@ -107,6 +107,12 @@ def new_info(request: Request, listing: Listing) -> TableInfo:
         If it would have very many folders that were not asked for by name.
     """
     wanted = _wanted(request, listing)
+    by_label = wanted.partition_by == "label"
+    if by_label and listing.n_labels > MAX_LABELS and request.settings.partition_by is None:
+        raise UsageError(
+            f"there are {listing.n_labels} labels, each of which would be a folder: say"
+            " --partition-by none for a flat table, or --partition-by label if you mean it"
+        )
     if wanted.n_buckets:
         return wanted
     return dataclasses.replace(wanted, n_buckets=_fitting_buckets(request, listing, wanted))
@@ -144,14 +150,8 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
 
 
 def _fitting_buckets(request: Request, listing: Listing, info: TableInfo) -> int:
-    by_label = info.partition_by == "label"
-    if by_label and listing.n_labels > MAX_LABELS and request.settings.partition_by is None:
-        raise UsageError(
-            f"there are {listing.n_labels} labels, each of which would be a folder: say"
-            " --partition-by none for a flat table, or --partition-by label if you mean it"
-        )
-    n_columns = len(featurelib.schema(request.spec))
-    return bucket_count(listing.n_files, n_columns, listing.n_labels if by_label else 1)
+    n_labels = listing.n_labels if info.partition_by == "label" else 1
+    return bucket_count(listing.n_files, len(featurelib.schema(request.spec)), n_labels)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,10 @@ from typing import Any
 from jobs.fragments import RUNS
 from jobs.storage import Store
 
-_MAX_LINES = 200_000
+MAX_BYTES = 16 * 2**20
+"""Beyond so many bytes of it, only what a run says of itself still goes into its log."""
+
+_OWN_EVENTS = frozenset({"start", "note", "step", "plan", "conflict", "merged", "failed"})
 _FLUSH_AFTER_S = 30.0
 
 
@@ -41,6 +44,7 @@ class RunLog:
         self._folder = f"{RUNS}/{run_id}"
         self._secrets = secrets
         self._lines: list[str] = []
+        self._n_bytes = 0
         self._n_dropped = 0
         self._flushed_at = time.monotonic()
         self._n_flushed = 0
@@ -53,13 +57,14 @@ class RunLog:
         return text
 
     def write(self, event: str, **values: Any) -> None:
-        """Add a line."""
-        if len(self._lines) >= _MAX_LINES:
+        """Add a line; of files and shards, only while the log is short enough."""
+        if self._n_bytes > MAX_BYTES and event not in _OWN_EVENTS:
             self._n_dropped += 1
             return
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "event": event, **values}, default=str)
         self._lines.append(self.redact(line))
+        self._n_bytes += len(line)
         if time.monotonic() - self._flushed_at > _FLUSH_AFTER_S:
             self.flush()
 

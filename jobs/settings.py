@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -155,15 +155,18 @@ def _value(text: str) -> Any:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return the values that must reach no log: all of the storage options' text values."""
-    return sorted(
-        {
-            text.partition("=")[2]
-            for text in settings.storage_options
-            if len(text.partition("=")[2]) >= 4
-        },
-        key=len,
-        reverse=True,
-    )
+    texts = {text.partition("=")[2] for text in settings.storage_options}
+    for side in _SIDES:
+        texts.update(_texts(settings.options_for(side)))
+    return sorted((text for text in texts if len(text) >= 4), key=len, reverse=True)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
 
 
 def public(settings: Settings) -> dict[str, Any]:

@@ -124,7 +124,18 @@ class Table:
         return found
 
     def set_part(self, name: str, version: str) -> None:
-        """Note a part's version."""
+        """Note a part's version.
+
+        Raises
+        ------
+        TableError
+            If its bucket is none of the table's: rows in it would never be planned.
+        """
+        if _bucket(name) >= self.info.n_buckets:
+            raise TableError(
+                f"{self.store.url}/{name} is no part of this table, which has"
+                f" {self.info.n_buckets} buckets: move it elsewhere"
+            )
         if name not in self.parts:
             self._by_bucket.setdefault(_bucket(name), []).append(name)
         self.parts[name] = version

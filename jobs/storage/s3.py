@@ -73,6 +73,7 @@ class S3Store:
         )
         self.fs.retries = 1
         self.conditional = False
+        self._has_no_conditions = False
         self._quote_etag = False
         self._answers = patient
 
@@ -225,6 +226,8 @@ class S3Store:
                 " takes: make a table of more buckets (featurelib extract --buckets)"
             )
         condition: dict[str, Any] = {}
+        if self._has_no_conditions:
+            expected = "any"
         if expected is None:
             condition = {"IfNoneMatch": "*"}
         elif expected != "any":
@@ -267,6 +270,7 @@ class S3Store:
         name = f"_job/probe-{uuid.uuid4().hex}"
         try:
             self.conditional = self._keeps_conditions(name)
+            self._has_no_conditions = not self.conditional
         finally:
             self.delete([name])
         return self.conditional

@@ -76,14 +76,19 @@ def test_run_ids_sort_by_time() -> None:
 
 
 def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.runlog, "_MAX_LINES", 3)
+    """What decoders say may be dropped, what the run says of itself is not."""
+    monkeypatch.setattr(jobs.runlog, "MAX_BYTES", 1000)
     log = RunLog(open_store(str(tmp_path)), "r")
-    for i in range(5):
-        log.write("x", i=i)
+    for _ in range(50):
+        log.write("decoder", path="a.mp3", text="x" * 100)
+    log.write("failed", message="why")
     log.flush()
-    lines = (tmp_path / "_job/runs/r/log.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines][-1] == {"event": "dropped", "lines": 2}
-    assert len(lines) == 4
+    text = (tmp_path / "_job/runs/r/log.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    kept = sum(line["event"] == "decoder" for line in lines)
+    assert [line["event"] for line in lines][-2:] == ["failed", "dropped"]
+    assert lines[-1]["lines"] == 50 - kept
+    assert 5 <= kept < 10
 
 
 def test_summaries_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
