@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 import pyarrow.dataset  # noqa: F401 - loaded before anything is forked
+import s3fs  # noqa: F401
 
 import jobs.api
 import jobs.cli
