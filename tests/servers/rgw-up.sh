@@ -72,8 +72,9 @@ bluestore block size = 8G
 bluestore cache autotune = false
 bluestore cache size = 64M
 [client.rgw]
+# without tcp_nodelay many an answer waits 40 ms for the client's acknowledgement
 rgw data = $dir/rgw
-rgw frontends = beast endpoint=127.0.0.1:$port
+rgw frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
 CONF
 touch "$dir/keyring"
 
