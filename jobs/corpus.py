@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.paths import decode_path, encode_path, readable
-from jobs.storage import Entry, Store, is_url, open_store
+from jobs.storage import Entry, Store, is_url, open_store, protocol_of, shown, split_name
 from jobs.storage.listed import ListedStore
 
 AUDIO_EXTENSIONS = frozenset(
@@ -159,8 +159,8 @@ class Corpus:
 
     @property
     def address(self) -> str:
-        """Where workers open the store."""
-        return decode_path(self.store.url)
+        """Where workers open the store. It may hold a password: never for people."""
+        return self.store.address
 
     @property
     def has_labels(self) -> bool:
@@ -304,10 +304,10 @@ def open_corpus(
         folder, pattern = _split_glob(location)
         store = open_store(folder, options)
         selection = Selection.of(include, exclude, limit, encode_path(pattern))
-        return Corpus(store.url, store, selection, label_from_parent, location)
+        return Corpus(store.url, store, selection, label_from_parent, shown(location))
     if is_folder or is_url(location):
         store = open_store(location, options)
-        return Corpus(store.url, store, selection, label_from_parent, location)
+        return Corpus(store.url, store, selection, label_from_parent, shown(location))
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -326,14 +326,10 @@ def open_corpus(
 def _split_glob(location: str) -> tuple[str, str]:
     """Return the folder before a glob's first wildcard, and the pattern below it."""
     first = _GLOB.search(location)
-    fixed = location[: first.start()] if first else location
-    folder, _, _ = fixed.rpartition("/")
-    pattern = location[len(folder) :].lstrip("/")
-    if not is_url(location):
-        folder = folder or ("/" if location.startswith("/") else ".")
-        if not os.path.isdir(folder):
-            raise CorpusError(f"there is no folder {folder}, where {location} would be")
-    return folder, pattern
+    folder, start = split_name(location[: first.start()] if first else location)
+    if not is_url(location) and not os.path.isdir(folder):
+        raise CorpusError(f"there is no folder {folder}, where {location} would be")
+    return folder, start + (location[first.start() :] if first else "")
 
 
 def _open_list(
@@ -343,13 +339,16 @@ def _open_list(
     label_from_parent: bool,
     taken: Sequence[str],
 ) -> Corpus:
-    folder, _, name = location.rpartition("/")
-    home = open_store(folder or ("/" if location.startswith("/") else "."), options)
+    folder, name = split_name(location)
+    home = open_store(folder, options)
+    location = shown(location)
     try:
         data, _ = home.read(encode_path(name))
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
     rows = read_rows(data, location)
+    store = ListedStore(home, options)
+    store.check(rows["path"].to_pylist(), location)
     paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
     rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
     if LABEL in rows.column_names:
@@ -358,7 +357,7 @@ def _open_list(
     taken_in = [selection.takes(path) for path in paths]
     corpus = Corpus(
         home.url,
-        ListedStore(home, options),
+        store,
         selection,
         label_from_parent,
         location,
@@ -372,9 +371,10 @@ def _open_list(
 def relative_path(path: str, root: str) -> str:
     """Return a listed path as it is stored: relative below the root, else in full."""
     if is_url(path):
-        if path.startswith("file://"):
-            path = path[len("file://") :]
+        if protocol_of(path) == "file":
+            path = path.partition("://")[2]
         else:
+            path = shown(path)
             return path[len(root) + 1 :] if path.startswith(f"{root}/") else path
     if is_url(root):
         return path.lstrip("/")

@@ -14,7 +14,7 @@ from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
 from jobs.paths import encode_path
 from jobs.plan import Item
 from jobs.progress import Reporter
-from jobs.storage import open_store
+from jobs.storage import open_store, protocol_of, shown, split_name
 
 _LABELS_COUNTED = 100_000
 
@@ -152,7 +152,7 @@ def open_label_file(
     root : str
         The corpus root.
     options : dict
-        Storage options for fsspec.
+        Storage options of the corpus, for fsspec.
     taken : sequence of str
         Column names that its further columns may not have.
 
@@ -161,8 +161,11 @@ def open_label_file(
     UsageError
         If it cannot be read, or has no labels.
     """
-    folder, _, name = location.rpartition("/")
-    store = open_store(folder or ("/" if location.startswith("/") else "."), options)
+    folder, name = split_name(location)
+    if protocol_of(root) not in ("file", protocol_of(location)):
+        options = {}  # of the corpus's protocol, and of no other
+    store = open_store(folder, options)
+    location = shown(location)
     try:
         data, _ = store.read(encode_path(name))
     except OSError as error:

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.errors import JobError, TableError
-from jobs.paths import decode_path
 from jobs.runlog import read_summaries
 from jobs.storage import open_store
 from jobs.table import ERRORS, Table, read_info
@@ -157,5 +156,5 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
         f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
     ]
     settings = with_values(Settings(), values, "run.json")
-    request = Request(last["corpus"], decode_path(table.store.url), table.spec, settings)
+    request = Request(last["corpus"], table.store.address, table.spec, settings)
     return plan_job(request).to_dict()["planned"]

@@ -9,10 +9,40 @@ from typing import Any
 from jobs.errors import UsageError
 from jobs.storage.base import Entry, Fetched, Store
 
-__all__ = ["Entry", "Fetched", "Store", "is_url", "lasting", "open_store"]
+__all__ = [
+    "Entry",
+    "Fetched",
+    "Store",
+    "is_chained",
+    "is_url",
+    "lasting",
+    "open_store",
+    "protocol_of",
+    "shown",
+    "split_name",
+]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[^:]*)?://")
-_S3_PROTOCOLS = ("s3", "s3a")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+_URL = re.compile(rf"{_SCHEME}(::[A-Za-z0-9+.-]*)*://")
+_CHAIN = re.compile(rf"{_SCHEME}::.*://|.*::{_SCHEME}://", re.DOTALL)
+_SAME_PROTOCOL = {"local": "file", "s3a": "s3"}
+_OVER_ANOTHER = {
+    "blockcache",
+    "cached",
+    "dir",
+    "filecache",
+    "generic",
+    "libarchive",
+    "reference",
+    "simplecache",
+    "tar",
+    "zip",
+}
+"""Protocols that mean something in a chained URL only."""
+
+_USER = re.compile(r"(?<=://)[^/]*@")
+_NAMED_BEFORE_AT = {"abfs", "abfss", "az", "git", "github", "oci", "ocilake"}
+"""Protocols in which the container or repository stands where others have a user."""
 
 
 def is_url(location: str) -> bool:
@@ -20,11 +50,40 @@ def is_url(location: str) -> bool:
     return _URL.match(location) is not None
 
 
+def protocol_of(location: str) -> str:
+    """Return the protocol of a location, ``file`` for a path."""
+    if not is_url(location):
+        return "file"
+    protocol = location.partition("://")[0].lower()
+    return _SAME_PROTOCOL.get(protocol, protocol)
+
+
+def is_chained(location: str) -> bool:
+    """Say whether a location is a file system inside another, as ``zip://…::file.zip`` is."""
+    if not is_url(location):
+        return False
+    return _CHAIN.match(location) is not None or protocol_of(location) in _OVER_ANOTHER
+
+
+def shown(location: str) -> str:
+    """Return a location as people may see it: without a URL's user and password."""
+    if not is_url(location):
+        return location
+    protocol, _, rest = location.partition("://")
+    url = f"{protocol.lower()}://{rest}"
+    return url if protocol_of(url) in _NAMED_BEFORE_AT else _USER.sub("", url, count=1)
+
+
+def split_name(location: str) -> tuple[str, str]:
+    """Return the folder that a location is in, and its name there."""
+    scheme, colon, rest = location.partition("://") if is_url(location) else ("", "", location)
+    folder, slash, name = rest.rpartition("/")
+    return scheme + colon + folder if scheme else folder or slash or ".", name
+
+
 def lasting(location: str) -> str:
     """Return a location as it is written down: the same from any folder, without a password."""
-    if not is_url(location):
-        return os.path.abspath(location)
-    return re.sub(r"://[^/@]*@", "://", location)
+    return shown(location) if is_url(location) else os.path.abspath(location)
 
 
 def open_store(
@@ -48,10 +107,16 @@ def open_store(
     options = options or {}
     if not is_url(location):
         return LocalStore(location)
-    protocol, _, rest = location.partition("://")
-    if protocol in ("file", "local"):
+    if is_chained(location):
+        raise UsageError(
+            f"{shown(location)} is a URL of one file system inside another, which is not read:"
+            " unpack or copy the files, and give their folder"
+        )
+    _, _, rest = location.partition("://")
+    protocol = protocol_of(location)
+    if protocol == "file":
         return LocalStore(rest or os.sep)
-    if protocol in _S3_PROTOCOLS:
+    if protocol == "s3":
         from jobs.storage.s3 import S3Store
 
         if not rest.strip("/"):
@@ -62,4 +127,4 @@ def open_store(
     try:
         return GenericStore(location, options)
     except (ValueError, ImportError, TypeError) as error:
-        raise UsageError(f"cannot open {location}: {error}") from error
+        raise UsageError(f"cannot open {shown(location)}: {error}") from error

@@ -51,6 +51,8 @@ class Store(Protocol):
 
     url: str
     """The root, canonical, without credentials."""
+    address: str
+    """Where another process opens the same root. It may hold a password: never for people."""
     conditional: bool
     """Whether `replace` checks its precondition against other machines' writes."""
 

@@ -2,104 +2,244 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import io
+import re
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
+import xxhash
 
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
-from jobs.retry import with_retries
+from jobs.retry import http_status, is_transient, with_retries
 from jobs.storage import base
 from jobs.storage.base import PAGE, Entry, Fetched, Precondition
 
 _CHUNK_BYTES = 4 * 2**20
-_VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "checksum", "mtime", "LastModified", "created")
+_STATS_AT_ONCE = 16
+
+_TAG_KEYS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "md5",
+    "checksum",
+    "sha",
+    "blob_id",
+    "hex",
+    "content_hash",
+    "Content-MD5",
+    "Digest",
+)
+_TIME_KEYS = (
+    "mtime",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "last_write_time",
+    "modificationTime",
+    "modified",
+    "modified_at",
+    "modify",
+    "updated",
+    "created",
+)
+_ABSENT = (LookupError, StopIteration, ValueError)
+"""By these some file systems say, behind FileNotFoundError, that there is no such name."""
+
+_USER_IN_URL = re.compile(r"://[^/\s'\"]*@")
+_UNVERSIONED = "?-"
+"""How the version begins of a file that has neither tag nor time; no file read has such a one."""
+
+T = TypeVar("T")
 
 
 class GenericStore:
-    """See `jobs.storage.base.Store`. It cannot write conditionally."""
+    """See `jobs.storage.base.Store`. It cannot write conditionally.
+
+    What has neither a tag nor a time is read again by every run: `fetch` gives it the hash
+    of its contents for a version, which no listing knows. A folder of such files is refused.
+
+    Parameters
+    ----------
+    address : str
+        URL of the root, in which there may be a password.
+    options : dict
+        Of the URL's file system.
+    """
 
     conditional = False
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
-        self.fs, self.root = fsspec.core.url_to_fs(url, **options)
-        self.root = self.root.rstrip("/")
-        protocol = url.split("://", 1)[0]
-        self.url = f"{protocol}://{encode_path(self.root)}"
+    def __init__(self, address: str, options: dict[str, Any]) -> None:
+        from jobs.storage import shown
+
+        self.address = address
+        protocol, _, rest = shown(address).partition("://")
+        self.url = encode_path(f"{protocol}://{rest.rstrip('/')}")
+        self._class = fsspec.get_filesystem_class(protocol)
+        own = address.partition("://")[2].rstrip("/")
+        probe = str(self._class._strip_protocol(f"{protocol}://{own}/x"))
+        self._start = probe.removesuffix("x")
+        self.root = self._start.rstrip("/") or self._start
+        self._options = {
+            **self._class._get_kwargs_from_urls(address),
+            **options,
+            "skip_instance_cache": True,
+        }
+        # one connection is not for several threads
+        self._turn: AbstractContextManager[Any] = (
+            contextlib.nullcontext() if self._class.async_impl else threading.RLock()
+        )
+        self._fs: Any = None
+        try:
+            _ = self.fs
+        except OSError:
+            pass  # whoever does not answer now is asked again
+        except (TypeError, ValueError, ImportError):
+            raise
+        except Exception as error:
+            if not is_transient(error):
+                raise _as_oserror(error, "") from error
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system, connected anew after its connection broke."""
+        if self._fs is None:
+            self._fs = self._class(**self._options)
+        return self._fs
+
+    def _ask(self, call: Callable[[], T], name: str = "") -> T:
+        """Do something with the file system, again where an error may pass."""
+
+        def attempt() -> T:
+            try:
+                with self._turn:
+                    return call()
+            except Exception as error:
+                translated = _as_oserror(error, name)
+                if not self._class.async_impl and is_transient(translated):
+                    self._fs = None
+                if translated is error:
+                    raise
+                raise translated from _without_secrets(error)
+
+        return with_retries(attempt)
 
     def path(self, name: str) -> str:
         """Return a stored name's path on the file system."""
-        return f"{self.root}/{decode_path(name)}" if name else self.root
-
-    def _entry(self, path: str, info: dict[str, Any]) -> Entry:
-        size = int(info.get("size") or 0)
-        parts = [_token(info[key]) for key in _VERSION_KEYS if info.get(key) is not None]
-        return Entry(encode_path(path[len(self.root) + 1 :]), size, "-".join([*parts, f"{size:x}"]))
+        return self._start + decode_path(name) if name else self.root
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
     ) -> Iterator[list[Entry]]:
+        self._ask(lambda: self.fs.invalidate_cache())
         page: list[Entry] = []
-        for folder, _, files in self.fs.walk(self.path(prefix), detail=True, on_error="raise"):
-            for name, info in files.items():
-                page.append(self._entry(f"{folder.rstrip('/')}/{name}", info))
+        pending = [prefix]
+        while pending:
+            folder = pending.pop()
+            for info in self._ask(functools.partial(self._list, folder), folder):
+                below = encode_path(info["name"].rstrip("/").rpartition("/")[2])
+                name = f"{folder}/{below}" if folder else below
+                if info["type"] == "directory":
+                    if descend(name):
+                        pending.append(name)
+                    continue
+                entry = _entry(name, info)
+                if entry.version.startswith(_UNVERSIONED):
+                    raise StorageError(
+                        "its listing has neither times nor tags of files, so a change would"
+                        " never be seen: give a list of files, or copy them to where it has"
+                    )
+                page.append(entry)
                 if len(page) >= PAGE:
                     yield page
                     page = []
         if page:
             yield page
 
+    def _list(self, folder: str) -> list[dict[str, Any]]:
+        path = self.path(folder)
+        found = self.fs.ls(path, detail=True)
+        own = path.rstrip("/")
+        below = [info for info in found if info["name"].rstrip("/") != own]
+        if found and not below and found[0]["type"] != "directory" and found[0].get("size"):
+            raise NotADirectoryError(f"{folder or self.url} is one file: give its folder")
+        return below
+
+    def _info(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self._ask(lambda: self.fs.info(self.path(name)), name)
+        except FileNotFoundError:
+            return None
+
     def stat(self, names: list[str]) -> list[Entry | None]:
-        entries: list[Entry | None] = []
-        for name in names:
-            try:
-                info = with_retries(functools.partial(self.fs.info, self.path(name)))
-            except FileNotFoundError:
-                entries.append(None)
-                continue
-            entries.append(self._entry(self.path(name), info))
-        return entries
+        self._ask(lambda: self.fs.invalidate_cache())
+        if self._class.async_impl and len(names) > 1:
+            with ThreadPoolExecutor(_STATS_AT_ONCE) as pool:
+                infos = list(pool.map(self._info, names))
+        else:
+            infos = [self._info(name) for name in names]
+        return [
+            _entry(name, info) if info is not None else None
+            for name, info in zip(names, infos, strict=True)
+        ]
+
+    def _present(self, name: str) -> tuple[Entry, bool]:
+        """Return a file's entry, and whether its size is known."""
+        self._ask(lambda: self.fs.invalidate_cache())
+        info = self._info(name)
+        if info is None:
+            raise FileNotFoundError(name)
+        return _entry(name, info), info.get("size") is not None
 
     def fetch(self, name: str) -> Fetched:
-        [entry] = self.stat([name])
-        if entry is None:
-            raise FileNotFoundError(name)
+        entry, has_size = self._present(name)
 
         def still() -> bool:
             return self._version(name) == entry.version
 
-        if entry.size <= base.SPOOL_BYTES:
-            data = with_retries(lambda: self.fs.cat_file(self.path(name)))
-            return Fetched(data, len(data), entry.version, still)
-        file = with_retries(lambda: self._spool(name))
-        return replace(base.fetched_file(file, entry.version), still=still)
+        if has_size and entry.size <= base.SPOOL_BYTES:
+            data = self._ask(lambda: bytes(self.fs.cat_file(self.path(name))), name)
+            fetched = base.fetched_bytes(data, entry.version)
+            digest = xxhash.xxh3_128_hexdigest(data)
+        else:
+            file, digest = self._ask(lambda: self._spool(name), name)
+            fetched = base.fetched_file(file, entry.version)
+        if entry.version.startswith(_UNVERSIONED):
+            return replace(fetched, version=digest)
+        return replace(fetched, still=still)
 
-    def _spool(self, name: str) -> BinaryIO:
+    def _spool(self, name: str) -> tuple[BinaryIO, str]:
         file = base.spool_file()
         try:
             with self.fs.open(self.path(name), "rb") as contents:
                 shutil.copyfileobj(contents, file, _CHUNK_BYTES)
+            file.seek(0)
+            digest = xxhash.xxh3_128()
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
         except BaseException:
             file.close()
             raise
-        return file
+        return file, digest.hexdigest()
 
     def _version(self, name: str) -> str | None:
         [entry] = self.stat([name])
         return entry.version if entry else None
 
     def read(self, name: str) -> tuple[bytes, str]:
-        version = self._version(name)
-        if version is None:
-            raise FileNotFoundError(name)
-        return with_retries(lambda: self.fs.cat_file(self.path(name))), version
+        entry, _ = self._present(name)
+        return self._ask(lambda: bytes(self.fs.cat_file(self.path(name))), name), entry.version
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
         data, version = self.read(name)
@@ -109,9 +249,13 @@ class GenericStore:
         if expected != "any" and self._version(name) != expected:
             raise ConflictError(f"{name} is not the version it was merged from")
         path = self.path(name)
-        self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        # pipe_file: an `open` that is left by an error would publish half a file
-        with_retries(lambda: self.fs.pipe_file(path, data))
+
+        def put() -> None:
+            self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            # pipe_file: an `open` that is left by an error would publish half a file
+            self.fs.pipe_file(path, data)
+
+        self._ask(put, name)
         version = self._version(name)
         if version is None:
             raise StorageError(f"{name} was written, but is not there")
@@ -119,10 +263,11 @@ class GenericStore:
 
     def delete(self, names: list[str]) -> None:
         for name in names:
-            try:
-                self.fs.rm_file(self.path(name))
-            except FileNotFoundError:
-                continue
+            with contextlib.suppress(FileNotFoundError):
+                self._ask(functools.partial(self._remove, name), name)
+
+    def _remove(self, name: str) -> None:
+        self.fs.rm_file(self.path(name))
 
     def check_writable(self) -> None:
         name = f"_job/probe-{uuid.uuid4().hex}"
@@ -130,6 +275,46 @@ class GenericStore:
         self.delete([name])
 
 
+def _entry(name: str, info: dict[str, Any]) -> Entry:
+    size = int(info.get("size") or 0)
+    # the first tag, or else the first time: file systems tell more of one file than in a listing
+    for key in (*_TAG_KEYS, *_TIME_KEYS):
+        if info.get(key) not in (None, ""):
+            return Entry(name, size, f"{_token(info[key])}-{size:x}")
+    return Entry(name, size, f"{_UNVERSIONED}{size:x}")
+
+
 def _token(value: object) -> str:
     # some file systems give a time as a number in a listing, and as a date for one file
     return str(value.timestamp() if isinstance(value, datetime.datetime) else value)
+
+
+def _as_oserror(error: Exception, name: str) -> OSError:
+    """Return any error of a file system as an OSError; without a URL's user and password."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause is not None and not _says_absent(cause):
+        assert isinstance(cause, Exception)
+        error = cause  # some file systems turn whatever happens into FileNotFoundError
+    status = http_status(error)
+    text = _USER_IN_URL.sub("://", " ".join(str(error).split()))
+    said = f"{name}: {text}" if name and name not in text else text
+    if isinstance(error, FileNotFoundError) or status in (404, 410):
+        return FileNotFoundError(said)
+    if isinstance(error, PermissionError) or status in (401, 403, 407):
+        return PermissionError(f"{name or 'access'}: denied, {status or text}")
+    if isinstance(error, OSError) and text == str(error):
+        return error
+    said = f"{said} ({type(error).__name__})" if text else f"{said}{type(error).__name__}"
+    return ConnectionError(said) if is_transient(error) else StorageError(said)
+
+
+def _says_absent(cause: BaseException) -> bool:
+    if http_status(cause) is not None:
+        return http_status(cause) in (404, 410)
+    if isinstance(cause, OSError):
+        return isinstance(cause, FileNotFoundError)
+    return isinstance(cause, _ABSENT) or str(cause).startswith("550")  # FTP's own
+
+
+def _without_secrets(error: Exception) -> Exception | None:
+    return None if _USER_IN_URL.search(str(error)) else error

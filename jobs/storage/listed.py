@@ -2,26 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
-from jobs.errors import StorageError
+from jobs.errors import StorageError, UsageError
 from jobs.storage.base import Entry, Fetched, Precondition, Store
+
+_REMOTE = frozenset(
+    {
+        "abfs",
+        "abfss",
+        "adl",
+        "az",
+        "ftp",
+        "gcs",
+        "gdrive",
+        "gs",
+        "hdfs",
+        "hf",
+        "http",
+        "https",
+        "oci",
+        "oss",
+        "s3",
+        "sftp",
+        "smb",
+        "ssh",
+        "tos",
+        "webdav",
+        "webhdfs",
+    }
+)
+"""Protocols that a list from elsewhere may name: none of them reads files of this machine."""
 
 
 class ListedStore:
-    """Read-only; see `jobs.storage.base.Store`. A name may be a full URL."""
+    """Read-only; see `jobs.storage.base.Store`. A name may be a full URL.
+
+    The options are for the home of the list and URLs of its protocol; those of a local
+    list, to which they mean nothing, are for the URLs that it names.
+    """
 
     conditional = False
 
     def __init__(self, home: Store, options: dict[str, Any] | None) -> None:
+        from jobs.storage import protocol_of
+
         self.home = home
         self.url = home.url
+        self.address = home.address
+        self._protocol = protocol_of(home.url)
         self._options = options
         self._others: dict[str, Store] = {}
 
+    def check(self, names: Iterable[str], list_name: str) -> None:
+        """Refuse a list that names what it may not.
+
+        Parameters
+        ----------
+        names : iterable of str
+            As the list has them, in stored form.
+        list_name : str
+            The list's name, for errors.
+
+        Raises
+        ------
+        UsageError
+            If a list from elsewhere names files of this machine, a URL is chained or has
+            a password in it, or it is not clear which URLs the options are for.
+        """
+        from jobs.storage import is_chained, is_url, protocol_of, shown
+
+        is_local = self._protocol == "file"
+        protocols = set()
+        for name in names:
+            protocol = protocol_of(name)
+            if is_chained(name):
+                raise UsageError(f"{list_name} names {shown(name)}: chained URLs are not read")
+            if not is_local and protocol not in (_REMOTE | {self._protocol}):
+                if is_url(name) or name.startswith("/"):
+                    raise UsageError(
+                        f"{list_name} names {shown(name)}, and a list from elsewhere may name"
+                        " no file of this machine: copy the list to this machine"
+                    )
+                continue
+            if is_url(name) and shown(name).partition("://")[2] != name.partition("://")[2]:
+                raise UsageError(
+                    f"{list_name} gives a user or password for {shown(name)}, which would get into"
+                    " the table with the path: give them with --storage-option"
+                )
+            protocols.add(protocol)
+        protocols.discard("file")
+        if self._options and is_local and len(protocols) > 1:
+            raise UsageError(
+                f"{list_name} names URLs of {' and '.join(sorted(protocols))}, and the storage"
+                " options are for one of them: make a list for each"
+            )
+
     def _store_of(self, name: str) -> tuple[Store, str]:
-        from jobs.storage import is_url, open_store
+        from jobs.storage import is_url, open_store, protocol_of
 
         if not is_url(name):
             return self.home, name
@@ -29,8 +108,15 @@ class ListedStore:
         place, _, below = rest.partition("/")
         base = f"{protocol}://{place}"
         if base not in self._others:
-            self._others[base] = open_store(base, self._options)
+            for_it = self._protocol in ("file", protocol_of(base))
+            self._others[base] = open_store(base, self._options if for_it else None)
         return self._others[base], below
+
+    def _open_of(self, name: str) -> tuple[Store, str]:
+        try:
+            return self._store_of(name)
+        except UsageError as error:
+            raise StorageError(str(error)) from error
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
@@ -52,15 +138,15 @@ class ListedStore:
         return entries
 
     def fetch(self, name: str) -> Fetched:
-        store, below = self._store_of(name)
+        store, below = self._open_of(name)
         return store.fetch(below)
 
     def read(self, name: str) -> tuple[bytes, str]:
-        store, below = self._store_of(name)
+        store, below = self._open_of(name)
         return store.read(below)
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        store, below = self._store_of(name)
+        store, below = self._open_of(name)
         return store.open(below)
 
     def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:

@@ -31,6 +31,7 @@ class LocalStore:
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
         self.url = encode_path(self.root)
+        self.address = self.root
 
     def path(self, name: str) -> str:
         """Return a stored name's path for Python's `os` functions."""

@@ -60,6 +60,7 @@ class S3Store:
         self.bucket, _, prefix = root.partition("/")
         self.prefix = prefix.strip("/")
         self.url = "s3://" + "/".join(p for p in (self.bucket, encode_path(self.prefix)) if p)
+        self.address = decode_path(self.url)
         config = {
             "max_pool_connections": _CONNECTIONS,
             # our own retries are jittered, and know what may be repeated
