@@ -72,6 +72,8 @@ class DaskExecutor:
 
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
+        self._in_flight: dict[Any, tuple[distributed.Future, Shard]] = {}
+        self._watch = _Watch(client, self._in_flight)
         self._n_threads = n_threads(client)
         self._counted_at = time.monotonic()
 
@@ -88,7 +90,7 @@ class DaskExecutor:
         others; a file over which they died again, once more with nothing beside it, and
         only the death of workers then is the file's own.
         """
-        with _Watch(self._client):
+        with self._watch:
             yield from self._run(job, shards, table)
 
     def _run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
@@ -115,7 +117,8 @@ class DaskExecutor:
     ) -> Iterator[ShardResult]:
         waiting = iter(shards)
         again: deque[Shard] = deque()
-        in_flight: dict[Any, tuple[distributed.Future, Shard]] = {}
+        in_flight = self._in_flight
+        in_flight.clear()
         completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
         )
@@ -159,9 +162,13 @@ class DaskExecutor:
         if isinstance(error, KilledWorker):
             return None
         if isinstance(error, CancelledError):
+            lost = (
+                f"the cluster has had no workers for {WORKERS_GONE_S:g} s"
+                if self._watch.workers_gone
+                else "the connection to the scheduler is lost"
+            )
             raise ClusterError(
-                "the scheduler, or all of its workers, are lost: finished work is kept, run the"
-                " same command again when they are back"
+                f"{lost}: finished work is kept, run the same command again when it is back"
             )
         if isinstance(error, JobError):
             raise error
@@ -183,13 +190,15 @@ class _Watch:
     Tasks wait for workers without end, and a cluster whose workers are gone gives no sign.
     """
 
-    def __init__(self, client: distributed.Client) -> None:
-        self._client = client
+    def __init__(
+        self, client: distributed.Client, in_flight: dict[Any, tuple[distributed.Future, Shard]]
+    ) -> None:
+        self.workers_gone = False
+        self._client, self._in_flight = client, in_flight
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     def __enter__(self) -> None:
-        self._thread.start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
@@ -203,5 +212,6 @@ class _Watch:
             except (OSError, RuntimeError, AttributeError):
                 return  # the client is closed or has lost its scheduler: its futures say so
             if time.monotonic() - alive_at > WORKERS_GONE_S:
-                self._client.cancel(list(self._client.futures), force=True)
+                self.workers_gone = True
+                self._client.cancel([future for future, _ in list(self._in_flight.values())])
                 return

@@ -6,14 +6,18 @@ import contextlib
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import distributed
 import pytest
 
+from jobs.api import executor_opener
 from jobs.clusters import CONFIG, open_client
 from jobs.errors import ClusterError, UsageError
+from jobs.run import run_job
 from jobs.settings import Settings
 from tests import driver
 from tests.doubles import Gate
@@ -24,7 +28,7 @@ DASK = [sys.executable, "-m", "dask"]
 
 
 @contextlib.contextmanager
-def hand_made_cluster(folder: Path) -> Iterator[tuple[str, Command]]:
+def hand_made_cluster(folder: Path) -> Iterator[tuple[str, Command, list[Command]]]:
     """Start a scheduler and two workers, as deploy/README.md says; give the address."""
     with contextlib.ExitStack() as stack:
 
@@ -32,13 +36,15 @@ def hand_made_cluster(folder: Path) -> Iterator[tuple[str, Command]]:
             line = ["env", f"DASK_CONFIG={ROOT / 'deploy' / 'dask.yaml'}", *DASK, *arguments]
             return stack.enter_context(running(line, folder))
 
+        workers = []
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         wait_until(lambda: "Scheduler at:" in scheduler.stderr, "the scheduler's address")
         match = re.search(r"Scheduler at: +(tcp://127.0.0.1:\d+)", scheduler.stderr)
         assert match is not None
         for _ in range(2):
-            start("worker", match[1], "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard")
-        yield match[1], scheduler
+            line = ("worker", match[1], "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard")
+            workers.append(start(*line))
+        yield match[1], scheduler, workers
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
     arguments = ("extract", corpus, "--output", table, "--labels", "parent")
     arguments += ("--preset", "tutorial-v1", "--workers", "2", "--cluster")
     with (
-        hand_made_cluster(tmp_path) as (address, scheduler),
+        hand_made_cluster(tmp_path) as (address, scheduler, _),
         driver.started(*arguments, address, folder=tmp_path) as command,
     ):
         wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
@@ -74,7 +80,7 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
     assert line.startswith("featurelib: the connection to the scheduler is lost: finished work")
     gate.open()
     with (  # it is back
-        hand_made_cluster(tmp_path) as (address, _),
+        hand_made_cluster(tmp_path) as (address, _, _),
         driver.started(*arguments, address, folder=tmp_path) as command,
     ):
         assert command.wait() == 0, command.stderr
@@ -82,6 +88,29 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
     assert_tidy(table)
     driver.run_inline(driver.request_for(corpus, tmp_path / "undisturbed", labels="parent"))
     assert_same_table(table, tmp_path / "undisturbed")
+
+
+def test_a_cluster_whose_workers_are_all_gone(
+    tmp_path: Path, corpus: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.dispatch.WORKERS_GONE_S", 2.0)
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent")
+    with (
+        hand_made_cluster(tmp_path) as (address, _, workers),
+        distributed.Client(address, set_as_default=False) as client,
+    ):
+
+        def end_the_workers() -> None:
+            wait_until(lambda: bool(gate.pids), "a file at the gate")
+            gate.open()
+            for worker in workers:
+                worker.process.kill()  # a nanny; its worker ends with it
+
+        thread = threading.Thread(target=end_the_workers)
+        thread.start()
+        with pytest.raises(ClusterError, match="no workers for 2 s: finished work is kept"):
+            run_job(request, executor_opener(request.settings, client))
+        thread.join()
 
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
