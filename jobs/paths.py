@@ -13,8 +13,8 @@ UNLABELLED = "unlabelled"
 
 _MAX_FOLDER_BYTES = 200
 _SAFE = " ,@+"
-_NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive-style readers take for no value at all."""
+_GUESSED = re.compile(r"_|[+\-.]*\d|[+-]?(nan|inf|infinity|true|false|null|none)$", re.IGNORECASE)
+"""Labels that readers take for something else than text, and those that begin like their keys."""
 
 _ESCAPE = re.compile(r"\\(\\|x[89a-f][0-9a-f])")
 
@@ -87,13 +87,16 @@ def label_folder(label: str | None) -> str:
     """Return the folder, below ``features/``, of a label's parts: ``by_label=<key>``.
 
     The key is the label, percent-encoded as Hive-style readers expect; one too long
-    for a file name is cut between characters. That one, and one that readers would take
-    for no label, are made unique by a hash. The label itself is a column.
+    for a file name is cut between characters and made unique by a hash. Readers guess
+    types from keys, each in its own way: one that could pass for a number, a date, a
+    flag or a null gets a ``_`` before it. The label itself is a column.
     """
     if label is None:
         return f"by_label={UNLABELLED}"
     key = quote(label, safe=_SAFE)
-    if len(key) > _MAX_FOLDER_BYTES or key == _NULL_KEY:
+    if _GUESSED.match(label):
+        key = f"_{key}"
+    if len(key) > _MAX_FOLDER_BYTES:
         key = f"{_beginning(label)}-{xxhash.xxh3_64_hexdigest(label.encode())}"
     return f"by_label={key}"
 

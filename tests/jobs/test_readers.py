@@ -254,3 +254,16 @@ def test_a_dictionary_s_worth_of_types(table: Path) -> None:
     for part in table.rglob("part-*.parquet"):
         for kind in pq.read_schema(part).types:
             assert str(kind) in {"string", "int32", "int64", "float", "double", "bool"}
+
+
+def test_dask_reads_labels_of_every_look_as_they_stand(tmp_path: Path) -> None:
+    """It guesses the type of a folder's key file by file, and stumbles over differing ones."""
+    import dask.dataframe as dd
+
+    for label in ("01", "rock", "1.5", "true"):
+        write(tmp_path / "music" / label / "a.wav")
+    run(tmp_path / "music", tmp_path / "t", labels="parent")
+    frame = dd.read_parquet(tmp_path / "t" / "features").compute()
+    assert set(frame["label"]) == {"01", "rock", "1.5", "true"}
+    assert set(frame["by_label"]) == {"_01", "rock", "_1.5", "_true"}
+    assert set(frame["path"]) == {f"{label}/a.wav" for label in frame["label"]}
