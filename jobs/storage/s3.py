@@ -28,6 +28,7 @@ _FIRST_ATTEMPTS = 3
 """Attempts while the service has not answered at all: its address may be wrong."""
 
 _CHUNK_BYTES = 4 * 2**20
+_MAX_KEY_BYTES = 1024
 _READ_AHEAD = 256 * 2**10
 _REFUSED_CREDENTIALS = {
     "AuthorizationHeaderMalformed",
@@ -136,6 +137,8 @@ class S3Store:
         limit = asyncio.Semaphore(_CONNECTIONS)
 
         async def head(name: str) -> Entry | None:
+            if not _can_be(self.key(name)):
+                return None
             async with limit:
                 try:
                     answer = await self._send("head_object", Key=self.key(name))
@@ -151,6 +154,9 @@ class S3Store:
         return self._ask(heads)
 
     def fetch(self, name: str) -> Fetched:
+        if not _can_be(self.key(name)):
+            raise FileNotFoundError("no object can have this name")
+
         async def get() -> Fetched:
             answer = await self._send("get_object", Key=self.key(name))
             size, version = answer["ContentLength"], _version(answer)
@@ -337,6 +343,14 @@ class _RangeReader(io.RawIOBase):
         found = data[self._position - start : end - start]
         self._position = end
         return found
+
+
+def _can_be(key: str) -> bool:
+    """Say whether an object can have a key; a list may name anything."""
+    try:
+        return len(key.encode()) <= _MAX_KEY_BYTES and "\0" not in key
+    except UnicodeEncodeError:
+        return False
 
 
 def _version(answer: dict[str, Any]) -> str:

@@ -431,6 +431,12 @@ class TestS3(Contract):
             with pytest.raises(FileNotFoundError, match="no such bucket"):
                 look()
 
+    @pytest.mark.parametrize("name", [r"\xff.wav", "a\0b.wav", "x" * 1100 + ".wav"])
+    def test_names_that_no_object_can_have(self, store: S3Store, name: str) -> None:
+        assert store.stat([name]) == [None]
+        with pytest.raises(FileNotFoundError):
+            store.fetch(name)
+
     def test_files_of_a_list_in_two_buckets(self, s3: S3) -> None:
         home = open_store(f"s3://{s3.bucket()}/lists", s3.storage_options)
         elsewhere = open_store(f"s3://{s3.bucket()}", s3.storage_options)
