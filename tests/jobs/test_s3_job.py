@@ -293,28 +293,33 @@ def test_each_side_with_options_of_its_own(place: Place) -> None:
 def test_large_files_go_through_a_temporary_file(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "SPOOL_BYTES", 3)
     sources: list[Any] = []
+    files: list[Any] = []
+    spool_file = base.spool_file
 
-    def noting(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+    def noting_sources(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
         sources.append(source)
         return light.light_extractor(source, spec)
 
+    def noting_files() -> Any:
+        files.append(spool_file())
+        return files[-1]
+
+    monkeypatch.setattr(base, "SPOOL_BYTES", 3)
+    monkeypatch.setattr(base, "spool_file", noting_files)
     place.write(FIRST)
-    driver.run_inline(place.request("undisturbed"))
-    n_open = len(os.listdir("/proc/self/fd"))
-    corpus, table = f"s3://{place.bucket}/corpus", f"s3://{place.bucket}/table"
-    options = {"labels": "parent", "storage_options": storage_options(place.s3)}
-    report = light.run(corpus, table, extractor=noting, **options)
-    assert len(sources) == N_FILES
-    assert all(isinstance(source, str) for source in sources)
-    assert not any(os.path.exists(source) and _is_spool(source) for source in sources)
+    request = place.request()
+    report = light.run(
+        request.corpus,
+        request.table,
+        extractor=noting_sources,
+        labels="parent",
+        storage_options=storage_options(place.s3),
+    )
     assert (report.n_rows, report.n_errors) == (N_FILES - 1, 1)
-    assert len(os.listdir("/proc/self/fd")) < n_open + N_FILES
-
-
-def _is_spool(path: str) -> bool:
-    return "featurelib-" in os.readlink(path) or "(deleted)" in os.readlink(path)
+    assert len(sources) == len(files) == N_FILES
+    assert all(isinstance(source, str) for source in sources)
+    assert all(file.closed for file in files)
 
 
 def test_a_real_recording_through_a_temporary_file(
