@@ -43,10 +43,18 @@ class Tally:
         """Files that failed."""
         return sum(self.failures.values())
 
-    def all_failed_by_environment(self, n_planned: int) -> bool:
-        """Say whether nothing can be read, and going on would only say so of every file."""
-        enough = min(EARLY_STOP_FILES, n_planned)
-        if self.n_tried < max(enough, _EARLY_STOP_AT_LEAST):
+    def nothing_can_be_read(self, n_planned: int, n_retries: int) -> bool:
+        """Say whether nothing can be read, and going on would only say so of every file.
+
+        Parameters
+        ----------
+        n_planned : int
+            Files to extract.
+        n_retries : int
+            Those of them that failed before: that they do so again says nothing.
+        """
+        enough = min(EARLY_STOP_FILES, n_planned - n_retries)
+        if enough < _EARLY_STOP_AT_LEAST or self.n_tried < enough + n_retries:
             return False
         return self.n_unreachable == self.n_tried
 
@@ -54,6 +62,7 @@ class Tally:
 def take_in(
     results: Iterable[ShardResult],
     n_planned: int,
+    n_retries: int,
     fragments: FragmentFiles,
     tally: Tally,
     log: RunLog,
@@ -73,7 +82,7 @@ def take_in(
             fragments.add(result.fragment)
         _log(result, log)
         reporter.advance(result.n_rows + len(result.failures), note=f"{tally.n_failed} failed")
-        if tally.all_failed_by_environment(n_planned):
+        if tally.nothing_can_be_read(n_planned, n_retries):
             last = result.failures[-1]
             raise CorpusError(
                 f"the first {tally.n_tried} files could all not be read, so the run stops:"

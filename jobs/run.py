@@ -23,7 +23,7 @@ from jobs.publication import Publication, delete_leftovers, list_fragments, veri
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import public, secrets_of
-from jobs.storage import is_url, lasting, open_store
+from jobs.storage import is_url, lasting, open_store, shown
 from jobs.survey import Survey, survey
 from jobs.table import Table, TableInfo, write_info
 from jobs.version import code_version
@@ -304,7 +304,15 @@ class _Run:
                 with self._step("extract"):
                     shards = found.work.shards(executor.n_workers())
                     results = executor.run(job, shards, self.store)
-                    take_in(results, found.work.n_files, fragments, tally, self.log, self.reporter)
+                    take_in(
+                        results,
+                        found.work.n_files,
+                        found.counts[Change.RETRY],
+                        fragments,
+                        tally,
+                        self.log,
+                        self.reporter,
+                    )
         self.report.n_read, self.report.failures = tally.n_read, tally.failures
 
     def _hold_back(self, reason: str | None) -> bool:
@@ -315,7 +323,7 @@ class _Run:
     def _too_many_deleted(self, found: Survey) -> bool:
         n_deleted, limit = found.counts[Change.DELETED], self.settings.max_deleted
         return self._hold_back(
-            too_many_deleted(n_deleted, found.n_held, limit, self.request.corpus)
+            too_many_deleted(n_deleted, found.n_held, limit, shown(self.request.corpus))
         )
 
     def _too_many_failed(self, tally: Tally) -> bool:

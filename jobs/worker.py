@@ -34,11 +34,11 @@ _TRIES_AT_A_CHANGING_FILE = 3
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a run have in common. Storage options may hold secrets."""
+    """What all tasks of a run have in common. Locations and storage options may hold secrets."""
 
     run_id: str
-    corpus: str
-    table: str
+    corpus: str = field(repr=False)
+    table: str = field(repr=False)
     spec: dict[str, Any]
     code_version: str
     origin: Origin

@@ -205,3 +205,24 @@ def test_early_stop_counts_what_this_run_tried(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="could all not be read"):
         run_job(light.request(corpus, table, extractor=unreadable), inline)
     assert n_tried < 60
+
+
+def test_files_that_fail_again_do_not_stop_a_run(tmp_path: Path) -> None:
+    """What could not be read yesterday cannot today: the rest is done all the same."""
+    corpus, table = tmp_path / "corpus", tmp_path / "table"
+    write(corpus, **{f"a{i:02d}": "1" for i in range(40)}, z="2")
+
+    def partly(source: Any, spec: Any) -> Any:
+        if os.path.basename(source).startswith("a"):
+            raise TimeoutError("no answer")
+        return light.light_extractor(source, spec)
+
+    light.run(corpus, table, include=["z*"])
+    with pytest.raises(CorpusError, match="could all not be read"):
+        light.run(corpus, table, extractor=partly)
+    for i in range(40):  # in small numbers they get their error rows
+        light.run(corpus, table, extractor=partly, include=[f"a{i:02d}*"])
+    assert light.run(corpus, table, extractor=partly).n_errors == 40
+    write(corpus, z2="3")
+    report = light.run(corpus, table, extractor=partly)
+    assert (report.n_rows, report.n_errors) == (2, 40)
