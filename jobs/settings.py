@@ -17,6 +17,17 @@ from jobs.storage import lasting
 
 LOCAL = "local"
 _SIDES = ("corpus", "table")
+_ALWAYS_TEXT = {
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "key",
+    "password",
+    "secret",
+    "token",
+    "username",
+}
+"""Storage options that are no numbers, whatever they look like."""
 _MEMORY = re.compile(r"auto|\d+(\.\d+)? ?([kMGT]i?)?B?")
 
 
@@ -140,7 +151,7 @@ class Settings:
                 place = place.setdefault(parent, {})
                 if not isinstance(place, dict):
                     raise UsageError(f"storage option {key!r}: {parent!r} has a value already")
-            place[last] = _value(value)
+            place[last] = value if last in _ALWAYS_TEXT else _value(value)
         return options
 
 

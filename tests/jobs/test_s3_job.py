@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +25,14 @@ import featurelib
 import jobs.cli
 from jobs import schema
 from jobs.dispatch import DaskExecutor
-from jobs.errors import EXIT_BUSY, EXIT_FAILED, CorpusError, JobError, TableBusyError
+from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
 from jobs.lease import LEASE
 from jobs.plan import Change
 from jobs.progress import Silent
 from jobs.run import STEPS, Request, run_job
 from jobs.status import error_rows, table_status
 from jobs.storage import base, open_store
-from jobs.table import TABLE_JSON
+from jobs.table import TABLE_JSON, Table, read_info
 from jobs.worker import Job
 from tests import audio_files, driver
 from tests.conftest import GATEWAY, S3
@@ -346,7 +347,7 @@ def test_threads_of_dask_workers(place: Place) -> None:
     def threads() -> Iterator[DaskExecutor]:
         with (
             distributed.LocalCluster(
-                n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
+                n_workers=2, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
@@ -516,6 +517,27 @@ def test_stopped_before_the_table_is_made(place: Place) -> None:
     assert json.loads(place.get(f"table/{TABLE_JSON}"))["n_buckets"] == 3
     place.assert_same_as("undisturbed")
     assert driver.run_inline(second).parts_written == 0
+
+
+def test_a_part_that_is_replaced_while_it_is_read(
+    changed: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"s3://{changed.place.bucket}/table"
+    store = open_store(url, changed.place.s3.storage_options)
+    info = read_info(store)
+    assert info is not None
+    expected = {bucket: Table(store, info).held(bucket) for bucket in range(2)}
+    opened, real = Counter[str](), S3Store.open
+
+    def replaced(self: S3Store, name: str) -> Any:
+        opened[name] += 1
+        if opened[name] <= 2:
+            raise ConflictError(f"{name} changed while it was read")
+        return real(self, name)
+
+    monkeypatch.setattr(S3Store, "open", replaced)
+    assert {bucket: Table(store, info).held(bucket) for bucket in range(2)} == expected
+    assert set(opened.values()) == {3}
 
 
 class Does(Silent):
@@ -752,6 +774,16 @@ def test_an_address_where_nothing_answers(
         assert code == EXIT_FAILED
         assert_one_line(text, "s3://bucket", nowhere.endpoint, "AWS_ENDPOINT_URL")
     assert time.monotonic() - started < 20
+
+
+def test_credentials_that_look_like_numbers() -> None:
+    options = ["key=123456", "secret=true", "client_kwargs.aws_session_token=7", "anon=false"]
+    assert light.request("a", "b", storage_options=options).settings.options_for("table") == {
+        "key": "123456",
+        "secret": "true",
+        "client_kwargs": {"aws_session_token": "7"},
+        "anon": False,
+    }
 
 
 def test_secrets_stay_secret(
