@@ -32,6 +32,7 @@ from jobs.progress import Silent
 from jobs.run import STEPS, Request, run_job
 from jobs.status import error_rows, table_status
 from jobs.storage import base, open_store
+from jobs.storage.s3 import S3Store
 from jobs.table import TABLE_JSON, Table, read_info
 from jobs.worker import Job
 from tests import audio_files, driver
