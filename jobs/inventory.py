@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +32,6 @@ class Inventory:
         self._n_waiting = 0
         self._runs: list[tuple[np.ndarray, pa.Table]] = []
         self._offsets: list[np.ndarray] = []
-        self._n_buckets = 0
 
     def add(self, rows: pa.Table) -> None:
         """Take in a page of rows."""
@@ -55,7 +53,6 @@ class Inventory:
     def set_buckets(self, n_buckets: int) -> None:
         """End the listing and say into how many buckets it is read back."""
         self._spill()
-        self._n_buckets = n_buckets
         edges = np.arange(n_buckets + 1)
         self._offsets = [
             np.searchsorted(bucket_of(hashes, n_buckets), edges) for hashes, _ in self._runs
@@ -68,11 +65,6 @@ class Inventory:
             for (_, rows), offsets in zip(self._runs, self._offsets, strict=True)
         ]
         return pa.concat_tables(pieces) if pieces else self.schema.empty_table()
-
-    def buckets(self) -> Iterator[tuple[int, pa.Table]]:
-        """Yield each bucket's number and rows, empty ones too."""
-        for bucket in range(self._n_buckets):
-            yield bucket, self.bucket(bucket)
 
 
 def on_disk(table: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 class Reporter(Protocol):
     """Listens to a run. A test's own may do what it likes at a step."""
 
-    def step(self, name: str, detail: str = "") -> None:
+    def step(self, name: str) -> None:
         """A step of the run begins; see `jobs.run.STEPS`."""
 
     def say(self, text: str) -> None:
@@ -36,7 +36,7 @@ class Reporter(Protocol):
 class Silent:
     """Says nothing."""
 
-    def step(self, name: str, detail: str = "") -> None:
+    def step(self, name: str) -> None:
         return
 
     def say(self, text: str) -> None:

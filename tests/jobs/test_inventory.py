@@ -32,7 +32,8 @@ def test_every_row_comes_back_in_its_bucket(
     for n_buckets in (7, 1, 2):  # the number is only known at the end, and may be asked again
         inventory.set_buckets(n_buckets)
         found = []
-        for bucket, rows in inventory.buckets():
+        for bucket in range(n_buckets):
+            rows = inventory.bucket(bucket)
             paths = rows["path"].to_pylist()
             assert set(bucket_of(path_hashes(paths), n_buckets)) <= {bucket}
             found += zip(paths, rows["size"].to_pylist(), strict=True)
@@ -42,7 +43,7 @@ def test_every_row_comes_back_in_its_bucket(
 def test_an_empty_inventory_has_empty_buckets() -> None:
     inventory = Inventory(SCHEMA)
     inventory.set_buckets(3)
-    assert [len(rows) for _, rows in inventory.buckets()] == [0, 0, 0]
+    assert [len(inventory.bucket(bucket)) for bucket in range(3)] == [0, 0, 0]
     assert inventory.bucket(0).schema == SCHEMA
 
 
