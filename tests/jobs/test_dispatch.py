@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from jobs.clusters import check_workers, open_client
 from jobs.dispatch import DaskExecutor
 from jobs.errors import ClusterError
 from jobs.plan import Shard
-from jobs.progress import Silent
 from jobs.report import RunReport
 from jobs.run import Request, run_job
 from jobs.settings import Settings
@@ -27,6 +27,7 @@ from jobs.version import code_version
 from jobs.worker import Job
 from tests import doubles, driver
 from tests.doubles import Gate
+from tests.driver import wait_until
 from tests.jobs.tables import (
     assert_same_table,
     assert_tidy,
@@ -110,15 +111,15 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
     )
     request = driver.request_for(corpus, tmp_path / "table", labels="parent", workers=2)
 
-    class KillsTheWorker(Silent):
-        """Ends the worker at the gate, once, and opens the gate for the next one."""
+    def kill_the_worker() -> None:
+        wait_until(lambda: bool(gate.pids), "a file at the gate")
+        os.kill(gate.pids[0], signal.SIGKILL)
+        gate.open()  # for the next one
 
-        def advance(self, n: int, note: str = "") -> None:
-            if gate.pids and not (gate.folder / "open").exists():
-                os.kill(gate.pids[0], signal.SIGKILL)
-                gate.open()
-
-    report = run_job(request, executor_opener(request.settings), KillsTheWorker())
+    thread = threading.Thread(target=kill_the_worker)
+    thread.start()
+    report = run_job(request, executor_opener(request.settings))
+    thread.join()
     assert len(gate.pids) == 2
     assert len(set(gate.pids)) == 2
     assert (report.n_rows, report.n_errors) == (21, 0)
