@@ -35,7 +35,7 @@ class Analysis:
             pad_mode=spec.pad_mode,
             block_frames=block_frames,
         )
-        self._transform = Transform(spec, block_frames)
+        self._transform = Transform(spec)
         self._n_frames = 0
         self._families = []
         for family, _ in spec.features:

@@ -6,8 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from featurelib import banks, kernels
+from featurelib import banks
 from featurelib.frames import FrameBlock
+from featurelib.kernels import shape, spectrum
+from featurelib.simd import LANES
 from featurelib.spec import FeatureSpec
 
 #: Floor of power and of squared magnitude before a logarithm, as librosa's amin.
@@ -21,41 +23,37 @@ class SpectrumBlock:
     ----------
     frames : FrameBlock
         The samples.
-    S : np.ndarray [shape=(n_frames, 1 + n_fft / 2), dtype=float32]
-        Magnitudes, equal to those of `librosa.stft` bit by bit.
-    freqs : np.ndarray [shape=(1 + n_fft / 2,)]
-        Frequencies of the bins [Hz].
+    n_frames : int
+        Number of frames.
+    S : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
+        Magnitudes, those of `librosa.stft`: frame t is lane t % LANES of batch t // LANES.
+        Lanes beyond the last frame hold numbers of no meaning.
+    bin_width : float
+        Distance of the bins [Hz].
     """
 
-    def __init__(self, frames: FrameBlock, S: np.ndarray, freqs: np.ndarray) -> None:
+    def __init__(self, frames: FrameBlock, S: np.ndarray, bin_width: float) -> None:
         self.frames = frames
+        self.n_frames = frames.n_frames
         self.S = S
-        self.freqs = freqs
-
-    @cached_property
-    def power(self) -> np.ndarray:
-        """Squared magnitudes, float32."""
-        return np.square(self.S)
-
-    @cached_property
-    def floored_power(self) -> np.ndarray:
-        """Squared magnitudes of at least `AMIN`."""
-        return np.maximum(self.power, AMIN)
+        self.bin_width = bin_width
 
     @cached_property
     def log_power(self) -> np.ndarray:
-        """Natural logarithm of the floored power."""
-        return np.log(self.floored_power)
+        """Natural logarithm of the squared magnitudes, of at least `AMIN`, in lanes."""
+        return shape.log_power(self.S, AMIN)
 
     @cached_property
-    def totals(self) -> np.ndarray:
-        """Sum of the magnitudes of each frame, shape (n_frames,)."""
-        return kernels.row_sums(self.S)
+    def power_sums(self) -> np.ndarray:
+        """Sums of S, k S and k² S over the bins k of each frame, shape (3, n_frames)."""
+        return np.ascontiguousarray(shape.power_sums(self.S)[:, : self.n_frames])
 
-    @cached_property
-    def centroids(self) -> np.ndarray:
-        """Spectral centroid of each frame [Hz], shape (n_frames,)."""
-        return kernels.centroids(self.S, self.freqs, self.totals)
+    def cells(self, x: np.ndarray) -> np.ndarray:
+        """The values of a spectrum in lanes, without those of no frame, in any order."""
+        if self.n_frames % LANES == 0:
+            return x
+        rows = x.transpose(0, 2, 1).reshape(-1, x.shape[1])
+        return np.ascontiguousarray(rows[: self.n_frames])
 
 
 class Transform:
@@ -65,19 +63,28 @@ class Transform:
     float32 transform moves spectral contrast by up to 1 % and can flip the tuning.
     """
 
-    def __init__(self, spec: FeatureSpec, block_frames: int) -> None:
-        # Imported here: describing a spec must not wait for it.
-        from scipy.fft import rfft
-
-        self._rfft = rfft
+    def __init__(self, spec: FeatureSpec) -> None:
         self._hop = spec.hop_length
         self._window = banks.window(spec.window, spec.n_fft)
-        self._freqs = banks.frequencies(spec.sr, spec.n_fft)
-        self._windowed = np.empty((block_frames, spec.n_fft))
+        self._n_bins = 1 + spec.n_fft // 2
+        self._bin_width = spec.sr / spec.n_fft
+        power_of_two = spec.n_fft & (spec.n_fft - 1) == 0
+        self._tables = spectrum.fft_tables(spec.n_fft) if power_of_two else None
 
     def __call__(self, block: FrameBlock) -> SpectrumBlock:
         """Transform a block."""
-        windowed = self._windowed[: block.n_frames]
-        kernels.windowed_frames(block.y, self._window, self._hop, windowed)
-        S = np.abs(self._rfft(windowed, axis=1, workers=1).astype(np.complex64))
-        return SpectrumBlock(block, S, self._freqs)
+        n_batches = -(-block.n_frames // LANES)
+        S = np.empty((n_batches, self._n_bins, LANES), np.float32)
+        if self._tables is None:
+            spectrum.in_lanes(self._rows(block), S)
+        else:
+            spectrum.magnitudes(block.y, self._window, self._hop, self._tables, S)
+        return SpectrumBlock(block, S, self._bin_width)
+
+    def _rows(self, block: FrameBlock) -> np.ndarray:
+        """Magnitudes of frames of any length, one row a frame."""
+        from scipy.fft import rfft
+
+        frames = np.lib.stride_tricks.sliding_window_view(block.y, len(self._window))
+        frames = frames[:: self._hop][: block.n_frames]
+        return np.abs(rfft(frames * self._window, axis=1, workers=1).astype(np.complex64))

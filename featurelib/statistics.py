@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurelib import kernels
+from featurelib.kernels import moments as kernels
 
 #: Frames that are collected before they are condensed into moments.
 CHUNK = 4096

@@ -2,36 +2,92 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
+
+#: Bytes that a store keeps in memory; beyond, they go to a temporary file.
+MEMORY_BYTES = 4 * 2**20
 
 
 class FrameStore:
     """Compact state of frames, appended block by block and read back in order.
 
-    The one place where the extractor's memory grows with the length of a signal.
+    What grows with a signal's length is kept in these, and they keep it in memory up to a
+    bound only. The file beyond it has no name, so that nothing remains of it whatever
+    happens to the process.
 
     Parameters
     ----------
     width : int
-        Values a frame.
+        Values a frame, float32.
+    memory_bytes : int
+        The bound.
     """
 
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._parts: list[np.ndarray] = []
+    def __init__(self, width: int, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._most = max(memory_bytes // (4 * width), 1)
+        self._rows = np.empty((0, width), np.float32)
+        self._n = 0
+        self._file: IO[bytes] | None = None
 
     def append(self, rows: np.ndarray) -> None:
-        """Keep rows of shape (n, width), as float32; they are copied if they are not."""
-        self._parts.append(np.ascontiguousarray(rows, np.float32))
+        """Keep a copy of rows of shape (n, width).
+
+        Raises
+        ------
+        OSError
+            If the temporary file cannot be written.
+        """
+        while len(rows):
+            if self._n == len(self._rows):
+                self._make_room(len(rows))
+            part = rows[: len(self._rows) - self._n]
+            self._rows[self._n : self._n + len(part)] = part
+            self._n += len(part)
+            rows = rows[len(part) :]
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Give the rows back in their order, as arrays of shape (n, width)."""
-        yield from self._parts
+        """Give the rows back in their order, as arrays of shape (n, width).
 
-    def whole(self) -> np.ndarray:
-        """All rows as one array of shape (n, width)."""
-        if not self._parts:
-            return np.empty((0, self._width), np.float32)
-        return np.concatenate(self._parts)
+        Raises
+        ------
+        OSError
+            If the temporary file cannot be read.
+        """
+        if self._file is not None:
+            length = self._file.seek(0, os.SEEK_END)
+            for start in range(0, length, self._rows.nbytes):
+                chunk = np.empty_like(self._rows)
+                self._file.seek(start)
+                if self._file.readinto(chunk.data) != chunk.nbytes:  # type: ignore[attr-defined]
+                    raise OSError("the temporary file of a long signal has become shorter")
+                yield chunk
+        if self._n:
+            yield self._rows[: self._n]
+
+    def _make_room(self, n: int) -> None:
+        size, width = self._rows.shape
+        if size < self._most:
+            larger = np.empty((min(max(2 * size, size + n), self._most), width), np.float32)
+            larger[: self._n] = self._rows[: self._n]
+            self._rows = larger
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="featurelib-")  # noqa: SIM115
+                weakref.finalize(self, self._file.close)
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(self._rows.data)
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot keep the state of a long signal in {tempfile.gettempdir()}: "
+                f"{error.strerror}; make room there, or set TMPDIR to a folder that has some",
+            ) from error
+        self._n = 0

@@ -46,7 +46,10 @@ class Descriptor(ABC):
 
     @abstractmethod
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        """Values of the block's frames that are known by now, shape (frames, rows)."""
+        """Values of the block's frames that are known by now, shape (frames, rows).
+
+        Of a family whose cells all count alike, any shape.
+        """
 
     def finish(self) -> Iterator[np.ndarray]:
         """Values that had to wait for the signal's end, in arrays of (frames, rows)."""

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featurelib import banks, kernels
+from featurelib import banks
 from featurelib.descriptors.base import Descriptor, stft_arguments
+from featurelib.kernels import filters, peaks
+from featurelib.kernels.shape import TINY
+from featurelib.simd import LANES
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import SpectrumBlock
 from featurelib.store import FrameStore
+from featurelib.tuning import estimate_tuning
 
 _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -18,15 +22,16 @@ _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", 
 _PEAK_RANGE = (150.0, 4000.0)
 _PEAK_THRESHOLD = np.float32(0.1)
 
-#: Bins of the tuning histogram.
-_TUNING_STEPS = 100
+#: Frames whose spectra are kept as they are.
+_WHOLE_FRAMES = 4096
 
 
 class ChromaStft(Descriptor):
     """Power in each pitch class, relative to the strongest of the frame.
 
-    The filters depend on the tuning, which is known at the signal's end only, so the power
-    spectra are kept until then.
+    The filters depend on the tuning, which is known at the signal's end only, so the
+    spectra are kept until then. Those of a long signal are condensed to what the chroma
+    at any tuning can be interpolated from.
     """
 
     family = "chroma_stft"
@@ -56,62 +61,61 @@ class ChromaStft(Descriptor):
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
+        self._axis = (spec.sr, spec.n_fft, spec.n_chroma)
         freqs = banks.frequencies(spec.sr, spec.n_fft)
         low, high = _PEAK_RANGE
         # A peak has a neighbour on either side.
         self._low = max(int(np.searchsorted(freqs, low)), 1)
         self._high = min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1)
-        self._power = FrameStore(len(freqs))
         self._peaks = FrameStore(2)
+        self._spectra: list[SpectrumBlock] = []
+        self._n_kept = 0
+        self._condensed: FrameStore | None = None
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
         spec = self._spec
-        self._power.append(block.power)
-        peaks = kernels.spectral_peaks(
-            block.power, self._low, self._high, _PEAK_THRESHOLD, float(spec.sr), spec.n_fft
+        found = peaks.spectral_peaks(
+            block.S,
+            self._low,
+            self._high,
+            _PEAK_THRESHOLD,
+            float(spec.sr),
+            spec.n_fft,
+            block.n_frames,
         )
-        self._peaks.append(np.stack(peaks, axis=1))
+        self._peaks.append(found)
+        self._spectra.append(block)
+        self._n_kept += len(block.S) * LANES
+        if self._n_kept > _WHOLE_FRAMES or self._condensed is not None:
+            self._condense()
         return np.empty((0, spec.n_chroma))
 
+    def _condense(self) -> None:
+        n = banks.n_condensed(*self._axis[1:])
+        if self._condensed is None:
+            self._condensed = FrameStore(n)
+        bank = banks.condensing_bank(*self._axis)
+        for block in self._spectra:
+            self._condensed.append(filters.filtered(block.S, bank, n, block.n_frames))
+        self._spectra.clear()
+
     def finish(self) -> Iterator[np.ndarray]:
-        spec = self._spec
-        bank = banks.chroma_bank(spec.sr, spec.n_fft, spec.n_chroma, self.tuning())
-        for power in self._power.chunks():
-            # In float64, as float32 products change with the number of frames in a chunk.
-            raw = power.astype(np.float64) @ bank
-            strongest = raw.max(axis=1, keepdims=True)
-            yield raw / np.where(strongest < kernels.TINY, 1.0, strongest)
+        tuning = self.tuning()
+        if self._condensed is not None:
+            expand = banks.condensed_chroma(*self._axis, tuning)
+            for chunk in self._condensed.chunks():
+                yield _normalized(chunk.astype(np.float64) @ expand)
+            return
+        bank, n = banks.chroma_bank(*self._axis, tuning), self._spec.n_chroma
+        chroma = [filters.filtered(block.S, bank, n, block.n_frames) for block in self._spectra]
+        if chroma:
+            yield _normalized(np.concatenate(chroma))
 
     def tuning(self) -> float:
         """Deviation of the signal from A440, in chroma bins within [-0.5, 0.5)."""
-        peaks = self._peaks.whole()
-        return estimate_tuning(peaks[:, 0], peaks[:, 1], self._spec.n_chroma)
+        return estimate_tuning(self._peaks, self._spec.n_chroma)
 
 
-def estimate_tuning(frequencies: np.ndarray, heights: np.ndarray, bins_per_octave: int) -> float:
-    """Most common deviation of the stronger half of spectral peaks from A440's scale.
-
-    Parameters
-    ----------
-    frequencies : np.ndarray [shape=(n,), dtype=float32]
-        Frequencies of the peaks [Hz].
-    heights : np.ndarray [shape=(n,), dtype=float32]
-        Heights of the peaks; those of at least the median count.
-    bins_per_octave : int
-        Steps of the scale.
-
-    Returns
-    -------
-    float
-        Lower edge of the fullest bin of a histogram in hundredths of a step; 0.0 without
-        any peak. The arithmetic is in float32, as in `librosa.estimate_tuning`.
-    """
-    if not len(frequencies):
-        return 0.0
-    strong = frequencies[heights >= np.median(heights)]
-    octaves = np.log2(strong / np.float32(440.0 / 16))
-    residual = np.mod(np.float32(bins_per_octave) * octaves, np.float32(1))
-    residual[residual >= 0.5] -= np.float32(1)
-    edges = np.linspace(-0.5, 0.5, _TUNING_STEPS + 1)
-    counts, _ = np.histogram(residual, edges)
-    return float(edges[np.argmax(counts)])
+def _normalized(raw: np.ndarray) -> np.ndarray:
+    strongest = raw.max(axis=1, keepdims=True)
+    return raw / np.where(strongest < TINY, 1.0, strongest)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featurelib import banks, kernels
+from featurelib import banks
 from featurelib.descriptors.base import Descriptor, stft_arguments
+from featurelib.kernels import contrast
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import AMIN, SpectrumBlock
 from featurelib.store import FrameStore
@@ -52,7 +53,8 @@ class SpectralContrast(Descriptor):
         self._maxima = np.zeros((2, 1))
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        extremes = kernels.band_extremes(block.S, self._starts, self._stops, self._takes)
+        extremes = contrast.band_extremes(block.S, self._starts, self._stops, self._takes)
+        extremes = extremes[: block.n_frames]
         np.maximum(self._maxima, extremes.max(axis=(0, 2))[:, None], out=self._maxima)
         self._store.append(extremes.reshape(len(extremes), -1))
         return np.empty((0, len(self._takes)))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featurelib import banks, kernels
+from featurelib import banks
 from featurelib.descriptors.base import Descriptor, stft_arguments
+from featurelib.kernels import filters
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import AMIN, SpectrumBlock
 from featurelib.store import FrameStore
@@ -51,8 +52,7 @@ class Mfcc(Descriptor):
         self._maximum = np.float32(-np.inf)
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        mel = kernels.filter_rows(block.power, *self._bank)
-        levels = np.float32(10) * np.log10(np.maximum(mel, AMIN))
+        levels = filters.band_levels(block.S, *self._bank, AMIN, block.n_frames)
         self._maximum = max(self._maximum, levels.max())
         self._store.append(levels)
         return np.empty((0, self._dct.shape[1]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurelib import kernels
 from featurelib.descriptors.base import Descriptor
+from featurelib.kernels import samples
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import SpectrumBlock
 
@@ -35,4 +35,4 @@ class Rms(Descriptor):
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
         frames = block.frames
-        return kernels.frame_rms(frames.y, self._n_fft, self._hop, frames.n_frames)[:, None]
+        return samples.frame_rms(frames.y, self._n_fft, self._hop, frames.n_frames)[:, None]

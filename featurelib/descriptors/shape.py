@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurelib import banks, kernels
+from featurelib.kernels import shape
 from featurelib.descriptors.base import Descriptor, stft_arguments
 from featurelib.spec import FeatureSpec
-from featurelib.spectrum import SpectrumBlock
+from featurelib.spectrum import AMIN, SpectrumBlock
 
 
 class SpectralCentroid(Descriptor):
@@ -28,7 +28,7 @@ class SpectralCentroid(Descriptor):
         pass
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        return block.centroids[:, None]
+        return shape.centroids(block.power_sums, block.bin_width)[:, None]
 
 
 class SpectralBandwidth(Descriptor):
@@ -52,7 +52,7 @@ class SpectralBandwidth(Descriptor):
         pass
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        return kernels.bandwidths(block.S, block.freqs, block.totals, block.centroids)[:, None]
+        return shape.bandwidths(block.power_sums, block.bin_width)[:, None]
 
 
 class SpectralRolloff(Descriptor):
@@ -77,10 +77,10 @@ class SpectralRolloff(Descriptor):
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._fraction = np.float32(spec.roll_percent)
-        self._freqs = banks.frequencies(spec.sr, spec.n_fft)
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        return self._freqs[kernels.rolloff_bins(block.S, self._fraction)][:, None]
+        bins = shape.rolloff_bins(block.S, self._fraction)[: block.n_frames, None]
+        return bins * np.float64(block.bin_width)
 
 
 class SpectralFlatness(Descriptor):
@@ -104,9 +104,7 @@ class SpectralFlatness(Descriptor):
         pass
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        n_bins = block.S.shape[1]
-        geometric = np.exp(kernels.row_sums(block.log_power) / n_bins)
-        return (geometric / (kernels.row_sums(block.floored_power) / n_bins))[:, None]
+        return shape.flatness(block.S, block.log_power, AMIN)[: block.n_frames, None]
 
 
 class SpectralFlux(Descriptor):
@@ -128,11 +126,16 @@ class SpectralFlux(Descriptor):
         return "none"
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._before = np.empty(0, np.float32)
+        self._before: np.ndarray | None = None
         self._total_before = 0.0
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        values = kernels.flux(block.S, block.totals, self._before, self._total_before)
-        self._before = block.S[-1].copy()
-        self._total_before = float(block.totals[-1])
+        totals = block.power_sums[0]
+        before = self._before
+        first = before is None
+        if before is None:
+            before = np.zeros(block.S.shape[1], np.float32)
+        values = shape.flux(block.S, totals, before, self._total_before)[int(first) :]
+        self._before = shape.spectrum_of(block.S, block.n_frames - 1)
+        self._total_before = float(totals[-1])
         return values[:, None]

@@ -33,7 +33,7 @@ class Stft(Descriptor):
         pass
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        return block.S
+        return block.cells(block.S)
 
 
 class StftDb(Descriptor):
@@ -64,4 +64,4 @@ class StftDb(Descriptor):
         pass
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
-        return block.log_power * _DB_PER_NEPER
+        return block.cells(block.log_power) * _DB_PER_NEPER

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurelib import kernels
 from featurelib.descriptors.base import Descriptor
+from featurelib.kernels import samples
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import SpectrumBlock
 
@@ -37,6 +37,6 @@ class ZeroCrossingRate(Descriptor):
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
         frames = block.frames
-        return kernels.crossing_rates(
+        return samples.crossing_rates(
             frames.y, frames.low, frames.high, self._n_fft, self._hop, frames.n_frames
         )[:, None]

@@ -1,0 +1,89 @@
+"""Kernels of statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from featurelib.simd import (
+    LANES,
+    load,
+    maximum,
+    minimum,
+    muladd,
+    splat,
+    store,
+    to_float64,
+)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def central_moments(x: np.ndarray) -> np.ndarray:
+    """Moments of each column: rows of mean, sums of 2nd to 4th powers, minimum, maximum."""
+    n_rows, n = x.shape
+    out = np.zeros((6, n))
+    for t in range(n_rows):
+        for k in range(n):
+            out[0, k] += np.float64(x[t, k])
+    out[0] /= n_rows
+    out[4], out[5] = np.inf, -np.inf
+    for t in range(n_rows):
+        for k in range(n):
+            value = np.float64(x[t, k])
+            deviation = value - out[0, k]
+            square = deviation * deviation
+            out[1, k] += square
+            out[2, k] += square * deviation
+            out[3, k] += square * square
+            out[4, k] = min(out[4, k], value)
+            out[5, k] = max(out[5, k], value)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def cell_moments(x: np.ndarray) -> np.ndarray:
+    """`central_moments` of all values of an array as one column."""
+    whole = x.size // LANES * LANES
+    rest = x.reshape(-1)[whole:]
+    zero = splat(0.0)
+    a, b = zero, zero
+    pairs = whole // (2 * LANES) * 2 * LANES
+    for i in range(0, pairs, 2 * LANES):
+        a = a + to_float64(load(x, i))
+        b = b + to_float64(load(x, i + LANES))
+    if pairs < whole:
+        a = a + to_float64(load(x, pairs))
+    lanes = np.empty((6, LANES))
+    store(lanes, 0, a + b)
+    mean = lanes[0].sum()
+    for value in rest:
+        mean += np.float64(value)
+    mean /= x.size
+    low, high = splat(np.float64(np.inf)), splat(np.float64(-np.inf))
+    m2, m3, m4 = zero, zero, zero
+    for i in range(0, whole, LANES):
+        value = to_float64(load(x, i))
+        deviation = value - splat(mean)
+        square = deviation * deviation
+        m2 = m2 + square
+        m3 = muladd(square, deviation, m3)
+        m4 = muladd(square, square, m4)
+        low, high = minimum(value, low), maximum(value, high)
+    store(lanes, LANES, m2)
+    store(lanes, 2 * LANES, m3)
+    store(lanes, 3 * LANES, m4)
+    store(lanes, 4 * LANES, low)
+    store(lanes, 5 * LANES, high)
+    out = np.empty((6, 1))
+    out[0, 0] = mean
+    for i in range(1, 4):
+        out[i, 0] = lanes[i].sum()
+    out[4, 0], out[5, 0] = lanes[4].min(), lanes[5].max()
+    for value in rest:
+        deviation_1 = np.float64(value) - mean
+        out[1, 0] += deviation_1**2
+        out[2, 0] += deviation_1**3
+        out[3, 0] += deviation_1**4
+        out[4, 0] = min(out[4, 0], np.float64(value))
+        out[5, 0] = max(out[5, 0], np.float64(value))
+    return out

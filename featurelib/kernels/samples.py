@@ -1,0 +1,58 @@
+"""Kernels of the samples themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def crossing_rates(
+    y: np.ndarray, low: int, high: int, frame_length: int, hop_length: int, n_frames: int
+) -> np.ndarray:
+    """Share of samples in each frame whose sign differs from the sample before.
+
+    Only y[low:high] is signal: what lies outside is padding and crosses nothing.
+    Values within 1e-10 of zero, and both zeros, count as positive.
+    """
+    floor = np.float32(-1e-10)
+    crosses = np.zeros(y.shape[0], np.uint8)
+    for i in range(low + 1, high):
+        crosses[i] = (y[i] < floor) != (y[i - 1] < floor)
+    step = math.gcd(frame_length, hop_length)
+    counts = np.zeros(y.shape[0] // step, np.int32)
+    for c in range(counts.shape[0]):
+        count = np.int32(0)
+        for i in range(c * step, (c + 1) * step):
+            count += np.int32(crosses[i])
+        counts[c] = count
+    out = np.empty(n_frames)
+    for t in range(n_frames):
+        start = t * hop_length
+        count = -np.int64(crosses[start])
+        for c in range(start // step, (start + frame_length) // step):
+            count += counts[c]
+        out[t] = count / frame_length
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, n_frames: int) -> np.ndarray:
+    """Root of the mean square of each frame of samples."""
+    step = math.gcd(frame_length, hop_length)
+    squares = np.empty(y.shape[0] // step)
+    for c in range(squares.shape[0]):
+        total = 0.0
+        for i in range(c * step, (c + 1) * step):
+            total += np.float64(y[i]) * np.float64(y[i])
+        squares[c] = total
+    out = np.empty(n_frames)
+    for t in range(n_frames):
+        start = t * hop_length
+        total = 0.0
+        for c in range(start // step, (start + frame_length) // step):
+            total += squares[c]
+        out[t] = math.sqrt(total / frame_length)
+    return out

@@ -1,0 +1,155 @@
+"""Kernels of the shape of magnitude spectra."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from featurelib.simd import (
+    LANES,
+    bits,
+    less,
+    load,
+    log,
+    maximum,
+    muladd,
+    select,
+    shifted,
+    splat,
+    sqrt,
+    store,
+    to_float64,
+)
+
+#: Below this a sum of magnitudes counts as silence: the smallest normal float32.
+TINY = float(np.finfo(np.float32).tiny)
+
+
+@njit(cache=True, nogil=True)
+def power_sums(S: np.ndarray) -> np.ndarray:
+    """Sums over the bins k of S, k S and k² S: shape (3, frames)."""
+    n_batches, n_bins, _ = S.shape
+    out = np.empty((3, n_batches * LANES))
+    for batch in range(n_batches):
+        zeroth, first, second = splat(0.0), splat(0.0), splat(0.0)
+        for k in range(n_bins):
+            s = to_float64(load(S, (batch * n_bins + k) * LANES))
+            weighted = s * splat(np.float64(k))
+            zeroth = zeroth + s
+            first = first + weighted
+            second = muladd(weighted, splat(np.float64(k)), second)
+        store(out, batch * LANES, zeroth)
+        store(out, (n_batches + batch) * LANES, first)
+        store(out, (2 * n_batches + batch) * LANES, second)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def centroids(sums: np.ndarray, bin_width: float) -> np.ndarray:
+    """Mean frequency of each frame, weighted by magnitude, given `power_sums`; 0 for silence."""
+    out = np.empty(sums.shape[1])
+    for t in range(out.shape[0]):
+        total = sums[0, t] if sums[0, t] >= TINY else 1.0
+        out[t] = sums[1, t] / total * bin_width
+    return out
+
+
+@njit(cache=True, nogil=True)
+def bandwidths(sums: np.ndarray, bin_width: float) -> np.ndarray:
+    """Standard deviation of frequency in each frame, given `power_sums`; 0 for silence."""
+    out = np.empty(sums.shape[1])
+    for t in range(out.shape[0]):
+        total = sums[0, t] if sums[0, t] >= TINY else 1.0
+        mean = sums[1, t] / total
+        square = (sums[2, t] - mean * (2 * sums[1, t] - mean * sums[0, t])) / total
+        out[t] = math.sqrt(max(square, 0.0)) * bin_width
+    return out
+
+
+@njit(cache=True, nogil=True)
+def rolloff_bins(S: np.ndarray, fraction: np.float32) -> np.ndarray:
+    """First bin of each frame at which the running float32 sum reaches its `fraction`."""
+    n_batches, n_bins, _ = S.shape
+    out = np.empty(n_batches * LANES, np.float32)
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    for batch in range(n_batches):
+        start = batch * n_bins * LANES
+        total = zero
+        for k in range(n_bins):
+            total = total + load(S, start + k * LANES)
+        threshold = total * splat(fraction)
+        running, below = zero, zero
+        for k in range(n_bins):
+            running = running + load(S, start + k * LANES)
+            below = below + select(less(running, threshold), one, zero)
+        store(out, batch * LANES, below)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def log_power(S: np.ndarray, floor: np.float32) -> np.ndarray:
+    """Natural logarithm of the squared magnitudes, of at least `floor`."""
+    out = np.empty_like(S)
+    for i in range(0, S.size, LANES):
+        s = load(S, i)
+        store(out, i, log(maximum(s * s, splat(floor))))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def flatness(S: np.ndarray, logarithms: np.ndarray, floor: np.float32) -> np.ndarray:
+    """Geometric over arithmetic mean of each frame's power, given `log_power`."""
+    n_batches, n_bins, _ = S.shape
+    geometric, arithmetic = np.empty(n_batches * LANES), np.empty(n_batches * LANES)
+    for batch in range(n_batches):
+        start = batch * n_bins * LANES
+        logs, powers = splat(0.0), splat(0.0)
+        for k in range(n_bins):
+            s = load(S, start + k * LANES)
+            powers = powers + to_float64(maximum(s * s, splat(floor)))
+            logs = logs + to_float64(load(logarithms, start + k * LANES))
+        store(geometric, batch * LANES, logs)
+        store(arithmetic, batch * LANES, powers)
+    return np.exp(geometric / n_bins) / (arithmetic / n_bins)
+
+
+@njit(cache=True, nogil=True)
+def flux(
+    S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: float
+) -> np.ndarray:
+    """Distance of each frame's normalized spectrum from the one before it.
+
+    `totals` are the sums of the frames' magnitudes, and say how many frames there are;
+    `before` is a spectrum, with `total_before` as its sum, ahead of the first frame.
+    """
+    n_batches, n_bins, _ = S.shape
+    # What spectra are multiplied with, beginning with that of the one before.
+    scales = np.zeros(n_batches * LANES + 1)
+    scales[0] = 1.0 / total_before if total_before >= TINY else 0.0
+    for t in range(totals.shape[0]):
+        scales[t + 1] = 1.0 / totals[t] if totals[t] >= TINY else 0.0
+    out = np.empty(n_batches * LANES)
+    ahead = np.zeros((n_bins, LANES), np.float32)
+    ahead[:, LANES - 1] = before
+    for batch in range(n_batches):
+        here, there = load(scales, batch * LANES + 1), load(scales, batch * LANES)
+        square = splat(0.0)
+        for k in range(n_bins):
+            s = load(S, (batch * n_bins + k) * LANES)
+            if batch:
+                earlier = load(S, ((batch - 1) * n_bins + k) * LANES)
+            else:
+                earlier = load(ahead, k * LANES)
+            difference = to_float64(s) * here - to_float64(shifted(earlier, s)) * there
+            square = muladd(difference, difference, square)
+        store(out, batch * LANES, sqrt(square))
+    return out[: totals.shape[0]]
+
+
+@njit(cache=True, nogil=True)
+def spectrum_of(S: np.ndarray, t: int) -> np.ndarray:
+    """Magnitudes of one frame."""
+    return S[t // LANES, :, t % LANES].copy()
+

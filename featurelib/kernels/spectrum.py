@@ -1,0 +1,252 @@
+"""Samples → magnitudes: window, real Fourier transform in float64, absolute value.
+
+A frame of 2N samples goes as N complex numbers (even samples real, odd ones imaginary)
+through an in-place transform of N points in steps of radix 4, and radix 2 at the end where
+N is no power of 4, and is taken apart into the spectrum of real samples afterwards
+(W. Press et al., Numerical Recipes, 12.3). What comes out in digit-reversed order is read
+from there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from featurelib.simd import (
+    LANES,
+    absolute,
+    less,
+    load,
+    muladd,
+    select,
+    splat,
+    sqrt,
+    store,
+    to_float32,
+    to_float64,
+)
+
+
+class FFTTables(NamedTuple):
+    """Constants of a transform of 2N real samples."""
+
+    twiddles_re: np.ndarray
+    twiddles_im: np.ndarray
+    split_re: np.ndarray
+    split_im: np.ndarray
+    #: Where the N-point transform leaves each of its values.
+    places: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def fft_tables(n_fft: int) -> FFTTables:
+    """Tables for `magnitudes`; `n_fft` is a power of two of at least 16."""
+    n = n_fft // 2
+    twiddles = np.exp(-2j * np.pi * np.arange(n) / n)
+    split = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n_fft)
+    order = np.zeros(1, np.int64)
+    size = 2 if n.bit_length() % 2 == 0 else 1
+    if size == 2:
+        order = np.arange(2)
+    while size < n:
+        order = np.concatenate([4 * order + q for q in range(4)])
+        size *= 4
+    return FFTTables(
+        np.ascontiguousarray(twiddles.real),
+        np.ascontiguousarray(twiddles.imag),
+        np.ascontiguousarray(split.real),
+        np.ascontiguousarray(split.imag),
+        np.argsort(order),
+    )
+
+
+@njit(cache=True, nogil=True)
+def magnitudes(
+    y: np.ndarray,
+    window: np.ndarray,
+    hop_length: int,
+    tables: FFTTables,
+    out: np.ndarray,
+) -> None:
+    """Fill `out` with the magnitude spectra of the frames that begin every hop in y.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,), dtype=float32]
+        Samples; what frames lack at the end counts as zeros.
+    window : np.ndarray [shape=(n_fft,), dtype=float64]
+        The window; n_fft is a power of two of at least 16.
+    hop_length : int
+        Step from frame to frame.
+    tables : FFTTables
+        Of this n_fft.
+    out : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
+        Magnitudes.
+    """
+    n_fft = window.shape[0]
+    n = n_fft // 2
+    # Sample i of frame t is samples[i % hop, t + i // hop]: lanes lie side by side.
+    n_columns = out.shape[0] * LANES + (n_fft - 1) // hop_length
+    samples = _columns(y, hop_length, n_columns)
+    starts = np.empty(n_fft, np.int64)
+    for i in range(n_fft):
+        starts[i] = (i % hop_length) * n_columns + i // hop_length
+    re, im = np.empty(n * LANES), np.empty(n * LANES)
+    for batch in range(out.shape[0]):
+        _first_pass(samples, starts, batch * LANES, window, re, im, tables)
+        for quarter in range(4):
+            _transform(re, im, quarter * (n // 4), n // 4, tables)
+        _split(re, im, tables, out, batch * (n + 1) * LANES)
+
+
+@njit(nogil=True)
+def _columns(y: np.ndarray, hop_length: int, n_columns: int) -> np.ndarray:
+    out = np.empty((hop_length, n_columns), np.float32)
+    for t in range(n_columns):
+        start = t * hop_length
+        there = max(min(y.shape[0] - start, hop_length), 0)
+        for i in range(there):
+            out[i, t] = y[start + i]
+        for i in range(there, hop_length):
+            out[i, t] = 0
+    return out
+
+
+@njit(nogil=True, forceinline=True)
+def _sample(samples: Any, starts: Any, lane: Any, window: Any, i: Any) -> Any:
+    return to_float64(load(samples, starts[i] + lane)) * splat(window[i])
+
+
+@njit(nogil=True, forceinline=True)
+def _turned(re: Any, im: Any, tables: Any, k: Any) -> Any:
+    """A complex number times the k-th twiddle factor."""
+    c, s = splat(tables.twiddles_re[k]), splat(tables.twiddles_im[k])
+    return re * c - im * s, muladd(re, s, im * c)
+
+
+@njit(nogil=True, forceinline=True)
+def _butterfly(ar: Any, ai: Any, br: Any, bi: Any, cr: Any, ci: Any, dr: Any, di: Any) -> Any:
+    """Transform of four complex numbers."""
+    acr, aci, bdr, bdi = ar + cr, ai + ci, br + dr, bi + di
+    a_cr, a_ci, b_dr, b_di = ar - cr, ai - ci, br - dr, bi - di
+    return (
+        acr + bdr,
+        aci + bdi,
+        a_cr + b_di,
+        a_ci - b_dr,
+        acr - bdr,
+        aci - bdi,
+        a_cr - b_di,
+        a_ci + b_dr,
+    )
+
+
+@njit(nogil=True, forceinline=True)
+def _put(re: Any, im: Any, p: Any, step: Any, x: Any, tables: Any, k: Any) -> None:
+    """Store what a butterfly gave, the last three of the four turned."""
+    store(re, p, x[0])
+    store(im, p, x[1])
+    r, i = _turned(x[2], x[3], tables, k)
+    store(re, p + step, r)
+    store(im, p + step, i)
+    r, i = _turned(x[4], x[5], tables, 2 * k)
+    store(re, p + 2 * step, r)
+    store(im, p + 2 * step, i)
+    r, i = _turned(x[6], x[7], tables, 3 * k)
+    store(re, p + 3 * step, r)
+    store(im, p + 3 * step, i)
+
+
+@njit(nogil=True)
+def _first_pass(
+    samples: Any, starts: Any, lane: Any, window: Any, re: Any, im: Any, tables: Any
+) -> None:
+    quarter = window.shape[0] // 8
+    for j in range(quarter):
+        a, b, c, d = 2 * j, 2 * (j + quarter), 2 * (j + 2 * quarter), 2 * (j + 3 * quarter)
+        x = _butterfly(
+            _sample(samples, starts, lane, window, a),
+            _sample(samples, starts, lane, window, a + 1),
+            _sample(samples, starts, lane, window, b),
+            _sample(samples, starts, lane, window, b + 1),
+            _sample(samples, starts, lane, window, c),
+            _sample(samples, starts, lane, window, c + 1),
+            _sample(samples, starts, lane, window, d),
+            _sample(samples, starts, lane, window, d + 1),
+        )
+        _put(re, im, j * LANES, quarter * LANES, x, tables, j)
+
+
+@njit(nogil=True)
+def _transform(re: Any, im: Any, start: Any, size: Any, tables: Any) -> None:
+    """Transform, in place, `size` values from the `start`-th on."""
+    n = tables.twiddles_re.shape[0]
+    m = size
+    while m >= 4:
+        step = m // 4
+        for first in range(start, start + size, m):
+            for j in range(step):
+                p, q = (first + j) * LANES, step * LANES
+                x = _butterfly(
+                    load(re, p),
+                    load(im, p),
+                    load(re, p + q),
+                    load(im, p + q),
+                    load(re, p + 2 * q),
+                    load(im, p + 2 * q),
+                    load(re, p + 3 * q),
+                    load(im, p + 3 * q),
+                )
+                _put(re, im, p, q, x, tables, j * (n // m))
+        m //= 4
+    if m == 2:
+        for first in range(start, start + size, 2):
+            p, q = first * LANES, (first + 1) * LANES
+            ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
+            store(re, p, ar + br)
+            store(im, p, ai + bi)
+            store(re, q, ar - br)
+            store(im, q, ai - bi)
+
+
+@njit(nogil=True, forceinline=True)
+def _magnitude(re: Any, im: Any) -> Any:
+    """Absolute value of a complex64, by the operations of NumPy's."""
+    a, b = absolute(to_float32(re)), absolute(to_float32(im))
+    exchanged = less(a, b)
+    larger, smaller = select(exchanged, b, a), select(exchanged, a, b)
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    ratio = select(less(zero, larger), smaller / larger, zero)
+    return larger * sqrt(muladd(ratio, ratio, one))
+
+
+@njit(nogil=True)
+def _split(re: Any, im: Any, tables: Any, out: Any, start: Any) -> None:
+    """Magnitudes of the real samples' spectrum from the transform of their halves."""
+    n = tables.places.shape[0]
+    half, zero = splat(0.5), splat(0.0)
+    a, b = load(re, 0), load(im, 0)
+    store(out, start, _magnitude(a + b, zero))
+    store(out, start + n * LANES, _magnitude(a - b, zero))
+    for k in range(1, n // 2 + 1):
+        p, q = tables.places[k] * LANES, tables.places[n - k] * LANES
+        ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
+        even_re, even_im = (ar + br) * half, (ai - bi) * half
+        odd_re, odd_im = (ai + bi) * half, (br - ar) * half
+        c, s = splat(tables.split_re[k]), splat(tables.split_im[k])
+        r, i = odd_re * c - odd_im * s, muladd(odd_re, s, odd_im * c)
+        store(out, start + k * LANES, _magnitude(even_re + r, even_im + i))
+        store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
+
+
+@njit(cache=True, nogil=True)
+def in_lanes(rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy spectra, one row a frame, into lanes; those beyond the last frame get zeros."""
+    for batch in range(out.shape[0]):
+        for lane in range(LANES):
+            t = batch * LANES + lane
+            for k in range(out.shape[1]):
+                out[batch, k, lane] = rows[t, k] if t < rows.shape[0] else 0
