@@ -14,7 +14,13 @@ from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
 
 if TYPE_CHECKING:
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
-    from featurelib.extraction import extract, extract_columns, extract_signal, warm_up
+    from featurelib.extraction import (
+        extract,
+        extract_columns,
+        extract_signal,
+        extract_signal_columns,
+        warm_up,
+    )
 
 _LAZY = {
     "ColumnDescription": "featurelib.columns",
@@ -22,6 +28,7 @@ _LAZY = {
     "extract": "featurelib.extraction",
     "extract_columns": "featurelib.extraction",
     "extract_signal": "featurelib.extraction",
+    "extract_signal_columns": "featurelib.extraction",
     "feature_names": "featurelib.columns",
     "schema": "featurelib.columns",
     "warm_up": "featurelib.extraction",
@@ -40,6 +47,7 @@ __all__ = [
     "extract",
     "extract_columns",
     "extract_signal",
+    "extract_signal_columns",
     "feature_names",
     "get_spec",
     "schema",

@@ -120,6 +120,30 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
         If the spec is unknown.
     """
     spec = get_spec(spec)
+    return _frame(extract_signal_columns(y, sr, spec), spec)
+
+
+def extract_signal_columns(
+    y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1"
+) -> Columns:
+    """Compute the rows of samples in memory, as columns: the way for many signals.
+
+    Parameters
+    ----------
+    y, sr, spec
+        As of `extract_signal`.
+
+    Returns
+    -------
+    dict of str to list
+        As of `extract_columns`.
+
+    Raises
+    ------
+    AudioError, ParameterError, SpecError
+        As of `extract_signal`.
+    """
+    spec = get_spec(spec)
     samples = _checked(y)
     low, high = SR_LIMITS
     if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
@@ -128,7 +152,7 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
         raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
     if spec.duration is not None:
         samples = samples[:, : int(spec.duration * sr)]
-    columns = _columns(
+    return _columns(
         spec,
         _slices(samples),
         sr=int(sr),
@@ -136,7 +160,6 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
         container=(None, None, None),
         block_frames=BLOCK_FRAMES,
     )
-    return _frame(columns, spec)
 
 
 def warm_up(spec: str | FeatureSpec = "genre-v1") -> None:

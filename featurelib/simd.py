@@ -266,13 +266,13 @@ def _split_exponent(typing_context: Any, a: Any) -> Any:
     return types.UniTuple(FLOAT32, 2)(FLOAT32), codegen
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def maximum(a: Any, b: Any) -> Any:
     """The larger of a and b, b where a is NaN."""
     return select(less(b, a), a, b)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of a and b, b where a is NaN."""
     return select(less(a, b), a, b)
@@ -297,7 +297,7 @@ _LOG = tuple(
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def log(a: Any) -> Any:
     """Natural logarithm of positive normal float32, to about a unit in the last place."""
     m, e = _split_exponent(a)

@@ -32,7 +32,10 @@ class SpectrumBlock:
         Distance of the bins [Hz].
     """
 
-    def __init__(self, frames: FrameBlock, S: np.ndarray, bin_width: float) -> None:
+    def __init__(
+        self, frames: FrameBlock, S: np.ndarray, bin_width: float, scratch: np.ndarray
+    ) -> None:
+        self._scratch = scratch
         self.frames = frames
         self.n_frames = frames.n_frames
         self.S = S
@@ -40,8 +43,12 @@ class SpectrumBlock:
 
     @cached_property
     def log_power(self) -> np.ndarray:
-        """Natural logarithm of the squared magnitudes, of at least `AMIN`, in lanes."""
-        return shape.log_power(self.S, AMIN)
+        """Natural logarithm of the squared magnitudes, of at least `AMIN`, in lanes.
+
+        Valid until the next block is transformed.
+        """
+        shape.log_power(self.S, AMIN, self._scratch)
+        return self._scratch
 
     @cached_property
     def power_sums(self) -> np.ndarray:
@@ -70,6 +77,8 @@ class Transform:
         self._bin_width = spec.sr / spec.n_fft
         power_of_two = spec.n_fft & (spec.n_fft - 1) == 0
         self._tables = spectrum.fft_tables(spec.n_fft) if power_of_two else None
+        self._fft_scratch = np.empty((2, spec.n_fft // 2, LANES))
+        self._scratch = np.empty((0, self._n_bins, LANES), np.float32)
 
     def __call__(self, block: FrameBlock) -> SpectrumBlock:
         """Transform a block."""
@@ -78,8 +87,12 @@ class Transform:
         if self._tables is None:
             spectrum.in_lanes(self._rows(block), S)
         else:
-            spectrum.magnitudes(block.y, self._window, self._hop, self._tables, S)
-        return SpectrumBlock(block, S, self._bin_width)
+            spectrum.magnitudes(
+                block.y, self._window, self._hop, self._tables, self._fft_scratch, S
+            )
+        if len(self._scratch) < n_batches:
+            self._scratch = np.empty_like(S)
+        return SpectrumBlock(block, S, self._bin_width, self._scratch[:n_batches])
 
     def _rows(self, block: FrameBlock) -> np.ndarray:
         """Magnitudes of frames of any length, one row a frame."""

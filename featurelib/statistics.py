@@ -24,12 +24,8 @@ class Moments:
 
     def __init__(self, n_series: int) -> None:
         self.count = 0
-        self.mean = np.zeros(n_series)
-        self.m2 = np.zeros(n_series)
-        self.m3 = np.zeros(n_series)
-        self.m4 = np.zeros(n_series)
-        self.min = np.full(n_series, np.inf)
-        self.max = np.full(n_series, -np.inf)
+        #: Rows of mean, central sums of 2nd to 4th powers, minimum and maximum.
+        self._sums = np.zeros((6, n_series))
 
     def update(self, x: np.ndarray) -> None:
         """Take in more values.
@@ -45,30 +41,14 @@ class Moments:
     def update_cells(self, x: np.ndarray) -> None:
         """Take in an array whose values, of any shape, all belong to the only series."""
         if x.size:
-            self._combine(x.size, kernels.cell_moments(x.reshape(-1)))
+            self._combine(x.size, kernels.cell_moments(x))
 
-    def _combine(self, nb: int, moments: np.ndarray) -> None:
-        mean, m2, m3, m4, low, high = moments
-        if self.count == 0:
-            self.count, self.min, self.max = nb, low, high
-            self.mean, self.m2, self.m3, self.m4 = mean, m2, m3, m4
-            return
-        na, n = self.count, self.count + nb
-        # Pairwise combination of central moments (Chan et al. 1983, Pébay 2008).
-        d = mean - self.mean
-        dn = d / n
-        self.m4 += (
-            m4
-            + d * dn**3 * na * nb * (na * na - na * nb + nb * nb)
-            + 6 * dn**2 * (na * na * m2 + nb * nb * self.m2)
-            + 4 * dn * (na * m3 - nb * self.m3)
-        )
-        self.m3 += m3 + d * dn**2 * na * nb * (na - nb) + 3 * dn * (na * m2 - nb * self.m2)
-        self.m2 += m2 + d * dn * na * nb
-        self.mean += dn * nb
-        self.count = n
-        np.minimum(self.min, low, out=self.min)
-        np.maximum(self.max, high, out=self.max)
+    def _combine(self, n: int, sums: np.ndarray) -> None:
+        if self.count:
+            kernels.combine(self._sums, self.count, sums, n)
+        else:
+            self._sums = sums
+        self.count += n
 
     def statistic(self, name: str) -> np.ndarray:
         """One statistic of every series; 0 where there was no value.
@@ -84,20 +64,24 @@ class Moments:
         -------
         np.ndarray [shape=(n_series,)]
         """
-        if self.count == 0:
-            return np.zeros(len(self.mean))
-        if name in ("mean", "min", "max"):
-            return getattr(self, name)
-        var = self.m2 / self.count
+        mean, m2, m3, m4, low, high = self._sums
+        if name == "mean":
+            return mean
+        if name == "min":
+            return low
+        if name == "max":
+            return high
+        count = max(self.count, 1)
+        var = m2 / count
         if name == "var":
             return var
         if name == "std":
             return np.sqrt(var)
-        constant = var <= (_ROUNDING * self.mean) ** 2
+        constant = var <= (_ROUNDING * mean) ** 2
         safe = np.where(constant, 1.0, var)
         if name == "skew":
-            return np.where(constant, 0.0, self.m3 / self.count / (safe * np.sqrt(safe)))
-        return np.where(constant, 0.0, self.m4 / self.count / safe**2 - 3.0)
+            return np.where(constant, 0.0, m3 / count / (safe * np.sqrt(safe)))
+        return np.where(constant, 0.0, m4 / count / safe**2 - 3.0)
 
 
 class RowSeries:

@@ -68,7 +68,7 @@ class ChromaStft(Descriptor):
         self._low = max(int(np.searchsorted(freqs, low)), 1)
         self._high = min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1)
         self._peaks = FrameStore(2)
-        self._spectra: list[SpectrumBlock] = []
+        self._spectra: list[tuple[np.ndarray, int]] = []
         self._n_kept = 0
         self._condensed: FrameStore | None = None
 
@@ -84,7 +84,7 @@ class ChromaStft(Descriptor):
             block.n_frames,
         )
         self._peaks.append(found)
-        self._spectra.append(block)
+        self._spectra.append((block.S, block.n_frames))
         self._n_kept += len(block.S) * LANES
         if self._n_kept > _WHOLE_FRAMES or self._condensed is not None:
             self._condense()
@@ -95,8 +95,8 @@ class ChromaStft(Descriptor):
         if self._condensed is None:
             self._condensed = FrameStore(n)
         bank = banks.condensing_bank(*self._axis)
-        for block in self._spectra:
-            self._condensed.append(filters.filtered(block.S, bank, n, block.n_frames))
+        for S, n_frames in self._spectra:
+            self._condensed.append(filters.filtered(S, bank, n, n_frames))
         self._spectra.clear()
 
     def finish(self) -> Iterator[np.ndarray]:
@@ -107,7 +107,7 @@ class ChromaStft(Descriptor):
                 yield _normalized(chunk.astype(np.float64) @ expand)
             return
         bank, n = banks.chroma_bank(*self._axis, tuning), self._spec.n_chroma
-        chroma = [filters.filtered(block.S, bank, n, block.n_frames) for block in self._spectra]
+        chroma = [filters.filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]
         if chroma:
             yield _normalized(np.concatenate(chroma))
 

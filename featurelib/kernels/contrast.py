@@ -57,7 +57,7 @@ def band_extremes(
     return out
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _insert_high(ranked: Any, take: Any, s: Any) -> None:
     for place in range(0, take * LANES, LANES):
         here = load(ranked, place)
@@ -65,7 +65,7 @@ def _insert_high(ranked: Any, take: Any, s: Any) -> None:
         s = minimum(here, s)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _insert_low(ranked: Any, take: Any, s: Any) -> None:
     for place in range(0, take * LANES, LANES):
         here = load(ranked, place)
@@ -73,7 +73,7 @@ def _insert_low(ranked: Any, take: Any, s: Any) -> None:
         s = maximum(here, s)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _mean(ranked: Any, take: Any) -> Any:
     total = splat(0.0)
     for place in range(0, take * LANES, LANES):

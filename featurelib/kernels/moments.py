@@ -87,3 +87,29 @@ def cell_moments(x: np.ndarray) -> np.ndarray:
         out[4, 0] = min(out[4, 0], np.float64(value))
         out[5, 0] = max(out[5, 0], np.float64(value))
     return out
+
+
+@njit(cache=True, nogil=True)
+def combine(a: np.ndarray, count_a: int, b: np.ndarray, count_b: int) -> None:
+    """Add to moments, as `central_moments` gives them, those of further values.
+
+    Pairwise combination of central moments (Chan et al. 1983, Pébay 2008).
+    """
+    n_a, n_b = np.float64(count_a), np.float64(count_b)  # their products are large
+    n = n_a + n_b
+    for k in range(a.shape[1]):
+        d = b[0, k] - a[0, k]
+        dn = d / n
+        a[3, k] += (
+            b[3, k]
+            + d * dn**3 * n_a * n_b * (n_a * n_a - n_a * n_b + n_b * n_b)
+            + 6 * dn**2 * (n_a * n_a * b[1, k] + n_b * n_b * a[1, k])
+            + 4 * dn * (n_a * b[2, k] - n_b * a[2, k])
+        )
+        a[2, k] += (
+            b[2, k] + d * dn**2 * n_a * n_b * (n_a - n_b) + 3 * dn * (n_a * b[1, k] - n_b * a[1, k])
+        )
+        a[1, k] += b[1, k] + d * dn * n_a * n_b
+        a[0, k] += dn * n_b
+        a[4, k] = min(a[4, k], b[4, k])
+        a[5, k] = max(a[5, k], b[5, k])

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numba import njit
 
+from featurelib.simd import LANES, load, muladd, splat, store, to_float64
+
 
 @njit(cache=True, nogil=True)
 def crossing_rates(
@@ -19,14 +21,17 @@ def crossing_rates(
     """
     floor = np.float32(-1e-10)
     crosses = np.zeros(y.shape[0], np.uint8)
-    for i in range(low + 1, high):
-        crosses[i] = (y[i] < floor) != (y[i - 1] < floor)
+    # Slices, as indices that might be negative keep loops from becoming vectors' loops.
+    before, here = y[low : max(high - 1, low)], y[low + 1 : max(high, low + 1)]
+    crosses_here = crosses[low + 1 :]
+    for i in range(here.shape[0]):
+        crosses_here[i] = (here[i] < floor) != (before[i] < floor)
     step = math.gcd(frame_length, hop_length)
     counts = np.zeros(y.shape[0] // step, np.int32)
     for c in range(counts.shape[0]):
         count = np.int32(0)
-        for i in range(c * step, (c + 1) * step):
-            count += np.int32(crosses[i])
+        for crossing in crosses[c * step : (c + 1) * step]:
+            count += np.int32(crossing)
         counts[c] = count
     out = np.empty(n_frames)
     for t in range(n_frames):
@@ -38,15 +43,25 @@ def crossing_rates(
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(cache=True, nogil=True)
 def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, n_frames: int) -> np.ndarray:
     """Root of the mean square of each frame of samples."""
     step = math.gcd(frame_length, hop_length)
-    squares = np.empty(y.shape[0] // step)
+    squares, parts = np.empty(y.shape[0] // step), np.empty(LANES)
     for c in range(squares.shape[0]):
         total = 0.0
-        for i in range(c * step, (c + 1) * step):
-            total += np.float64(y[i]) * np.float64(y[i])
+        end = (c + 1) * step
+        i = c * step
+        many = splat(0.0)
+        while i + LANES <= end:
+            value = to_float64(load(y, i))
+            many = muladd(value, value, many)
+            i += LANES
+        store(parts, 0, many)
+        for lane in range(LANES):
+            total += parts[lane]
+        for rest in range(i, end):
+            total += np.float64(y[rest]) * np.float64(y[rest])
         squares[c] = total
     out = np.empty(n_frames)
     for t in range(n_frames):

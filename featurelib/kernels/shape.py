@@ -89,13 +89,11 @@ def rolloff_bins(S: np.ndarray, fraction: np.float32) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def log_power(S: np.ndarray, floor: np.float32) -> np.ndarray:
-    """Natural logarithm of the squared magnitudes, of at least `floor`."""
-    out = np.empty_like(S)
+def log_power(S: np.ndarray, floor: np.float32, out: np.ndarray) -> None:
+    """Fill `out` with the natural logarithm of the squared magnitudes, of at least `floor`."""
     for i in range(0, S.size, LANES):
         s = load(S, i)
         store(out, i, log(maximum(s * s, splat(floor))))
-    return out
 
 
 @njit(cache=True, nogil=True)

@@ -69,6 +69,7 @@ def magnitudes(
     window: np.ndarray,
     hop_length: int,
     tables: FFTTables,
+    scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
     """Fill `out` with the magnitude spectra of the frames that begin every hop in y.
@@ -83,6 +84,8 @@ def magnitudes(
         Step from frame to frame.
     tables : FFTTables
         Of this n_fft.
+    scratch : np.ndarray [shape=(2, n_fft / 2, LANES), dtype=float64]
+        Memory to work in.
     out : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
         Magnitudes.
     """
@@ -94,7 +97,7 @@ def magnitudes(
     starts = np.empty(n_fft, np.int64)
     for i in range(n_fft):
         starts[i] = (i % hop_length) * n_columns + i // hop_length
-    re, im = np.empty(n * LANES), np.empty(n * LANES)
+    re, im = scratch[0], scratch[1]
     for batch in range(out.shape[0]):
         _first_pass(samples, starts, batch * LANES, window, re, im, tables)
         for quarter in range(4):
