@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from featurelib.descriptors import DESCRIPTORS
@@ -72,8 +74,8 @@ class Analysis:
             for chunk in descriptor.finish():
                 series.append(chunk)
             # Rows first: all statistics of one row stand together.
-            by_row = np.stack([series.statistic(name) for name in statistics], axis=1)
-            values += by_row.ravel().tolist()
+            columns = [series.statistic(name).tolist() for name in statistics]
+            values += itertools.chain.from_iterable(zip(*columns, strict=True))
         return self._n_frames, values
 
     def _take(self, frames: FrameBlock) -> None:

@@ -145,6 +145,7 @@ class AudioFile:
         self.subtype: str = decoder.subtype
         plausible = 0 < decoder.frames <= size * _MAX_FRAMES_PER_BYTE
         self.header_duration_s = decoder.frames / self.sr if plausible else None
+        self._likely_frames: int | None = decoder.frames if plausible else None
 
     def blocks(self, duration: float | None, block_samples: int) -> Iterator[np.ndarray]:
         """Decode the samples, in arrays of shape (n, channels) that are reused.
@@ -157,7 +158,10 @@ class AudioFile:
             Most samples in an array, all channels together, but at least one frame.
         """
         left = None if duration is None else int(duration * self.sr)
-        buffer = np.empty((max(block_samples // self.channels, 1), self.channels), np.float32)
+        block_frames = max(block_samples // self.channels, 1)
+        if self._likely_frames is not None:  # short files are quick to read into little memory
+            block_frames = min(block_frames, self._likely_frames + 1)
+        buffer = np.empty((block_frames, self.channels), np.float32)
         good = 0
         while left is None or left > 0:
             wanted = len(buffer) if left is None else min(left, len(buffer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from featurelib.descriptors import DESCRIPTORS
@@ -89,7 +90,13 @@ def schema(spec: str | FeatureSpec) -> pa.Schema:
 
 def feature_names(spec: str | FeatureSpec) -> list[str]:
     """Names of the feature columns, in table order: those of `describe` after the signal's."""
-    return [column.name for column in _feature_columns(get_spec(spec))]
+    return list(_feature_names(get_spec(spec)))
+
+
+@lru_cache(maxsize=32)
+def _feature_names(spec: FeatureSpec) -> tuple[str, ...]:
+    # Kept, as it would take a good part of a short file's time.
+    return tuple(column.name for column in _feature_columns(spec))
 
 
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:

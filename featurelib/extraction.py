@@ -123,9 +123,7 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
     return _frame(extract_signal_columns(y, sr, spec), spec)
 
 
-def extract_signal_columns(
-    y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1"
-) -> Columns:
+def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1") -> Columns:
     """Compute the rows of samples in memory, as columns: the way for many signals.
 
     Parameters

@@ -67,21 +67,26 @@ class Framer:
             self._head = np.concatenate((self._head, y))
             if len(self._head) < reach:
                 return
-            y = np.pad(self._head, (self._pad, 0), mode=self._mode)  # type: ignore[call-overload]
+            y = self._padded(self._head, self._pad, 0)
             self._head = None
         yield from self._feed(y)
 
     def finish(self) -> Iterator[FrameBlock]:
         """Pad the end; yield the blocks that remain."""
         if self._head is not None:
-            padding = (self._pad, self._pad)
-            tail = np.pad(self._head, padding, mode=self._mode)  # type: ignore[call-overload]
+            tail = self._padded(self._head, self._pad, self._pad)
         else:
-            tail = np.pad(self._last, (0, self._pad), mode=self._mode)  # type: ignore[call-overload]
-            tail = tail[len(self._last) :]
+            tail = self._padded(self._last, 0, self._pad)[len(self._last) :]
         yield from self._feed(tail)
         if self._fill >= self._n_fft:
             yield self._block((self._fill - self._n_fft) // self._hop + 1)
+
+    def _padded(self, y: np.ndarray, before: int, after: int) -> np.ndarray:
+        if self._mode == "constant":  # ten times as fast, which short files feel
+            out = np.zeros(before + len(y) + after, np.float32)
+            out[before : before + len(y)] = y
+            return out
+        return np.pad(y, (before, after), mode=self._mode)  # type: ignore[call-overload]
 
     def _feed(self, y: np.ndarray) -> Iterator[FrameBlock]:
         while len(y):

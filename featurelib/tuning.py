@@ -7,8 +7,8 @@ import numpy as np
 from featurelib.kernels import peaks as kernels
 from featurelib.store import FrameStore
 
-#: Bins of the histogram of deviations.
-STEPS = 100
+#: Edges of the histogram of deviations, in steps of the scale.
+_EDGES = np.linspace(-0.5, 0.5, 101)
 
 #: A0, in Hz.
 _LOWEST = np.float32(440.0 / 16)
@@ -37,19 +37,18 @@ def estimate_tuning(peaks: FrameStore, bins_per_octave: int) -> float:
     n = sum(map(len, peaks.chunks()))
     if n == 0:
         return 0.0
-    median = _height(peaks, n // 2)
-    if n % 2 == 0:
-        median = (_height(peaks, n // 2 - 1) + median) / np.float32(2)
-    edges = np.linspace(-0.5, 0.5, STEPS + 1)
-    counts = np.zeros(STEPS, np.int64)
+    least = _median_height(peaks, n)
+    steps = np.float32(bins_per_octave)
+    counts = np.zeros(len(_EDGES) - 1, np.int64)
     for chunk in peaks.chunks():
         octaves = np.log2(chunk[:, 0] / _LOWEST)
-        kernels.count_deviations(octaves, chunk, median, np.float32(bins_per_octave), edges, counts)
-    return float(edges[np.argmax(counts)])
+        kernels.count_deviations(octaves, chunk, least, steps, _EDGES, counts)
+    return float(_EDGES[np.argmax(counts)])
 
 
-def _height(peaks: FrameStore, rank: int) -> np.float32:
-    """The height that `rank` others are below, or equal to."""
+def _median_height(peaks: FrameStore, n: int) -> np.float32:
+    """Median of all heights, digit by digit, so that they need not be in memory together."""
+    rank = n // 2
     prefix = known = 0
     for width in _DIGITS:
         counts = np.zeros(1 << width, np.int64)
@@ -59,4 +58,8 @@ def _height(peaks: FrameStore, rank: int) -> np.float32:
         digit = int(np.searchsorted(below, rank, side="right"))
         rank -= int(below[digit] - counts[digit])
         prefix, known = (prefix << width) | digit, known + width
-    return np.uint32(prefix).view(np.float32)
+    height = np.uint32(prefix).view(np.float32)
+    if n % 2 or rank > 0:  # of an even number the two in the middle may be equal
+        return height
+    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
+    return (below_it + height) / np.float32(2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurelib.kernels import shape
 from featurelib.descriptors.base import Descriptor, stft_arguments
+from featurelib.kernels import shape
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import AMIN, SpectrumBlock
 

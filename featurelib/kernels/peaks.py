@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, at_least, bits, both, less, load, maximum, splat, store
+from featurelib.simd import LANES, at_least, bits, both, less, load, maximum, splat
 
 
 @njit(cache=True, nogil=True)
@@ -31,7 +31,6 @@ def spectral_peaks(
     """
     n_bins = S.shape[1]
     out = np.empty((n_frames * ((high - low) // 2 + 1), 2), np.float32)
-    floors = np.empty(LANES, np.float32)
     count = 0
     for batch in range(S.shape[0]):
         start = batch * n_bins * LANES
@@ -89,6 +88,16 @@ def count_digits(
         word = np.int64(words[i, 1])
         if word >> (32 - known) == prefix:
             counts[(word >> (32 - known - width)) & mask] += 1
+
+
+@njit(cache=True, nogil=True)
+def largest_below(peaks: np.ndarray, height: np.float32) -> np.float32:
+    """The largest height below another; 0 without any."""
+    largest = np.float32(0)
+    for i in range(peaks.shape[0]):
+        if peaks[i, 1] < height:
+            largest = max(largest, peaks[i, 1])
+    return largest
 
 
 @njit(cache=True, nogil=True)

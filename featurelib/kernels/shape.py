@@ -9,7 +9,6 @@ from numba import njit
 
 from featurelib.simd import (
     LANES,
-    bits,
     less,
     load,
     log,
@@ -114,9 +113,7 @@ def flatness(S: np.ndarray, logarithms: np.ndarray, floor: np.float32) -> np.nda
 
 
 @njit(cache=True, nogil=True)
-def flux(
-    S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: float
-) -> np.ndarray:
+def flux(S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: float) -> np.ndarray:
     """Distance of each frame's normalized spectrum from the one before it.
 
     `totals` are the sums of the frames' magnitudes, and say how many frames there are;
@@ -150,4 +147,3 @@ def flux(
 def spectrum_of(S: np.ndarray, t: int) -> np.ndarray:
     """Magnitudes of one frame."""
     return S[t // LANES, :, t % LANES].copy()
-
