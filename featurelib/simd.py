@@ -15,6 +15,7 @@ file, ``make clean`` makes it forget.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,8 @@ from numba.extending import intrinsic, models, overload, register_model
 
 #: Lanes of every vector, and so frames that are worked on at once.
 LANES = 8
+
+_CACHE_LINE = 64
 
 _I32 = ir.IntType(32)
 
@@ -89,12 +92,29 @@ def splat(typing_context: Any, number: Any) -> Any:
     vector = _VECTOR_OF[number]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        undefined = ir.Constant(vector.ir, ir.Undefined)
-        first = builder.insert_element(undefined, args[0], ir.Constant(_I32, 0))
-        everywhere = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
-        return builder.shuffle_vector(first, undefined, everywhere)
+        return _everywhere(builder, vector, args[0])
 
     return vector(number), codegen
+
+
+@intrinsic
+def spread(typing_context: Any, x: Any, index: Any) -> Any:
+    """The `index`-th element of x in all lanes; the index is not negative."""
+    vector = _VECTOR_OF[x.dtype]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        element = builder.load(builder.gep(data, [args[1]]))
+        return _everywhere(builder, vector, element)
+
+    return vector(x, types.intp), codegen
+
+
+def _everywhere(builder: Any, vector: Vector, number: Any) -> Any:
+    undefined = ir.Constant(vector.ir, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(_I32, 0))
+    lanes = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+    return builder.shuffle_vector(first, undefined, lanes)
 
 
 def _instruction(name: str) -> Any:
@@ -158,6 +178,18 @@ def absolute(typing_context: Any, a: Any) -> Any:
 def muladd(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the machine can."""
     return _llvm("fmuladd", 3)(a)
+
+
+@intrinsic
+def mulsub(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b - c, rounded once where the machine can."""
+    signature, multiply_add = _llvm("fmuladd", 3)(a)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        negated = [args[0], args[1], builder.fneg(args[2])]
+        return multiply_add(context, builder, signature, negated)
+
+    return signature, codegen
 
 
 def _comparison(symbol: str) -> Any:
@@ -264,6 +296,14 @@ def _split_exponent(typing_context: Any, a: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, pair)
 
     return types.UniTuple(FLOAT32, 2)(FLOAT32), codegen
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array like `numpy.empty`'s whose vectors lie in one cache line each."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 @njit(nogil=True, forceinline=True)

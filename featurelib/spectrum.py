@@ -9,7 +9,7 @@ import numpy as np
 from featurelib import banks
 from featurelib.frames import FrameBlock
 from featurelib.kernels import shape, spectrum
-from featurelib.simd import LANES
+from featurelib.simd import LANES, aligned
 from featurelib.spec import FeatureSpec
 
 #: Floor of power and of squared magnitude before a logarithm, as librosa's amin.
@@ -77,13 +77,13 @@ class Transform:
         self._bin_width = spec.sr / spec.n_fft
         power_of_two = spec.n_fft & (spec.n_fft - 1) == 0
         self._tables = spectrum.fft_tables(spec.n_fft) if power_of_two else None
-        self._fft_scratch = np.empty((2, spec.n_fft // 2, LANES))
-        self._scratch = np.empty((0, self._n_bins, LANES), np.float32)
+        self._fft_scratch = aligned((2, spec.n_fft // 2, LANES), np.float64)
+        self._scratch = aligned((0, self._n_bins, LANES), np.float32)
 
     def __call__(self, block: FrameBlock) -> SpectrumBlock:
         """Transform a block."""
         n_batches = -(-block.n_frames // LANES)
-        S = np.empty((n_batches, self._n_bins, LANES), np.float32)
+        S = aligned((n_batches, self._n_bins, LANES), np.float32)
         if self._tables is None:
             spectrum.in_lanes(self._rows(block), S)
         else:
@@ -91,7 +91,7 @@ class Transform:
                 block.y, self._window, self._hop, self._tables, self._fft_scratch, S
             )
         if len(self._scratch) < n_batches:
-            self._scratch = np.empty_like(S)
+            self._scratch = aligned(S.shape, np.float32)
         return SpectrumBlock(block, S, self._bin_width, self._scratch[:n_batches])
 
     def _rows(self, block: FrameBlock) -> np.ndarray:

@@ -21,13 +21,19 @@ from featurelib.simd import (
     less,
     load,
     muladd,
+    mulsub,
     select,
     splat,
+    spread,
     sqrt,
     store,
     to_float32,
     to_float64,
 )
+
+
+#: Values that are transformed to the end before the next ones: they stay in the first cache.
+_NEAR = 64
 
 
 class FFTTables(NamedTuple):
@@ -120,14 +126,14 @@ def _columns(y: np.ndarray, hop_length: int, n_columns: int) -> np.ndarray:
 
 @njit(nogil=True, forceinline=True)
 def _sample(samples: Any, starts: Any, lane: Any, window: Any, i: Any) -> Any:
-    return to_float64(load(samples, starts[i] + lane)) * splat(window[i])
+    return to_float64(load(samples, starts[i] + lane)) * spread(window, i)
 
 
 @njit(nogil=True, forceinline=True)
 def _turned(re: Any, im: Any, tables: Any, k: Any) -> Any:
     """A complex number times the k-th twiddle factor."""
-    c, s = splat(tables.twiddles_re[k]), splat(tables.twiddles_im[k])
-    return re * c - im * s, muladd(re, s, im * c)
+    c, s = spread(tables.twiddles_re, k), spread(tables.twiddles_im, k)
+    return mulsub(re, c, im * s), muladd(re, s, im * c)
 
 
 @njit(nogil=True, forceinline=True)
@@ -183,36 +189,74 @@ def _first_pass(
         _put(re, im, j * LANES, quarter * LANES, x, tables, j)
 
 
+@njit(nogil=True, forceinline=True)
+def _loaded_butterfly(re: Any, im: Any, p: Any, step: Any) -> Any:
+    return _butterfly(
+        load(re, p),
+        load(im, p),
+        load(re, p + step),
+        load(im, p + step),
+        load(re, p + 2 * step),
+        load(im, p + 2 * step),
+        load(re, p + 3 * step),
+        load(im, p + 3 * step),
+    )
+
+
 @njit(nogil=True)
 def _transform(re: Any, im: Any, start: Any, size: Any, tables: Any) -> None:
     """Transform, in place, `size` values from the `start`-th on."""
-    n = tables.twiddles_re.shape[0]
     m = size
-    while m >= 4:
-        step = m // 4
-        for first in range(start, start + size, m):
-            for j in range(step):
-                p, q = (first + j) * LANES, step * LANES
-                x = _butterfly(
-                    load(re, p),
-                    load(im, p),
-                    load(re, p + q),
-                    load(im, p + q),
-                    load(re, p + 2 * q),
-                    load(im, p + 2 * q),
-                    load(re, p + 3 * q),
-                    load(im, p + 3 * q),
-                )
-                _put(re, im, p, q, x, tables, j * (n // m))
+    while m > _NEAR:
+        _pass(re, im, start, size, m, tables)
         m //= 4
-    if m == 2:
-        for first in range(start, start + size, 2):
-            p, q = first * LANES, (first + 1) * LANES
-            ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
-            store(re, p, ar + br)
-            store(im, p, ai + bi)
-            store(re, q, ar - br)
-            store(im, q, ai - bi)
+    for first in range(start, start + size, m):
+        near = m
+        while near > 4:
+            _pass(re, im, first, m, near, tables)
+            near //= 4
+        if near == 4:
+            _last_pass(re, im, first, m)
+        elif near == 2:
+            _last_pass_of_two(re, im, first, m)
+
+
+@njit(nogil=True)
+def _pass(re: Any, im: Any, start: Any, size: Any, m: Any, tables: Any) -> None:
+    """One step of radix 4 in each stretch of m values."""
+    turn = tables.twiddles_re.shape[0] // m
+    step = m // 4
+    for first in range(start, start + size, m):
+        for j in range(step):
+            p = (first + j) * LANES
+            x = _loaded_butterfly(re, im, p, step * LANES)
+            _put(re, im, p, step * LANES, x, tables, j * turn)
+
+
+@njit(nogil=True)
+def _last_pass(re: Any, im: Any, start: Any, size: Any) -> None:
+    for first in range(start, start + size, 4):
+        p = first * LANES
+        x = _loaded_butterfly(re, im, p, LANES)
+        store(re, p, x[0])
+        store(im, p, x[1])
+        store(re, p + LANES, x[2])
+        store(im, p + LANES, x[3])
+        store(re, p + 2 * LANES, x[4])
+        store(im, p + 2 * LANES, x[5])
+        store(re, p + 3 * LANES, x[6])
+        store(im, p + 3 * LANES, x[7])
+
+
+@njit(nogil=True)
+def _last_pass_of_two(re: Any, im: Any, start: Any, size: Any) -> None:
+    for first in range(start, start + size, 2):
+        p, q = first * LANES, (first + 1) * LANES
+        ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
+        store(re, p, ar + br)
+        store(im, p, ai + bi)
+        store(re, q, ar - br)
+        store(im, q, ai - bi)
 
 
 @njit(nogil=True, forceinline=True)
@@ -239,8 +283,8 @@ def _split(re: Any, im: Any, tables: Any, out: Any, start: Any) -> None:
         ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
         even_re, even_im = (ar + br) * half, (ai - bi) * half
         odd_re, odd_im = (ai + bi) * half, (br - ar) * half
-        c, s = splat(tables.split_re[k]), splat(tables.split_im[k])
-        r, i = odd_re * c - odd_im * s, muladd(odd_re, s, odd_im * c)
+        c, s = spread(tables.split_re, k), spread(tables.split_im, k)
+        r, i = mulsub(odd_re, c, odd_im * s), muladd(odd_re, s, odd_im * c)
         store(out, start + k * LANES, _magnitude(even_re + r, even_im + i))
         store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
 
