@@ -89,22 +89,23 @@ class RowSeries:
 
     def __init__(self, n_rows: int) -> None:
         self._moments = Moments(n_rows)
-        self._buffer = np.empty((CHUNK, n_rows))
-        self._fill = 0
+        self._waiting: list[np.ndarray] = []
+        self._n_waiting = 0
 
     def append(self, values: np.ndarray) -> None:
-        """Take in frames of values, shape (frames, rows)."""
-        while len(values):
-            part = values[: CHUNK - self._fill]
-            self._buffer[self._fill : self._fill + len(part)] = part
-            self._fill += len(part)
-            values = values[len(part) :]
-            if self._fill == CHUNK:
-                self._condense()
+        """Take in frames of values, shape (frames, rows); they are kept, not copied."""
+        if len(values):
+            self._waiting.append(values)
+            self._n_waiting += len(values)
+        if self._n_waiting >= CHUNK:
+            self._condense()
 
     def _condense(self) -> None:
-        self._moments.update(self._buffer[: self._fill])
-        self._fill = 0
+        if self._waiting:
+            one = len(self._waiting) == 1
+            self._moments.update(self._waiting[0] if one else np.concatenate(self._waiting))
+            self._waiting.clear()
+            self._n_waiting = 0
 
     def statistic(self, name: str) -> np.ndarray:
         """One statistic of each row, shape (rows,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -126,10 +127,16 @@ def with_retries(
     retry_if : callable
         Which errors are worth another try; any other is raised at once.
     """
-    retrying = tenacity.Retrying(
+    return _retrying(attempts, max_wait_s, retry_if)(call)
+
+
+@functools.lru_cache(maxsize=32)
+def _retrying(
+    attempts: int, max_wait_s: float, retry_if: Callable[[BaseException], bool]
+) -> tenacity.Retrying:
+    return tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry_if),
         wait=tenacity.wait_random_exponential(multiplier=0.25, max=max_wait_s),
         stop=tenacity.stop_after_attempt(attempts),
         reraise=True,
     )
-    return retrying(call)

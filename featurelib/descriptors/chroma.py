@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,11 +63,7 @@ class ChromaStft(Descriptor):
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
         self._axis = (spec.sr, spec.n_fft, spec.n_chroma)
-        freqs = banks.frequencies(spec.sr, spec.n_fft)
-        low, high = _PEAK_RANGE
-        # A peak has a neighbour on either side.
-        self._low = max(int(np.searchsorted(freqs, low)), 1)
-        self._high = min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1)
+        self._low, self._high = peak_bins(spec)
         self._peaks = FrameStore(2)
         self._spectra: list[tuple[np.ndarray, int]] = []
         self._n_kept = 0
@@ -114,6 +111,18 @@ class ChromaStft(Descriptor):
     def tuning(self) -> float:
         """Deviation of the signal from A440, in chroma bins within [-0.5, 0.5)."""
         return estimate_tuning(self._peaks, self._spec.n_chroma)
+
+
+@lru_cache(maxsize=8)
+def peak_bins(spec: FeatureSpec) -> tuple[int, int]:
+    """First bin, and end, of those whose peaks tell the tuning."""
+    freqs = banks.frequencies(spec.sr, spec.n_fft)
+    low, high = _PEAK_RANGE
+    # A peak has a neighbour on either side.
+    return (
+        max(int(np.searchsorted(freqs, low)), 1),
+        min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1),
+    )
 
 
 def _normalized(raw: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class SpectralContrast(Descriptor):
             yield levels[:, 0] - levels[:, 1]
 
 
+@lru_cache(maxsize=8)
 def band_bins(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First bin, end, and number of bins that make a peak, of each band.
 
