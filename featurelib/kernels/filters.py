@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, load, log, maximum, muladd, splat, store
+from featurelib.simd import LANES, load, log, maximum, muladd, splat, spread, store
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
 
@@ -37,7 +37,7 @@ def band_levels(
             total = splat(np.float32(0))
             for k in range(starts[m], stops[m]):
                 s = load(S, (batch * n_bins + k) * LANES)
-                total = muladd(s * s, splat(weights[m, k]), total)
+                total = muladd(s * s, spread(weights, m * n_bins + k), total)
             level = log(maximum(total, splat(floor))) * splat(_DB_PER_NEPER)
             store(levels, m * LANES, level)
         for t in range(batch * LANES, min((batch + 1) * LANES, n_frames)):
@@ -63,29 +63,33 @@ def filtered(S: np.ndarray, bank: np.ndarray, n_filters: int, n_frames: int) -> 
     -------
     np.ndarray [shape=(n_frames, n_filters), dtype=float32]
     """
-    n_bins = S.shape[1]
+    n_batches, n_bins, _ = S.shape
     out = np.empty((n_frames, n_filters), np.float32)
-    sums = np.empty((GROUP, LANES), np.float32)
+    sums = np.empty((2, GROUP, LANES), np.float32)
     zero = splat(np.float32(0))
-    for batch in range(S.shape[0]):
+    # Two batches at once, so that each weight is fetched for both.
+    for batch in range(0, n_batches, 2):
+        one, two = batch * n_bins, min(batch + 1, n_batches - 1) * n_bins
         for group in range(bank.shape[0]):
-            a, b, c, d = zero, zero, zero, zero
+            sums[:] = 0
             for part in range(0, n_bins, _PART):
-                w, x, y, z = zero, zero, zero, zero
+                a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
                 for k in range(part, min(part + _PART, n_bins)):
-                    s = load(S, (batch * n_bins + k) * LANES)
-                    power = s * s
-                    w = muladd(power, splat(bank[group, k, 0]), w)
-                    x = muladd(power, splat(bank[group, k, 1]), x)
-                    y = muladd(power, splat(bank[group, k, 2]), y)
-                    z = muladd(power, splat(bank[group, k, 3]), z)
-                a, b, c, d = a + w, b + x, c + y, d + z
-            store(sums, 0, a)
-            store(sums, LANES, b)
-            store(sums, 2 * LANES, c)
-            store(sums, 3 * LANES, d)
+                    s, t = load(S, (one + k) * LANES), load(S, (two + k) * LANES)
+                    s, t = s * s, t * t
+                    place = (group * n_bins + k) * GROUP
+                    weight = spread(bank, place)
+                    a, e = muladd(s, weight, a), muladd(t, weight, e)
+                    weight = spread(bank, place + 1)
+                    b, f = muladd(s, weight, b), muladd(t, weight, f)
+                    weight = spread(bank, place + 2)
+                    c, g = muladd(s, weight, c), muladd(t, weight, g)
+                    weight = spread(bank, place + 3)
+                    d, h = muladd(s, weight, d), muladd(t, weight, h)
+                for i, total in enumerate((a, b, c, d, e, f, g, h)):
+                    store(sums, i * LANES, load(sums, i * LANES) + total)
             first = group * GROUP
-            for t in range(batch * LANES, min((batch + 1) * LANES, n_frames)):
-                for f in range(first, min(first + GROUP, n_filters)):
-                    out[t, f] = sums[f - first, t - batch * LANES]
+            for i in range(min(2 * LANES, n_frames - batch * LANES)):
+                for j in range(min(GROUP, n_filters - first)):
+                    out[batch * LANES + i, first + j] = sums[i // LANES, j, i % LANES]
     return out

@@ -1,0 +1,77 @@
+"""Filter banks against librosa's, and what is interpolated between them."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featurelib import banks
+from featurelib.kernels.filters import filtered
+from featurelib.simd import LANES
+from featurelib.spec import WINDOWS
+
+AXES = st.tuples(
+    st.sampled_from([1_000, 8_000, 11_025, 22_050, 44_100, 48_000, 192_000]),
+    st.sampled_from([16, 64, 200, 512, 2048, 4096]),
+)
+
+
+@pytest.mark.parametrize("n_fft", [16, 200, 2048])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_are_bit_by_bit_librosas(name, n_fft):
+    expected = librosa.filters.get_window(name, n_fft, fftbins=True)
+    np.testing.assert_array_equal(banks.window(name, n_fft), expected)
+
+
+@settings(deadline=None, max_examples=80)
+@given(AXES, st.integers(1, 200))
+@pytest.mark.filterwarnings("ignore:Empty filters")
+def test_mel_filters_equal_librosas(axis, n_mels):
+    sr, n_fft = axis
+    bank = banks.mel_bank(sr, n_fft, n_mels)
+    expected = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_allclose(bank.weights, expected, rtol=2e-6, atol=1e-6 * expected.max())
+    for start, stop, weights in zip(*bank, strict=True):
+        assert not weights[:start].any()
+        assert not weights[stop:].any()
+
+
+def ungrouped(bank: np.ndarray, n: int) -> np.ndarray:
+    """Filters (n, bins) from the groups that the kernel takes."""
+    return bank.transpose(0, 2, 1).reshape(-1, bank.shape[1])[:n]
+
+
+@settings(deadline=None, max_examples=80)
+@given(AXES, st.integers(1, 40), st.integers(-50, 49))
+def test_chroma_filters_equal_librosas(axis, n_chroma, hundredths):
+    sr, n_fft = axis
+    tuning = hundredths / 100
+    bank = ungrouped(banks.chroma_bank(sr, n_fft, n_chroma, tuning), n_chroma)
+    expected = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=tuning)
+    np.testing.assert_allclose(bank, expected, rtol=1e-5, atol=1e-7)
+
+
+@settings(deadline=None, max_examples=40)
+@given(AXES, st.sampled_from([12, 24]), st.integers(-50, 49), st.integers(0, 1000))
+def test_condensed_spectra_give_the_chroma_of_any_tuning(axis, n_chroma, hundredths, seed):
+    sr, n_fft = axis
+    rng = np.random.default_rng(seed)
+    # Every bin alone, and some noise: what holds for each holds for their sums.
+    n_bins = 1 + n_fft // 2
+    S = np.concatenate((np.eye(n_bins), rng.gamma(0.1, size=(7, n_bins)))).astype(np.float32)
+    lanes = np.zeros((-(-len(S) // LANES), n_bins, LANES), np.float32)
+    for t, row in enumerate(S):
+        lanes[t // LANES, :, t % LANES] = row
+    n = banks.n_condensed(n_fft, n_chroma)
+    bank = banks.condensing_bank(sr, n_fft, n_chroma)
+    condensed = filtered(lanes, bank, n, len(S)).astype(np.float64)
+    found = condensed @ banks.condensed_chroma(sr, n_fft, n_chroma, hundredths / 100)
+    chroma = librosa.filters.chroma(
+        sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=hundredths / 100, dtype=np.float64
+    )
+    expected = np.float64(S) ** 2 @ chroma.T
+    scale = expected.max(axis=1, keepdims=True)
+    assert (np.abs(found - expected) <= 5e-7 * scale).all()
