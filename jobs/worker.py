@@ -20,7 +20,7 @@ from typing import IO, Any
 import featurelib
 from jobs.errors import ClusterError, StorageError
 from jobs.fragments import FragmentBuilder, Origin, fragment_name
-from jobs.native import captured_stderr
+from jobs.native import captured_stderr, keep_freed_memory
 from jobs.plan import Shard
 from jobs.storage import Fetched, Store, open_store
 from jobs.storage.listed import ListedStore
@@ -350,6 +350,7 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 @functools.cache
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
     """Compile the kernels once a machine: processes that compile at once can crash."""
+    keep_freed_memory()
     with _machine_lock() as file:
         file.seek(0)
         if file.read() != code_version().encode():
