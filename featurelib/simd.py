@@ -302,7 +302,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array like `numpy.empty`'s whose vectors lie in one cache line each."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
+    start = -memory.__array_interface__["data"][0] % _CACHE_LINE
     return memory[start : start + size].view(dtype).reshape(shape)
 
 

@@ -88,7 +88,7 @@ class Transform:
             spectrum.in_lanes(self._rows(block), S)
         else:
             spectrum.magnitudes(
-                block.y, self._window, self._hop, self._tables, self._fft_scratch, S
+                block.y, self._window, self._hop, *self._tables, self._fft_scratch, S
             )
         if len(self._scratch) < n_batches:
             self._scratch = aligned(S.shape, np.float32)

@@ -39,10 +39,10 @@ _NEAR = 64
 class FFTTables(NamedTuple):
     """Constants of a transform of 2N real samples."""
 
-    twiddles_re: np.ndarray
-    twiddles_im: np.ndarray
-    split_re: np.ndarray
-    split_im: np.ndarray
+    #: Real and imaginary parts of the N-th roots of one, shape (2, N).
+    twiddles: np.ndarray
+    #: Those of the first half and one of the 2N-th roots, shape (2, N / 2 + 1).
+    splits: np.ndarray
     #: Where the N-point transform leaves each of its values.
     places: np.ndarray
 
@@ -61,10 +61,8 @@ def fft_tables(n_fft: int) -> FFTTables:
         order = np.concatenate([4 * order + q for q in range(4)])
         size *= 4
     return FFTTables(
-        np.ascontiguousarray(twiddles.real),
-        np.ascontiguousarray(twiddles.imag),
-        np.ascontiguousarray(split.real),
-        np.ascontiguousarray(split.imag),
+        np.stack((twiddles.real, twiddles.imag)),
+        np.stack((split.real, split.imag)),
         np.argsort(order),
     )
 
@@ -74,7 +72,9 @@ def magnitudes(
     y: np.ndarray,
     window: np.ndarray,
     hop_length: int,
-    tables: FFTTables,
+    twiddles: np.ndarray,
+    splits: np.ndarray,
+    places: np.ndarray,
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -88,8 +88,8 @@ def magnitudes(
         The window; n_fft is a power of two of at least 16.
     hop_length : int
         Step from frame to frame.
-    tables : FFTTables
-        Of this n_fft.
+    twiddles, splits, places : np.ndarray
+        `FFTTables` of this n_fft.
     scratch : np.ndarray [shape=(2, n_fft / 2, LANES), dtype=float64]
         Memory to work in.
     out : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
@@ -105,10 +105,10 @@ def magnitudes(
         starts[i] = (i % hop_length) * n_columns + i // hop_length
     re, im = scratch[0], scratch[1]
     for batch in range(out.shape[0]):
-        _first_pass(samples, starts, batch * LANES, window, re, im, tables)
+        _first_pass(samples, starts, batch * LANES, window, re, im, twiddles)
         for quarter in range(4):
-            _transform(re, im, quarter * (n // 4), n // 4, tables)
-        _split(re, im, tables, out, batch * (n + 1) * LANES)
+            _transform(re, im, quarter * (n // 4), n // 4, twiddles)
+        _split(re, im, splits, places, out, batch * (n + 1) * LANES)
 
 
 @njit(nogil=True)
@@ -130,9 +130,9 @@ def _sample(samples: Any, starts: Any, lane: Any, window: Any, i: Any) -> Any:
 
 
 @njit(nogil=True, forceinline=True)
-def _turned(re: Any, im: Any, tables: Any, k: Any) -> Any:
+def _turned(re: Any, im: Any, twiddles: Any, k: Any) -> Any:
     """A complex number times the k-th twiddle factor."""
-    c, s = spread(tables.twiddles_re, k), spread(tables.twiddles_im, k)
+    c, s = spread(twiddles, k), spread(twiddles, twiddles.shape[1] + k)
     return mulsub(re, c, im * s), muladd(re, s, im * c)
 
 
@@ -154,24 +154,24 @@ def _butterfly(ar: Any, ai: Any, br: Any, bi: Any, cr: Any, ci: Any, dr: Any, di
 
 
 @njit(nogil=True, forceinline=True)
-def _put(re: Any, im: Any, p: Any, step: Any, x: Any, tables: Any, k: Any) -> None:
+def _put(re: Any, im: Any, p: Any, step: Any, x: Any, twiddles: Any, k: Any) -> None:
     """Store what a butterfly gave, the last three of the four turned."""
     store(re, p, x[0])
     store(im, p, x[1])
-    r, i = _turned(x[2], x[3], tables, k)
+    r, i = _turned(x[2], x[3], twiddles, k)
     store(re, p + step, r)
     store(im, p + step, i)
-    r, i = _turned(x[4], x[5], tables, 2 * k)
+    r, i = _turned(x[4], x[5], twiddles, 2 * k)
     store(re, p + 2 * step, r)
     store(im, p + 2 * step, i)
-    r, i = _turned(x[6], x[7], tables, 3 * k)
+    r, i = _turned(x[6], x[7], twiddles, 3 * k)
     store(re, p + 3 * step, r)
     store(im, p + 3 * step, i)
 
 
 @njit(nogil=True)
 def _first_pass(
-    samples: Any, starts: Any, lane: Any, window: Any, re: Any, im: Any, tables: Any
+    samples: Any, starts: Any, lane: Any, window: Any, re: Any, im: Any, twiddles: Any
 ) -> None:
     quarter = window.shape[0] // 8
     for j in range(quarter):
@@ -186,7 +186,7 @@ def _first_pass(
             _sample(samples, starts, lane, window, d),
             _sample(samples, starts, lane, window, d + 1),
         )
-        _put(re, im, j * LANES, quarter * LANES, x, tables, j)
+        _put(re, im, j * LANES, quarter * LANES, x, twiddles, j)
 
 
 @njit(nogil=True, forceinline=True)
@@ -204,16 +204,16 @@ def _loaded_butterfly(re: Any, im: Any, p: Any, step: Any) -> Any:
 
 
 @njit(nogil=True)
-def _transform(re: Any, im: Any, start: Any, size: Any, tables: Any) -> None:
+def _transform(re: Any, im: Any, start: Any, size: Any, twiddles: Any) -> None:
     """Transform, in place, `size` values from the `start`-th on."""
     m = size
     while m > _NEAR:
-        _pass(re, im, start, size, m, tables)
+        _pass(re, im, start, size, m, twiddles)
         m //= 4
     for first in range(start, start + size, m):
         near = m
         while near > 4:
-            _pass(re, im, first, m, near, tables)
+            _pass(re, im, first, m, near, twiddles)
             near //= 4
         if near == 4:
             _last_pass(re, im, first, m)
@@ -222,15 +222,15 @@ def _transform(re: Any, im: Any, start: Any, size: Any, tables: Any) -> None:
 
 
 @njit(nogil=True)
-def _pass(re: Any, im: Any, start: Any, size: Any, m: Any, tables: Any) -> None:
+def _pass(re: Any, im: Any, start: Any, size: Any, m: Any, twiddles: Any) -> None:
     """One step of radix 4 in each stretch of m values."""
-    turn = tables.twiddles_re.shape[0] // m
+    turn = twiddles.shape[1] // m
     step = m // 4
     for first in range(start, start + size, m):
         for j in range(step):
             p = (first + j) * LANES
             x = _loaded_butterfly(re, im, p, step * LANES)
-            _put(re, im, p, step * LANES, x, tables, j * turn)
+            _put(re, im, p, step * LANES, x, twiddles, j * turn)
 
 
 @njit(nogil=True)
@@ -271,19 +271,19 @@ def _magnitude(re: Any, im: Any) -> Any:
 
 
 @njit(nogil=True)
-def _split(re: Any, im: Any, tables: Any, out: Any, start: Any) -> None:
+def _split(re: Any, im: Any, splits: Any, places: Any, out: Any, start: Any) -> None:
     """Magnitudes of the real samples' spectrum from the transform of their halves."""
-    n = tables.places.shape[0]
+    n = places.shape[0]
     half, zero = splat(0.5), splat(0.0)
     a, b = load(re, 0), load(im, 0)
     store(out, start, _magnitude(a + b, zero))
     store(out, start + n * LANES, _magnitude(a - b, zero))
     for k in range(1, n // 2 + 1):
-        p, q = tables.places[k] * LANES, tables.places[n - k] * LANES
+        p, q = places[k] * LANES, places[n - k] * LANES
         ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
         even_re, even_im = (ar + br) * half, (ai - bi) * half
         odd_re, odd_im = (ai + bi) * half, (br - ar) * half
-        c, s = spread(tables.split_re, k), spread(tables.split_im, k)
+        c, s = spread(splits, k), spread(splits, splits.shape[1] + k)
         r, i = mulsub(odd_re, c, odd_im * s), muladd(odd_re, s, odd_im * c)
         store(out, start + k * LANES, _magnitude(even_re + r, even_im + i))
         store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
