@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import extending, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import models, overload, register_model
 
 #: Lanes of every vector, and so frames that are worked on at once.
 LANES = 8
@@ -32,6 +32,9 @@ LANES = 8
 _CACHE_LINE = 64
 
 _I32 = ir.IntType(32)
+
+#: Not for type checkers, who would ask calls for the argument that the compiler adds.
+intrinsic: Any = extending.intrinsic
 
 
 class Vector(types.Type):
@@ -51,7 +54,7 @@ _VECTOR_OF = {types.float32: FLOAT32, types.float64: FLOAT64}
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
         super().__init__(dmm, fe_type, fe_type.ir)
 

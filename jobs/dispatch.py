@@ -19,7 +19,7 @@ from jobs.clusters import n_threads
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.plan import Shard
 from jobs.storage import Store
-from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard
+from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return how many shards are worked on at once."""
 
+    def prepare(self, job: Job) -> None:
+        """Have the workers load and compile what they need, before files wait for it."""
+
     def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         """Yield the shards' results as they come.
 
@@ -51,6 +54,9 @@ class InlineExecutor:
 
     def n_workers(self) -> int:
         return 1
+
+    def prepare(self, job: Job) -> None:
+        prepare(job)
 
     def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         for shard in shards:
@@ -82,6 +88,10 @@ class DaskExecutor:
             self._n_threads = n_threads(self._client)
             self._counted_at = time.monotonic()
         return self._n_threads
+
+    def prepare(self, job: Job) -> None:
+        # One that comes later, or fails now, is prepared by its first task.
+        self._client.run(prepare, job, on_error="ignore")
 
     def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         """Yield the shards' results; find the file where workers die.

@@ -8,7 +8,7 @@ can leave the same file in two parts. `resolve` says what becomes of each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -266,56 +266,28 @@ class Shard:
         ]
 
 
-_SECONDS_A_FILE = 0.004
-_SECONDS_A_BYTE = {"wav": 2.5e-8, "aif": 2.5e-8, "aiff": 2.5e-8, "au": 2.5e-8, "flac": 5e-8}
-_SECONDS_A_BYTE_LOSSY = 1.5e-7
 SHARD_SECONDS = 45.0
+SHARD_SECONDS_AT_LEAST = 0.4
 SHARD_FILES = 2000
-SHARDS_A_WORKER = 8
+SHARDS_A_WORKER = 3
 
 
-def estimated_seconds(path: str, size: int | None) -> float:
-    """Return the rough cost of a file: a constant, and so much a byte by its format."""
-    extension = path.rpartition(".")[2].lower()
-    a_byte = _SECONDS_A_BYTE.get(extension, _SECONDS_A_BYTE_LOSSY)
-    return _SECONDS_A_FILE + (size or 0) * a_byte
+def shard_seconds(remaining_seconds: float, n_workers: int) -> float:
+    """Return how much expected work goes into the next shard.
 
-
-def shard_seconds(total_seconds: float, n_workers: int) -> float:
-    """Return how much estimated work goes into a shard: less of it where there is little."""
-    return min(SHARD_SECONDS, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
-
-
-def shards(bucket: int, items: Iterable[Item], seconds: float) -> Iterator[Shard]:
-    """Cut a bucket's work into shards of about so many seconds.
-
-    Parameters
-    ----------
-    bucket : int
-        The bucket's number.
-    items : iterable of Item
-        The files to extract.
-    seconds : float
-        Estimated cost after which a shard is full; one file may cost more.
+    The less work remains, the less it is, so that all workers end at about the same time.
     """
-    files: list[Item] = []
-    cost = 0.0
+    share = remaining_seconds / (SHARDS_A_WORKER * max(1, n_workers))
+    return max(SHARD_SECONDS_AT_LEAST, min(SHARD_SECONDS, share))
 
-    def shard() -> Shard:
-        return Shard(
-            bucket,
-            tuple((item.path, item.version) for item in files),
-            tuple(item.size or 0 for item in files),
-        )
 
-    for item in items:
-        files.append(item)
-        cost += estimated_seconds(item.path, item.size)
-        if cost >= seconds or len(files) >= SHARD_FILES:
-            yield shard()
-            files, cost = [], 0.0
-    if files:
-        yield shard()
+def shard_of(bucket: int, items: Sequence[Item]) -> Shard:
+    """Return the shard of a bucket's files."""
+    return Shard(
+        bucket,
+        tuple((item.path, item.version) for item in items),
+        tuple(item.size or 0 for item in items),
+    )
 
 
 BYTES_A_ROW_FIXED = 250

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from jobs.corpus import Corpus
+from jobs.costs import CostModel
 from jobs.errors import TableError
 from jobs.extraction import Tally, take_in
 from jobs.fragments import FragmentFiles
@@ -301,11 +302,13 @@ class _Run:
             with contextlib.ExitStack() as stack:
                 with self._step("cluster"):
                     executor = stack.enter_context(open_executor())
+                    executor.prepare(job)
                 with self._step("extract"):
-                    shards = found.work.shards(executor.n_workers())
+                    costs = CostModel()
+                    shards = found.work.shards(executor.n_workers, costs)
                     results = executor.run(job, shards, self.store)
                     take_in(
-                        results,
+                        costs.watch(results),
                         found.work.n_files,
                         found.counts[Change.RETRY],
                         fragments,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from jobs.costs import CostModel, guessed_seconds
 from jobs.inventory import on_disk
-from jobs.plan import Item, Shard, estimated_seconds, shard_seconds, shards
+from jobs.plan import SHARD_FILES, Item, Shard, shard_of, shard_seconds
 
 _ROWS_IN_MEMORY = 500_000
+_LARGE_SECONDS = 20.0
+_LARGE_FILES = 10_000
 _SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", pa.int64())])
 
 
@@ -18,7 +21,8 @@ class Work:
 
     def __init__(self) -> None:
         self.n_files = 0
-        self.seconds = 0.0
+        self._seconds = 0.0
+        self._large: list[tuple[int, Item]] = []
         self._buckets: list[tuple[int, pa.Table]] = []
         self._n_in_memory = 0
         self._n_spilled = 0
@@ -27,10 +31,14 @@ class Work:
         """Take in a bucket's files."""
         if not items:
             return
+        self.n_files += len(items)
+        self._seconds += sum(map(_guess, items))
+        if len(self._large) < _LARGE_FILES:
+            large = [i for i in items if _guess(i) > _LARGE_SECONDS]
+            self._large += [(bucket, item) for item in large]
+            items = [i for i in items if _guess(i) <= _LARGE_SECONDS]
         columns = [[i.path for i in items], [i.version for i in items], [i.size for i in items]]
         self._buckets.append((bucket, pa.table(columns, schema=_SCHEMA)))
-        self.n_files += len(items)
-        self.seconds += sum(estimated_seconds(i.path, i.size) for i in items)
         self._n_in_memory += len(items)
         if self._n_in_memory >= _ROWS_IN_MEMORY:
             self._spill()
@@ -44,10 +52,39 @@ class Work:
             start += len(rows)
         self._n_spilled, self._n_in_memory = len(self._buckets), 0
 
-    def shards(self, n_workers: int) -> Iterator[Shard]:
-        """Yield the work as shards, sized so that there is some for every worker."""
-        seconds = shard_seconds(self.seconds, n_workers)
+    def shards(self, n_workers: Callable[[], int], costs: CostModel) -> Iterator[Shard]:
+        """Yield the work as shards, so large that all workers end at about the same time.
+
+        Files that take long come first, each by itself; what comes last is small.
+
+        Parameters
+        ----------
+        n_workers : callable
+            How many shards are worked on at once, as it is now.
+        costs : CostModel
+            What is known, as it is now, of what files cost.
+        """
+        remaining = self._seconds
+        for bucket, item in sorted(self._large, key=lambda large: -_guess(large[1])):
+            remaining -= _guess(item)
+            yield shard_of(bucket, [item])
         for bucket, rows in self._buckets:
             columns = (rows[name].to_pylist() for name in ("path", "size", "version"))
-            items = (Item(*values) for values in zip(*columns, strict=True))
-            yield from shards(bucket, items, seconds)
+            items = [Item(*values) for values in zip(*columns, strict=True)]
+            files: list[Item] = []
+            cost = limit = 0.0
+            for item in sorted(items, key=_guess, reverse=True):
+                if not files:
+                    limit = shard_seconds(remaining * costs.factor, n_workers())
+                files.append(item)
+                remaining -= _guess(item)
+                cost += costs.seconds(item.path, item.size)
+                if cost >= limit or len(files) >= SHARD_FILES:
+                    yield shard_of(bucket, files)
+                    files, cost = [], 0.0
+            if files:
+                yield shard_of(bucket, files)
+
+
+def _guess(item: Item) -> float:
+    return guessed_seconds(item.path, item.size)

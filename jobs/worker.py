@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import featurelib
+from jobs.costs import Spent, format_of, guessed_seconds
 from jobs.errors import ClusterError, StorageError
 from jobs.fragments import FragmentBuilder, Origin, fragment_name
 from jobs.native import captured_stderr, keep_freed_memory
@@ -73,6 +74,8 @@ class ShardResult:
     n_rows: int = 0
     seconds: float = 0.0
     failures: list[Failure] = field(default_factory=list)
+    spent: Spent = field(default_factory=dict)
+    """What files took, against what was guessed."""
     said: list[tuple[str, str]] = field(default_factory=list)
     """File, and what native code wrote to standard error over it."""
     unfinished: Shard | None = None
@@ -101,10 +104,9 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
             f"a worker runs featurelib {code_version()} and the driver {job.code_version}:"
             " install the same version of the code and its libraries on both"
         )
+    prepare(job)
     started = time.monotonic()
     spec = featurelib.FeatureSpec.from_dict(job.spec)
-    if job.extractor is featurelib.extract_columns:
-        _warm_up(spec)
     attempt = _Attempt(job, shard, spec)
     attempt.run()
     result = attempt.result
@@ -115,6 +117,13 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
         result.fragment = name
     result.seconds = time.monotonic() - started
     return result
+
+
+def prepare(job: Job) -> None:
+    """Get this process ready for a job's files: memory, libraries, compiled kernels."""
+    keep_freed_memory()
+    if job.extractor is featurelib.extract_columns:
+        _warm_up(featurelib.FeatureSpec.from_dict(job.spec))
 
 
 def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
@@ -174,17 +183,26 @@ class _Attempt:
     def _work(self) -> None:
         try:
             with captured_stderr() as take, _Prefetch(self._store, self._shard, self._job) as ahead:
+                sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
                     with self._changes:
                         if self._abandoned:
                             return
                         self._index, self._since = index, time.monotonic()
                     self._extract(path, version, ahead.take)
+                    self._note_time(path, sizes[index])
                     said = take()
                     if said and not self._abandoned:
                         self.result.said.append((path, said))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._failed = error
+
+    def _note_time(self, path: str, size: int) -> None:
+        guessed, measured = self.result.spent.get(format_of(path), (0.0, 0.0))
+        self.result.spent[format_of(path)] = (
+            guessed + guessed_seconds(path, size),
+            measured + time.monotonic() - self._since,
+        )
 
     def _extract(self, path: str, listed: str, take: Callable[[], Fetched]) -> None:
         fetched: Fetched | None = None
@@ -350,7 +368,6 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 @functools.cache
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
     """Compile the kernels once a machine: processes that compile at once can crash."""
-    keep_freed_memory()
     with _machine_lock() as file:
         file.seek(0)
         if file.read() != code_version().encode():

@@ -36,10 +36,10 @@ def crossing_rates(
     out = np.empty(n_frames)
     for t in range(n_frames):
         start = t * hop_length
-        count = -np.int64(crosses[start])
+        n = -np.int64(crosses[start])
         for c in range(start // step, (start + frame_length) // step):
-            count += counts[c]
-        out[t] = count / frame_length
+            n += counts[c]
+        out[t] = n / frame_length
     return out
 
 

@@ -31,7 +31,6 @@ from featurelib.simd import (
     to_float64,
 )
 
-
 #: Values that are transformed to the end before the next ones: they stay in the first cache.
 _NEAR = 64
 

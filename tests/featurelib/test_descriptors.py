@@ -14,8 +14,8 @@ from featurelib.descriptors.chroma import ChromaStft
 from featurelib.frames import Framer
 from featurelib.kernels.peaks import spectral_peaks
 from featurelib.kernels.spectrum import in_lanes
-from featurelib.spec import CELL_FAMILIES, FAMILIES, MATRIX_FAMILIES, STATISTICS
 from featurelib.simd import LANES
+from featurelib.spec import CELL_FAMILIES, FAMILIES, MATRIX_FAMILIES, STATISTICS
 from featurelib.spectrum import Transform
 from featurelib.store import FrameStore
 from featurelib.tuning import estimate_tuning
