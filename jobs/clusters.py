@@ -27,8 +27,13 @@ CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 1,
     # a worker has one task at a time, so that its death is blamed on no other
     "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.nanny.pre-spawn-environ": {**ONE_THREAD, "MALLOC_TRIM_THRESHOLD_": "65536"},
+    "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+    # what looks after the processes many times a second takes the cores from the work
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
 }
 """What the embedded cluster needs of Dask's configuration; deploy/README.md has it for others."""
 

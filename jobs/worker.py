@@ -123,7 +123,9 @@ def prepare(job: Job) -> None:
     """Get this process ready for a job's files: memory, libraries, compiled kernels."""
     keep_freed_memory()
     if job.extractor is featurelib.extract_columns:
-        _warm_up(featurelib.FeatureSpec.from_dict(job.spec))
+        spec = featurelib.FeatureSpec.from_dict(job.spec)
+        _warm_up(spec)
+        FragmentBuilder(spec, job.run_id, job.origin).to_bytes()  # what writes Parquet loads late
 
 
 def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
