@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -29,9 +29,7 @@ from jobs.version import code_version
 
 Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
 
-_PREFETCH_THREADS = 16
-_GROUP_BYTES = 2**20
-_GROUP_FILES = 16
+_PREFETCH_FILES = 16
 _TRIES_AT_A_CHANGING_FILE = 3
 
 
@@ -273,83 +271,60 @@ def _one_line(error: BaseException) -> str:
 class _Prefetch:
     """Reads the next files while the present one is computed, within a bound of bytes.
 
-    Small files are read in groups by one thread each, as handing a file from thread to
-    thread takes longer than opening it.
+    What is read in place is only looked at beforehand, by the same thread: the system
+    then reads ahead, and threads would take longer over handing files on.
     """
 
     def __init__(self, store: Store, shard: Shard, job: Job) -> None:
         self._store, self._shard = store, shard
         self._bytes_left = job.prefetch_bytes
         self._next = 0
-        self._read: deque[Fetched | BaseException] = deque()
-        self._waiting: deque[tuple[int, Future[list[Fetched | BaseException]]]] = deque()
-        self._pool = ThreadPoolExecutor(_PREFETCH_THREADS, thread_name_prefix="prefetch")
+        self._waiting: deque[tuple[int, Future[Fetched]]] = deque()
+        self._pool = None
+        if not store.in_place:
+            self._pool = ThreadPoolExecutor(_PREFETCH_FILES, thread_name_prefix="prefetch")
 
     def __enter__(self) -> _Prefetch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        _close(self._read)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         for _, future in self._waiting:
-            future.add_done_callback(_close_all)
+            future.add_done_callback(_close)
 
     def take(self) -> Fetched:
         """Return the next file of the shard, or raise what its reading failed with."""
-        if not self._read:
-            self._fill()
-            size, future = self._waiting.popleft()
-            self._read.extend(future.result())
-            self._bytes_left += size
-            self._fill()
-        fetched = self._read.popleft()
-        if isinstance(fetched, BaseException):
-            raise fetched
-        return fetched
+        self._fill()
+        size, future = self._waiting.popleft()
+        self._bytes_left += size
+        self._fill()
+        return future.result()
 
     def _fill(self) -> None:
-        files = self._shard.files
-        while self._next < len(files) and len(self._waiting) < _PREFETCH_THREADS:
-            size, end = self._group()
+        files, sizes = self._shard.files, self._shard.sizes
+        while self._next < len(files) and len(self._waiting) < _PREFETCH_FILES:
+            size = sizes[self._next] if sizes else 0
             if self._waiting and size > self._bytes_left:
                 return
-            names = [path for path, _ in files[self._next : end]]
-            self._waiting.append((size, self._pool.submit(_fetch, self._store, names)))
+            self._waiting.append((size, self._fetch(files[self._next][0])))
             self._bytes_left -= size
-            self._next = end
+            self._next += 1
 
-    def _group(self) -> tuple[int, int]:
-        """Bytes of the next group, and the index after it."""
-        sizes, end = self._shard.sizes, self._next + 1
-        if not sizes:
-            return 0, end
-        size = sizes[self._next]
-        most = min(len(sizes), self._next + _GROUP_FILES)
-        while end < most and size + sizes[end] <= _GROUP_BYTES:
-            size += sizes[end]
-            end += 1
-        return size, end
-
-
-def _fetch(store: Store, names: list[str]) -> list[Fetched | BaseException]:
-    fetched: list[Fetched | BaseException] = []
-    for name in names:
+    def _fetch(self, path: str) -> Future[Fetched]:
+        if self._pool is not None:
+            return self._pool.submit(self._store.fetch, path)
+        future: Future[Fetched] = Future()
         try:
-            fetched.append(store.fetch(name))
-        except BaseException as error:  # noqa: BLE001 - raised where the file is taken
-            fetched.append(error)
-    return fetched
+            future.set_result(self._store.fetch(path))
+        except Exception as error:  # noqa: BLE001 - raised where the file is taken
+            future.set_exception(error)
+        return future
 
 
-def _close_all(future: Future[list[Fetched | BaseException]]) -> None:
-    if not future.cancelled():
-        _close(future.result())
-
-
-def _close(fetched: Iterable[Fetched | BaseException]) -> None:
-    for item in fetched:
-        if isinstance(item, Fetched):
-            item.close()
+def _close(future: Future[Fetched]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
 
 
 def _key(options: dict[str, Any]) -> str:

@@ -53,6 +53,8 @@ class Store(Protocol):
     """The root, canonical, without credentials."""
     address: str
     """Where another process opens the same root. It may hold a password: never for people."""
+    in_place: bool
+    """Whether `fetch` only looks at a file, which is then read where it lies."""
     conditional: bool
     """Whether `replace` checks its precondition against other machines' writes."""
 

@@ -78,6 +78,7 @@ class GenericStore:
         Of the URL's file system.
     """
 
+    in_place = False
     conditional = False
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:

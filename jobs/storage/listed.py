@@ -43,6 +43,7 @@ class ListedStore:
     list, to which they mean nothing, are for the URLs that it names.
     """
 
+    in_place = False
     conditional = False
 
     def __init__(self, home: Store, options: dict[str, Any] | None) -> None:

@@ -26,6 +26,7 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 class LocalStore:
     """See `jobs.storage.base.Store`."""
 
+    in_place = True
     conditional = False  # flock keeps other drivers out, see jobs.lease
 
     def __init__(self, root: str) -> None:

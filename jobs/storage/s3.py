@@ -57,6 +57,8 @@ class S3Store:
         Wait for a service that does not answer, from the first request on.
     """
 
+    in_place = False
+
     def __init__(self, root: str, options: dict[str, Any], *, patient: bool = False) -> None:
         self.bucket, _, prefix = root.partition("/")
         self.prefix = prefix.strip("/")
