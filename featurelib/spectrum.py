@@ -32,14 +32,12 @@ class SpectrumBlock:
         Distance of the bins [Hz].
     """
 
-    def __init__(
-        self, frames: FrameBlock, S: np.ndarray, bin_width: float, scratch: np.ndarray
-    ) -> None:
-        self._scratch = scratch
+    def __init__(self, frames: FrameBlock, S: np.ndarray, transform: Transform) -> None:
+        self._transform = transform
         self.frames = frames
         self.n_frames = frames.n_frames
         self.S = S
-        self.bin_width = bin_width
+        self.bin_width = transform.bin_width
 
     @cached_property
     def log_power(self) -> np.ndarray:
@@ -47,8 +45,9 @@ class SpectrumBlock:
 
         Valid until the next block is transformed.
         """
-        shape.log_power(self.S, AMIN, self._scratch)
-        return self._scratch
+        out = self._transform.scratch(len(self.S))
+        shape.log_power(self.S, AMIN, out)
+        return out
 
     @cached_property
     def power_sums(self) -> np.ndarray:
@@ -74,11 +73,11 @@ class Transform:
         self._hop = spec.hop_length
         self._window = banks.window(spec.window, spec.n_fft)
         self._n_bins = 1 + spec.n_fft // 2
-        self._bin_width = spec.sr / spec.n_fft
+        self.bin_width = spec.sr / spec.n_fft
         power_of_two = spec.n_fft & (spec.n_fft - 1) == 0
         self._tables = spectrum.fft_tables(spec.n_fft) if power_of_two else None
         self._fft_scratch = aligned((2, spec.n_fft // 2, LANES), np.float64)
-        self._scratch = aligned((0, self._n_bins, LANES), np.float32)
+        self._scratch: np.ndarray | None = None
 
     def __call__(self, block: FrameBlock) -> SpectrumBlock:
         """Transform a block."""
@@ -90,9 +89,13 @@ class Transform:
             spectrum.magnitudes(
                 block.y, self._window, self._hop, *self._tables, self._fft_scratch, S
             )
-        if len(self._scratch) < n_batches:
-            self._scratch = aligned(S.shape, np.float32)
-        return SpectrumBlock(block, S, self._bin_width, self._scratch[:n_batches])
+        return SpectrumBlock(block, S, self)
+
+    def scratch(self, n_batches: int) -> np.ndarray:
+        """Memory of the size of a block's spectrum, the same for all blocks."""
+        if self._scratch is None or len(self._scratch) < n_batches:
+            self._scratch = aligned((n_batches, self._n_bins, LANES), np.float32)
+        return self._scratch[:n_batches]
 
     def _rows(self, block: FrameBlock) -> np.ndarray:
         """Magnitudes of frames of any length, one row a frame."""
