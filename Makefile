@@ -12,7 +12,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-servers lint format bench clean
+.PHONY: help demo test test-servers lint format bench profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,8 +42,11 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.stamp-test  ## measure; prints, asserts nothing
+bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="extractor clips job memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
+
+profile: $(VENV)/.stamp-test  ## show where the time of one file goes (ARGS="genre-v1 FILE")
+	$(PYTHON) -m tests.benchmarks.profile $(ARGS)
 
 clean:  ## remove the demo, caches and builds (not .venv)
 	rm -rf demo build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

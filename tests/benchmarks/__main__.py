@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those named: ``python -m tests.benchmarks [extractor] [job]``."""
+"""Run all benchmarks, or those named: ``python -m tests.benchmarks [extractor] [clips] [job] [memory]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before anything loads a native library
 
-NAMES = ("extractor", "job")
+NAMES = ("extractor", "clips", "job", "memory")
 
 
 def main(names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""`tutorial-v1` against the plain librosa loop, on one core."""
+"""One signal or file against the plain librosa loop and against the floor, on one core."""
 
 from __future__ import annotations
 
@@ -9,58 +9,94 @@ import numpy as np
 import soundfile
 
 import featurelib
+from jobs.native import keep_freed_memory
+from tests.benchmarks.floors import file_floor, transform_floor
 from tests.benchmarks.plain import plain_tutorial, plain_tutorial_signal
-from tests.benchmarks.timing import interleaved
+from tests.benchmarks.signals import music_like
+from tests.benchmarks.timing import interleaved, ratio
 
 Row = Callable[[], dict[str, float]]
 """Makes one file's columns."""
 
-_SECONDS = 30
-_REPETITIONS = 9
-
-
-def music_like(sr: int, channels: int, seconds: float = _SECONDS, seed: int = 0) -> np.ndarray:
-    """Return a melody over noise: shape (n,) or (n, channels), float32."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * sr)) / sr
-    notes = 220 * 2 ** (rng.integers(0, 24, size=int(4 * seconds) + 1) / 12)
-    phase = 2 * np.pi * np.cumsum(notes[(t * 4).astype(int)]) / sr
-    y = sum(np.sin(k * phase) / k for k in range(1, 6)) * (1 - (t * 4) % 1)
-    y = 0.2 * y + 0.01 * rng.standard_normal(len(t))
-    y = y.astype(np.float32)
-    return y if channels == 1 else np.stack([y * 0.9**c for c in range(channels)], axis=1)
+SR = 22_050
 
 
 def run(folder: Path) -> None:
     """Measure, check that the values agree, and print."""
-    print(f"tutorial-v1 against the plain librosa loop, {_SECONDS} s, one core (median ratios)")
-    spec = featurelib.get_spec("tutorial-v1")
-    featurelib.warm_up(spec)
-    y = music_like(22050, 1)
-    _report(
-        "samples in memory, 22.05 kHz mono",
-        lambda: plain_tutorial_signal(y, 22050),
-        lambda: featurelib.extract_signal(y, 22050, spec).iloc[0].to_dict(),
-    )
-    for name, sr, channels in (("mono.wav", 22050, 1), ("stereo.mp3", 44100, 2)):
+    keep_freed_memory()  # as in a worker
+    for preset in featurelib.PRESETS:
+        featurelib.warm_up(preset)
+    y = music_like(SR, 1)
+    _in_memory("30 s in memory, 22.05 kHz mono", y, repetitions=15)
+    _in_memory("1 s in memory, 22.05 kHz mono", y[:SR].copy(), repetitions=101)
+    for name, sr, channels in (("mono.wav", SR, 1), ("stereo.mp3", 44_100, 2)):
         path = folder / name
         soundfile.write(path, music_like(sr, channels), sr)
-        _report(
-            f"{path.suffix[1:].upper()}, {sr / 1000:g} kHz, {channels} channel(s)",
-            lambda path=path: plain_tutorial(path),
-            lambda path=path: {
-                name: values[0] for name, values in featurelib.extract_columns(path, spec).items()
+        _of_file(path, f"30 s {path.suffix[1:].upper()}, {sr / 1000:g} kHz, {channels} channel(s)")
+
+
+def _in_memory(what: str, y: np.ndarray, *, repetitions: int) -> None:
+    plain = lambda: plain_tutorial_signal(y, SR)  # noqa: E731
+    tutorial = _columns(lambda: featurelib.extract_signal_columns(y, SR, "tutorial-v1"))
+    genre = _columns(lambda: featurelib.extract_signal_columns(y, SR, "genre-v1"))
+    _check(plain, tutorial)
+    _print(
+        what,
+        interleaved(
+            {
+                "plain loop": plain,
+                "tutorial-v1": tutorial,
+                "genre-v1": genre,
+                "rfft float32": transform_floor(y, np.float32),
+                "rfft float64": transform_floor(y, np.float64),
             },
-        )
-
-
-def _report(what: str, plain: Row, ours: Row) -> None:
-    expected, found = plain(), ours()
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
-    seconds = interleaved({"plain": plain, "ours": ours}, repetitions=_REPETITIONS)
-    print(
-        f"  {what:<36} librosa {1000 * seconds['plain']:6.1f} ms"
-        f"   featurelib {1000 * seconds['ours']:6.1f} ms"
-        f"   {seconds['plain'] / seconds['ours']:5.1f} x"
+            repetitions=repetitions,
+        ),
+        [
+            ("plain loop", "tutorial-v1", "at least 12"),
+            ("tutorial-v1", "rfft float32", "at most 3"),
+            ("genre-v1", "rfft float64", "at most 3.2"),
+        ][: 1 if len(y) == SR else 3],
     )
+
+
+def _of_file(path: Path, what: str) -> None:
+    plain = lambda: plain_tutorial(path)  # noqa: E731
+    tutorial = _columns(lambda: featurelib.extract_columns(path, "tutorial-v1"))
+    _check(plain, tutorial)
+    floor = "decode + resample + rfft float32"
+    mono = path.suffix == ".wav"
+    _print(
+        what,
+        interleaved(
+            {
+                "plain loop": plain,
+                "tutorial-v1": tutorial,
+                "genre-v1": _columns(lambda: featurelib.extract_columns(path, "genre-v1")),
+                floor: file_floor(path, np.float32),
+            },
+            repetitions=9,
+        ),
+        [
+            ("plain loop", "tutorial-v1", "at least 12" if mono else "at least 4.5"),
+            ("tutorial-v1", floor, "" if mono else "at most 1.4"),
+        ],
+    )
+
+
+def _columns(call: Callable[[], dict[str, list]]) -> Row:
+    return lambda: {name: values[0] for name, values in call().items()}
+
+
+def _check(plain: Row, ours: Row) -> None:
+    found = ours()
+    for name, value in plain().items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def _print(what: str, seconds: dict[str, float], ratios: list[tuple[str, str, str]]) -> None:
+    print(f"{what}, one core, medians")
+    for name, value in seconds.items():
+        print(f"    {name:<34} {1000 * value:8.2f} ms")
+    for over, under, aim in ratios:
+        print(ratio(f"{over} / {under}", seconds[over] / seconds[under], aim))

@@ -23,7 +23,17 @@ def interleaved(calls: dict[str, Callable[[], Any]], *, repetitions: int) -> dic
         call()
     for _ in range(repetitions):
         for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(timed(call))
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def ratio(what: str, value: float, aim: str = "") -> str:
+    """Return a line that tells a ratio, and what it should be."""
+    return f"  {what:<62} {value:6.2f}" + (f"   ({aim})" if aim else "")

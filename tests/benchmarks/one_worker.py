@@ -1,0 +1,77 @@
+"""One worker's work in a process of its own, which says what memory it takes.
+
+``python -m tests.benchmarks.one_worker files FOLDER N`` sends N files through, and prints
+after every 250 how many there were and the resident memory [MiB]; ``... peak FILE``
+extracts one file and prints the peak [MiB].
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jobs.native import ONE_THREAD
+
+os.environ.update(ONE_THREAD)
+
+import featurelib
+from jobs.fragments import Origin
+from jobs.plan import Item, shard_of
+from jobs.version import code_version
+from jobs.worker import Extractor, Job, extract_shard, prepare
+
+_EVERY = 250
+_SHARD = 500
+
+
+class Sampled:
+    """The extractor, which now and then prints the resident memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+        columns = featurelib.extract_columns(source, spec)
+        self._count += 1
+        if self._count % _EVERY == 0:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            print(self._count, pages * resource.getpagesize() / 2**20, flush=True)
+        return columns
+
+
+def files(folder: Path, n: int) -> None:
+    """Send n files through, the same ones again and again."""
+    names = sorted(os.listdir(folder))
+    items = [Item(name, (folder / name).stat().st_size, "") for name in names]
+    items = (items * (n // len(items) + 1))[:n]
+    with tempfile.TemporaryDirectory() as table:
+        job = _job(folder, table, Sampled())
+        for start in range(0, n, _SHARD):
+            result = extract_shard(job, shard_of(0, items[start : start + _SHARD]))
+            assert result.n_rows == len(items[start : start + _SHARD])
+
+
+def peak(path: Path) -> None:
+    """Extract one file."""
+    with tempfile.TemporaryDirectory() as table:
+        job = _job(path.parent, table, featurelib.extract_columns)
+        prepare(job)
+        extract_shard(job, shard_of(0, [Item(path.name, path.stat().st_size, "")]))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _job(folder: Path, table: str, extractor: Extractor) -> Job:
+    spec = featurelib.get_spec("genre-v1").to_dict()
+    origin = Origin(str(folder), 1)
+    return Job("run", str(folder), table, spec, code_version(), origin, extractor=extractor)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "files":
+        files(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        peak(Path(sys.argv[2]))
