@@ -269,7 +269,7 @@ class Shard:
 SHARD_SECONDS = 45.0
 SHARD_SECONDS_AT_LEAST = 0.4
 SHARD_FILES = 2000
-SHARDS_A_WORKER = 3
+SHARDS_A_WORKER = 2
 
 
 def shard_seconds(remaining_seconds: float, n_workers: int) -> float:

@@ -30,6 +30,7 @@ from jobs.version import code_version
 Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
 
 _PREFETCH_FILES = 16
+_ANY_NAME = "_job/table.json"
 _TRIES_AT_A_CHANGING_FILE = 3
 
 
@@ -108,22 +109,40 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
     attempt = _Attempt(job, shard, spec)
     attempt.run()
     result = attempt.result
+    result.seconds = time.monotonic() - started
     if len(attempt.builder):
-        store = _store(job.table, _key(job.table_options))
+        _make_way()
+        _, store = _stores(job)
         name = fragment_name(job.run_id, shard.bucket)
         store.replace(name, attempt.builder.to_bytes())  # the name is nobody else's
         result.fragment = name
-    result.seconds = time.monotonic() - started
     return result
 
 
+def _make_way() -> None:
+    """Let the worker begin its next task: what remains of this one is waiting for storage."""
+    with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
+        from distributed import secede
+
+        secede()
+
+
 def prepare(job: Job) -> None:
-    """Get this process ready for a job's files: memory, libraries, compiled kernels."""
+    """Get this process ready for a job's files: memory, libraries, connections, kernels."""
+    if job.run_id == _prepared_for.get("run"):
+        return
     keep_freed_memory()
+    for store in _stores(job):
+        with contextlib.suppress(OSError):  # what is wrong is told where it matters
+            store.stat([_ANY_NAME])
     if job.extractor is featurelib.extract_columns:
         spec = featurelib.FeatureSpec.from_dict(job.spec)
         _warm_up(spec)
         FragmentBuilder(spec, job.run_id, job.origin).to_bytes()  # what writes Parquet loads late
+    _prepared_for["run"] = job.run_id
+
+
+_prepared_for: dict[str, str] = {}
 
 
 def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
@@ -144,7 +163,7 @@ class _Attempt:
         self._job, self._shard, self._spec = job, shard, spec
         self.builder = FragmentBuilder(spec, job.run_id, job.origin)
         self.result = ShardResult(shard.bucket)
-        self._store = _corpus_store(job.corpus, _key(job.corpus_options), job.is_list)
+        self._store, _ = _stores(job)
         self._changes = threading.Lock()
         self._abandoned = False
         self._index = 0
@@ -329,6 +348,14 @@ def _close(future: Future[Fetched]) -> None:
 
 def _key(options: dict[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
+
+
+def _stores(job: Job) -> tuple[Store, Store]:
+    """The corpus and the table, opened once a process."""
+    return (
+        _corpus_store(job.corpus, _key(job.corpus_options), job.is_list),
+        _store(job.table, _key(job.table_options)),
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -96,8 +96,16 @@ class Store(Protocol):
 
 
 def fetched_bytes(data: bytes, version: str) -> Fetched:
-    """Return contents that are in memory."""
-    return Fetched(data, len(data), version)
+    """Return contents that are in memory.
+
+    Where the system can, as a file there: decoders read it by themselves, where they would
+    have to wait for Python's lock, and so for the threads that read ahead, at every bit.
+    """
+    if not hasattr(os, "memfd_create"):
+        return Fetched(data, len(data), version)
+    file = os.fdopen(os.memfd_create("featurelib"), "wb", buffering=0)
+    file.write(data)
+    return fetched_file(file, version)
 
 
 def spool_file() -> BinaryIO:
@@ -106,7 +114,7 @@ def spool_file() -> BinaryIO:
 
 
 def fetched_file(file: BinaryIO, version: str) -> Fetched:
-    """Return contents that were written to a `spool_file`."""
+    """Return contents that were written to a file without a name."""
     file.flush()
     path = f"/proc/self/fd/{file.fileno()}"
     return Fetched(path, os.fstat(file.fileno()).st_size, version, close=file.close)

@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those named: ``python -m tests.benchmarks [extractor] [clips] [job] [memory]``."""
+"""Run all benchmarks, or those named: ``python -m tests.benchmarks extractor clips``."""
 
 from __future__ import annotations
 

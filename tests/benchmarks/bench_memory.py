@@ -32,9 +32,8 @@ def run(folder: Path) -> None:
         started = time.perf_counter()
         peaks[name] = _peak(path)
         took = time.perf_counter() - started
-        print(
-            f"    {name:<12} {peaks[name]:8.1f} MiB   ({took:.0f} s, {seconds / took:.0f} x real time)"
-        )
+        speed = seconds / took
+        print(f"    {name:<12} {peaks[name]:8.1f} MiB   ({took:.0f} s, {speed:.0f} x real time)")
         if name == "ten minutes":
             _check(path)
         path.unlink()
