@@ -139,9 +139,12 @@ def test_the_file_for_other_clusters_says_what_the_embedded_one_is_told() -> Non
     import yaml
 
     found = yaml.safe_load((ROOT / "deploy" / "dask.yaml").read_text())
-    for name in ("scheduler.allowed-failures", "scheduler.worker-saturation"):
-        section, _, key = name.partition(".")
-        assert found["distributed"][section][key] == CONFIG[f"distributed.{name}"]
-    told = CONFIG["distributed.nanny.pre-spawn-environ"]
+    told = dict(CONFIG)
+    environment = told.pop("distributed.nanny.pre-spawn-environ")
+    for name, value in told.items():
+        place = found
+        for part in name.split("."):
+            place = place[part]
+        assert place == value, name
     in_file = {k: str(v) for k, v in found["distributed"]["nanny"]["pre-spawn-environ"].items()}
-    assert in_file.items() <= told.items()
+    assert in_file.items() <= environment.items()

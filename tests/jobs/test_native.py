@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -60,3 +62,30 @@ def test_no_descriptor_is_leaked() -> None:
         with captured_stderr():
             pass
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_blocks_of_memory_are_used_again_where_malloc_was_told_to_give_them_back() -> None:
+    code = """
+import resource, sys
+import numpy as np
+from jobs.native import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    np.ones(200_000, np.uint8)
+before = faults()
+for _ in range(200):
+    np.ones(200_000, np.uint8)
+print(faults() - before)
+"""
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    found = {}
+    for what in ("keep", "trim"):
+        command = [sys.executable, "-c", code, what]
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        )
+        found[what] = int(result.stdout)
+    assert found["keep"] < 0.1 * found["trim"]

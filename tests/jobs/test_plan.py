@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobs.plan import (
     CONTENT_KINDS,
     ENVIRONMENT_KINDS,
-    SHARD_FILES,
     SHARD_SECONDS,
+    SHARD_SECONDS_AT_LEAST,
+    SHARDS_A_WORKER,
     Change,
     Held,
     Item,
@@ -18,11 +17,9 @@ from jobs.plan import (
     Rules,
     bucket_count,
     classify,
-    estimated_seconds,
     plan_bucket,
     resolve,
     shard_seconds,
-    shards,
     usable,
 )
 
@@ -147,34 +144,11 @@ def test_which_fragments_may_be_used() -> None:
     assert not usable(outcome(kind="timed_out"), item("v2"), RULES)
 
 
-ITEMS = st.lists(st.integers(0, 10**9) | st.none(), max_size=60).map(
-    lambda sizes: [Item(f"{i}.wav", size, f"v{i}") for i, size in enumerate(sizes)]
-)
-
-
-@given(ITEMS, st.floats(0.001, 60))
-def test_shards_hold_every_file_once(items: list[Item], seconds: float) -> None:
-    found = list(shards(3, items, seconds))
-    assert [file for shard in found for file in shard.files] == [(i.path, i.version) for i in items]
-    cost = {i.path: estimated_seconds(i.path, i.size) for i in items}
-    for shard in found:
-        assert shard.bucket == 3
-        assert 0 < len(shard) == len(shard.sizes) <= SHARD_FILES
-        # the last file alone may exceed the limit
-        assert sum(cost[path] for path, _ in shard.files[:-1]) < seconds
-
-
-def test_small_work_is_shared_by_all_workers() -> None:
-    items = [Item(f"{i}.wav", 1_000_000, "v") for i in range(100)]
-    total = sum(estimated_seconds(i.path, i.size) for i in items)
-    assert len(list(shards(0, items, shard_seconds(total, 4)))) >= 4 * 4
+def test_the_less_remains_the_smaller_the_next_shard() -> None:
     assert shard_seconds(1e6, 4) == SHARD_SECONDS
-
-
-def test_lossy_bytes_cost_more() -> None:
-    assert estimated_seconds("a.mp3", 10**6) > estimated_seconds("a.wav", 10**6)
-    assert estimated_seconds("a.MP3", 10**6) == estimated_seconds("a.mp3", 10**6)
-    assert estimated_seconds("noextension", None) > 0
+    assert shard_seconds(40, 4) == 40 / 4 / SHARDS_A_WORKER
+    assert shard_seconds(20, 4) < shard_seconds(20, 2) < shard_seconds(30, 2)
+    assert shard_seconds(0.001, 4) == SHARD_SECONDS_AT_LEAST
 
 
 @pytest.mark.parametrize(

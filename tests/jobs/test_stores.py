@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -185,7 +186,12 @@ class Contract:
         finally:
             fetched.close()
         monkeypatch.setattr(base, "SPOOL_BYTES", len(data))
-        assert isinstance(store.fetch("a").source, bytes) == self.in_memory
+        fetched = store.fetch("a")
+        try:
+            assert os.readlink(fetched.source).startswith("/memfd:") == self.in_memory
+            assert Path(fetched.source).read_bytes() == data
+        finally:
+            fetched.close()
 
     in_memory = True
 

@@ -1,0 +1,45 @@
+"""Expected costs: guesses by format, and what is learned."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.costs import CostModel, format_of, guessed_seconds
+from jobs.worker import ShardResult
+
+
+def test_lossy_bytes_cost_more() -> None:
+    assert guessed_seconds("a.mp3", 10**6) > guessed_seconds("a.flac", 10**6)
+    assert guessed_seconds("a.flac", 10**6) > guessed_seconds("a.wav", 10**6)
+    assert guessed_seconds("a.MP3", 10**6) == guessed_seconds("a.mp3", 10**6)
+    assert guessed_seconds("noextension", None) > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("a/b.WAV", "wav"), ("a.b/c", "b/c"), ("x.tar.ogg", "ogg")]
+)
+def test_the_format_is_what_follows_the_last_point(path: str, name: str) -> None:
+    assert format_of(path) == name
+
+
+def test_guesses_are_corrected_for_each_format() -> None:
+    costs = CostModel()
+    before = {name: costs.seconds(name, 10**6) for name in ("a.mp3", "a.wav")}
+    assert before == {name: guessed_seconds(name, 10**6) for name in before}
+    costs.observe({"mp3": (100.0, 300.0)})
+    assert costs.seconds("a.mp3", 10**6) == pytest.approx(3 * before["a.mp3"], rel=0.05)
+    assert costs.seconds("a.wav", 10**6) == before["a.wav"]
+    assert costs.factor == pytest.approx(3, rel=0.05)
+
+
+def test_one_short_measurement_says_little() -> None:
+    costs = CostModel()
+    costs.observe({"mp3": (0.001, 0.1)})
+    assert costs.factor < 1.2
+
+
+def test_results_are_passed_on_and_learned_from() -> None:
+    costs = CostModel()
+    results = [ShardResult(0, spent={"mp3": (5.0, 10.0)}), ShardResult(1)]
+    assert list(costs.watch(results)) == results
+    assert costs.factor > 1.5

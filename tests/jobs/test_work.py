@@ -1,0 +1,95 @@
+"""Files to extract, as shards: all of them once, what takes long first, small ones last."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import jobs.work
+from jobs.costs import CostModel, guessed_seconds
+from jobs.plan import SHARD_FILES, SHARD_SECONDS, Item, Shard
+from jobs.work import Work
+
+BUCKETS = st.lists(
+    st.lists(st.integers(0, 3 * 10**9) | st.none(), max_size=30), min_size=1, max_size=4
+)
+
+
+def work_of(buckets: list[list[int | None]]) -> tuple[Work, list[tuple[int, Item]]]:
+    work, added = Work(), []
+    for bucket, sizes in enumerate(buckets):
+        items = [Item(f"{bucket}-{i}.mp3", size, f"v{i}") for i, size in enumerate(sizes)]
+        work.add(bucket, items)
+        added += [(bucket, item) for item in items]
+    return work, added
+
+
+def cost(shard: Shard) -> float:
+    files = zip(shard.files, shard.sizes, strict=True)
+    return sum(guessed_seconds(path, size) for (path, _), size in files)
+
+
+@settings(deadline=None)
+@given(BUCKETS, st.integers(1, 9))
+def test_every_file_is_in_one_shard_of_its_bucket(
+    buckets: list[list[int | None]], n_workers: int
+) -> None:
+    work, added = work_of(buckets)
+    found = list(work.shards(lambda: n_workers, CostModel()))
+    assert work.n_files == len(added)
+    files = [
+        (shard.bucket, *file, size)
+        for shard in found
+        for file, size in zip(shard.files, shard.sizes, strict=True)
+    ]
+    expected = [(bucket, i.path, i.version, i.size or 0) for bucket, i in added]
+    assert sorted(files) == sorted(expected)
+    for shard in found:
+        assert 0 < len(shard) <= SHARD_FILES
+        # the last file alone may exceed what is asked for
+        assert cost(shard) - guessed_seconds(shard.files[-1][0], shard.sizes[-1]) < SHARD_SECONDS
+
+
+def test_what_takes_long_comes_first_whatever_its_bucket() -> None:
+    hour, song = 50 * 10**9, 10**6
+    work, _ = work_of([[song] * 50, [song, 2 * hour, song], [hour]])
+    shards = list(work.shards(lambda: 2, CostModel()))
+    assert [shard.sizes for shard in shards[:2]] == [(2 * hour,), (hour,)]
+    assert [shard.bucket for shard in shards[:2]] == [1, 2]
+
+
+def test_shards_get_smaller_and_end_small() -> None:
+    work, _ = work_of([[10**6] * 4000])
+    costs = [cost(shard) for shard in work.shards(lambda: 2, CostModel())]
+    assert costs[0] == pytest.approx(SHARD_SECONDS, abs=0.1)
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < 1.0
+    assert len(costs) >= 2 * 8
+
+
+def test_many_long_files_are_not_all_kept_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.work, "_LARGE_FILES", 3)
+    work, added = work_of([[10**10] * 3, [10**10] * 5])
+    shards = list(work.shards(lambda: 2, CostModel()))
+    assert len(shards) == len(added) == sum(map(len, shards))
+
+
+def test_more_work_than_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.work, "_ROWS_IN_MEMORY", 10)
+    work, added = work_of([[10**6] * 7, [10**6] * 7, [], [10**6] * 7])
+    shards = list(work.shards(lambda: 1, CostModel()))
+    assert sorted(f for s in shards for f in s.files) == sorted(
+        (i.path, i.version) for _, i in added
+    )
+
+
+def test_shards_follow_what_was_measured_and_the_number_of_workers() -> None:
+    work, _ = work_of([[10**6] * 4000])
+    costs, n_workers = CostModel(), 2
+    shards = work.shards(lambda: n_workers, costs)
+    first = next(shards)
+    costs.observe({"mp3": (cost(first), 10 * cost(first))})
+    assert len(next(shards)) < 0.2 * len(first)
+    n_workers = 1000
+    assert len(next(shards)) < 0.1 * len(first)
