@@ -19,7 +19,7 @@ from jobs.clusters import n_threads
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.plan import Shard
 from jobs.storage import Store
-from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard, prepare
+from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard, prepare, prepare_aside
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class DaskExecutor:
 
     def prepare(self, job: Job) -> None:
         # One that comes later, or fails now, is prepared by its first task.
-        self._client.run(prepare, job, on_error="ignore")
+        self._client.run(prepare_aside, job, on_error="ignore")
 
     def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         """Yield the shards' results; find the file where workers die.

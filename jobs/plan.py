@@ -269,16 +269,20 @@ class Shard:
 SHARD_SECONDS = 45.0
 SHARD_SECONDS_AT_LEAST = 0.4
 SHARD_FILES = 2000
-SHARDS_A_WORKER = 2
+SHARDS_AHEAD = 2
+"""A shard is so small a part of each worker's share of the work that remains."""
+SHARDS_A_WORKER = 8
+"""Even of little work every worker gets so many shards."""
 
 
-def shard_seconds(remaining_seconds: float, n_workers: int) -> float:
+def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int) -> float:
     """Return how much expected work goes into the next shard.
 
     The less work remains, the less it is, so that all workers end at about the same time.
     """
-    share = remaining_seconds / (SHARDS_A_WORKER * max(1, n_workers))
-    return max(SHARD_SECONDS_AT_LEAST, min(SHARD_SECONDS, share))
+    share = remaining_seconds / (SHARDS_AHEAD * max(1, n_workers))
+    least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
+    return max(least, min(SHARD_SECONDS, share))
 
 
 def shard_of(bucket: int, items: Sequence[Item]) -> Shard:

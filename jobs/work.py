@@ -75,7 +75,8 @@ class Work:
             cost = limit = 0.0
             for item in sorted(items, key=_guess, reverse=True):
                 if not files:
-                    limit = shard_seconds(remaining * costs.factor, n_workers())
+                    factor = costs.factor
+                    limit = shard_seconds(remaining * factor, self._seconds * factor, n_workers())
                 files.append(item)
                 remaining -= _guess(item)
                 cost += costs.seconds(item.path, item.size)

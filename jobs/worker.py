@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import functools
@@ -109,22 +110,13 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
     attempt = _Attempt(job, shard, spec)
     attempt.run()
     result = attempt.result
-    result.seconds = time.monotonic() - started
     if len(attempt.builder):
-        _make_way()
         _, store = _stores(job)
         name = fragment_name(job.run_id, shard.bucket)
         store.replace(name, attempt.builder.to_bytes())  # the name is nobody else's
         result.fragment = name
+    result.seconds = time.monotonic() - started
     return result
-
-
-def _make_way() -> None:
-    """Let the worker begin its next task: what remains of this one is waiting for storage."""
-    with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
-        from distributed import secede
-
-        secede()
 
 
 def prepare(job: Job) -> None:
@@ -140,6 +132,11 @@ def prepare(job: Job) -> None:
         _warm_up(spec)
         FragmentBuilder(spec, job.run_id, job.origin).to_bytes()  # what writes Parquet loads late
     _prepared_for["run"] = job.run_id
+
+
+async def prepare_aside(job: Job) -> None:
+    """`prepare` a worker whose own loop must go on meanwhile."""
+    await asyncio.to_thread(prepare, job)
 
 
 _prepared_for: dict[str, str] = {}

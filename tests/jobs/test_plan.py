@@ -10,6 +10,7 @@ from jobs.plan import (
     SHARD_SECONDS,
     SHARD_SECONDS_AT_LEAST,
     SHARDS_A_WORKER,
+    SHARDS_AHEAD,
     Change,
     Held,
     Item,
@@ -145,10 +146,14 @@ def test_which_fragments_may_be_used() -> None:
 
 
 def test_the_less_remains_the_smaller_the_next_shard() -> None:
-    assert shard_seconds(1e6, 4) == SHARD_SECONDS
-    assert shard_seconds(40, 4) == 40 / 4 / SHARDS_A_WORKER
-    assert shard_seconds(20, 4) < shard_seconds(20, 2) < shard_seconds(30, 2)
-    assert shard_seconds(0.001, 4) == SHARD_SECONDS_AT_LEAST
+    assert shard_seconds(1e6, 1e6, 4) == SHARD_SECONDS
+    assert shard_seconds(40, 1e6, 4) == 40 / 4 / SHARDS_AHEAD
+    assert shard_seconds(20, 1e6, 4) < shard_seconds(20, 1e6, 2) < shard_seconds(30, 1e6, 2)
+    assert shard_seconds(0.001, 1e6, 4) == SHARD_SECONDS_AT_LEAST
+
+
+def test_little_work_is_shared_by_all_workers() -> None:
+    assert shard_seconds(0.01, 0.1, 4) == 0.1 / 4 / SHARDS_A_WORKER
 
 
 @pytest.mark.parametrize(

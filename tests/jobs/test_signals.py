@@ -31,7 +31,8 @@ def gate(tmp_path: Path) -> Gate:
 @pytest.fixture
 def corpus(tmp_path: Path, gate: Gate) -> Path:
     """Give a corpus whose last file waits at the gate."""
-    files = {f"rock/{i:02d}.wav": f"play {i}" for i in range(N_FILES)}
+    # The largest files come first, so the one at the gate is the smallest.
+    files = {f"rock/{i:02d}.wav": f"play {i}".ljust(500) for i in range(N_FILES)}
     return write_files(tmp_path / "corpus", files | {"rock/last.wav": f"gate {gate.folder}"})
 
 

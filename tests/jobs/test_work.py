@@ -68,6 +68,11 @@ def test_shards_get_smaller_and_end_small() -> None:
     assert len(costs) >= 2 * 8
 
 
+def test_every_worker_gets_several_shards_of_a_few_short_files() -> None:
+    work, _ = work_of([[1000] * 60])
+    assert len(list(work.shards(lambda: 2, CostModel()))) >= 8
+
+
 def test_many_long_files_are_not_all_kept_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs.work, "_LARGE_FILES", 3)
     work, added = work_of([[10**10] * 3, [10**10] * 5])
