@@ -13,6 +13,7 @@ from featurelib import audio
 from featurelib.analysis import BLOCK_FRAMES, Analysis
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError
+from featurelib.kernels import forget_compiled
 from featurelib.presets import get_spec
 from featurelib.resample import Resampler
 from featurelib.sources import Source
@@ -160,15 +161,25 @@ def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "ge
     )
 
 
-def warm_up(spec: str | FeatureSpec = "genre-v1") -> None:
+def warm_up(spec: str | FeatureSpec = "genre-v1", *, anew: bool = False) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
     Numba keeps what it compiled on disk, for all processes of the machine.
+
+    Parameters
+    ----------
+    spec : FeatureSpec or str
+        The spec, or a preset's name.
+    anew : bool
+        Compile whatever is kept: for the first run of changed code.
     """
     import soundfile
 
+    if anew:
+        forget_compiled()
+
     sr = 16_000
-    t = np.arange(sr // 2) / sr
+    t = np.arange(2 * sr) / sr  # more than one block of frames, and a part of one
     y = 0.5 * np.sin(2 * np.pi * 440.0 * t) + 0.1 * np.sin(2 * np.pi * 1234.0 * t)
     file = io.BytesIO()
     soundfile.write(file, y, sr, format="WAV", subtype="PCM_16")

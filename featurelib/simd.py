@@ -10,7 +10,8 @@ The operators ``+ - * /`` take two vectors of one type. Memory is addressed by t
 of the first element in a C-contiguous array of any shape.
 
 Numba's cache on disk knows of changes in a kernel's own file only: after an edit of this
-file, ``make clean`` makes it forget.
+file, `featurelib.warm_up` with ``anew=True`` makes it forget, as each run of changed code
+does by itself.
 """
 
 from __future__ import annotations

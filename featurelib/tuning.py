@@ -59,7 +59,7 @@ def _median_height(peaks: FrameStore, n: int) -> np.float32:
         rank -= int(below[digit] - counts[digit])
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)
+    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
     if n % 2 or rank > 0:  # of an even number the two in the middle may be equal
         return height
-    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
     return (below_it + height) / np.float32(2)

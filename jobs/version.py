@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 DISTRIBUTION = "featurelib"
-_DECIDES_VALUES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "numba", "pyarrow")
+_DECIDES_VALUES = ("numpy", "scipy", "soundfile", "soxr", "numba", "pyarrow")
 
 
 def software_version() -> str:

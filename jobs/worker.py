@@ -372,7 +372,7 @@ def _warm_up(spec: featurelib.FeatureSpec) -> None:
     with _machine_lock() as file:
         file.seek(0)
         if file.read() != code_version().encode():
-            featurelib.warm_up(spec)
+            featurelib.warm_up(spec, anew=True)
             file.truncate(0)
             file.write(code_version().encode())
     featurelib.warm_up(spec)

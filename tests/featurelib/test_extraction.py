@@ -218,6 +218,25 @@ def compiled_kernels() -> dict[str, int]:
     }
 
 
+def test_what_was_compiled_is_forgotten_on_demand(tmp_path):
+    code = (
+        "import sys, numpy as np; from pathlib import Path; "
+        "from featurelib.kernels import forget_compiled; "
+        "from featurelib.kernels.shape import centroids; "
+        "centroids(np.ones((3, 8)), 1.0); "
+        "count = lambda: len(list(Path(sys.argv[1]).rglob('*.nb[ic]'))); "
+        "before = count(); forget_compiled(); print(before, count())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={"PYTHONPATH": ":".join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.split() == ["2", "0"]
+
+
 def test_importing_is_light_and_so_is_the_spec():
     code = (
         "import sys, featurelib; featurelib.get_spec('genre-v1').fingerprint; "
