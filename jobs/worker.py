@@ -163,7 +163,8 @@ class _Attempt:
         self._store, _ = _stores(job)
         self._changes = threading.Lock()
         self._abandoned = False
-        self._index = 0
+        self._n_done = 0
+        self._touched = 0  # the file that is extracted, or looked at ahead
         self._since = time.monotonic()
         self._failed: BaseException | None = None
 
@@ -185,12 +186,16 @@ class _Attempt:
     def _abandon(self) -> None:
         self._abandoned = True
         files, sizes = self._shard.files, self._shard.sizes
-        path, version = files[self._index]
+        path, version = files[self._touched]
         message = f"not done after {self._job.file_timeout_s:g} s (file_timeout_s)"
         self._add_failure(Failure(path, "timed_out", message), version, None)
-        after = self._index + 1
-        if files[after:]:
-            self.result.unfinished = Shard(self._shard.bucket, files[after:], sizes[after:])
+        done, after = self._n_done, self._touched + 1
+        if files[done : self._touched] or files[after:]:
+            self.result.unfinished = Shard(
+                self._shard.bucket,
+                files[done : self._touched] + files[after:],
+                sizes[done : self._touched] + sizes[after:],
+            )
         with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
             from distributed import get_worker
 
@@ -198,33 +203,42 @@ class _Attempt:
 
     def _work(self) -> None:
         try:
-            with captured_stderr() as take, _Prefetch(self._store, self._shard, self._job) as ahead:
+            with (
+                captured_stderr() as take,
+                _Prefetch(self._store, self._shard, self._job, self._touch) as ahead,
+            ):
                 sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
                     with self._changes:
                         if self._abandoned:
                             return
-                        self._index, self._since = index, time.monotonic()
-                    self._extract(path, version, ahead.take)
-                    self._note_time(path, sizes[index])
+                        self._n_done = index
+                    started = time.monotonic()
+                    self._extract(index, path, version, ahead)
+                    self._note_time(path, sizes[index], time.monotonic() - started)
                     said = take()
                     if said and not self._abandoned:
                         self.result.said.append((path, said))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._failed = error
 
-    def _note_time(self, path: str, size: int) -> None:
+    def _touch(self, index: int) -> None:
+        with self._changes:
+            self._touched, self._since = index, time.monotonic()
+
+    def _note_time(self, path: str, size: int, seconds: float) -> None:
         guessed, measured = self.result.spent.get(format_of(path), (0.0, 0.0))
         self.result.spent[format_of(path)] = (
             guessed + guessed_seconds(path, size),
-            measured + time.monotonic() - self._since,
+            measured + seconds,
         )
 
-    def _extract(self, path: str, listed: str, take: Callable[[], Fetched]) -> None:
+    def _extract(self, index: int, path: str, listed: str, ahead: _Prefetch) -> None:
         fetched: Fetched | None = None
         kind, message, details = "", "", ""
         try:
-            fetched = take()
+            fetched = ahead.take()
+            self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
                 columns = self._columns(fetched)
                 if columns is not None:
@@ -288,11 +302,13 @@ class _Prefetch:
     """Reads the next files while the present one is computed, within a bound of bytes.
 
     What is read in place is only looked at beforehand, by the same thread: the system
-    then reads ahead, and threads would take longer over handing files on.
+    then reads ahead, and threads would take longer over handing files on. `touch` is told
+    which file is looked at, or waited for.
     """
 
-    def __init__(self, store: Store, shard: Shard, job: Job) -> None:
-        self._store, self._shard = store, shard
+    def __init__(self, store: Store, shard: Shard, job: Job, touch: Callable[[int], None]) -> None:
+        self._store, self._shard, self._touch = store, shard, touch
+        self._n_taken = 0
         self._bytes_left = job.prefetch_bytes
         self._next = 0
         self._waiting: deque[tuple[int, Future[Fetched]]] = deque()
@@ -315,6 +331,8 @@ class _Prefetch:
         size, future = self._waiting.popleft()
         self._bytes_left += size
         self._fill()
+        self._touch(self._n_taken)
+        self._n_taken += 1
         return future.result()
 
     def _fill(self) -> None:
@@ -330,6 +348,7 @@ class _Prefetch:
     def _fetch(self, path: str) -> Future[Fetched]:
         if self._pool is not None:
             return self._pool.submit(self._store.fetch, path)
+        self._touch(self._next)
         future: Future[Fetched] = Future()
         try:
             future.set_result(self._store.fetch(path))

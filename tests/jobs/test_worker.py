@@ -13,7 +13,8 @@ from jobs.fragments import read_fragments
 from jobs.native import captured_stderr
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
-from jobs.storage import open_store
+from jobs.storage import Fetched, open_store
+from jobs.storage.local import LocalStore
 from jobs.version import code_version
 from jobs.worker import Job, ShardResult, extract_shard
 from tests import doubles, driver
@@ -118,6 +119,28 @@ def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_pat
     if thread is not None:
         thread.join(10)
     assert result.n_rows == 1
+
+
+def test_a_file_that_hangs_when_it_is_looked_at_ahead_is_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    fetch = LocalStore.fetch
+
+    def hanging(store: LocalStore, name: str) -> Fetched:
+        if name == "c.wav":
+            answered.wait()
+        return fetch(store, name)
+
+    monkeypatch.setattr(LocalStore, "fetch", hanging)
+    files = {f"{name}.wav": "play 1" for name in "abcd"}
+    try:
+        result, _ = extract(tmp_path, files, file_timeout_s=0.3)
+    finally:
+        answered.set()
+    assert [(f.path, f.kind) for f in result.failures] == [("c.wav", "timed_out")]
+    assert result.unfinished is not None
+    assert [path for path, _ in result.unfinished.files] == ["a.wav", "b.wav", "d.wav"]
 
 
 def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
