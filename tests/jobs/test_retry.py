@@ -17,7 +17,7 @@ from fsspec.exceptions import FSTimeoutError
 
 from jobs.errors import ConflictError, StorageError
 from jobs.retry import http_status, is_transient, service_code, with_retries
-from jobs.storage import open_store
+from jobs.storage import Fetched, open_store
 from jobs.storage.s3 import S3Store
 from tests.conftest import S3
 from tests.jobs.s3_double import RESET, double, first
@@ -198,6 +198,14 @@ def store(s3: S3) -> S3Store:
     return store
 
 
+def contents(fetched: Fetched) -> bytes:
+    """Read a file that is there as long as what fetched it is."""
+    try:
+        return Path(fetched.source).read_bytes()
+    finally:
+        fetched.close()
+
+
 @pytest.mark.parametrize("what", [503, 500, RESET])
 def test_every_operation_waits_out_what_passes(
     store: S3Store, s3: S3, waits: list[float], what: int | str
@@ -210,7 +218,7 @@ def test_every_operation_waits_out_what_passes(
             lambda: list(other.scan()) == [[("a", 5, version)]],
             lambda: other.stat(["a"]) == [("a", 5, version)],
             lambda: other.read("a") == (b"12345", version),
-            lambda: Path(other.fetch("a").source).read_bytes() == b"12345",
+            lambda: contents(other.fetch("a")) == b"12345",
             lambda: other.open("a")[0].read(3) == b"123",
             lambda: other.replace("b", b"1") != "",
             lambda: other.replace("c", b"1", expected=None) != "",
