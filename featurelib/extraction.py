@@ -236,8 +236,10 @@ def _checked(y: Any) -> np.ndarray:
         raise ParameterError(f"y.shape={y.shape} is neither (n,) nor (channels, n)")
     if y.ndim == 2 and len(y) == 0:
         raise AudioError("empty", "no channels")
-    with np.errstate(over="ignore"):  # what overflows is found as not finite
-        return np.atleast_2d(y).astype(np.float32)
+    if y.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what overflows is found as not finite
+            y = y.astype(np.float32)
+    return np.atleast_2d(y)
 
 
 def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:

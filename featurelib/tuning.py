@@ -54,9 +54,7 @@ def _median_height(peaks: FrameStore, n: int) -> np.float32:
         counts = np.zeros(1 << width, np.int64)
         for chunk in peaks.chunks():
             kernels.count_digits(chunk, prefix, known, width, counts)
-        below = np.cumsum(counts)
-        digit = int(np.searchsorted(below, rank, side="right"))
-        rank -= int(below[digit] - counts[digit])
+        digit, rank = kernels.digit_of_rank(counts, rank)
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)
     below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())

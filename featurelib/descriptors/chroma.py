@@ -10,7 +10,6 @@ import numpy as np
 from featurelib import banks
 from featurelib.descriptors.base import Descriptor, stft_arguments
 from featurelib.kernels import filters, peaks
-from featurelib.kernels.shape import TINY
 from featurelib.simd import LANES
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import SpectrumBlock
@@ -101,12 +100,12 @@ class ChromaStft(Descriptor):
         if self._condensed is not None:
             expand = banks.condensed_chroma(*self._axis, tuning)
             for chunk in self._condensed.chunks():
-                yield _normalized(chunk.astype(np.float64) @ expand)
+                yield filters.relative_to_strongest(chunk.astype(np.float64) @ expand)
             return
         bank, n = banks.chroma_bank(*self._axis, tuning), self._spec.n_chroma
         chroma = [filters.filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]
         if chroma:
-            yield _normalized(np.concatenate(chroma))
+            yield filters.relative_to_strongest(np.concatenate(chroma))
 
     def tuning(self) -> float:
         """Deviation of the signal from A440, in chroma bins within [-0.5, 0.5)."""
@@ -123,8 +122,3 @@ def peak_bins(spec: FeatureSpec) -> tuple[int, int]:
         max(int(np.searchsorted(freqs, low)), 1),
         min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1),
     )
-
-
-def _normalized(raw: np.ndarray) -> np.ndarray:
-    strongest = raw.max(axis=1, keepdims=True)
-    return raw / np.where(strongest < TINY, 1.0, strongest)

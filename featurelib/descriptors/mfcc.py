@@ -60,10 +60,4 @@ class Mfcc(Descriptor):
     def finish(self) -> Iterator[np.ndarray]:
         floor = self._maximum - self._top_db
         for chunk in self._store.chunks():
-            levels = np.maximum(chunk, floor).astype(np.float64)
-            # Only the first coefficient sees a constant; without it a flat spectrum gives
-            # zeros, where the sums would leave their rounding.
-            constant = levels[:, 0].copy()
-            values = (levels - constant[:, None]) @ self._dct
-            values[:, 0] += constant * np.sqrt(levels.shape[1])
-            yield values
+            yield filters.cepstra(chunk, floor, self._dct)

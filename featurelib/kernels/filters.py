@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
+from featurelib.kernels.shape import TINY
 from featurelib.simd import LANES, load, log, maximum, muladd, splat, spread, store
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
@@ -43,6 +46,58 @@ def band_levels(
         for t in range(batch * LANES, min((batch + 1) * LANES, n_frames)):
             for m in range(n_filters):
                 out[t, m] = levels[m, t - batch * LANES]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def cepstra(levels: np.ndarray, floor: np.float32, dct: np.ndarray) -> np.ndarray:
+    """Cosine transforms of rows of levels, each level at least `floor`.
+
+    Parameters
+    ----------
+    levels : np.ndarray [shape=(n_frames, n_bands), dtype=float32]
+        The levels [dB].
+    floor : np.float32
+        The least.
+    dct : np.ndarray [shape=(n_bands, n_mfcc), dtype=float64]
+        Columns of the orthonormal DCT-II.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_frames, n_mfcc), dtype=float64]
+    """
+    n_frames, n_bands = levels.shape
+    n_mfcc = dct.shape[1]
+    last = n_mfcc - 1
+    out = np.empty((n_frames, n_mfcc))
+    # Only the first coefficient sees a constant; without it a flat spectrum gives zeros,
+    # where the sums would leave their rounding.
+    constants, above = np.empty(LANES), np.zeros((n_bands, LANES))
+    sums = np.empty((GROUP, LANES))
+    zero = splat(0.0)
+    for start in range(0, n_frames, LANES):
+        n = min(LANES, n_frames - start)
+        for i in range(n):
+            constants[i] = max(levels[start + i, 0], floor)
+            for m in range(n_bands):
+                above[m, i] = np.float64(max(levels[start + i, m], floor)) - constants[i]
+        for first in range(0, n_mfcc, GROUP):
+            second, third = min(first + 1, last), min(first + 2, last)
+            fourth = min(first + 3, last)
+            a, b, c, d = zero, zero, zero, zero
+            for m in range(n_bands):
+                level, row = load(above, m * LANES), m * n_mfcc
+                a = muladd(level, spread(dct, row + first), a)
+                b = muladd(level, spread(dct, row + second), b)
+                c = muladd(level, spread(dct, row + third), c)
+                d = muladd(level, spread(dct, row + fourth), d)
+            for j, total in enumerate((a, b, c, d)):
+                store(sums, j * LANES, total)
+            for i in range(n):
+                for j in range(min(GROUP, n_mfcc - first)):
+                    out[start + i, first + j] = sums[j, i]
+        for i in range(n):
+            out[start + i, 0] += constants[i] * math.sqrt(n_bands)
     return out
 
 
@@ -92,4 +147,17 @@ def filtered(S: np.ndarray, bank: np.ndarray, n_filters: int, n_frames: int) -> 
             for i in range(min(2 * LANES, n_frames - batch * LANES)):
                 for j in range(min(GROUP, n_filters - first)):
                     out[batch * LANES + i, first + j] = sums[i // LANES, j, i % LANES]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def relative_to_strongest(x: np.ndarray) -> np.ndarray:
+    """Rows divided by their largest value, but for rows whose largest is next to nothing."""
+    out = np.empty_like(x)
+    for t in range(x.shape[0]):
+        strongest = x[t].max()
+        if strongest < TINY:
+            out[t] = x[t]
+        else:
+            out[t] = x[t] / strongest
     return out

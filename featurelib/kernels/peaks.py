@@ -91,6 +91,22 @@ def count_digits(
 
 
 @njit(cache=True, nogil=True)
+def digit_of_rank(counts: np.ndarray, rank: int) -> tuple[int, int]:
+    """Digit of the value at a place in the order that digits are counted in.
+
+    Returns
+    -------
+    tuple of int
+        The digit, and the value's place among those of the same digit.
+    """
+    digit = 0
+    while rank >= counts[digit]:
+        rank -= counts[digit]
+        digit += 1
+    return digit, rank
+
+
+@njit(cache=True, nogil=True)
 def largest_below(peaks: np.ndarray, height: np.float32) -> np.float32:
     """The largest height below another; 0 without any."""
     largest = np.float32(0)
