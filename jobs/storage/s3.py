@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import fsspec.asyn
 import s3fs
+from botocore.utils import determine_content_length
 
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
@@ -26,6 +27,9 @@ _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
 _FIRST_ATTEMPTS = 3
 """Attempts while the service has not answered at all: its address may be wrong."""
+
+_AT_ONCE_BYTES = 2**20
+"""Bodies up to this are sent without asking first, which takes a round trip."""
 
 _CHUNK_BYTES = 4 * 2**20
 _MAX_KEY_BYTES = 1024
@@ -110,6 +114,12 @@ class S3Store:
         return with_retries(call, attempts=_ATTEMPTS, retry_if=may_pass)
 
     async def _send(self, method: str, **arguments: Any) -> dict[str, Any]:
+        if "Body" in arguments:
+            await self.fs.set_session()
+            client = await self.fs.get_s3(self.bucket)
+            client.meta.events.register_last(
+                "before-call.s3", _send_small_bodies_at_once, unique_id=__name__
+            )
         return cast(dict[str, Any], await self.fs._call_s3(method, Bucket=self.bucket, **arguments))
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
@@ -345,6 +355,13 @@ class _RangeReader(io.RawIOBase):
         found = data[self._position - start : end - start]
         self._position = end
         return found
+
+
+def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from waiting for "100 Continue", as it does with bodies of any size."""
+    length = determine_content_length(params["body"])
+    if length is not None and length <= _AT_ONCE_BYTES:
+        params["headers"].pop("Expect", None)
 
 
 def _can_be(key: str) -> bool:

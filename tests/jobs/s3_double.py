@@ -36,11 +36,14 @@ class Double:
         What it does; may be exchanged at any time.
     seen
         Method, path, and what was done, of every request.
+    asked
+        Paths of those that asked before they sent their body.
     """
 
     s3: S3
     rule: Rule
     seen: list[tuple[str, str, int | str | None]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def count(self, what: int | str | None) -> int:
         return sum(done == what for _, _, done in self.seen)
@@ -71,6 +74,10 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
 
         def log_message(self, *arguments: Any) -> None:
             return
+
+        def handle_expect_100(self) -> bool:
+            made.asked.append(self.path.partition("?")[0])
+            return super().handle_expect_100()
 
         def do(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -336,6 +336,17 @@ class TestS3(Contract):
                 pq.read_table(file, columns=["column 3", "column 40"], partitioning=None)
         assert [method for method, _, _ in service.seen] == ["GET"]
 
+    def test_only_large_bodies_cost_a_round_trip_to_ask(self, store: S3Store, s3: S3) -> None:
+        sizes = {"none": 0, "small": 100_000, "large": 1_500_000}
+        with double(s3) as service:
+            other = open_store(store.url, service.s3.storage_options)
+            for name, size in sizes.items():
+                other.replace(name, b"1" * size)
+                other.replace(f"{name}-once", b"1" * size, expected=None)
+        asked = [path.rpartition("/")[2] for path in service.asked]
+        assert asked == ["large", "large-once"]
+        assert {name: len(store.read(name)[0]) for name in sizes} == sizes
+
     def test_what_is_read_of_an_object_that_is_replaced(self, store: S3Store) -> None:
         store.replace("a", b"0123456789" * 100_000)
         file, _ = store.open("a")
