@@ -8,6 +8,7 @@ import fcntl
 import functools
 import json
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,10 @@ from jobs.version import code_version
 Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
 
 _PREFETCH_FILES = 16
+_SWITCH_S = 0.0005
+"""Python's switch interval where threads fetch: extraction needs its lock for a moment some
+hundred times a file, and they would keep it waiting for up to 5 ms each time."""
+
 _ANY_NAME = "_job/table.json"
 _TRIES_AT_A_CHANGING_FILE = 3
 
@@ -124,7 +129,10 @@ def prepare(job: Job) -> None:
     if job.run_id == _prepared_for.get("run"):
         return
     keep_freed_memory()
-    for store in _stores(job):
+    stores = _stores(job)
+    if not stores[0].in_place:
+        sys.setswitchinterval(_SWITCH_S)
+    for store in stores:
         with contextlib.suppress(OSError):  # what is wrong is told where it matters
             store.stat([_ANY_NAME])
     if job.extractor is featurelib.extract_columns:

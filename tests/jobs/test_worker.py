@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -16,23 +17,20 @@ from jobs.schema import fragment_schema
 from jobs.storage import Fetched, open_store
 from jobs.storage.local import LocalStore
 from jobs.version import code_version
-from jobs.worker import Job, ShardResult, extract_shard
+from jobs.worker import Job, ShardResult, extract_shard, prepare
 from tests import doubles, driver
 from tests.doubles import Gate
 from tests.jobs.tables import log_of, write_files
 
 
+def a_job(corpus: str, table: str, run_id: str = "run") -> Job:
+    return Job(run_id, corpus, table, doubles.SPEC.to_dict(), code_version(), doubles.ORIGIN)
+
+
 def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[ShardResult, list]:
     """Extract files as one shard; return what the driver is told, and the fragment's rows."""
     corpus = write_files(tmp_path / "corpus", files)
-    job = Job(
-        "run",
-        str(corpus),
-        str(tmp_path / "table"),
-        doubles.SPEC.to_dict(),
-        code_version(),
-        doubles.ORIGIN,
-    )
+    job = a_job(str(corpus), str(tmp_path / "table"))
     job = dataclasses.replace(job, **{"extractor": doubles.by_content, **values})
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
@@ -178,3 +176,15 @@ def test_captured_stderr_is_given_back(capfd: pytest.CaptureFixture[str]) -> Non
         assert take() == ""
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
+
+
+@pytest.mark.parametrize(("location", "yields_soon"), [("memory://corpus", True), ("{}", False)])
+def test_threads_that_fetch_yield_soon_to_the_one_that_extracts(
+    tmp_path: Path, location: str, yields_soon: bool
+) -> None:
+    before = sys.getswitchinterval()
+    try:
+        prepare(a_job(location.format(tmp_path), str(tmp_path / "table"), f"run-{location}"))
+        assert (sys.getswitchinterval() <= before / 5) == yields_soon
+    finally:
+        sys.setswitchinterval(before)
