@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -85,7 +86,8 @@ class DaskExecutor:
 
     def n_workers(self) -> int:
         if time.monotonic() - self._counted_at > _THREADS_FRESH_FOR_S:
-            self._n_threads = n_threads(self._client)
+            with contextlib.suppress(OSError, RuntimeError):  # the futures tell what is wrong
+                self._n_threads = n_threads(self._client)
             self._counted_at = time.monotonic()
         return self._n_threads
 
@@ -151,8 +153,11 @@ class DaskExecutor:
         fill()
         while in_flight:
             future, value = next(completed)
-            _, shard = in_flight.pop(future.key)
+            shard = in_flight.pop(future.key)[1]
             result = self._unpack(value, shard)
+            # The scheduler forgets what nobody holds; it would do a shard again whose result
+            # is lost with the worker that is restarted.
+            del future, value
             if result is None:
                 on_killed(shard)
             else:
@@ -161,7 +166,6 @@ class DaskExecutor:
                 if result.worker is not None:
                     self._restart(result.worker)
                 yield result
-            del future, value  # the scheduler forgets what nobody holds
             fill()
 
     def _unpack(self, value: Any, shard: Shard) -> ShardResult | None:

@@ -104,6 +104,20 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
     assert_tidy(request.table)
 
 
+def test_a_file_that_hangs_is_tried_once(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    hanging = {"rock/07.wav": f"gate {gate.folder}"}
+    corpus = write_files(tmp_path / "corpus", tunes(40) | hanging)
+    request = driver.request_for(
+        corpus, tmp_path / "table", labels="parent", workers=2, file_timeout_s=2.0
+    )
+    report = run_job(request, executor_opener(request.settings))
+    assert len(gate.pids) == 1
+    assert errors_of(request.table) == {"rock/07.wav": "timed_out"}
+    assert (report.n_rows, report.n_errors) == (39, 1)
+    assert_tidy(request.table)
+
+
 def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     corpus = write_files(
