@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from featurelib import audio
 from featurelib.analysis import BLOCK_FRAMES, Analysis
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError
-from featurelib.kernels import forget_compiled
+from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
 from featurelib.resample import Resampler
 from featurelib.sources import Source
@@ -161,7 +161,7 @@ def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "ge
     )
 
 
-def warm_up(spec: str | FeatureSpec = "genre-v1", *, anew: bool = False) -> None:
+def warm_up(spec: str | FeatureSpec = "genre-v1", *, version: str | None = None) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
     Numba keeps what it compiled on disk, for all processes of the machine.
@@ -170,20 +170,21 @@ def warm_up(spec: str | FeatureSpec = "genre-v1", *, anew: bool = False) -> None
     ----------
     spec : FeatureSpec or str
         The spec, or a preset's name.
-    anew : bool
-        Compile whatever is kept: for the first run of changed code.
+    version : str, optional
+        Of the code. What is kept of kernels of another one is compiled again.
+
+    Raises
+    ------
+    SpecError
+        If the spec is unknown.
     """
-    import soundfile
-
-    if anew:
-        forget_compiled()
-
-    sr = 16_000
-    t = np.arange(2 * sr) / sr  # more than one block of frames, and a part of one
-    y = 0.5 * np.sin(2 * np.pi * 440.0 * t) + 0.1 * np.sin(2 * np.pi * 1234.0 * t)
-    file = io.BytesIO()
-    soundfile.write(file, y, sr, format="WAV", subtype="PCM_16")
-    extract_columns(file.getvalue(), spec)
+    if version is not None:
+        forget_compiled_of_others(version)
+    spec = dataclasses.replace(get_spec(spec), duration=None)
+    # More than one block of frames, and a part of one.
+    n = spec.n_fft + (BLOCK_FRAMES + 2) * spec.hop_length
+    y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
+    extract_signal_columns(y, spec.sr, spec)
 
 
 def _columns(

@@ -8,34 +8,35 @@ import fcntl
 import functools
 import json
 import os
-import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 import featurelib
 from jobs.costs import Spent, format_of, guessed_seconds
-from jobs.errors import ClusterError, StorageError
+from jobs.errors import ClusterError, JobError, StorageError
 from jobs.fragments import FragmentBuilder, Origin, fragment_name
 from jobs.native import captured_stderr, keep_freed_memory
 from jobs.plan import Shard
 from jobs.storage import Fetched, Store, open_store
+from jobs.storage.base import SPOOL_BYTES
 from jobs.storage.listed import ListedStore
 from jobs.version import code_version
 
 Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
 
 _PREFETCH_FILES = 16
-_SWITCH_S = 0.0005
-"""Python's switch interval where threads fetch: extraction needs its lock for a moment some
-hundred times a file, and they would keep it waiting for up to 5 ms each time."""
+_UNKNOWN_BYTES = SPOOL_BYTES
+"""What a file of unknown size counts for."""
 
+_CONNECT_S = 10.0
+_PREPARE_S = 120.0
 _ANY_NAME = "_job/table.json"
 _TRIES_AT_A_CHANGING_FILE = 3
 
@@ -129,22 +130,26 @@ def prepare(job: Job) -> None:
     if job.run_id == _prepared_for.get("run"):
         return
     keep_freed_memory()
-    stores = _stores(job)
-    if not stores[0].in_place:
-        sys.setswitchinterval(_SWITCH_S)
-    for store in stores:
-        with contextlib.suppress(OSError):  # what is wrong is told where it matters
-            store.stat([_ANY_NAME])
+    connecting = threading.Thread(target=_connect, args=(job,), name="connect", daemon=True)
+    connecting.start()
     if job.extractor is featurelib.extract_columns:
         spec = featurelib.FeatureSpec.from_dict(job.spec)
         _warm_up(spec)
         FragmentBuilder(spec, job.run_id, job.origin).to_bytes()  # what writes Parquet loads late
+    connecting.join(_CONNECT_S)
     _prepared_for["run"] = job.run_id
 
 
+def _connect(job: Job) -> None:
+    with contextlib.suppress(OSError, JobError):  # what is wrong is told where it matters
+        for store in _stores(job):
+            store.stat([_ANY_NAME])
+
+
 async def prepare_aside(job: Job) -> None:
-    """`prepare` a worker whose own loop must go on meanwhile."""
-    await asyncio.to_thread(prepare, job)
+    """`prepare` a worker whose own loop must go on meanwhile, for a while at most."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(prepare, job), _PREPARE_S)
 
 
 _prepared_for: dict[str, str] = {}
@@ -175,6 +180,7 @@ class _Attempt:
         self._touched = 0  # the file that is extracted, or looked at ahead
         self._since = time.monotonic()
         self._failed: BaseException | None = None
+        self._ahead = _Prefetch(self._store, shard, job, self._touch)
 
     def run(self) -> None:
         """Work until the shard is done or a file has taken longer than it may."""
@@ -194,16 +200,20 @@ class _Attempt:
     def _abandon(self) -> None:
         self._abandoned = True
         files, sizes = self._shard.files, self._shard.sizes
-        path, version = files[self._touched]
+        overdue = self._ahead.overdue(self._job.file_timeout_s)
+        hung = self._touched if overdue is None else overdue
+        path, version = files[hung]
         message = f"not done after {self._job.file_timeout_s:g} s (file_timeout_s)"
         self._add_failure(Failure(path, "timed_out", message), version, None)
-        done, after = self._n_done, self._touched + 1
-        if files[done : self._touched] or files[after:]:
+        done, after = self._n_done, hung + 1
+        if files[done:hung] or files[after:]:
             self.result.unfinished = Shard(
                 self._shard.bucket,
-                files[done : self._touched] + files[after:],
-                sizes[done : self._touched] + sizes[after:],
+                files[done:hung] + files[after:],
+                sizes[done:hung] + sizes[after:],
             )
+        _corpus_store.cache_clear()  # the hung thread may hold their connections for ever
+        _store.cache_clear()
         with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
             from distributed import get_worker
 
@@ -213,7 +223,7 @@ class _Attempt:
         try:
             with (
                 captured_stderr() as take,
-                _Prefetch(self._store, self._shard, self._job, self._touch) as ahead,
+                self._ahead,
             ):
                 sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
@@ -222,7 +232,7 @@ class _Attempt:
                             return
                         self._n_done = index
                     started = time.monotonic()
-                    self._extract(index, path, version, ahead)
+                    self._extract(index, path, version)
                     self._note_time(path, sizes[index], time.monotonic() - started)
                     said = take()
                     if said and not self._abandoned:
@@ -241,11 +251,11 @@ class _Attempt:
             measured + seconds,
         )
 
-    def _extract(self, index: int, path: str, listed: str, ahead: _Prefetch) -> None:
+    def _extract(self, index: int, path: str, listed: str) -> None:
         fetched: Fetched | None = None
         kind, message, details = "", "", ""
         try:
-            fetched = ahead.take()
+            fetched = self._ahead.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
                 columns = self._columns(fetched)
@@ -310,52 +320,57 @@ class _Prefetch:
     """Reads the next files while the present one is computed, within a bound of bytes.
 
     What is read in place is only looked at beforehand, by the same thread: the system
-    then reads ahead, and threads would take longer over handing files on. `touch` is told
+    then reads ahead, and threads would take longer over handing files on. What its store
+    fetches one at a time is fetched by one thread, in the shard's order. `touch` is told
     which file is looked at, or waited for.
     """
 
     def __init__(self, store: Store, shard: Shard, job: Job, touch: Callable[[int], None]) -> None:
         self._store, self._shard, self._touch = store, shard, touch
-        self._n_taken = 0
         self._bytes_left = job.prefetch_bytes
         self._next = 0
-        self._waiting: deque[tuple[int, Future[Fetched]]] = deque()
-        self._pool = None
+        self._waiting: dict[int, tuple[int, Future[Fetched]]] = {}
+        self._one: tuple[int, float] | None = None
+        self._pools: dict[bool, ThreadPoolExecutor] = {}
         if not store.in_place:
-            self._pool = ThreadPoolExecutor(_PREFETCH_FILES, thread_name_prefix="prefetch")
+            for at_once, n_threads in ((False, 1), (True, _PREFETCH_FILES)):
+                self._pools[at_once] = ThreadPoolExecutor(n_threads, thread_name_prefix="prefetch")
 
     def __enter__(self) -> _Prefetch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        for _, future in self._waiting:
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        for _, future in self._waiting.values():
             future.add_done_callback(_close)
 
-    def take(self) -> Fetched:
-        """Return the next file of the shard, or raise what its reading failed with."""
+    def take(self, index: int) -> Fetched:
+        """Return a file of the shard, or raise what its reading failed with; in their order."""
         self._fill()
-        size, future = self._waiting.popleft()
+        size, future = self._waiting.pop(index)
         self._bytes_left += size
         self._fill()
-        self._touch(self._n_taken)
-        self._n_taken += 1
+        self._touch(index)
         return future.result()
 
     def _fill(self) -> None:
         files, sizes = self._shard.files, self._shard.sizes
         while self._next < len(files) and len(self._waiting) < _PREFETCH_FILES:
             size = sizes[self._next] if sizes else 0
+            size = size if size > 0 else _UNKNOWN_BYTES
             if self._waiting and size > self._bytes_left:
                 return
-            self._waiting.append((size, self._fetch(files[self._next][0])))
+            self._waiting[self._next] = (size, self._fetch(files[self._next][0]))
             self._bytes_left -= size
             self._next += 1
 
     def _fetch(self, path: str) -> Future[Fetched]:
-        if self._pool is not None:
-            return self._pool.submit(self._store.fetch, path)
+        if self._pools:
+            at_once = self._store.fetches_at_once(path)
+            fetch = self._store.fetch if at_once else functools.partial(self._fetch_one, self._next)
+            with contextlib.suppress(RuntimeError):  # no thread can be started: this one, then
+                return self._pools[at_once].submit(fetch, path)
         self._touch(self._next)
         future: Future[Fetched] = Future()
         try:
@@ -363,6 +378,18 @@ class _Prefetch:
         except Exception as error:  # noqa: BLE001 - raised where the file is taken
             future.set_exception(error)
         return future
+
+    def _fetch_one(self, index: int, path: str) -> Fetched:
+        self._one = (index, time.monotonic())
+        try:
+            return self._store.fetch(path)
+        finally:
+            self._one = None
+
+    def overdue(self, seconds: float) -> int | None:
+        """Return the file that has kept its store, and so all who ask it, for so long."""
+        one = self._one
+        return one[0] if one is not None and time.monotonic() - one[1] >= seconds else None
 
 
 def _close(future: Future[Fetched]) -> None:
@@ -396,26 +423,21 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 @functools.cache
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
     """Compile the kernels once a machine: processes that compile at once can crash."""
-    with _machine_lock() as file:
-        file.seek(0)
-        if file.read() != code_version().encode():
-            featurelib.warm_up(spec, anew=True)
-            file.truncate(0)
-            file.write(code_version().encode())
-    featurelib.warm_up(spec)
+    with _machine_lock():
+        featurelib.warm_up(spec, version=code_version())
 
 
 @contextlib.contextmanager
-def _machine_lock() -> Iterator[IO[bytes]]:
+def _machine_lock() -> Iterator[None]:
     """Hold this user's lock on this machine, which outlives nobody who holds it."""
     path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        file = open(os.open(path, flags, 0o600), "r+b")  # noqa: SIM115 - closed below
-    except (
-        OSError
-    ):  # somebody else took the name: then without, as each process compiles for itself
-        file = tempfile.TemporaryFile()  # noqa: SIM115
-    with file:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:  # somebody else took the name: then each compiles for itself
+        yield
+        return
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+        yield
+    finally:
+        os.close(file)

@@ -73,6 +73,9 @@ class Store(Protocol):
     def fetch(self, name: str) -> Fetched:
         """Make a file ready for decoding."""
 
+    def fetches_at_once(self, name: str) -> bool:
+        """Say whether several threads can `fetch` files like this one at the same time."""
+
     def read(self, name: str) -> tuple[bytes, str]:
         """Return a file's contents and their version."""
 
@@ -101,9 +104,10 @@ def fetched_bytes(data: bytes, version: str) -> Fetched:
     Where the system can, as a file there: decoders read it by themselves, where they would
     have to wait for Python's lock, and so for the threads that read ahead, at every bit.
     """
-    if not hasattr(os, "memfd_create"):
+    try:
+        file = os.fdopen(os.memfd_create("featurelib"), "wb")
+    except (AttributeError, OSError):  # not this system, or not in this container
         return Fetched(data, len(data), version)
-    file = os.fdopen(os.memfd_create("featurelib"), "wb", buffering=0)
     file.write(data)
     return fetched_file(file, version)
 

@@ -238,6 +238,9 @@ class GenericStore:
         [entry] = self.stat([name])
         return entry.version if entry else None
 
+    def fetches_at_once(self, name: str) -> bool:
+        return bool(self._class.async_impl)
+
     def read(self, name: str) -> tuple[bytes, str]:
         entry, _ = self._present(name)
         return self._ask(lambda: bytes(self.fs.cat_file(self.path(name))), name), entry.version

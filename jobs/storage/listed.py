@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
+import fsspec
+
 from jobs.errors import StorageError, UsageError
 from jobs.storage.base import Entry, Fetched, Precondition, Store
 
@@ -141,6 +143,16 @@ class ListedStore:
     def fetch(self, name: str) -> Fetched:
         store, below = self._open_of(name)
         return store.fetch(below)
+
+    def fetches_at_once(self, name: str) -> bool:
+        from jobs.storage import is_url, protocol_of
+
+        if not is_url(name):
+            return self.home.fetches_at_once(name)
+        try:
+            return bool(fsspec.get_filesystem_class(protocol_of(name)).async_impl)
+        except (ImportError, ValueError):
+            return False  # `fetch` says what is missing
 
     def read(self, name: str) -> tuple[bytes, str]:
         store, below = self._open_of(name)

@@ -127,6 +127,9 @@ class LocalStore:
 
         return Fetched(path, status.st_size, version, still)
 
+    def fetches_at_once(self, name: str) -> bool:
+        return True
+
     def read(self, name: str) -> tuple[bytes, str]:
         with open(self.path(name), "rb") as file:
             return file.read(), local_version(os.fstat(file.fileno()))

@@ -187,6 +187,9 @@ class S3Store:
 
         return self._ask(get)
 
+    def fetches_at_once(self, name: str) -> bool:
+        return True
+
     def read(self, name: str) -> tuple[bytes, str]:
         async def get() -> tuple[bytes, str]:
             answer = await self._send("get_object", Key=self.key(name))

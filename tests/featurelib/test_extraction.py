@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -197,44 +198,82 @@ def test_long_signals_are_analysed_beyond_the_chunks_of_statistics():
     oracle.assert_close(row, oracle.columns(y, spec))
 
 
-def test_warm_up_leaves_nothing_to_compile():
-    for preset in featurelib.PRESETS:
-        warm_up(preset)
-    before = compiled_kernels()
-    assert len(before) > 10
-    for preset in featurelib.PRESETS:
-        extract_columns(encode(np.stack([chord(sr=44_100)] * 2, axis=1), 44_100), preset)
-    assert compiled_kernels() == before
+_WARM = """
+import sys
+import numpy as np
+import featurelib
+from tests.featurelib.signals import chord, encode
 
-
-def compiled_kernels() -> dict[str, int]:
-    """The signatures for which each kernel is compiled in this process."""
+def compiled():
     return {
         f"{module}.{name}": len(kernel.signatures)
-        for module, contents in sys.modules.items()
+        for module, contents in list(sys.modules.items())
         if module.startswith("featurelib.kernels.")
         for name, kernel in vars(contents).items()
         if hasattr(kernel, "signatures") and kernel.signatures
     }
 
+spec = featurelib.spec_from_settings(eval(sys.argv[1]))
+featurelib.warm_up(spec)
+before = compiled()
+stereo = np.stack([chord(4200 * spec.hop_length / 22050)] * 2, axis=1)  # is condensed
+featurelib.extract_columns(encode(stereo, 22050), spec)
+assert compiled() == before, set(compiled().items()) ^ set(before.items())
+print(len(before))
+"""
 
-def test_what_was_compiled_is_forgotten_on_demand(tmp_path):
-    code = (
-        "import sys, numpy as np; from pathlib import Path; "
-        "from featurelib.kernels import forget_compiled; "
-        "from featurelib.kernels.shape import centroids; "
-        "centroids(np.ones((3, 8)), 1.0); "
-        "count = lambda: len(list(Path(sys.argv[1]).rglob('*.nb[ic]'))); "
-        "before = count(); forget_compiled(); print(before, count())"
-    )
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"preset": "tutorial-v1"},
+        {"preset": "genre-v1"},
+        {"preset": "genre-v1", "n_fft": 16384, "hop_length": 1000, "center": False, "n_bands": 3},
+    ],
+    ids=str,
+)
+def test_warm_up_leaves_nothing_to_compile(settings):
+    assert int(run_python(_WARM, str(settings))) > 10
+
+
+def test_warm_up_needs_no_more_signal_than_the_spec_takes():
+    warm_up(spec_from_settings({"preset": "tutorial-v1", "duration": 5e-5}))
+
+
+_FORGETFUL = """
+import sys, numpy as np
+from pathlib import Path
+from featurelib.kernels import forget_compiled_of_others
+from featurelib.kernels.shape import centroids
+
+def n_kept():
+    return len(list(Path(sys.argv[1]).rglob("*.nb[ic]")))
+
+forget_compiled_of_others("1")
+centroids(np.ones((3, 8)), 1.0)
+print(n_kept())
+for version in ("1", "2"):
+    forget_compiled_of_others(version)
+    print(n_kept())
+"""
+
+
+def test_what_other_code_compiled_is_forgotten(tmp_path):
+    found = run_python(_FORGETFUL, str(tmp_path), NUMBA_CACHE_DIR=str(tmp_path))
+    assert found.split() == ["2", "2", "0"]
+
+
+def run_python(code: str, argument: str, **environment: str) -> str:
+    """What a Python process of its own prints."""
     result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={"PYTHONPATH": ":".join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)},
+        [sys.executable, "-c", code, argument],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path), **environment},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert result.stdout.split() == ["2", "0"]
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_importing_is_light_and_so_is_the_spec():
@@ -243,14 +282,7 @@ def test_importing_is_light_and_so_is_the_spec():
         "heavy = {'librosa', 'scipy', 'numba', 'pandas', 'pyarrow', 'numpy', 'soundfile'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.strip() == "[]"
+    assert run_python(code, "").strip() == "[]"
 
 
 def test_the_front_door_has_what_it_says():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import threading
 import uuid
 from collections.abc import Iterator
@@ -489,3 +490,17 @@ def _contents(fetched: Fetched) -> bytes:
 
 def _names(store: Store, prefix: str = "") -> list[str]:
     return sorted(entry.name for page in store.scan(prefix) for entry in page)
+
+
+def test_contents_are_whole_in_memory_or_refused() -> None:
+    data = b"1" * 3 * 2**20
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            base.fetched_bytes(data, "version")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    fetched = base.fetched_bytes(data, "version")
+    assert Path(os.fsdecode(fetched.source)).read_bytes() == data
+    fetched.close()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.fragments import read_fragments
 from jobs.native import captured_stderr
@@ -23,15 +23,16 @@ from tests.doubles import Gate
 from tests.jobs.tables import log_of, write_files
 
 
-def a_job(corpus: str, table: str, run_id: str = "run") -> Job:
-    return Job(run_id, corpus, table, doubles.SPEC.to_dict(), code_version(), doubles.ORIGIN)
+def a_job(corpus: str, tmp_path: Path) -> Job:
+    table, spec = str(tmp_path / "table"), doubles.SPEC.to_dict()
+    job = Job("run", corpus, table, spec, code_version(), doubles.ORIGIN)
+    return dataclasses.replace(job, extractor=doubles.by_content)
 
 
 def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[ShardResult, list]:
     """Extract files as one shard; return what the driver is told, and the fragment's rows."""
     corpus = write_files(tmp_path / "corpus", files)
-    job = a_job(str(corpus), str(tmp_path / "table"))
-    job = dataclasses.replace(job, **{"extractor": doubles.by_content, **values})
+    job = dataclasses.replace(a_job(str(corpus), tmp_path), **values)
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
     assert result.fragment is not None
@@ -60,15 +61,7 @@ def test_every_failure_costs_one_row(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     corpus = write_files(tmp_path / "corpus", {"a.wav": "play"})
-    job = Job(
-        "run",
-        str(corpus),
-        str(tmp_path / "table"),
-        doubles.SPEC.to_dict(),
-        code_version(),
-        doubles.ORIGIN,
-    )
-    job = dataclasses.replace(job, extractor=doubles.by_content)
+    job = a_job(str(corpus), tmp_path)
     (corpus / "a.wav").unlink()
     result = extract_shard(job, Shard(0, (("a.wav", "listed"),)))
     assert [failure.kind for failure in result.failures] == ["vanished"]
@@ -141,6 +134,71 @@ def test_a_file_that_hangs_when_it_is_looked_at_ahead_is_the_one_that_is_named(
     assert [path for path, _ in result.unfinished.files] == ["a.wav", "b.wav", "d.wav"]
 
 
+def test_where_files_are_fetched_one_by_one_the_one_that_hangs_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = f"memory://{tmp_path.name}"
+    names = [f"{i:02d}.wav" for i in range(24)]
+    for name in names:
+        open_store(corpus).replace(name, b"play")
+    answered = threading.Event()
+    cat_file = MemoryFileSystem.cat_file
+
+    def hanging(self: MemoryFileSystem, path: str, *arguments: object) -> bytes:
+        if path.endswith("05.wav"):
+            answered.wait()
+        return cat_file(self, path, *arguments)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", hanging)
+    job = dataclasses.replace(a_job(corpus, tmp_path), file_timeout_s=0.5)
+    shard = Shard(0, tuple((name, "listed") for name in names))
+    try:
+        result = extract_shard(job, shard)
+        assert [(f.path, f.kind) for f in result.failures] == [("05.wav", "timed_out")]
+        assert result.n_rows <= 5
+        assert result.unfinished is not None
+        rest = extract_shard(job, result.unfinished)  # over a connection of its own
+        assert (rest.n_rows, rest.failures) == (23 - result.n_rows, [])
+    finally:
+        answered.set()
+
+
+@pytest.mark.parametrize("n_threads", [0, 1, 3])
+def test_where_no_thread_can_be_started_every_row_is_still_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_threads: int
+) -> None:
+    monkeypatch.setattr(LocalStore, "in_place", False)
+    start, started = threading.Thread.start, []
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("prefetch"):
+            if len(started) == n_threads:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    files = {f"{i:02d}.wav": f"play {i}" for i in range(40)}
+    _, rows = extract(tmp_path, files)
+    assert len(started) == n_threads
+    assert {row["path"]: row["rmse"] for row in rows} == {
+        name: doubles.columns_of(text)["rmse"][0] for name, text in files.items()
+    }
+
+
+def test_a_corpus_that_does_not_answer_does_not_hold_up_preparation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(LocalStore, "stat", lambda store, names: answered.wait())
+    monkeypatch.setattr("jobs.worker._CONNECT_S", 0.1)
+    monkeypatch.setattr("jobs.worker._prepared_for", {})
+    try:
+        prepare(a_job(str(tmp_path / "corpus"), tmp_path))
+    finally:
+        answered.set()
+
+
 def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
     files = {"a.wav": "play", "b.wav": "say Illegal header", "c.wav": "say another"}
     result, _ = extract(tmp_path, files)
@@ -176,15 +234,3 @@ def test_captured_stderr_is_given_back(capfd: pytest.CaptureFixture[str]) -> Non
         assert take() == ""
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
-
-
-@pytest.mark.parametrize(("location", "yields_soon"), [("memory://corpus", True), ("{}", False)])
-def test_threads_that_fetch_yield_soon_to_the_one_that_extracts(
-    tmp_path: Path, location: str, yields_soon: bool
-) -> None:
-    before = sys.getswitchinterval()
-    try:
-        prepare(a_job(location.format(tmp_path), str(tmp_path / "table"), f"run-{location}"))
-        assert (sys.getswitchinterval() <= before / 5) == yields_soon
-    finally:
-        sys.setswitchinterval(before)
