@@ -17,44 +17,9 @@ import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
-from jobs.paths import decode_path, encode_path, readable
+from jobs.paths import AUDIO_EXTENSIONS, decode_path, encode_path, readable
 from jobs.storage import Entry, Store, is_url, open_store, protocol_of, shown, split_name
 from jobs.storage.listed import ListedStore
-
-AUDIO_EXTENSIONS = frozenset(
-    {
-        "aac",
-        "aif",
-        "aifc",
-        "aiff",
-        "amr",
-        "ape",
-        "au",
-        "caf",
-        "flac",
-        "m4a",
-        "m4b",
-        "mp1",
-        "mp2",
-        "mp3",
-        "mp4",
-        "mpc",
-        "oga",
-        "ogg",
-        "opus",
-        "rf64",
-        "snd",
-        "sph",
-        "voc",
-        "w64",
-        "wav",
-        "wave",
-        "webm",
-        "wma",
-        "wv",
-    }
-)
-"""Files that are taken for audio in a folder; one that cannot be decoded gets an error row."""
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
 _GLOB = re.compile(r"[*?\[]")

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
+from jobs.paths import AUDIO_EXTENSIONS
+
 _SECONDS_A_FILE = 0.0008
 _SECONDS_A_BYTE = {"wav": 5e-9, "aif": 5e-9, "aiff": 5e-9, "au": 5e-9, "flac": 1.3e-8}
 _SECONDS_A_BYTE_LOSSY = 5e-8
@@ -18,8 +20,10 @@ Spent = dict[str, tuple[float, float]]
 
 
 def format_of(path: str) -> str:
-    """Return what tells a file's format before it is opened: its name's extension."""
-    return path.rpartition(".")[2].lower()
+    """Return what tells a file's format before it is opened: its extension, if it is of audio."""
+    name = path.rpartition("/")[2].partition("?")[0]
+    extension = name.rpartition(".")[2].lower()
+    return extension if extension in AUDIO_EXTENSIONS else ""
 
 
 def guessed_seconds(path: str, size: int | None) -> float:

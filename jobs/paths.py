@@ -8,6 +8,41 @@ from urllib.parse import quote
 import numpy as np
 import xxhash
 
+AUDIO_EXTENSIONS = frozenset(
+    {
+        "aac",
+        "aif",
+        "aifc",
+        "aiff",
+        "amr",
+        "ape",
+        "au",
+        "caf",
+        "flac",
+        "m4a",
+        "m4b",
+        "mp1",
+        "mp2",
+        "mp3",
+        "mp4",
+        "mpc",
+        "oga",
+        "ogg",
+        "opus",
+        "rf64",
+        "snd",
+        "sph",
+        "voc",
+        "w64",
+        "wav",
+        "wave",
+        "webm",
+        "wma",
+        "wv",
+    }
+)
+"""Files that are taken for audio in a folder; one that cannot be decoded gets an error row."""
+
 UNLABELLED = "unlabelled"
 """Folder key of the files that have no label (a null key breaks pandas)."""
 

@@ -16,9 +16,18 @@ def test_lossy_bytes_cost_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("a/b.WAV", "wav"), ("a.b/c", "b/c"), ("x.tar.ogg", "ogg")]
+    ("path", "name"),
+    [
+        ("a/b.WAV", "wav"),
+        ("x.tar.ogg", "ogg"),
+        ("https://a.b/c.mp3?sig=x.y", "mp3"),
+        ("a.b/c", ""),
+        ("a.mp3/c", ""),
+        ("take.00017", ""),
+        ("mp3", "mp3"),
+    ],
 )
-def test_the_format_is_what_follows_the_last_point(path: str, name: str) -> None:
+def test_the_format_is_the_extension_of_audio(path: str, name: str) -> None:
     assert format_of(path) == name
 
 
