@@ -74,18 +74,34 @@ _TUNINGS = 0.5 * np.arcsin(_MAP * _POINTS) / np.arcsin(_MAP)
 
 
 def n_condensed(n_fft: int, n_chroma: int) -> int:
-    """Numbers that `condensing_bank` leaves of a frame."""
+    """Numbers that are kept of a frame for its chroma at any tuning."""
+    if not _condensable(n_fft, n_chroma):
+        return 1 + n_fft // 2
     return _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
 
 
+def _condensable(n_fft: int, n_chroma: int) -> bool:
+    """Whether interpolated filters tell as much as all bins do, and with fewer numbers.
+
+    Between two and five classes, bells reach around the circle of the scale, where they
+    have a jump or a bend that moves with the tuning.
+    """
+    n_kept = _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
+    return n_chroma not in range(2, 6) and n_kept < 1 + n_fft // 2
+
+
 @lru_cache(maxsize=4)
-def condensing_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray:
+def condensing_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray | None:
     """Filters that leave of a power spectrum what its chroma at any tuning can be told from.
+
+    None where that is best told from all of it.
 
     These are the chroma filters at `_TUNINGS`, but for the lowest bins: there a bin spans
     more than a step of the scale, and filters change too abruptly to be interpolated.
     Those bins are passed on as they are. In groups as `kernels.filters` takes them.
     """
+    if not _condensable(n_fft, n_chroma):
+        return None
     n_low = _n_low(n_fft, n_chroma)
     filters = np.concatenate([_chroma(sr, n_fft, n_chroma, tuning) for tuning in _TUNINGS])
     filters[:, :n_low] = 0
@@ -93,7 +109,9 @@ def condensing_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray:
 
 
 def condensed_chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """What turns a frame of `condensing_bank`'s into chroma, shape (n_condensed, n_chroma)."""
+    """What turns a condensed frame into chroma, shape (n_condensed, n_chroma)."""
+    if not _condensable(n_fft, n_chroma):
+        return _chroma(sr, n_fft, n_chroma, tuning).T
     n_low = _n_low(n_fft, n_chroma)
     low = _chroma(sr, n_fft, n_chroma, tuning)[:, :n_low].T
     x = np.sin(2 * tuning * np.arcsin(_MAP)) / _MAP

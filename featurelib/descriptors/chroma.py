@@ -10,7 +10,6 @@ import numpy as np
 from featurelib import banks
 from featurelib.descriptors.base import Descriptor, stft_arguments
 from featurelib.kernels import filters, peaks
-from featurelib.simd import LANES
 from featurelib.spec import FeatureSpec
 from featurelib.spectrum import SpectrumBlock
 from featurelib.store import FrameStore
@@ -22,8 +21,8 @@ _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", 
 _PEAK_RANGE = (150.0, 4000.0)
 _PEAK_THRESHOLD = np.float32(0.1)
 
-#: Frames whose spectra are kept as they are.
-_WHOLE_FRAMES = 4096
+#: Spectra that are kept as they are: 4096 frames of 2048 samples.
+_WHOLE_BYTES = 4096 * 1025 * 4
 
 
 class ChromaStft(Descriptor):
@@ -65,7 +64,7 @@ class ChromaStft(Descriptor):
         self._low, self._high = peak_bins(spec)
         self._peaks = FrameStore(2)
         self._spectra: list[tuple[np.ndarray, int]] = []
-        self._n_kept = 0
+        self._kept_bytes = 0
         self._condensed: FrameStore | None = None
 
     def update(self, block: SpectrumBlock) -> np.ndarray:
@@ -81,8 +80,8 @@ class ChromaStft(Descriptor):
         )
         self._peaks.append(found)
         self._spectra.append((block.S, block.n_frames))
-        self._n_kept += len(block.S) * LANES
-        if self._n_kept > _WHOLE_FRAMES or self._condensed is not None:
+        self._kept_bytes += block.S.nbytes
+        if self._kept_bytes > _WHOLE_BYTES:
             self._condense()
         return np.empty((0, spec.n_chroma))
 
@@ -92,7 +91,11 @@ class ChromaStft(Descriptor):
             self._condensed = FrameStore(n)
         bank = banks.condensing_bank(*self._axis)
         for S, n_frames in self._spectra:
-            self._condensed.append(filters.filtered(S, bank, n, n_frames))
+            if bank is None:
+                power = np.square(S.transpose(0, 2, 1).reshape(-1, n)[:n_frames])
+                self._condensed.append(power)
+            else:
+                self._condensed.append(filters.filtered(S, bank, n, n_frames))
         self._spectra.clear()
 
     def finish(self) -> Iterator[np.ndarray]:
@@ -100,7 +103,8 @@ class ChromaStft(Descriptor):
         if self._condensed is not None:
             expand = banks.condensed_chroma(*self._axis, tuning)
             for chunk in self._condensed.chunks():
-                yield filters.relative_to_strongest(chunk.astype(np.float64) @ expand)
+                raw = chunk.astype(np.float64) @ expand
+                yield filters.relative_to_strongest(raw.astype(np.float32))
             return
         bank, n = banks.chroma_bank(*self._axis, tuning), self._spec.n_chroma
         chroma = [filters.filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]

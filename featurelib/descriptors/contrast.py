@@ -83,9 +83,11 @@ def band_bins(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         last = band == spec.n_bands
         start = int(np.searchsorted(freqs, edges[band], side="left")) - (band > 0)
         stop = len(freqs) if last else int(np.searchsorted(freqs, edges[band + 1], side="right"))
-        takes.append(max(round(spec.contrast_quantile * (stop - start)), 1))
+        take = max(round(spec.contrast_quantile * (stop - start)), 1)
+        stop -= not last
+        takes.append(min(take, stop - start))
         starts.append(start)
-        stops.append(stop if last else stop - 1)
+        stops.append(stop)
     return np.array(starts), np.array(stops), np.array(takes)
 
 

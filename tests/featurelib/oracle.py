@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
+from unittest import mock
 
 import librosa
+import librosa.feature.spectral
 import numpy as np
 import scipy.stats
 
@@ -31,11 +34,16 @@ def frame_series(y: np.ndarray, spec: FeatureSpec) -> dict[str, np.ndarray]:
     }
     rate = {"sr": spec.sr}
     feature = librosa.feature
-    with warnings.catch_warnings():
+    # Of contrast, librosa has no argument for the range.
+    in_db = functools.partial(librosa.power_to_db, top_db=spec.top_db)
+    with (
+        warnings.catch_warnings(),
+        mock.patch.object(librosa.feature.spectral, "power_to_db", in_db),
+    ):
         warnings.simplefilter("ignore")  # librosa warns of short and of toneless signals
         S = np.abs(librosa.stft(y, **stft))
         mel = feature.melspectrogram(y=y, n_mels=spec.n_mels, **rate, **stft)
-        mel_db = librosa.power_to_db(mel, top_db=spec.top_db)
+        mel_db = in_db(mel)
         return {
             "rms": feature.rms(y=y, pad_mode=spec.pad_mode, **frames),
             "zero_crossing_rate": feature.zero_crossing_rate(y, **frames),

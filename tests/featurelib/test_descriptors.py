@@ -31,6 +31,7 @@ VARIANTS = {
     "short frames": {"n_fft": 1024, "hop_length": 256},
     "hop of no divisor": {"n_fft": 2048, "hop_length": 700},
     "frames apart": {"n_fft": 512, "hop_length": 512},
+    "no power of two": {"n_fft": 1000, "hop_length": 250},
     "reflect": {"pad_mode": "reflect"},
     "edge": {"pad_mode": "edge"},
     "not centred": {"center": False},
@@ -47,6 +48,8 @@ VARIANTS = {
         "contrast_quantile": 0.1,
         "n_chroma": 24,
     },
+    "high quantile": {"contrast_quantile": 0.98},
+    "narrow range": {"top_db": 20.0},
     "pooled": {"pooled": ("mfcc", "chroma_stft", "spectral_contrast")},
     "statistics": {
         "features": tuple((family, STATISTICS) for family, _ in GENRE.features),

@@ -93,11 +93,12 @@ def test_tuning_is_the_same_from_pieces():
     assert tunings[0] == tunings[1]
 
 
-def test_long_signals_give_the_same_values_from_condensed_and_spilled_state(monkeypatch):
-    spec = spec_from_settings({"preset": "genre-v1", "hop_length": 256})
+@pytest.mark.parametrize("changes", [{}, {"n_chroma": 3}, {"n_fft": 4096, "hop_length": 1024}])
+def test_long_signals_give_the_same_values_from_condensed_and_spilled_state(monkeypatch, changes):
+    spec = spec_from_settings({"preset": "genre-v1", "hop_length": 256, **changes})
     y = np.concatenate((chord(4.0, detune=0.2), noise(2.0, level=1e-3), chord(3.0, detune=0.2)))
     whole = extract_signal_columns(y, SR, spec)
-    monkeypatch.setattr(chroma, "_WHOLE_FRAMES", 64)
+    monkeypatch.setattr(chroma, "_WHOLE_BYTES", 64 * 1025 * 4)
     monkeypatch.setattr(store_module, "MEMORY_BYTES", 20_000)
     monkeypatch.setattr(FrameStore.__init__, "__defaults__", (20_000,))
     pieces = extract_signal_columns(y, SR, spec)
