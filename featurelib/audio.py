@@ -10,7 +10,7 @@ of a file cut short there, and nothing before is `undecodable`. `header_duration
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,8 +116,11 @@ class _Decoder(soundfile.SoundFile):
     """A SoundFile that only reads ahead.
 
     soundfile seeks to where it already is after every read of a seekable file, which is
-    slow and, with MP3, decodes again from a cold start.
+    slow and, with MP3, decodes again from a cold start. It also has one thread at a time
+    open files, for the sake of the error's text: one that hangs would hang them all.
     """
+
+    _sf_error_lock = nullcontext()
 
     def seekable(self) -> bool:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -45,10 +46,10 @@ class ByteReader(io.RawIOBase):
         view = memoryview(buffer)
         try:
             data = self._stream.read(len(view))
+            view[: len(data)] = data
         except Exception as error:  # noqa: BLE001  a callback from C must not raise; see check
             self._error = _os_error(error, "reading failed")
             return 0
-        view[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -66,8 +67,11 @@ class ByteReader(io.RawIOBase):
 
     def size(self) -> int:
         """Length of the source in bytes."""
-        size = self._stream.seek(0, os.SEEK_END)
-        self._stream.seek(0)
+        try:
+            size = self._stream.seek(0, os.SEEK_END)
+            self._stream.seek(0)
+        except Exception as error:
+            raise _os_error(error, "seeking failed") from error
         return size
 
     def first(self, n: int) -> bytes:
@@ -147,14 +151,22 @@ def _open_url(url: str) -> IO[bytes]:
     import fsspec
 
     try:
-        return fsspec.open(url, "rb").open()
+        stream = fsspec.open(url, "rb").open()
+        with contextlib.suppress(ValueError):  # so web servers' files say that cannot seek
+            stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            return stream
+        return _spooled(stream)
     except Exception as error:  # each store's library has errors of its own
         raise _os_error(error, f"cannot open {url}") from error
 
 
 def _open_file(path: str | bytes) -> IO[bytes]:
     # Not blocking, as opening a named pipe otherwise waits for a writer.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a zero byte, or what is no character
+        raise OSError(errno.EINVAL, f"no file can have this name ({error})", path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return os.fdopen(fd, "rb", buffering=0)
     os.close(fd)
@@ -162,10 +174,25 @@ def _open_file(path: str | bytes) -> IO[bytes]:
 
 
 def _from_stream(stream: Any) -> Iterator[ByteReader]:
-    if stream.seekable():
+    seekable = getattr(stream, "seekable", None)
+    if seekable is not None and seekable():
+        if not isinstance(stream.read(0), bytes):
+            raise ParameterError(f"{stream!r} is no binary file: open it with mode 'rb'")
         yield ByteReader(stream)
         return
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spooled:
+    with _spooled(stream) as spooled:
+        yield ByteReader(spooled)
+
+
+def _spooled(stream: Any) -> IO[bytes]:
+    """Copy what cannot seek to a file that can, and has no name."""
+    spooled = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+    try:
         while chunk := stream.read(_CHUNK_BYTES):
             spooled.write(chunk)
-        yield ByteReader(spooled)
+    except Exception as error:
+        spooled.close()
+        if isinstance(error, TypeError):
+            raise ParameterError(f"{stream!r} is no binary file: open it with mode 'rb'") from error
+        raise _os_error(error, "reading failed") from error
+    return spooled

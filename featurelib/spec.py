@@ -57,6 +57,9 @@ WINDOWS = (
 #: Sampling rates that are taken for real, for analysis and in files, in Hz.
 SR_LIMITS = (1_000, 1_000_000)
 
+#: Numbers beyond it stand for nothing real, and overflow in products.
+_LARGEST = 1e9
+
 Features = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -84,7 +87,9 @@ class FeatureSpec:
         otherwise it starts there.
     pad_mode : {"constant", "edge", "reflect"}
         How the signal is padded for the spectra and for rms. Zero crossings always
-        pad with the edge value.
+        pad with the edge value. Where "reflect" meets a hop of half a frame or more and a
+        length that is a multiple of it, the last frame differs from librosa's, which
+        reflects the end by itself and there goes around it one sample further.
     features : sequence of (family, statistics)
         The families of descriptors, in column order, and the statistics over frames
         of each; a mapping does as well.
@@ -288,11 +293,15 @@ def _integer(field: str, value: Any) -> int:
 
 
 def _number(field: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SpecError(f"{field}={value!r} is not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
+        raise SpecError(f"{field}={value!r} is not a number, or too large")
     if value <= 0:
         raise SpecError(f"{field}={value!r} must be greater than 0")
     return float(value)
+
+
+def _fits(value: float) -> bool:
+    return -_LARGEST <= value <= _LARGEST  # which NaN does not
 
 
 def _check_frames(spec: FeatureSpec) -> None:
@@ -344,7 +353,8 @@ def _check_parameters(spec: FeatureSpec) -> None:
 
 
 def _check_contrast(spec: FeatureSpec) -> None:
-    top = spec.contrast_fmin * 2.0 ** (spec.n_bands - 1)
+    # Beyond 60 octaves there is nothing to be heard, nor a float.
+    top = math.ldexp(spec.contrast_fmin, min(spec.n_bands - 1, 60))
     if top >= spec.sr / 2:
         fitting = math.ceil(math.log2(spec.sr / 2 / spec.contrast_fmin))
         remedy = f"n_bands to at most {fitting}" if fitting > 0 else "contrast_fmin"

@@ -282,12 +282,12 @@ def show(
 ) -> int:
     """Extract one FILE (a path or URL) and show its row."""
     import featurelib
-    from jobs.native import captured_stderr
+    from jobs.native import captured_output
 
     _, spec_values = _settings(config, {})
     spec = _spec(preset, spec_values)
     try:
-        with captured_stderr() as said:
+        with captured_output() as said:
             frame = featurelib.extract(file, spec)
             warnings = said()
     except OSError as error:

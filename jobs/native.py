@@ -1,4 +1,4 @@
-"""Native libraries: what they say on file descriptor 2, their threads, their memory."""
+"""Native libraries: what they say on the terminal, their threads, their memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _MAPPED_BYTES = 4 * 2**20
 
 _lock = threading.Lock()
 _depth = 0
-_saved = -1
+_saved: list[int] = []
+_OUTPUTS = (1, 2)
 _MAX_TAKEN = 4000
 
 
@@ -44,19 +45,21 @@ def keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def captured_stderr() -> Iterator[Callable[[], str]]:
-    """Keep what native code writes to file descriptor 2 away from the terminal.
+def captured_output() -> Iterator[Callable[[], str]]:
+    """Keep what native code writes to standard output and error away from the terminal.
 
-    Yields a function that returns, and forgets, what was written so far. The descriptor
-    is the process's: what another thread writes meanwhile is captured as well.
+    Yields a function that returns, and forgets, what was written so far. The descriptors
+    are the process's: what another thread writes meanwhile is captured as well.
     """
     global _depth, _saved
     with tempfile.TemporaryFile() as file:
         with _lock:
             if _depth == 0:
+                sys.stdout.flush()
                 sys.stderr.flush()
-                _saved = os.dup(2)
-                os.dup2(file.fileno(), 2)
+                _saved = [os.dup(descriptor) for descriptor in _OUTPUTS]
+                for descriptor in _OUTPUTS:
+                    os.dup2(file.fileno(), descriptor)
             _depth += 1
         position = 0
 
@@ -72,5 +75,6 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
             with _lock:
                 _depth -= 1
                 if _depth == 0:
-                    os.dup2(_saved, 2)
-                    os.close(_saved)
+                    for descriptor, saved in zip(_OUTPUTS, _saved, strict=True):
+                        os.dup2(saved, descriptor)
+                        os.close(saved)

@@ -22,7 +22,7 @@ import featurelib
 from jobs.costs import Spent, format_of, guessed_seconds
 from jobs.errors import ClusterError, JobError, StorageError
 from jobs.fragments import FragmentBuilder, Origin, fragment_name
-from jobs.native import captured_stderr, keep_freed_memory
+from jobs.native import captured_output, keep_freed_memory
 from jobs.plan import Shard
 from jobs.storage import Fetched, Store, open_store
 from jobs.storage.base import SPOOL_BYTES
@@ -83,7 +83,7 @@ class ShardResult:
     spent: Spent = field(default_factory=dict)
     """What files took, against what was guessed."""
     said: list[tuple[str, str]] = field(default_factory=list)
-    """File, and what native code wrote to standard error over it."""
+    """File, and what native code wrote to the terminal over it."""
     unfinished: Shard | None = None
     """Files after one that hung: for another task."""
     worker: str | None = None
@@ -222,7 +222,7 @@ class _Attempt:
     def _work(self) -> None:
         try:
             with (
-                captured_stderr() as take,
+                captured_output() as take,
                 self._ahead,
             ):
                 sizes = self._shard.sizes or (0,) * len(self._shard)

@@ -7,7 +7,10 @@ import io
 import os
 import pickle
 import struct
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -126,6 +129,86 @@ def test_sources_that_cannot_be_opened_are_os_errors(tmp_path):
     for source in (tmp_path, fifo, "/dev/zero", "nonsense://x/y.wav"):
         with pytest.raises(OSError, match=r"regular|nonsense"):
             row(source)
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "\ud800.wav"])
+def test_names_that_no_file_can_have_are_os_errors(name):
+    with pytest.raises(OSError, match="no file can have this name"):
+        extract_columns(name)
+
+
+def test_files_opened_as_text_are_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(encode(sine()))
+    with open(path, encoding="latin-1") as text, pytest.raises(ParameterError, match="'rb'"):
+        extract_columns(text)
+
+
+class Minimal:
+    """Can be read, and no more."""
+
+    def __init__(self, data: bytes, error: Exception | None = None) -> None:
+        self._stream = io.BytesIO(data)
+        self._error = error
+
+    def read(self, n: int) -> bytes | str:
+        if self._error is not None:
+            raise self._error
+        return self._stream.read(n)
+
+
+def test_what_can_only_be_read_is_taken_and_its_errors_are_os_errors():
+    data = encode(sine())
+    assert extract_columns(Minimal(data)) == extract_columns(data)
+    with pytest.raises(OSError, match=r"reading failed: KeyError"):
+        extract_columns(Minimal(data, KeyError("chunk")))
+    with pytest.raises(ParameterError, match="'rb'"):
+        extract_columns(io.StringIO("text"))
+
+
+def test_urls_of_a_server_that_gives_neither_length_nor_ranges():
+    data = encode(sine())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            row = extract_columns(f"http://127.0.0.1:{server.server_port}/a.wav")
+        finally:
+            server.shutdown()
+    assert row == extract_columns(data)
+
+
+def test_a_source_that_hangs_when_it_is_opened_hangs_no_other():
+    inside, leave = threading.Event(), threading.Event()
+
+    class Hanging(io.BytesIO):
+        def read(self, n: int | None = -1) -> bytes:
+            if n:
+                inside.set()
+                leave.wait(60)
+            return super().read(n)
+
+    data = encode(sine())
+    with ThreadPoolExecutor(2) as pool:
+        hanging = pool.submit(extract_columns, Hanging(data))
+        try:
+            assert inside.wait(60)
+            row = pool.submit(extract_columns, data).result(60)
+            assert not hanging.done()
+        finally:
+            leave.set()
+        assert row == hanging.result(60)
 
 
 class Failing(io.BytesIO):

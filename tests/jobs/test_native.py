@@ -1,4 +1,4 @@
-"""Standard error of native code is caught, by descriptor, and given back."""
+"""What native code writes to the terminal is caught, by descriptor, and given back."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ import threading
 
 import pytest
 
-from jobs.native import captured_stderr
+from jobs.native import captured_output
 
 
-def test_what_is_written_is_caught_piece_by_piece(capfd: pytest.CaptureFixture[str]) -> None:
-    os.write(2, b"before\n")
-    with captured_stderr() as take:
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_what_is_written_is_caught_piece_by_piece(
+    capfd: pytest.CaptureFixture[str], descriptor: int
+) -> None:
+    os.write(descriptor, b"before\n")
+    with captured_output() as take:
         assert take() == ""
-        os.write(2, b"warning: \xff\n")
+        os.write(descriptor, b"warning: \xff\n")
         assert take() == "warning: \N{REPLACEMENT CHARACTER}"
         assert take() == ""
-        os.write(2, b"x" * 10_000)
+        os.write(descriptor, b"x" * 10_000)
         assert take() == "x" * 4000  # a noisy decoder does not fill the log
-        os.write(2, b"next")
-        assert take() == "next"
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "before\nafter\n"
+        os.write(1, b"next ")
+        os.write(2, b"and last")
+        assert take() == "next and last"
+    os.write(descriptor, b"after\n")
+    assert capfd.readouterr()[descriptor - 1] == "before\nafter\n"
 
 
 def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with contextlib.suppress(ValueError), captured_stderr():
+    with contextlib.suppress(ValueError), captured_output():
         os.write(2, b"lost\n")
         raise ValueError
     os.write(2, b"after\n")
@@ -40,13 +44,13 @@ def test_captures_may_overlap(capfd: pytest.CaptureFixture[str]) -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with captured_stderr():
+        with captured_output():
             inside.set()
             leave.wait(10)
             os.write(2, b"from the other\n")
 
     thread = threading.Thread(target=other)
-    with captured_stderr():
+    with captured_output():
         thread.start()
         assert inside.wait(10)
     os.write(2, b"still caught\n")  # the other one's capture goes on
@@ -59,7 +63,7 @@ def test_captures_may_overlap(capfd: pytest.CaptureFixture[str]) -> None:
 def test_no_descriptor_is_leaked() -> None:
     before = os.listdir("/proc/self/fd")
     for _ in range(20):
-        with captured_stderr():
+        with captured_output():
             pass
     assert len(os.listdir("/proc/self/fd")) == len(before)
 

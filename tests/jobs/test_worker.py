@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.fragments import read_fragments
-from jobs.native import captured_stderr
+from jobs.native import captured_output
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
 from jobs.storage import Fetched, open_store
@@ -221,12 +221,12 @@ def test_the_terminal_hears_nothing_of_native_code(
     assert said == {f"rock/{i}.wav": f"noise of {i}" for i in range(6)}
 
 
-def test_captured_stderr_is_given_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_captured_output_is_given_back(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before ")
-    with captured_stderr() as take:
+    with captured_output() as take:
         os.write(2, b"one")
         assert take() == "one"
-        with captured_stderr() as inner:
+        with captured_output() as inner:
             os.write(2, b"two")
             assert take() + inner() == "two"
         os.write(2, b"\xff" * 100_000)
