@@ -163,29 +163,6 @@ def test_where_files_are_fetched_one_by_one_the_one_that_hangs_is_named(
         answered.set()
 
 
-@pytest.mark.parametrize("n_threads", [0, 1, 3])
-def test_where_no_thread_can_be_started_every_row_is_still_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_threads: int
-) -> None:
-    monkeypatch.setattr(LocalStore, "in_place", False)
-    start, started = threading.Thread.start, []
-
-    def limited(thread: threading.Thread) -> None:
-        if thread.name.startswith("prefetch"):
-            if len(started) == n_threads:
-                raise RuntimeError("can't start new thread")
-            started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", limited)
-    files = {f"{i:02d}.wav": f"play {i}" for i in range(40)}
-    _, rows = extract(tmp_path, files)
-    assert len(started) == n_threads
-    assert {row["path"]: row["rmse"] for row in rows} == {
-        name: doubles.columns_of(text)["rmse"][0] for name, text in files.items()
-    }
-
-
 def test_a_corpus_that_does_not_answer_does_not_hold_up_preparation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
