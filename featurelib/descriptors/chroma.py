@@ -121,8 +121,8 @@ def peak_bins(spec: FeatureSpec) -> tuple[int, int]:
     """First bin, and end, of those whose peaks tell the tuning."""
     freqs = banks.frequencies(spec.sr, spec.n_fft)
     low, high = _PEAK_RANGE
-    # A peak has a neighbour on either side.
+    # The last bin counts where its frequency is rounded to less than sr / 2, as in librosa.
     return (
         max(int(np.searchsorted(freqs, low)), 1),
-        min(int(np.searchsorted(freqs, min(high, spec.sr / 2))), len(freqs) - 1),
+        int(np.searchsorted(freqs, min(high, spec.sr / 2))),
     )

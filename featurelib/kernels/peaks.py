@@ -20,9 +20,9 @@ def spectral_peaks(
 ) -> np.ndarray:
     """Peaks of the power spectra in bins [low, high), parabolically refined.
 
-    A peak is a bin above its left neighbour, not below its right one, and above
-    `threshold` times its frame's maximum. Arithmetic is float32 except where librosa's
-    is float64, as the tuning estimate hangs on single bits of it.
+    A peak is a bin above its left neighbour, not below its right one (which the last bin
+    has none of), and above `threshold` times its frame's maximum. Arithmetic is float32
+    except where librosa's is float64, as the tuning estimate hangs on single bits of it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def spectral_peaks(
         valid = (1 << min(n_frames - batch * LANES, LANES)) - 1
         left, here = load(S, start + (low - 1) * LANES), load(S, start + low * LANES)
         left, here = left * left, here * here
-        for k in range(low, high):
+        for k in range(low, min(high, n_bins - 1)):
             right = load(S, start + (k + 1) * LANES)
             right = right * right
             peaks = both(both(less(left, here), at_least(here, right)), less(floor, here))
@@ -57,6 +57,13 @@ def spectral_peaks(
                 found >>= 1
                 lane += 1
             left, here = here, right
+        if high == n_bins:
+            found = bits(both(less(left, here), less(floor, here))) & valid
+            for lane in range(LANES):
+                if found >> lane & 1:
+                    out[count, 0] = (n_bins - 1) * sr / n_fft
+                    out[count, 1] = S[batch, n_bins - 1, lane] * S[batch, n_bins - 1, lane]
+                    count += 1
     return out[:count]
 
 

@@ -193,6 +193,22 @@ def peaks_of(frequencies: np.ndarray, heights: np.ndarray) -> FrameStore:
     return peaks
 
 
+@pytest.mark.parametrize(
+    ("sr", "n_fft"), [(8000, 18), (8000, 36), (1017, 2048), (1017, 64), (4000, 102), (8000, 2048)]
+)
+def test_tuning_counts_the_last_bin_where_librosa_does(sr, n_fft):
+    spec = variant(
+        sr=sr, n_fft=n_fft, hop_length=n_fft // 4, features=(("chroma_stft", ("mean",)),)
+    )
+    found, expected = [], []
+    for seed in range(8):
+        y = noise(0.3, sr=sr, seed=seed)
+        S = np.abs(librosa.stft(y, n_fft=n_fft, hop_length=n_fft // 4)) ** 2
+        expected.append(librosa.estimate_tuning(S=S, sr=sr, n_fft=n_fft, bins_per_octave=12))
+        found.append(tuning_of(y, spec))
+    assert found == expected
+
+
 def test_tuning_without_peaks_is_none():
     assert tuning_of(np.zeros(SR, np.float32)) == 0.0
     assert estimate_tuning(FrameStore(2), 12) == 0.0
