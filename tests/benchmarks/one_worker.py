@@ -29,17 +29,18 @@ _SHARD = 500
 
 
 class Sampled:
-    """The extractor, which now and then prints the resident memory."""
+    """The extractor, which now and then notes the resident memory."""
 
     def __init__(self) -> None:
         self._count = 0
+        self.notes: list[str] = []
 
     def __call__(self, source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
         columns = featurelib.extract_columns(source, spec)
         self._count += 1
         if self._count % _EVERY == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
-            print(self._count, pages * resource.getpagesize() / 2**20, flush=True)
+            self.notes.append(f"{self._count} {pages * resource.getpagesize() / 2**20}")
         return columns
 
 
@@ -49,10 +50,12 @@ def files(folder: Path, n: int) -> None:
     items = [Item(name, (folder / name).stat().st_size, "") for name in names]
     items = (items * (n // len(items) + 1))[:n]
     with tempfile.TemporaryDirectory() as table:
-        job = _job(folder, table, Sampled())
+        sampled = Sampled()
+        job = _job(folder, table, sampled)
         for start in range(0, n, _SHARD):
             result = extract_shard(job, shard_of(0, items[start : start + _SHARD]))
             assert result.n_rows == len(items[start : start + _SHARD])
+    print(*sampled.notes, sep="\n")
 
 
 def peak(path: Path) -> None:
