@@ -175,7 +175,7 @@ class _Attempt:
         self._touched = 0  # the file that is extracted, or looked at ahead
         self._since = time.monotonic()
         self._failed: BaseException | None = None
-        self._ahead = Prefetch(self._store, shard, job.prefetch_bytes, self._touch)
+        self._ahead: Prefetch | None = None
 
     def run(self) -> None:
         """Work until the shard is done or a file has taken longer than it may."""
@@ -195,7 +195,8 @@ class _Attempt:
     def _abandon(self) -> None:
         self._abandoned = True
         files, sizes = self._shard.files, self._shard.sizes
-        overdue = self._ahead.overdue(self._job.file_timeout_s)
+        ahead = self._ahead
+        overdue = ahead.overdue(self._job.file_timeout_s) if ahead is not None else None
         hung = self._touched if overdue is None else overdue
         path, version = files[hung]
         message = f"not done after {self._job.file_timeout_s:g} s (file_timeout_s)"
@@ -216,10 +217,8 @@ class _Attempt:
 
     def _work(self) -> None:
         try:
-            with (
-                captured_output() as take,
-                self._ahead,
-            ):
+            prefetch = Prefetch(self._store, self._shard, self._job.prefetch_bytes, self._touch)
+            with captured_output() as take, prefetch as self._ahead:
                 sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
                     with self._changes:
@@ -234,6 +233,8 @@ class _Attempt:
                         self.result.said.append((path, said))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._failed = error
+        finally:
+            self._ahead = None  # or each would keep the other, and all rows, for a while
 
     def _touch(self, index: int) -> None:
         with self._changes:
@@ -250,6 +251,7 @@ class _Attempt:
         fetched: Fetched | None = None
         kind, message, details = "", "", ""
         try:
+            assert self._ahead is not None
             fetched = self._ahead.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import threading
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from jobs.fragments import read_fragments
+from jobs.fragments import FragmentBuilder, read_fragments
 from jobs.native import captured_output
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
 from jobs.storage import Fetched, open_store
 from jobs.storage.local import LocalStore
 from jobs.version import code_version
-from jobs.worker import Job, ShardResult, extract_shard, prepare
+from jobs.worker import Job, ShardResult, _Attempt, extract_shard, prepare
 from tests import doubles, driver
 from tests.doubles import Gate
 from tests.jobs.tables import log_of, write_files
@@ -174,6 +175,17 @@ def test_a_corpus_that_does_not_answer_does_not_hold_up_preparation(
         prepare(a_job(str(tmp_path / "corpus"), tmp_path))
     finally:
         answered.set()
+
+
+def test_a_shards_rows_are_forgotten_when_it_is_done(tmp_path: Path) -> None:
+    extract(tmp_path / "first", {"a.wav": "play"})
+    gc.collect()
+    gc.disable()  # what only it would find is kept for long
+    try:
+        extract(tmp_path / "second", {"a.wav": "play", "b.wav": "play"})
+        assert not [x for x in gc.get_objects() if isinstance(x, _Attempt | FragmentBuilder)]
+    finally:
+        gc.enable()
 
 
 def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
