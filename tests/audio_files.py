@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,12 @@ def make_corpus(
             path = Path(folder) / label / name
             paths.append(write_tone(path, frequency, seconds=seconds, sr=sr))
     return paths
+
+
+def open_below(folder: Path) -> list[str]:
+    """Return what this process has open in a folder, by name; others come and go meanwhile."""
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # closed since
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return [link for link in links if Path(folder) in Path(link).parents]

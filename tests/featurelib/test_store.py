@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from featurelib.extraction import extract_signal_columns
 from featurelib.presets import spec_from_settings
 from featurelib.store import FrameStore
 from featurelib.tuning import _median_height, estimate_tuning
+from tests.audio_files import open_below
 from tests.featurelib.signals import SR, chord, noise
 
 
@@ -40,16 +40,15 @@ def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
 
 def test_memory_is_bounded_and_the_file_has_no_name(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module.tempfile, "tempdir", str(tmp_path))
-    before = set(os.listdir("/proc/self/fd"))
     store = FrameStore(100, memory_bytes=40_000)
     for _ in range(50):
         store.append(np.ones((100, 100), np.float32))
     assert store._rows.nbytes <= 40_000
     assert list(tmp_path.iterdir()) == []
-    assert len(set(os.listdir("/proc/self/fd")) - before) == 1
+    assert len(open_below(tmp_path)) == 1
     del store
     gc.collect()
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert open_below(tmp_path) == []
 
 
 def test_no_room_for_the_file_says_where_and_what_to_do(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from pathlib import Path
@@ -26,10 +27,17 @@ class Remote(LocalStore):
     def __init__(self, root: Path) -> None:
         super().__init__(str(root))
         self.fetched: list[str] = []
+        self.closed: list[str] = []
 
     def fetch(self, name: str) -> Fetched:
         self.fetched.append(name)
-        return base.fetched_bytes(*self.read(name))
+        fetched = base.fetched_bytes(*self.read(name))
+
+        def close() -> None:
+            fetched.close()
+            self.closed.append(name)
+
+        return dataclasses.replace(fetched, close=close)
 
 
 @pytest.fixture
@@ -59,11 +67,11 @@ def test_so_many_bytes_are_read_ahead_at_most(remote: Remote, size: int, n_ahead
 
 
 def test_what_was_read_for_nobody_is_closed(remote: Remote) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     with Prefetch(remote, shard_of([100] * len(NAMES)), 2**20, ignore) as ahead:
         ahead.take(0).close()
-        wait_until(lambda: len(os.listdir("/proc/self/fd")) >= before + 16, "files in memory")
-    wait_until(lambda: len(os.listdir("/proc/self/fd")) == before, "closed files")
+        wait_until(lambda: len(remote.fetched) == 17, "the next files")
+        assert remote.closed == NAMES[:1]
+    wait_until(lambda: sorted(remote.closed) == sorted(remote.fetched), "closed files")
 
 
 @pytest.mark.parametrize("n_threads", [0, 1, 3])

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -177,13 +178,27 @@ def test_a_corpus_that_does_not_answer_does_not_hold_up_preparation(
         answered.set()
 
 
-def test_a_shards_rows_are_forgotten_when_it_is_done(tmp_path: Path) -> None:
-    extract(tmp_path / "first", {"a.wav": "play"})
-    gc.collect()
+def test_a_shards_rows_are_forgotten_when_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[object]] = []
+
+    def note(kind: type) -> None:
+        init = kind.__init__
+
+        def noted(self: object, *args: object) -> None:
+            made.append(weakref.ref(self))
+            init(self, *args)
+
+        monkeypatch.setattr(kind, "__init__", noted)
+
+    note(_Attempt)
+    note(FragmentBuilder)
     gc.disable()  # what only it would find is kept for long
     try:
-        extract(tmp_path / "second", {"a.wav": "play", "b.wav": "play"})
-        assert not [x for x in gc.get_objects() if isinstance(x, _Attempt | FragmentBuilder)]
+        extract(tmp_path, {"a.wav": "play", "b.wav": "play"})
+        assert len(made) == 2
+        assert [x() for x in made] == [None, None]
     finally:
         gc.enable()
 
