@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 
@@ -17,13 +18,20 @@ def read_table(table: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read(folder: Path) -> pd.DataFrame:
-    # part by part, so that a file that is in two of them shows
-    parts = [pq.read_table(path, partitioning=None) for path in sorted(folder.rglob("*.parquet"))]
+    parts = _parts(folder)
     if not parts:
         return pd.DataFrame(columns=["path"])
-    rows = pd.concat([part.to_pandas() for part in parts], ignore_index=True)
+    rows = pa.concat_tables(parts).to_pandas()
     keys = ["path", "segment"] if "segment" in rows else ["path"]
     return rows.drop(columns="run_id").sort_values(keys, ignore_index=True)
+
+
+def _parts(folder: Path, columns: list[str] | None = None) -> list[pa.Table]:
+    # part by part, so that a file that is in two of them shows
+    return [
+        pq.ParquetFile(path).read(columns, use_threads=False)
+        for path in sorted(folder.rglob("*.parquet"))
+    ]
 
 
 def assert_same_table(table: str | Path, expected: str | Path) -> None:
@@ -54,7 +62,8 @@ def errors_of(table: str | Path) -> dict[str, str]:
 
 def paths_of(table: str | Path) -> list[str]:
     """Return the paths that have feature rows."""
-    return read_table(table)[0]["path"].tolist()
+    parts = _parts(Path(table) / "features", ["path"])
+    return sorted(path for part in parts for path in part["path"].to_pylist())
 
 
 def log_of(table: str | Path) -> list[dict[str, Any]]:

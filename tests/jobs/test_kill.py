@@ -6,6 +6,7 @@ word of text, so that there can be hundreds of deaths.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import random
@@ -67,7 +68,7 @@ class Scenario:
     undisturbed: Path
     steps: list[str]
 
-    @property
+    @functools.cached_property
     def always(self) -> set[str]:
         """Files that have rows before the run and after it, whatever they are labelled."""
         before = paths_of(self.before) if self.before is not None else ()
