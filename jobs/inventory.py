@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import mmap
 import tempfile
 
 import numpy as np
@@ -68,12 +68,10 @@ class Inventory:
 
 
 def on_disk(table: pa.Table) -> pa.Table:
-    """Return the same rows, mapped from an unlinked temporary file."""
-    fd, path = tempfile.mkstemp(prefix="featurelib-", suffix=".arrow")
-    os.close(fd)
-    try:
-        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    """Return the same rows, mapped from a temporary file that never has a name."""
+    with tempfile.TemporaryFile() as file:
+        with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             writer.write_table(table)
-        return pa.ipc.open_file(pa.memory_map(path)).read_all()
-    finally:
-        os.unlink(path)
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()

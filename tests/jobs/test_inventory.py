@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import jobs.inventory
 from jobs.inventory import Inventory, on_disk
 from jobs.paths import bucket_of, path_hashes
+from tests.audio_files import open_below
 
 SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
 
@@ -49,6 +51,15 @@ def test_an_empty_inventory_has_empty_buckets() -> None:
 
 def test_spilled_rows_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    new_file, open_while_written = pa.ipc.new_file, []
+
+    def looking(*args: Any) -> pa.RecordBatchFileWriter:
+        open_while_written.append(len(open_below(tmp_path)))
+        assert os.listdir(tmp_path) == []  # nothing is left of a process that dies now
+        return new_file(*args)
+
+    monkeypatch.setattr(pa.ipc, "new_file", looking)
     rows = on_disk(page(0, 10))
+    assert open_while_written == [1]
     assert os.listdir(tmp_path) == []
     assert rows.equals(page(0, 10))
