@@ -369,6 +369,7 @@ def _terminable() -> Iterator[None]:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit."""
+    _open_missing_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
@@ -389,6 +390,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last place where a user is told anything
         code = _exit_code_of(error)
         _fail(str(error) if code == EXIT_USAGE else _say(error), code, debug)
+
+
+def _open_missing_streams() -> None:
+    """Give a process that was started without output somewhere to write, as its workers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(descriptor, True)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _with_help(error: click.ClickException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 import tempfile
@@ -26,8 +27,7 @@ _MAPPED_BYTES = 4 * 2**20
 
 _lock = threading.Lock()
 _depth = 0
-_saved: list[int] = []
-_OUTPUTS = (1, 2)
+_saved: dict[int, int] = {}
 _MAX_TAKEN = 4000
 
 
@@ -55,16 +55,18 @@ def captured_output() -> Iterator[Callable[[], str]]:
     with tempfile.TemporaryFile() as file:
         with _lock:
             if _depth == 0:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                _saved = [os.dup(descriptor) for descriptor in _OUTPUTS]
-                for descriptor in _OUTPUTS:
+                _flush()
+                # where a process was started without one, its number may be another file's
+                outputs = {1: sys.__stdout__, 2: sys.__stderr__}
+                _saved = {n: os.dup(n) for n, output in outputs.items() if output is not None}
+                for descriptor in _saved:
                     os.dup2(file.fileno(), descriptor)
             _depth += 1
         position = 0
 
         def take() -> str:
             nonlocal position
+            _flush_c()
             data = os.pread(file.fileno(), _MAX_TAKEN, position)
             position = os.fstat(file.fileno()).st_size
             return data.decode("utf-8", "replace").strip()
@@ -75,6 +77,30 @@ def captured_output() -> Iterator[Callable[[], str]]:
             with _lock:
                 _depth -= 1
                 if _depth == 0:
-                    for descriptor, saved in zip(_OUTPUTS, _saved, strict=True):
+                    _flush()
+                    for descriptor, saved in _saved.items():
                         os.dup2(saved, descriptor)
                         os.close(saved)
+
+
+def _flush() -> None:
+    for output in (sys.stdout, sys.stderr):
+        if output is not None:
+            output.flush()
+    _flush_c()
+
+
+def _flush_c() -> None:
+    # what C's standard output holds back would come out with what is printed later
+    if (output := _c_output()) is not None:
+        fflush, stdout = output
+        fflush(stdout)
+
+
+@functools.cache
+def _c_output() -> tuple[Callable[[ctypes.c_void_p], int], ctypes.c_void_p] | None:
+    try:
+        libc = ctypes.CDLL(None)
+        return libc.fflush, ctypes.c_void_p.in_dll(libc, "stdout")
+    except (OSError, AttributeError, ValueError):  # a C library of other names
+        return None

@@ -235,6 +235,16 @@ def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_run_with_nowhere_to_write(tmp_path: Path, closed: str) -> None:
+    write_tone(tmp_path / "music" / "a.wav", seconds=0.3)
+    line = f'exec "$@" {closed}'
+    arguments = ("extract", tmp_path / "music", "-o", tmp_path / "table", "--workers", "1")
+    result = subprocess.run(["sh", "-c", line, "sh", FEATURELIB, *arguments, *TUTORIAL])
+    assert result.returncode == 0
+    assert features(tmp_path / "table")["path"].to_pylist() == ["a.wav"]
+
+
 def test_what_a_run_prints_for_programs(place: Path) -> None:
     arguments = ("extract", place / "music", "-o", place / "table", *TUTORIAL)
     text = output(*arguments, "--labels", "parent", "--json")

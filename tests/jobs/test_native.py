@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,42 @@ def test_what_is_written_is_caught_piece_by_piece(
         assert take() == "next and last"
     os.write(descriptor, b"after\n")
     assert capfd.readouterr()[descriptor - 1] == "before\nafter\n"
+
+
+_C_OUTPUT = """
+import ctypes, os, sys
+from jobs.native import captured_output
+libc = ctypes.CDLL(None)
+libc.printf(b"before\\n")
+with captured_output() as take:
+    libc.printf(b"held back\\n")
+    assert take() == "held back"
+    libc.printf(b"unasked for\\n")
+libc.printf(b"after\\n")
+"""
+
+
+def test_what_c_holds_back_comes_out_where_it_was_said() -> None:
+    line = [sys.executable, "-c", _C_OUTPUT]
+    result = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert result.stdout == "before\nafter\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_process_without_a_terminal_keeps_its_files(tmp_path: Path, closed: str) -> None:
+    code = f"""
+import os, sys
+from jobs.native import captured_output
+files = [open(name, "w") for name in {[str(tmp_path / name) for name in "ab"]}]
+with captured_output() as take:
+    for file in files:
+        file.write("mine")
+        file.flush()
+    assert take() == ""
+"""
+    line = f'exec "$1" -c "$2" {closed}'
+    subprocess.run(["sh", "-c", line, "sh", sys.executable, code], check=True)
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["mine", "mine"]
 
 
 def test_the_descriptor_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
