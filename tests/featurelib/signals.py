@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import soxr
 
 SR = 22_050
 
@@ -54,6 +55,25 @@ def sweep(seconds: float = 2.0, *, sr: int = SR) -> np.ndarray:
     return (0.4 * np.sin(2 * np.pi * (50 * t + sr / 5 * t**2 / seconds))).astype(np.float32)
 
 
+def upsampled(seconds: float = 3.0) -> np.ndarray:
+    """A chord in noise that was at 8 kHz: above 4 kHz there is only the samples' rounding."""
+    y = chord(seconds, sr=8000) + noise(seconds, sr=8000, level=0.01)
+    return soxr.resample(y.astype(np.float64), 8000, SR, quality="VHQ").astype(np.float32)
+
+
+def in_16_bits(y: np.ndarray) -> np.ndarray:
+    return (np.round(y * 32768) / 32768).astype(np.float32)
+
+
+def with_gaps(y: np.ndarray) -> np.ndarray:
+    """y with exact zeros in its middle and from a fade at its end on."""
+    third = len(y) // 3
+    y = y.copy()
+    y[third : 2 * third] = 0
+    y[2 * third :] *= np.clip(np.linspace(2, -1, len(y) - 2 * third), 0, 1)
+    return y
+
+
 SIGNALS = {
     "sine": sine(),
     "chord": chord(),
@@ -65,6 +85,10 @@ SIGNALS = {
     "silence": np.zeros(SR, np.float32),
     "constant": np.full(SR, 0.25, np.float32),
     "short": noise(0.05),
+    "upsampled": upsampled(),
+    "upsampled, 16 bit": in_16_bits(upsampled()),
+    "upsampled, gaps": with_gaps(upsampled()),
+    "dither": in_16_bits(noise(level=0.5 / 32768)),
 }
 
 
