@@ -35,7 +35,8 @@ class SpectralContrast(Descriptor):
         where = "each band" if row is None else f"{edges[row]:g} to {edges[row + 1]:g} Hz"
         return (
             f"level of the strongest {spec.contrast_quantile:g} of a frame's bins in {where} "
-            f"above that of the weakest, each within {spec.top_db:g} dB of its maximum in the file"
+            f"above that of the weakest, each within {spec.top_db:g} dB of its maximum in the "
+            "file; a band that holds nothing has that of the rounding of float32 samples"
         )
 
     @classmethod
