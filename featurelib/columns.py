@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 #: Names that the tutorial gives to families, where they differ from librosa's.
 _TUTORIAL_NAMES = {"rms": "rmse", "spectral_rolloff": "rolloff"}
 
+#: Columns that tell of the file and its decoding; null for samples in memory.
+FILE_COLUMNS = (
+    *("header_duration_s", "format", "subtype"),
+    *("decoder", "decoding", "lost_s", "n_streams"),
+)
+
 _STATISTICS = {
     "mean": "mean",
     "std": "population standard deviation",
@@ -125,10 +131,40 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "librosa.get_samplerate(path)",
         ),
         ("channels", "int32", "1", "number of channels in the file", "none"),
-        ("format", "string", "", "container format, by libsndfile's names", "none"),
-        ("subtype", "string", "", "encoding of the samples, by libsndfile's names", "none"),
+        ("format", "string", "", "container format, by the decoder's names", "none"),
+        ("subtype", "string", "", "encoding of the samples, by the decoder's names", "none"),
+        ("decoder", "string", "", "what decoded it: libsndfile, ffmpeg, or both", "none"),
+        (
+            "decoding",
+            "string",
+            "",
+            f"what was decoded{first}: whole; damaged (something before the last good frame was"
+            " skipped); cut (it ends early, or the rest could not be read)",
+            "none",
+        ),
+        (
+            "lost_s",
+            "double",
+            "s",
+            "gaps between decoded packets; null where that cannot be known",
+            "none",
+        ),
+        (
+            "n_streams",
+            "int32",
+            "1",
+            "number of streams, one after the other; rate and channels are the first one's",
+            "none",
+        ),
         ("n_frames", "int64", "1", "number of frames of the short-time Fourier transform", "none"),
         ("peak", "float", "1", "largest |x| of the decoded samples, before mixing down", "none"),
+        (
+            "mix_peak",
+            "float",
+            "1",
+            "largest |x| after mixing down; far below the peak where channels cancel out",
+            "none",
+        ),
         (
             "clipped_fraction",
             "float",

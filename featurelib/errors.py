@@ -40,3 +40,7 @@ class AudioError(FeaturelibError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class DecoderError(FeaturelibError):
+    """A library that decodes audio is missing, too old, or built without a codec."""

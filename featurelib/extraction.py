@@ -11,16 +11,16 @@ import numpy as np
 
 from featurelib import audio
 from featurelib.analysis import BLOCK_FRAMES, Analysis
-from featurelib.columns import feature_names, schema
+from featurelib.columns import FILE_COLUMNS, feature_names, schema
 from featurelib.errors import AudioError, ParameterError
 from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
-from featurelib.resample import Resampler
-from featurelib.sources import Source
 from featurelib.spec import SR_LIMITS, FeatureSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from featurelib.audio.sources import Source
 
 Columns = dict[str, list[Any]]
 
@@ -61,15 +61,13 @@ def extract_columns(
         If the spec is unknown, or the source of no known kind.
     """
     spec = get_spec(spec)
-    with audio.open_audio(source) as file:
-        return _columns(
-            spec,
-            file.blocks(spec.duration, block_samples),
-            sr=file.sr,
-            channels=file.channels,
-            container=(file.format, file.subtype, file.header_duration_s),
-            block_frames=block_frames,
-        )
+    with audio.open_audio(source, spec.duration) as file:
+        while True:
+            try:
+                columns = _columns(spec, file.blocks(block_samples), block_frames)
+            except audio.StartAgain:
+                continue
+            return columns | {name: [value] for name, value in vars(file.facts()).items()}
 
 
 def extract(source: Source, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
@@ -151,14 +149,8 @@ def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "ge
         raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
     if spec.duration is not None:
         samples = samples[:, : int(spec.duration * sr)]
-    return _columns(
-        spec,
-        _slices(samples),
-        sr=int(sr),
-        channels=len(samples),
-        container=(None, None, None),
-        block_frames=BLOCK_FRAMES,
-    )
+    blocks = ((int(sr), block) for block in _slices(samples))
+    return _columns(spec, blocks, BLOCK_FRAMES)
 
 
 def warm_up(spec: str | FeatureSpec = "genre-v1", *, version: str | None = None) -> None:
@@ -188,43 +180,25 @@ def warm_up(spec: str | FeatureSpec = "genre-v1", *, version: str | None = None)
 
 
 def _columns(
-    spec: FeatureSpec,
-    blocks: Iterable[np.ndarray],
-    *,
-    sr: int,
-    channels: int,
-    container: tuple[str | None, str | None, float | None],
-    block_frames: int,
+    spec: FeatureSpec, blocks: Iterable[tuple[int, np.ndarray]], block_frames: int
 ) -> Columns:
-    """Run blocks of shape (n, channels) through everything."""
-    meter = audio.SignalMeter(sr, channels)
-    resampler = Resampler(sr, spec.sr)
+    """Run blocks of shape (n, channels), each with its rate, through everything."""
+    meter = audio.SignalMeter()
+    resampler = audio.JoiningResampler(spec.sr)
     analysis = Analysis(spec, block_frames=block_frames)
-    for block in blocks:
-        meter.add(block)
-        analysis.push(resampler.push(audio.mix_down(block)))
+    for sr, block in blocks:
+        mix = audio.mix_down(block)
+        meter.add(block, sr, mix)
+        analysis.push(resampler.push(mix, sr))
     facts = meter.facts()
     analysis.push(resampler.finish())
     n_frames, values = analysis.finish()
     if not all(map(math.isfinite, values)):
         raise AudioError("not_finite", "samples whose features are not finite")
-    file_format, subtype, header_duration_s = container
-    columns: Columns = {
-        "segment": [0],
-        "duration_s": [facts.duration_s],
-        "header_duration_s": [header_duration_s],
-        "sample_rate_hz": [facts.sample_rate_hz],
-        "channels": [facts.channels],
-        "format": [file_format],
-        "subtype": [subtype],
-        "n_frames": [n_frames],
-        "peak": [facts.peak],
-        "clipped_fraction": [facts.clipped_fraction],
-        "is_silent": [facts.is_silent],
-        "audio_hash": [facts.audio_hash],
-    }
-    for name, value in zip(feature_names(spec), values, strict=True):
-        columns[name] = [value]
+    columns: Columns = {name: [None] for name in FILE_COLUMNS}
+    columns |= {"segment": [0], "n_frames": [n_frames]}
+    columns |= {name: [value] for name, value in vars(facts).items()}
+    columns |= {n: [v] for n, v in zip(feature_names(spec), values, strict=True)}
     return columns
 
 
@@ -235,6 +209,10 @@ def _checked(y: Any) -> np.ndarray:
         raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
     if y.ndim not in (1, 2):
         raise ParameterError(f"y.shape={y.shape} is neither (n,) nor (channels, n)")
+    if y.ndim == 2 and y.shape[0] > y.shape[1] > 0:
+        raise ParameterError(
+            f"y.shape={y.shape} has more channels than samples: give (channels, n), as y.T is"
+        )
     if y.ndim == 2 and len(y) == 0:
         raise AudioError("empty", "no channels")
     if y.dtype != np.float32:
@@ -246,7 +224,7 @@ def _checked(y: Any) -> np.ndarray:
 def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
     step = max(audio.BLOCK_SAMPLES // len(samples), 1)
     for start in range(0, samples.shape[1], step):
-        yield np.ascontiguousarray(samples[:, start : start + step].T)
+        yield samples[:, start : start + step].T  # in this order they are mixed as by librosa
 
 
 def _frame(columns: Columns, spec: FeatureSpec) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 from featurelib.errors import SpecError
 
 #: Raised by one whenever any number that some spec gives changes.
-VALUES_VERSION = 2
+VALUES_VERSION = 3
 
 #: Families of descriptors, see `featurelib.descriptors`.
 FAMILIES = (

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from featurelib.resample import Resampler
+from featurelib.audio import Resampler
 
 RATES = [
     (8_000, 22_050),

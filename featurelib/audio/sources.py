@@ -8,8 +8,10 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import IO, Any, BinaryIO
 
 from featurelib.errors import ParameterError
@@ -74,12 +76,33 @@ class ByteReader(io.RawIOBase):
             raise _os_error(error, "seeking failed") from error
         return size
 
-    def first(self, n: int) -> bytes:
-        """The first bytes of the source."""
-        self._stream.seek(0)
-        data = self._stream.read(n)
-        self._stream.seek(0)
+    def at(self, offset: int, n: int) -> bytes:
+        """Bytes from a place on: `n` of them, fewer only at the end. The position stays.
+
+        Raises
+        ------
+        OSError
+            If reading fails.
+        """
+        try:
+            position = self._stream.tell()
+            self._stream.seek(offset)
+            data = self._read_fully(n)
+            self._stream.seek(position)
+        except Exception as error:
+            raise _os_error(error, "reading failed") from error
         return data
+
+    def _read_fully(self, n: int) -> bytes:
+        data = self._stream.read(n)
+        while len(data) < n and (more := self._stream.read(n - len(data))):
+            data += more
+        return data
+
+    def failed(self, error: OSError) -> None:
+        """Note that a read failed, for `check`."""
+        if self._error is None:
+            self._error = error
 
     def check(self) -> None:
         """Raise what a read from the source failed with, if one has."""
@@ -98,12 +121,92 @@ class FileReader(ByteReader):
         super().__init__(stream)
         self.fd = stream.fileno()
 
+    def at(self, offset: int, n: int) -> bytes:
+        data = os.pread(self.fd, n, offset)
+        while len(data) < n and (more := os.pread(self.fd, n - len(data), offset + len(data))):
+            data += more
+        return data
+
     def check_content_is_to_blame(self) -> None:
         # libsndfile reports a failed read and a nonsensical offset in a header by the same
         # code, so the file is read again to find out.
         position = 0
         while chunk := os.pread(self.fd, _CHUNK_BYTES, position):
             position += len(chunk)
+
+
+#: Bytes as they are, the stretch of a source from one offset to another, or a hole of so
+#: many bytes, in which reading finds the end of the file.
+Piece = bytes | tuple[int, int] | int
+
+
+class View(io.RawIOBase):
+    """Pieces of a source, and bytes in between, as one file. It has no name.
+
+    Attributes
+    ----------
+    size : int
+        Its length in bytes.
+    """
+
+    def __init__(self, reader: ByteReader, pieces: Sequence[Piece]) -> None:
+        super().__init__()
+        self._reader = reader
+        self._pieces = pieces
+        self._ends = list(accumulate(map(_length, pieces)))
+        self.size = self._ends[-1] if self._ends else 0
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self.at(self._position, len(buffer))
+        except OSError as error:  # a callback from C must not raise; see ByteReader.check
+            self._reader.failed(error)
+            return 0
+        memoryview(buffer)[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def at(self, offset: int, n: int) -> bytes:
+        """Bytes from a place on: `n` of them, fewer only at the end."""
+        found = []
+        index = bisect_right(self._ends, offset)
+        while n > 0 and index < len(self._pieces):
+            piece = self._pieces[index]
+            begin = self._ends[index - 1] if index else 0
+            skip, take = offset - begin, min(n, self._ends[index] - offset)
+            if isinstance(piece, int):
+                break
+            if isinstance(piece, bytes):
+                data = piece[skip : skip + take]
+            else:
+                data = self._reader.at(piece[0] + skip, take)
+            found.append(data)
+            if len(data) < take:
+                break
+            offset, n, index = offset + take, n - take, index + 1
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        if base + offset >= 0:  # a malformed file sends decoders before the beginning
+            self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+def _length(piece: Piece) -> int:
+    if isinstance(piece, int):
+        return piece
+    return len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
 
 
 def _os_error(error: Exception, what: str) -> OSError:

@@ -48,3 +48,32 @@ class Resampler:
         y = y[: math.ceil(self._taken * self._ratio) - self._given]
         self._given += len(y)
         return y
+
+
+class JoiningResampler:
+    """Resamples signals that follow one another, each from its own rate, and joins them.
+
+    Parameters
+    ----------
+    target_sr : int
+        Sampling rate of the whole [Hz].
+    """
+
+    def __init__(self, target_sr: int) -> None:
+        self._target_sr = target_sr
+        self._sr: int | None = None
+        self._current: Resampler | None = None
+
+    def push(self, y: np.ndarray, sr: int) -> np.ndarray:
+        """Take in samples of shape (n,) at a rate; return those that are ready."""
+        if sr != self._sr:
+            rest = self.finish()
+            self._sr, self._current = sr, Resampler(sr, self._target_sr)
+            if len(rest):
+                return np.concatenate((rest, self._current.push(y)))
+        assert self._current is not None
+        return self._current.push(y)
+
+    def finish(self) -> np.ndarray:
+        """The rest of the last signal."""
+        return np.empty(0, np.float32) if self._current is None else self._current.finish()

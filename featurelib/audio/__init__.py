@@ -1,0 +1,36 @@
+"""From a source of bytes to samples: decoders, the structure of files, facts of signals."""
+
+from featurelib.audio.decoding import (
+    BLOCK_SAMPLES,
+    AudioFile,
+    DecodingFacts,
+    StartAgain,
+    check_rate,
+    open_audio,
+)
+from featurelib.audio.meter import (
+    CLIP_LEVEL,
+    MAX_SAMPLE,
+    SILENCE_LEVEL,
+    SignalFacts,
+    SignalMeter,
+    mix_down,
+)
+from featurelib.audio.resample import JoiningResampler, Resampler
+
+__all__ = [
+    "BLOCK_SAMPLES",
+    "CLIP_LEVEL",
+    "MAX_SAMPLE",
+    "SILENCE_LEVEL",
+    "AudioFile",
+    "DecodingFacts",
+    "JoiningResampler",
+    "Resampler",
+    "SignalFacts",
+    "SignalMeter",
+    "StartAgain",
+    "check_rate",
+    "mix_down",
+    "open_audio",
+]

@@ -1,0 +1,340 @@
+"""An audio source → blocks of decoded samples, and what became of the decoding.
+
+Files are untrusted. Memory never follows what a header claims, a block has a bounded
+number of samples whatever the number of channels, and content that cannot be used is always
+an `AudioError`. What is decoded, and by which decoder, follows from the content alone:
+never from the name, nor from the kind of source.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from featurelib.audio import layout
+from featurelib.audio.layout import Decoding, Result, Stream, Verdict
+from featurelib.audio.libsndfile import LibsndfileDecoder, Refused
+from featurelib.audio.pyav import FFmpegDecoder
+from featurelib.audio.sources import ByteReader, FileReader, Source, View, open_source
+from featurelib.errors import AudioError
+from featurelib.spec import SR_LIMITS
+
+#: Samples, all channels together, that are decoded at once.
+BLOCK_SAMPLES = 65_536
+
+#: More streams than this in one file are left to FFmpeg.
+MAX_STREAMS = 1000
+
+
+class StartAgain(Exception):
+    """There is more in the file than was decoded: take its blocks again, from the first."""
+
+
+@dataclass(frozen=True)
+class DecodingFacts:
+    """What was decoded of a file, and by what.
+
+    Attributes
+    ----------
+    format, subtype : str
+        Container and encoding of the first stream.
+    header_duration_s : float or None
+        Length by the first stream's header; None if it says none or an impossible one.
+    decoder : str
+        ``libsndfile``, ``ffmpeg``, or ``libsndfile+ffmpeg`` where streams differ.
+    decoding : {"whole", "damaged", "cut"}
+        Whether all of the audio was decoded.
+    lost_s : float or None
+        Seconds that are missing within; None where that cannot be known.
+    n_streams : int
+        Number of streams, one behind the other.
+    """
+
+    format: str
+    subtype: str
+    header_duration_s: float | None
+    decoder: str
+    decoding: Decoding
+    lost_s: float | None
+    n_streams: int
+
+
+class AudioFile:
+    """An opened audio file, decoded from its beginning.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        The file.
+    size : int
+        Its length in bytes.
+    duration : float or None
+        Seconds that are wanted; None for all.
+    """
+
+    def __init__(self, reader: ByteReader, size: int, duration: float | None) -> None:
+        self._reader = reader
+        self._size = size
+        self._duration = duration
+        self._streams = layout.lay_out(reader, size, duration)
+        if len(self._streams) > MAX_STREAMS:
+            self._streams = [Stream(by_ffmpeg=True)]
+        self._given: dict[int, int] = {}  # samples of a stream that libsndfile gave
+        self._reasons: list[str] = []
+        self._verdicts: list[Verdict] = []
+        self._decoders: list[str] = []
+        self._n_streams = 0
+        self._first: tuple[str, str, float | None] | None = None
+        self._elapsed_s = 0.0
+
+    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[tuple[int, np.ndarray]]:
+        """Decode the samples.
+
+        Parameters
+        ----------
+        block_samples : int
+            Most samples in an array, all channels together, but at least one frame.
+
+        Yields
+        ------
+        sr : int
+            Sampling rate [Hz]; streams may have different ones.
+        block : np.ndarray [shape=(n, channels), dtype=float32]
+            The memory is used again for the next.
+
+        Raises
+        ------
+        StartAgain
+            If the end of a stream was not reached, and another way to decode it may reach it.
+        AudioError
+            If there is nothing that can be decoded.
+        OSError
+            If the source cannot be read.
+        """
+        self._verdicts, self._decoders, self._n_streams = [], [], 0
+        self._elapsed_s = 0.0
+        index = 0
+        while index < len(self._streams):
+            if self._duration is not None and self._elapsed_s >= self._duration:
+                break
+            decoder = self._open(index)
+            if decoder is not None:
+                try:
+                    yield from self._decode(index, decoder, block_samples)
+                finally:
+                    decoder.close()
+            index += 1
+
+    def facts(self) -> DecodingFacts:
+        """What became of the decoding, when all blocks were taken."""
+        assert self._first is not None
+        decodings = [verdict.decoding for verdict in self._verdicts]
+        lost = [verdict.lost_s for verdict in self._verdicts]
+        decoding: Decoding = "whole"
+        if "damaged" in decodings or "cut" in decodings[:-1]:
+            decoding = "damaged"
+        elif decodings[-1] == "cut":
+            decoding = "cut"
+        return DecodingFacts(
+            *self._first,
+            decoder="+".join(sorted(set(self._decoders), reverse=True)),
+            decoding=decoding,
+            lost_s=None if None in lost else sum(s for s in lost if s is not None),
+            n_streams=self._n_streams,
+        )
+
+    def _open(self, index: int) -> LibsndfileDecoder | FFmpegDecoder | None:
+        """A decoder of a stream; None where there is none, and others were decoded before."""
+        while True:
+            stream = self._streams[index]
+            try:
+                decoder = self._decoder(stream)
+            except Refused as refused:
+                self._reader.check()
+                self._reader.check_content_is_to_blame()
+                self._reasons.append(f"{'FFmpeg' if stream.by_ffmpeg else 'libsndfile'}: {refused}")
+            else:
+                self._reader.check()
+                check_rate(decoder.sr)
+                if self._first is None:
+                    self._first = (decoder.format, decoder.subtype, self._claimed(stream, decoder))
+                return decoder
+            if not stream.by_ffmpeg:
+                if type(stream) is Stream:
+                    streams = layout.behind_junk(self._reader, self._size, self._duration)
+                    self._streams[index : index + 1] = streams[:MAX_STREAMS]
+                else:
+                    self._streams[index] = replace(stream, by_ffmpeg=True)
+            elif self._given.get(index):
+                self._streams[index] = replace(stream, by_ffmpeg=False, last_resort=True)
+            elif index:
+                self._verdicts.append(Verdict("cut", None))
+                return None
+            else:
+                raise AudioError("undecodable", self._undecodable())
+
+    def _decoder(self, stream: Stream) -> LibsndfileDecoder | FFmpegDecoder:
+        if stream.pieces:
+            view = View(self._reader, stream.pieces)
+            if stream.by_ffmpeg:
+                return FFmpegDecoder(view, stream.container)
+            return LibsndfileDecoder(view, view.size)
+        self._reader.seek(0)
+        if stream.by_ffmpeg:
+            return FFmpegDecoder(self._reader, stream.container)
+        file: int | io.RawIOBase = self._reader
+        if isinstance(self._reader, FileReader):
+            file = self._reader.fd
+        return LibsndfileDecoder(file, self._size)
+
+    def _claimed(
+        self, stream: Stream, decoder: LibsndfileDecoder | FFmpegDecoder
+    ) -> float | None:
+        n_samples = decoder.n_samples
+        if stream.original is not None:
+            view = View(self._reader, stream.original)
+            try:
+                original = LibsndfileDecoder(view, view.size)
+            except Refused:
+                return None
+            n_samples = original.n_samples
+            original.close()
+        return None if n_samples is None else n_samples / decoder.sr
+
+    def _decode(
+        self, index: int, decoder: LibsndfileDecoder | FFmpegDecoder, block_samples: int
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        stream = self._streams[index]
+        if isinstance(decoder, LibsndfileDecoder):
+            self._n_streams += 1
+            result = yield from self._by_libsndfile(decoder, stream.gain, block_samples)
+            self._given[index] = result.n_samples
+            verdict = stream.verdict(result)
+        else:
+            verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
+        if verdict.again is not None or verdict.following:
+            if verdict.again is not None:
+                self._streams[index] = verdict.again
+            self._streams[index + 1 : index + 1] = verdict.following
+            if verdict.again is not None:
+                raise StartAgain
+        self._verdicts.append(verdict)
+        self._decoders.append(decoder.name)
+
+    def _by_libsndfile(
+        self, decoder: LibsndfileDecoder, gain: float, block_samples: int
+    ) -> Iterator[Any]:
+        left = None
+        if self._duration is not None:
+            left = int((self._duration - self._elapsed_s) * decoder.sr)
+        block_frames = max(block_samples // decoder.channels, 1)
+        if decoder.n_samples is not None:  # short files are quick to read into little memory
+            block_frames = min(block_frames, decoder.n_samples + 1)
+        buffer = np.empty((block_frames, decoder.channels), np.float32)
+        n_samples, error = 0, None
+        while error is None and (left is None or left > n_samples):
+            wanted = len(buffer) if left is None else min(left - n_samples, len(buffer))
+            n, error = decoder.read(buffer[:wanted])
+            if n:
+                if gain != 1.0:
+                    buffer[:n] *= np.float32(gain)
+                yield decoder.sr, buffer[:n]
+            n_samples += n
+            self._reader.check()
+            if error is not None:
+                self._reader.check_content_is_to_blame()
+            elif n == 0:
+                break
+        self._elapsed_s += n_samples / decoder.sr
+        return Result(
+            n_samples=n_samples,
+            claimed=decoder.n_samples,
+            error=error,
+            position=decoder.position,
+            enough=left is not None and n_samples >= left,
+            sr=decoder.sr,
+        )
+
+    def _by_ffmpeg(
+        self, index: int, decoder: FFmpegDecoder, block_samples: int
+    ) -> Iterator[Any]:
+        stream = self._streams[index]
+        n_samples, enough, form = 0, False, None
+        for sr, samples in decoder.blocks():
+            self._reader.check()
+            if form != (sr, samples.shape[1]):
+                form = (check_rate(sr), samples.shape[1])
+                self._n_streams += 1
+            if self._duration is not None:
+                left = int(round((self._duration - self._elapsed_s) * sr, 3))
+                enough = len(samples) >= left
+                samples = samples[:left]
+            step = max(block_samples // samples.shape[1], 1)
+            for start in range(0, len(samples), step):
+                yield sr, samples[start : start + step]
+            n_samples += len(samples)
+            self._elapsed_s += len(samples) / sr
+            if enough:
+                break
+        self._reader.check()
+        if n_samples < self._given.get(index, 0):
+            again = replace(stream, by_ffmpeg=False, last_resort=True)
+            return Verdict("damaged", None, again)
+        failed = decoder.cut or decoder.damaged or index in self._given
+        if not n_samples and failed and not index:
+            self._reasons.append("FFmpeg: no packet that can be decoded")
+            raise AudioError("undecodable", self._undecodable())
+        if decoder.damaged or stream.is_damaged:
+            return Verdict("damaged", decoder.lost_s if not enough else None)
+        if not enough and (decoder.cut or stream.is_cut):
+            return Verdict("cut", None)
+        return Verdict("whole", 0.0)
+
+    def _undecodable(self) -> str:
+        reasons = "; ".join(dict.fromkeys(self._reasons))
+        return f"no audio that libsndfile or FFmpeg can decode ({reasons})"
+
+
+@contextmanager
+def open_audio(source: Source, duration: float | None = None) -> Iterator[AudioFile]:
+    """Open an audio file for decoding.
+
+    Parameters
+    ----------
+    source : str, bytes, PathLike, memoryview, bytearray or binary file object
+        See `featurelib.audio.sources.open_source`.
+    duration : float, optional
+        Seconds that are wanted, from the beginning.
+
+    Raises
+    ------
+    AudioError
+        If it is empty.
+    OSError
+        If it cannot be opened or read.
+    """
+    with open_source(source) as reader:
+        size = reader.size()
+        if size == 0:
+            raise AudioError("empty", "no bytes")
+        yield AudioFile(reader, size, duration)
+
+
+def check_rate(sr: Any) -> int:
+    """Return a sampling rate as an integer.
+
+    Raises
+    ------
+    AudioError
+        If it lies outside of what real signals have: resampling from 1 Hz would turn each
+        sample into thousands.
+    """
+    low, high = SR_LIMITS
+    if not low <= sr <= high:
+        raise AudioError("undecodable", f"sampling rate of {sr} Hz, outside of {low} to {high} Hz")
+    return int(sr)

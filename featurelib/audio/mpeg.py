@@ -1,0 +1,409 @@
+"""MPEG audio (MP1, MP2, MP3) and ADTS (AAC): where frames are, by their headers alone.
+
+A frame's header tells its length, so frames can be followed without decoding them. This
+finds the first frame behind junk, the borders of streams that were joined, damage, and
+the number of samples, whatever a Xing, Info or VBRI header says of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from featurelib.audio import tags
+from featurelib.audio.tags import ReadAt
+
+#: Frames in a row, each where the one before ends, that make a stream.
+MIN_FRAMES = 3
+
+#: Bytes that are looked at in one go. No frame is larger than the part that is kept.
+_CHUNK_BYTES = 2**20
+MAX_FRAME_BYTES = 16_384
+
+_BITRATES = {  # kbit/s, by MPEG version (1, or 2 and 2.5) and layer
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
+#: Of the second and third byte of a header: version, layer, and sampling rate.
+_KIND = 0x1E0C
+_ADTS_KIND = 0xF6FC  # no CRC bit; profile and rate, but not the private bit
+
+_SYNC = re.compile(rb"\xff[\xe2-\xff]", re.DOTALL)
+
+#: Samples that every MP3 decoder delays the signal by, beside what a LAME header says.
+_DECODER_DELAY = 529
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a Xing, Info or VBRI header says, which is a frame without audio.
+
+    Attributes
+    ----------
+    n_frames : int or None
+        Number of frames that follow.
+    place : int or None
+        Where in the file that number is; None where it cannot be corrected (VBRI).
+    delay, padding : int
+        Samples before and behind the signal, of the encoder; 0 where it does not say.
+    """
+
+    n_frames: int | None
+    place: int | None
+    delay: int
+    padding: int
+
+
+@dataclass
+class Run:
+    """Frames of one kind that belong together, with nothing but junk between them.
+
+    Attributes
+    ----------
+    start, end : int
+        Where the first begins and the last ends.
+    last : int
+        Where the last frame begins.
+    sr, frame_samples : int
+        Sampling rate [Hz], and samples of a frame.
+    kind : tuple of int and bool
+        What all headers have in common, and whether they are mono.
+    header : bytes
+        How the first frame begins.
+    n_frames : int
+        Whole frames with audio.
+    info : Info or None
+        The header of the run.
+    damaged : bool
+        Whether there is junk between frames.
+    cut : bool
+        Whether the last frame is not whole.
+    """
+
+    start: int
+    end: int
+    sr: int
+    frame_samples: int
+    kind: tuple[int, bool]
+    header: bytes
+    last: int = 0
+    n_frames: int = 0
+    info: Info | None = None
+    damaged: bool = False
+    cut: bool = False
+
+    @property
+    def is_adts(self) -> bool:
+        """Whether the frames are of AAC."""
+        return adts_length(self.header) > 0
+
+    @property
+    def missing_bytes(self) -> int:
+        """By how much the run is shorter than if all frames had the size of the first.
+
+        Where no header says how many frames there are, decoders guess it from that.
+        """
+        if self.info is not None:
+            return 0
+        return max(self.n_frames * frame_length(self.header) - (self.end - self.start), 0)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per channel that decoders give of the whole run."""
+        n = self.n_frames * self.frame_samples
+        if self.info is None or not (self.info.delay or self.info.padding):
+            return n
+        start = self.info.delay + _DECODER_DELAY
+        if self.info.n_frames is not None and self.n_frames < self.info.n_frames:
+            return max(n - start, 0)  # the padding is not reached
+        return max(n - self.info.delay - self.info.padding, 0)
+
+
+@functools.cache
+def _mpeg_lengths() -> list[int]:
+    """Length in bytes of a frame by the second and third byte of its header; 0 for none."""
+    lengths = [0] * 65536
+    for key in range(0xE000, 0x10000):
+        version, layer, rate = key >> 11 & 3, 4 - (key >> 9 & 3), key >> 2 & 3
+        bitrate, padding = key >> 4 & 15, key >> 1 & 1
+        if version == 1 or layer == 4 or rate == 3 or bitrate in (0, 15):
+            continue
+        bits = 1000 * _BITRATES[1 if version == 3 else 2, layer][bitrate - 1]
+        sr = _RATES[version][rate]
+        if layer == 1:
+            lengths[key] = (12 * bits // sr + padding) * 4
+        else:
+            lengths[key] = _frame_samples(version, layer) // 8 * bits // sr + padding
+    return lengths
+
+
+def _frame_samples(version: int, layer: int) -> int:
+    if layer == 1:
+        return 384
+    return 1152 if layer == 2 or version == 3 else 576
+
+
+def frame_length(header: bytes) -> int:
+    """Length in bytes of the MPEG frame with this header of 4 bytes; 0 if it is none."""
+    if len(header) < 4 or header[0] != 0xFF:
+        return 0
+    return _mpeg_lengths()[header[1] << 8 | header[2]]
+
+
+def adts_length(header: bytes) -> int:
+    """Length in bytes of the ADTS frame with this header of 7 bytes; 0 if it is none."""
+    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return 0
+    length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return length if length >= 7 and header[2] >> 2 & 15 < 13 else 0
+
+
+def _kind(data: bytes, place: int) -> tuple[int, bool]:
+    key = data[place + 1] << 8 | data[place + 2]
+    if adts_length(data[place : place + 7]):
+        return key & _ADTS_KIND, False
+    return key & _KIND, data[place + 3] >= 0xC0
+
+
+def is_stream(data: bytes, place: int, n_frames: int = MIN_FRAMES) -> bool:
+    """Whether valid headers of one kind begin at `place`, each where the one before ends."""
+    measure, n_header = (frame_length, 4)
+    if adts_length(data[place : place + 7]):
+        measure, n_header = (adts_length, 7)
+    kind = None
+    for _ in range(n_frames):
+        length = measure(data[place : place + n_header])
+        if not length or (kind is not None and _kind(data, place) != kind):
+            return False
+        kind = _kind(data, place)
+        place += length
+    return True
+
+
+def find_stream(read_at: ReadAt, place: int, end: int) -> int | None:
+    """The place of the first of `MIN_FRAMES` frames from `place` on; None if there is none."""
+    while place < end:
+        data = read_at(place, min(_CHUNK_BYTES, end - place))
+        last = place + len(data) >= end or len(data) < _CHUNK_BYTES
+        stop = len(data) if last else len(data) - MIN_FRAMES * MAX_FRAME_BYTES
+        for match in _SYNC.finditer(data, 0, max(stop, 0)):
+            if is_stream(data, match.start()):
+                return place + match.start()
+        if last:
+            return None
+        place += stop
+    return None
+
+
+def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
+    """Whether a stream begins at `place`: of `MIN_FRAMES` frames, or of all that is there."""
+    data = read_at(place, min(MIN_FRAMES * MAX_FRAME_BYTES, end - place))
+    if is_stream(data, 0):
+        return True
+    if not is_stream(data, 0, 1):
+        return False
+    n_bytes = 0
+    while is_stream(data, n_bytes, 1):
+        n_bytes += frame_length(data[n_bytes : n_bytes + 4]) or adts_length(data[n_bytes:][:7])
+    return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
+
+
+def runs(read_at: ReadAt, start: int, end: int, duration: float | None = None) -> list[Run]:
+    """Follow the frames of a file.
+
+    Parameters
+    ----------
+    read_at : callable
+        Gives the bytes at an offset.
+    start, end : int
+        Where the first frame begins, and where the file ends.
+    duration : float, optional
+        Stop after so many seconds of frames.
+
+    Returns
+    -------
+    list of Run
+        Each can be decoded by itself. A new one begins where the kind of frames changes,
+        behind a tag, and at a Xing, Info or VBRI header.
+    """
+    found: list[Run] = []
+    seconds = 0.0
+    for run in _walk(read_at, start, end, duration):
+        found.append(run)
+        seconds += run.n_frames * run.frame_samples / run.sr
+        if duration is not None and seconds > duration:
+            break
+    return found
+
+
+def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iterator[Run]:
+    run: Run | None = None
+    place = start
+    border = True
+    while True:
+        step = _follow(read_at, place, end, run, border, duration)
+        if step is None:
+            break
+        if step is not run:
+            if run is not None:
+                yield run
+            run = step
+        place, border = run.end, True
+        if run.cut or (duration is not None and _seconds(run) > duration):
+            break
+        behind = tags.skip(read_at, place, end)
+        rest = read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES)
+        if is_stream(rest, 0, 1) and (behind > place or is_stream(rest, 0)):
+            place = behind
+            continue
+        # the next stream may begin in the last frame, if that was cut short
+        following = find_stream(read_at, behind if behind > place else run.last + 1, end)
+        if following is None:
+            run.cut = _is_broken_frame(rest)
+            break
+        if following < run.end:
+            run.n_frames, run.end, run.damaged = run.n_frames - 1, following, True
+        rest = read_at(following, MAX_FRAME_BYTES)
+        # another file's header: what lies between are its tags, of whatever kind
+        border = behind > place or _read_info(rest, 0, following) is not None
+        place = following
+    if run is not None:
+        yield run
+
+
+def _seconds(run: Run) -> float:
+    # what the encoder put around the signal is cut off: look a little further
+    return (run.n_frames - 6) * run.frame_samples / run.sr
+
+
+def _is_broken_frame(rest: bytes) -> bool:
+    length = frame_length(rest[:4]) or adts_length(rest[:7])
+    return bool(length) and len(rest) < length
+
+
+def _follow(
+    read_at: ReadAt, place: int, end: int, run: Run | None, border: bool, duration: float | None
+) -> Run | None:
+    """Follow frames of one kind from `place` on, into the run or, past a border, a new one."""
+    data = read_at(place, min(_CHUNK_BYTES, end - place))
+    if not is_stream(data, 0, 1):
+        return None
+    kind = _kind(data, 0)
+    info = _read_info(data, 0, place)
+    if run is None or border or run.kind != kind:
+        run = _new_run(data, place, kind)
+    else:
+        run.damaged = True
+    if adts_length(data[:7]):
+        _follow_adts(read_at, data, place, end, run)
+        return run
+    lengths = _mpeg_lengths()
+    i, last, n = 0, 0, run.n_frames
+    if info is not None:
+        run.info = info
+        n -= 1
+    mask, (wanted, mono) = _KIND, kind
+    tag_at = _info_offset(data, 0)
+    while True:
+        stop = len(data) - 40
+        while i < stop:
+            key = data[i + 1] << 8 | data[i + 2]
+            length = lengths[key]
+            if data[i] != 0xFF or not length or key & mask != wanted:
+                break
+            if (data[i + 3] >= 0xC0) != mono:
+                break
+            if data[i + tag_at] in b"XI" and i and _read_info(data, i, place) is not None:
+                break
+            last = i
+            i += length
+            n += 1
+        run.n_frames, run.last = n, place + last
+        at_end = place + len(data) >= end
+        if i >= stop and not at_end and not (duration is not None and _seconds(run) > duration):
+            place, i, last = place + i, 0, last - i
+            data = read_at(place, min(_CHUNK_BYTES, end - place))
+            if len(data) > 40:
+                continue
+        break
+    # the last frame may be shorter than the bytes that the loop looks at
+    while i < len(data) and data[i : i + 1] == b"\xff" and len(data) - i <= 40:
+        length = frame_length(data[i : i + 4])
+        if not length or _kind(data, i) != kind:
+            break
+        run.last = place + i
+        i += length
+        n += 1
+    if place + i > end:
+        n -= 1
+        run.cut = True
+    run.n_frames, run.end = n, min(place + i, end)
+    return run
+
+
+def _follow_adts(read_at: ReadAt, data: bytes, place: int, end: int, run: Run) -> None:
+    i = 0
+    while True:
+        length = adts_length(data[i : i + 7])
+        if length and _kind(data, i) == run.kind:
+            if place + i + length > end:
+                run.cut = True
+                i = end - place
+                break
+            run.last = place + i
+            i += length
+            run.n_frames += 1
+        elif len(data) - i < 7 and place + len(data) < end:
+            place, i = place + i, 0
+            data = read_at(place, min(_CHUNK_BYTES, end - place))
+        else:
+            break
+    run.end = place + i
+
+
+def _new_run(data: bytes, place: int, kind: tuple[int, bool]) -> Run:
+    if adts_length(data[:7]):
+        rates = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
+        sr = (*rates, 12_000, 11_025, 8_000, 7_350)[data[2] >> 2 & 15]
+        return Run(place, place, sr, 1024, kind, data[:7])
+    version, layer = data[1] >> 3 & 3, 4 - (data[1] >> 1 & 3)
+    sr = _RATES[version][data[2] >> 2 & 3]
+    return Run(place, place, sr, _frame_samples(version, layer), kind, data[:7])
+
+
+def _info_offset(data: bytes, place: int) -> int:
+    """Where a Xing or Info tag is in a frame: behind header and side information."""
+    mono = data[place + 3] >= 0xC0
+    if data[place + 1] >> 3 & 3 == 3:
+        return 21 if mono else 36
+    return 13 if mono else 21
+
+
+def _read_info(data: bytes, place: int, base: int) -> Info | None:
+    """The header in the frame at `place`; `base` is where in the file `data` begins."""
+    if place + 4 > len(data) or not frame_length(data[place : place + 4]):
+        return None
+    if data[place + 36 : place + 40] == b"VBRI":
+        n_frames = int.from_bytes(data[place + 50 : place + 54], "big")
+        return Info(n_frames, None, 0, 0)
+    at = place + _info_offset(data, place)
+    if data[at : at + 4] not in (b"Xing", b"Info"):
+        return None
+    flags = int.from_bytes(data[at + 4 : at + 8], "big")
+    n_frames, where = None, None
+    if flags & 1:
+        n_frames, where = int.from_bytes(data[at + 8 : at + 12], "big"), base + at + 8
+    sizes = (4, 4, 100, 4)
+    lame = at + 8 + sum(size for bit, size in enumerate(sizes) if flags >> bit & 1)
+    delays = int.from_bytes(data[lame + 21 : lame + 24], "big")
+    if not any(data[lame : lame + 9]):
+        delays = 0
+    return Info(n_frames, where, delays >> 12, delays & 0xFFF)

@@ -1,0 +1,228 @@
+"""RIFF, RF64, W64, AIFF and CAF: is the size of the samples in the header the right one?
+
+Sizes are wrong where a recorder was interrupted, or wrote to a pipe and could not go back
+to the header. All that is judged by sizes; what chunks behind the samples hold is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from featurelib.audio import tags
+from featurelib.audio.tags import ReadAt
+
+_HEAD_BYTES = 4096
+_MAX_CHUNKS = 1000
+
+#: Sizes from here on stand for "unknown" in files that are shorter.
+_UNKNOWN = 0x7FFF_0000
+_ALL_ONES = 0xFFFF_FFFF
+
+_W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+
+_PCM, _FLOAT, _GSM, _EXTENSIBLE = 1, 3, 0x31, 0xFFFE
+
+#: So many samples tell how 24 bits lie in 4 bytes.
+_LOOKED_AT = 65_536
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The samples of a file, and what its header says of them.
+
+    Attributes
+    ----------
+    data : int
+        Where the samples begin.
+    end : int
+        Where they end.
+    fields : tuple of (int, bytes)
+        Bytes of the header to be corrected, and where they are; none if it is right.
+    cut : bool
+        Whether the file ends before its samples do, or there is more in it behind.
+    riff_end : int
+        Where the file ends by its first size.
+    gain : float
+        What decoded samples are to be multiplied by.
+    is_gsm : bool
+        Whether they are of GSM 06.10, of which libsndfile makes up the end of the last block.
+    """
+
+    data: int
+    end: int
+    fields: tuple[tuple[int, bytes], ...] = ()
+    cut: bool = False
+    riff_end: int = 0
+    gain: float = 1.0
+    is_gsm: bool = False
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a family of files writes chunks."""
+
+    order: Literal["little", "big"]
+    id_bytes: int = 4
+    size_bytes: int = 4
+    align: int = 2
+    counts_header: bool = False
+
+    @property
+    def header_bytes(self) -> int:
+        return self.id_bytes + self.size_bytes
+
+    def size_of(self, header: bytes) -> int:
+        size = int.from_bytes(header[self.id_bytes : self.header_bytes], self.order)
+        return max(size - self.header_bytes, 0) if self.counts_header else size
+
+    def write(self, size: int) -> bytes:
+        size += self.header_bytes if self.counts_header else 0
+        return min(size, 256**self.size_bytes - 1).to_bytes(self.size_bytes, self.order)
+
+    def padded(self, place: int, start: int) -> int:
+        return place + (start - place) % self.align
+
+
+_FORMS = {
+    b"RIFF": _Form("little"),
+    b"RIFX": _Form("big"),
+    b"RF64": _Form("little"),
+    b"BW64": _Form("little"),
+    b"FORM": _Form("big"),
+    b"riff": _Form("little", 16, 8, 8, counts_header=True),
+    b"caff": _Form("big", 4, 8, 1),
+}
+
+
+def is_riff(head: bytes) -> bool:
+    """Whether a file that begins like this (16 bytes or more) is one of the family."""
+    magic, kind = head[:4], head[8:12]
+    if magic in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
+        return kind == b"WAVE"
+    if magic == b"FORM":
+        return kind in (b"AIFF", b"AIFC")
+    return head[:4] == b"caff" or head[:16] == _W64_RIFF
+
+
+def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
+    """Find the samples of the file that begins at `start`; None where it has none."""
+    head = read_at(start, min(_HEAD_BYTES, end - start))
+    form = _FORMS[head[:4]]
+    is_caf = head[:4] == b"caff"  # which has no size of its own
+    riff_end = end if is_caf else start + form.header_bytes + form.size_of(head)
+    large: int | None = None  # where a size of 64 bits is
+    encoding, encoding_at = b"", 0
+    first = start + (8 if is_caf else form.header_bytes + form.id_bytes)
+    for place, name, size in _chunks(read_at, head, start, first, end, form):
+        data = place + form.header_bytes
+        if name == b"fmt ":
+            encoding, encoding_at = read_at(data, 16), data
+        elif name == b"ds64":
+            large = data
+        elif name in (b"data", b"SSND"):
+            field, width = place + form.id_bytes, form.size_bytes
+            if large is not None and size == _ALL_ONES:
+                ds64 = read_at(large, 16)
+                riff_end = start + 8 + int.from_bytes(ds64[:8], "little")
+                size = int.from_bytes(ds64[8:], "little")  # noqa: PLW2901
+                field, width = large + 8, 8
+            stop, cut = _stop(read_at, data, size, riff_end, end, form)
+            fields: tuple[tuple[int, bytes], ...] = ()
+            if stop is not None and stop != data + size:
+                raw = (stop - data).to_bytes(8, "little") if width == 8 else b""
+                fields = ((field, raw if large is not None and raw else form.write(stop - data)),)
+            stop = min(data + size, end) if stop is None else stop
+            corrected, gain = _correction(read_at, encoding, encoding_at, data, stop, form)
+            is_gsm = encoding[:2] == _GSM.to_bytes(2, form.order)
+            return Sizes(data, stop, (*corrected, *fields), cut, riff_end, gain, is_gsm)
+    return None
+
+
+def _correction(
+    read_at: ReadAt, encoding: bytes, place: int, data: int, end: int, form: _Form
+) -> tuple[tuple[tuple[int, bytes], ...], float]:
+    """What makes libsndfile read samples of 24 bits in 4 bytes, and the gain they need then.
+
+    They may be in the upper or in the lower three bytes, or be floats of that range (Cool
+    Edit's "24.0 float"); the header does not tell which.
+    """
+
+    def number(at: int) -> int:
+        return int.from_bytes(encoding[at : at + 2], form.order)
+
+    if len(encoding) < 16 or number(14) != 24 or number(12) != 4 * number(2):
+        return (), 1.0
+    if number(0) not in (_PCM, _EXTENSIBLE):
+        return (), 1.0
+    raw = read_at(data, min(4 * _LOOKED_AT, (end - data) // 4 * 4))
+    words = np.frombuffer(raw, "<i4" if form.order == "little" else ">i4")
+    kind, gain = _PCM, 1.0
+    if np.array_equal(words << 8 >> 8, words):
+        gain = 2.0**8
+    elif np.any(words & 0xFF):
+        kind, gain = _FLOAT, 2.0**-23
+    tag, bits = kind.to_bytes(2, form.order), (32).to_bytes(2, form.order)
+    return ((place, tag), (place + 14, bits)), gain
+
+
+def _chunks(
+    read_at: ReadAt, head: bytes, start: int, first: int, end: int, form: _Form
+) -> Iterator[tuple[int, bytes, int]]:
+    """Place, name and size of each chunk up to the samples."""
+    n = form.header_bytes
+    place = first
+    for _ in range(_MAX_CHUNKS):
+        at = place - start
+        header = head[at : at + n] if at + n <= len(head) else read_at(place, n)
+        if len(header) < n or place + n > end:
+            return
+        size = form.size_of(header)
+        yield place, header[:4], size
+        place = form.padded(place + n + size, start)
+
+
+def _stop(
+    read_at: ReadAt, data: int, size: int, riff_end: int, end: int, form: _Form
+) -> tuple[int | None, bool]:
+    """Where the samples end (None: where the header says), and whether some are missing."""
+    stop = data + size
+    if stop == end or (stop == end - 1 and size % 2):
+        return None, False
+    if stop > end:
+        unknown = size >= _UNKNOWN and end - data < _UNKNOWN
+        unknown = unknown or size >= 2**62
+        return (end if unknown else None), not unknown and riff_end != end
+    riff_agrees = stop <= riff_end <= end
+    limit = riff_end if riff_agrees else tags.audio_end(read_at, stop, end)
+    if size == 0 and (not riff_agrees or riff_end <= data + 8):
+        # an interrupted recorder wrote the sizes of an empty file, and never came back
+        limit = tags.audio_end(read_at, data, end)
+        return (limit if limit > data else None), False
+    if not _ends_with_chunks(read_at, form.padded(stop, data), limit, form):
+        return limit, False
+    rest = tags.skip(read_at, limit, end)
+    rest_end = tags.audio_end(read_at, rest, end)
+    return None, rest_end - rest > form.header_bytes or end + 8 < riff_end < _UNKNOWN
+
+
+def _ends_with_chunks(read_at: ReadAt, place: int, limit: int, form: _Form) -> bool:
+    """Whether chunks, one after the other, lead from `place` to `limit`."""
+    n = form.header_bytes
+    for _ in range(_MAX_CHUNKS):
+        if limit - place < n:  # what is shorter than a header is padding
+            return True
+        header = read_at(place, n)
+        name = header[:4]
+        if not name.strip(b"\0"):
+            return not read_at(place, min(limit - place, 2**16)).strip(b"\0")
+        if not all(32 <= byte < 127 for byte in name):
+            return False
+        following = form.padded(place + n + form.size_of(header), place)
+        if following > limit + form.align:
+            return False
+        place = following
+    return False

@@ -1,0 +1,114 @@
+"""Tags around the audio of a file: ID3, APE, Lyrics3 and padding. They hold no audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+ReadAt = Callable[[int, int], bytes]
+
+#: Padding behind the audio is searched in steps of this size.
+_STEP = 4096
+
+#: Size of an ID3v1 tag, which is the end of a file.
+ID3V1_BYTES = 128
+_TAG_PLUS_BYTES = 227  # an extended ID3v1, right before it
+_LYRICS3_V1_BYTES = 5100  # at most
+_APE_HEADER_BYTES = 32
+
+
+def id3v2_size(head: bytes) -> int:
+    """Size in bytes of the ID3v2 tag that begins `head` (its first 10 bytes); 0 for none."""
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[3:5]) == 255 or max(head[6:10]) > 127:
+        return 0
+    body = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    footer = 10 if head[5] & 0x10 else 0
+    return 10 + body + footer
+
+
+def size_at(read_at: ReadAt, place: int) -> int:
+    """Size in bytes of the tag of any kind that begins at `place`; 0 for none."""
+    head = read_at(place, _APE_HEADER_BYTES)
+    if size := id3v2_size(head):
+        return size
+    if head[:8] == b"APETAGEX" and len(head) == _APE_HEADER_BYTES:
+        size = int.from_bytes(head[12:16], "little")
+        return _APE_HEADER_BYTES + size
+    if head[:4] == b"TAG+":
+        return _TAG_PLUS_BYTES
+    if head[:3] == b"TAG":
+        return ID3V1_BYTES
+    if head[:11] == b"LYRICSBEGIN":
+        text = read_at(place, _LYRICS3_V1_BYTES + 9)
+        for mark, extra in ((b"LYRICS200", 9), (b"LYRICSEND", 9)):
+            if (found := text.find(mark)) >= 0:
+                return found + extra
+    return 0
+
+
+def skip(read_at: ReadAt, place: int, end: int) -> int:
+    """The place behind the tags that begin at `place`, one after the other."""
+    while place < end and (size := size_at(read_at, place)):
+        place += size
+    return min(place, end)
+
+
+def skip_id3(read_at: ReadAt, place: int, end: int) -> int:
+    """The place behind the ID3v2 tags that begin at `place`."""
+    while place < end and (size := id3v2_size(read_at(place, 10))):
+        place += size
+    return min(place, end)
+
+
+def audio_end(read_at: ReadAt, start: int, end: int) -> int:
+    """The place where the tags and the padding at the end of a file begin.
+
+    Parameters
+    ----------
+    read_at : callable
+        Gives the bytes at an offset.
+    start, end : int
+        Where the audio begins, and the end of the file.
+    """
+    while True:
+        size = _size_before(read_at, end) or _zeros_before(read_at, start, end)
+        if not size or end - size < start:
+            return end
+        end -= size
+
+
+def _size_before(read_at: ReadAt, end: int) -> int:
+    """Size in bytes of the tag that ends at `end`; 0 for none."""
+    foot = read_at(max(end - ID3V1_BYTES, 0), ID3V1_BYTES)
+    if len(foot) < ID3V1_BYTES:
+        foot = foot.rjust(ID3V1_BYTES, b"\0")
+    if foot[:3] == b"TAG":
+        return ID3V1_BYTES
+    ape = foot[-_APE_HEADER_BYTES:]
+    if ape[:8] == b"APETAGEX":
+        size = int.from_bytes(ape[12:16], "little")
+        has_header = int.from_bytes(ape[20:24], "little") >> 31
+        return size + (_APE_HEADER_BYTES if has_header else 0)
+    if foot[-10:-7] == b"3DI":
+        return id3v2_size(b"ID3" + foot[-7:]) + (0 if foot[-5] & 0x10 else 10)
+    if foot[-9:] == b"LYRICS200" and foot[-15:-9].isdigit():
+        return int(foot[-15:-9]) + 15
+    if foot[-9:] == b"LYRICSEND":
+        begin = max(end - _LYRICS3_V1_BYTES - 9, 0)
+        found = read_at(begin, end - begin).rfind(b"LYRICSBEGIN")
+        return end - begin - found if found >= 0 else 0
+    if end >= _TAG_PLUS_BYTES and read_at(end - _TAG_PLUS_BYTES, 4) == b"TAG+":
+        return _TAG_PLUS_BYTES
+    return 0
+
+
+def _zeros_before(read_at: ReadAt, start: int, end: int) -> int:
+    """Number of zero bytes that end at `end`."""
+    place = end
+    while place > start:
+        begin = max(place - _STEP, start)
+        data = read_at(begin, place - begin)
+        kept = len(data.rstrip(b"\0"))
+        place = begin + kept
+        if kept:
+            break
+    return end - place
