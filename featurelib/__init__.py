@@ -8,11 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from featurelib.errors import AudioError, FeaturelibError, ParameterError, SpecError
+from featurelib.errors import (
+    AudioError,
+    DecoderError,
+    FeaturelibError,
+    ParameterError,
+    SpecError,
+)
 from featurelib.presets import PRESETS, get_spec, spec_from_settings
 from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
 
 if TYPE_CHECKING:
+    from featurelib.audio import check_decoders
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction import (
         extract,
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "ColumnDescription": "featurelib.columns",
+    "check_decoders": "featurelib.audio",
     "describe": "featurelib.columns",
     "extract": "featurelib.extraction",
     "extract_columns": "featurelib.extraction",
@@ -39,10 +47,12 @@ __all__ = [
     "VALUES_VERSION",
     "AudioError",
     "ColumnDescription",
+    "DecoderError",
     "FeatureSpec",
     "FeaturelibError",
     "ParameterError",
     "SpecError",
+    "check_decoders",
     "describe",
     "extract",
     "extract_columns",

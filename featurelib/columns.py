@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 #: Names that the tutorial gives to families, where they differ from librosa's.
 _TUTORIAL_NAMES = {"rms": "rmse", "spectral_rolloff": "rolloff"}
 
-#: Columns that tell of the file and its decoding; null for samples in memory.
-FILE_COLUMNS = (
-    *("header_duration_s", "format", "subtype"),
-    *("decoder", "decoding", "lost_s", "n_streams"),
+#: Columns that tell of the signal, in table order, before those of the features. What
+#: concerns a file is null for samples in memory.
+SIGNAL_COLUMNS = (
+    *("segment", "duration_s", "header_duration_s", "sample_rate_hz", "channels"),
+    *("format", "subtype", "decoder", "decoding", "lost_s", "n_streams"),
+    *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "audio_hash"),
 )
 
 _STATISTICS = {
@@ -138,8 +140,10 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "decoding",
             "string",
             "",
-            f"what was decoded{first}: whole; damaged (something before the last good frame was"
-            " skipped); cut (it ends early, or the rest could not be read)",
+            (
+                f"what was decoded{first}: whole; damaged: something before the last good frame"
+                " was skipped; cut: it ends early, or the rest could not be read"
+            ),
             "none",
         ),
         (

@@ -11,7 +11,7 @@ import numpy as np
 
 from featurelib import audio
 from featurelib.analysis import BLOCK_FRAMES, Analysis
-from featurelib.columns import FILE_COLUMNS, feature_names, schema
+from featurelib.columns import SIGNAL_COLUMNS, feature_names, schema
 from featurelib.errors import AudioError, ParameterError
 from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
@@ -65,7 +65,7 @@ def extract_columns(
         while True:
             try:
                 columns = _columns(spec, file.blocks(block_samples), block_frames)
-            except audio.StartAgain:
+            except audio.MoreAudioError:
                 continue
             return columns | {name: [value] for name, value in vars(file.facts()).items()}
 
@@ -195,7 +195,7 @@ def _columns(
     n_frames, values = analysis.finish()
     if not all(map(math.isfinite, values)):
         raise AudioError("not_finite", "samples whose features are not finite")
-    columns: Columns = {name: [None] for name in FILE_COLUMNS}
+    columns: Columns = {name: [None] for name in SIGNAL_COLUMNS}
     columns |= {"segment": [0], "n_frames": [n_frames]}
     columns |= {name: [value] for name, value in vars(facts).items()}
     columns |= {n: [v] for n, v in zip(feature_names(spec), values, strict=True)}

@@ -204,25 +204,42 @@ def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: b
 
 @cli.command(short_help="List the files that could not be used, and why.")
 @click.argument("table")
+@click.option("--partial", is_flag=True, help="Those with features of a part of their audio.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @_storage_options
 @_common
 def errors(
-    table: str, as_csv: bool, storage_options: tuple[str, ...], as_json: bool, debug: bool
+    table: str,
+    partial: bool,
+    as_csv: bool,
+    storage_options: tuple[str, ...],
+    as_json: bool,
+    debug: bool,
 ) -> int:
-    """List the files in TABLE that could not be used, and why."""
-    from jobs.status import error_rows
+    """List the files in TABLE that could not be used, and why.
 
-    rows = error_rows(table, _options(storage_options))
+    With --partial, list those that have features, but not of all their audio: damaged
+    (something within was skipped) or cut (the end is missing).
+    """
+    from jobs.status import error_rows, partial_rows
+
+    rows = (partial_rows if partial else error_rows)(table, _options(storage_options))
     if as_json:
         click.echo(json.dumps(rows.to_pylist(), indent=1, default=str))
     elif as_csv:
         _print_csv(rows.column_names, rows.to_pylist())
     elif not len(rows):
-        click.echo("No errors")
+        click.echo("All decoded as a whole" if partial else "No errors")
+    elif partial:
+        _print_rows([_partial_cells(row) for row in rows.to_pylist()])
     else:
         _print_rows([[r["path"], r["error_kind"], r["message"]] for r in rows.to_pylist()])
     return 0
+
+
+def _partial_cells(row: dict[str, Any]) -> list[str]:
+    lost = "unknown" if row["lost_s"] is None else f"{row['lost_s']:.3f} s"
+    return [row["path"], row["decoding"], f"{row['duration_s']:.3f} s decoded", f"{lost} lost"]
 
 
 @cli.command(short_help="List the presets: what can be extracted.")

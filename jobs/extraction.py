@@ -25,6 +25,7 @@ class Tally:
 
     n_read: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
     n_tried: int = 0
     """Those that were not found in fragments of earlier runs."""
     n_unreachable: int = 0
@@ -36,6 +37,7 @@ class Tally:
         self.n_read += n_files
         self.n_tried += n_files
         self.failures.update(result.kinds)
+        self.signs.update(sign for _, sign in result.signs)
         self.n_unreachable += sum(result.kinds[kind] for kind in ENVIRONMENT_KINDS)
 
     @property
@@ -99,6 +101,8 @@ def _log(result: ShardResult, log: RunLog) -> None:
     for failure in result.failures:
         details = {"details": failure.details} if failure.details else {}
         log.write("error", path=failure.path, kind=failure.kind, message=failure.message, **details)
+    for path, sign in result.signs:
+        log.write("sign", path=path, sign=sign)
     for path, text in result.said:
         log.write("decoder", path=path, text=text)
     log.write(

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.errors import EXIT_DONE, EXIT_HELD
 from jobs.plan import Change
+from jobs.signs import sign_lines
 
 
 @dataclass
@@ -32,6 +33,8 @@ class RunReport:
         Files that were extracted by this run, or by one that was killed before.
     failures : Counter
         Those of them that failed, by kind.
+    signs : Counter
+        What the rows of the others say of their audio: see `jobs.signs`.
     passed_over : Counter
         Files that are no part of the corpus, by reason.
     parts_written : int
@@ -54,6 +57,7 @@ class RunReport:
     n_read: int = 0
     n_reused: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
     parts_written: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -84,6 +88,7 @@ class RunReport:
             "read": self.n_read,
             "reused": self.n_reused,
             "failed": dict(self.failures),
+            "signs": dict(self.signs),
             "passed_over": dict(self.passed_over),
             "parts_written": self.parts_written,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -121,6 +126,7 @@ class RunReport:
         if self.failures:
             kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.failures.items()))
             lines.append(f"{self.n_failed} of {self.n_read} files failed: {kinds}")
+        lines += sign_lines(self.signs, self.table)
         changes = ", ".join(
             f"{n} {change.value}"
             for change in Change

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+import featurelib
 from jobs.corpus import Corpus
 from jobs.costs import CostModel
 from jobs.errors import TableError
@@ -96,6 +97,7 @@ class _Run:
         self.log = RunLog(self.store, self.report.run_id, secrets_of(self.settings))
 
     def run(self, open_executor: OpenExecutor) -> RunReport:
+        featurelib.check_decoders()
         listing, info = look(self.request, self.store)
         with table_errors(self.store.url):
             self.store.check_writable()
@@ -284,6 +286,7 @@ class _Run:
     ) -> None:
         if not tally.n_read:
             tally.n_read, tally.failures = found.n_reused, found.reused_failures.copy()
+            tally.signs = found.reused_signs.copy()
         if found.work.n_files:
             job = Job(
                 run_id=self.report.run_id,
@@ -317,6 +320,7 @@ class _Run:
                         self.reporter,
                     )
         self.report.n_read, self.report.failures = tally.n_read, tally.failures
+        self.report.signs = tally.signs
 
     def _hold_back(self, reason: str | None) -> bool:
         if reason is not None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.errors import JobError, TableError
 from jobs.runlog import read_summaries
+from jobs.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
 from jobs.storage import open_store
 from jobs.table import ERRORS, Table, read_info
 
@@ -47,6 +49,19 @@ def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
     return whole.sort_by("path")
 
 
+def partial_rows(location: str, options: dict[str, Any]) -> pa.Table:
+    """Return what a table has of files that were not decoded as a whole, by path."""
+    table = open_table(location, options)
+    names = ["path", "decoding", "lost_s", "duration_s", "header_duration_s", "decoder"]
+    schema = pa.schema([table.feature_schema.field(name) for name in names])
+    rows = [schema.empty_table()]
+    for part in sorted(table.parts):
+        if not part.startswith(f"{ERRORS}/"):
+            found = table.read_columns(part, names)
+            rows.append(found.filter(pc.is_in(found["decoding"], pa.array([DAMAGED, CUT]))))
+    return pa.concat_tables([r.replace_schema_metadata(None) for r in rows]).sort_by("path")
+
+
 @dataclass
 class Status:
     """What a table holds.
@@ -61,6 +76,8 @@ class Status:
         Error rows by kind.
     labels : Counter
         Rows by label.
+    signs : Counter
+        What rows say of their audio: see `jobs.signs`.
     n_parts, n_buckets : int
         Parts published, and buckets.
     runs : list of dict
@@ -79,6 +96,7 @@ class Status:
     n_rows: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     labels: Counter[str | None] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
     rerun_problem: str = ""
@@ -86,8 +104,9 @@ class Status:
     def to_dict(self) -> dict[str, Any]:
         """Return the status as JSON has it."""
         return {
-            **{k: v for k, v in vars(self).items() if k not in ("labels", "errors")},
+            **{k: v for k, v in vars(self).items() if k not in ("labels", "errors", "signs")},
             "errors": dict(self.errors),
+            "signs": dict(self.signs),
             "labels": [{"label": label, "rows": n} for label, n in self.labels.items()],
         }
 
@@ -100,6 +119,7 @@ class Status:
             f"spec     {self.preset}",
             f"rows     {self.n_rows}",
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
+            *(f"         {line}" for line in sign_lines(self.signs, self.table)),
             f"parts    {self.n_parts} (buckets: {self.n_buckets})",
             f"runs     {len(self.runs)}",
         ]
@@ -133,7 +153,10 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
         if part.startswith(f"{ERRORS}/"):
             status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
         else:
-            status.labels.update(table.read_columns(part, ["label"])["label"].to_pylist())
+            rows = table.read_columns(part, ["label", *COLUMNS])
+            status.labels.update(rows["label"].to_pylist())
+            for values in values_of(rows.to_pydict()):
+                status.signs.update(signs_of(*values))
     status.n_rows = sum(status.labels.values())
     status.runs = read_summaries(table.store)
     try:

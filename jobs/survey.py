@@ -10,6 +10,7 @@ from jobs.fragments import FragmentFiles, outcomes_of, read_fragments
 from jobs.listing import Listing
 from jobs.plan import Change, Item, Outcome, Rules, plan_bucket, usable
 from jobs.schema import PATH
+from jobs.signs import COLUMNS, signs_of
 from jobs.table import Table
 from jobs.work import Work
 
@@ -32,6 +33,8 @@ class Survey:
         Files that need no extraction, because a fragment has them.
     reused_failures : Counter
         Those of them that are errors, by kind.
+    reused_signs : Counter
+        What the rows of the others say of their audio: see `jobs.signs`.
     spent : list of str
         Fragments that are of no use once this run has published: what they have is in the
         table, or of files that are gone. Files that are not in a part of the corpus may
@@ -48,6 +51,7 @@ class Survey:
     n_held: int = 0
     n_reused: int = 0
     reused_failures: Counter[str] = field(default_factory=Counter)
+    reused_signs: Counter[str] = field(default_factory=Counter)
     spent: list[str] = field(default_factory=list)
     touched: dict[int, int] = field(default_factory=dict)
     n_rows_untouched: int = 0
@@ -91,10 +95,11 @@ def survey(
         reused = _reuse(table, fragments.of_bucket(bucket), items, rules, found)
         for item in plan.extract:
             if item.path in reused:
+                outcome, signs = reused[item.path]
                 found.n_reused += 1
-                kind = reused[item.path].error_kind
-                if kind is not None:
-                    found.reused_failures[kind] += 1
+                found.reused_signs.update(signs)
+                if outcome.error_kind is not None:
+                    found.reused_failures[outcome.error_kind] += 1
         found.work.add(bucket, [item for item in plan.extract if item.path not in reused])
         on_bucket(len(items))
     return found
@@ -102,14 +107,19 @@ def survey(
 
 def _reuse(
     table: Table, names: list[str], items: dict[str, Item], rules: Rules, found: Survey
-) -> dict[str, Outcome]:
-    """Return what fragments have of a bucket's files, and note those that have nothing else."""
-    outcomes: dict[str, Outcome] = {}
+) -> dict[str, tuple[Outcome, list[str]]]:
+    """Return what fragments have of a bucket's files, and note those that have nothing else.
+
+    With each outcome come the signs of its row, see `jobs.signs`.
+    """
+    outcomes: dict[str, tuple[Outcome, list[str]]] = {}
     for name in names:
         rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
         if rules.delete_missing or items.keys() >= set(rows[PATH].to_pylist()):
             found.spent.append(name)
         usable_here = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
-        for path, (outcome, _) in usable_here.items():
-            outcomes[path] = outcome
+        values = list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
+        for path, (outcome, index) in usable_here.items():
+            signs = signs_of(*values[index]) if outcome.error_kind is None else []
+            outcomes[path] = (outcome, signs)
     return outcomes

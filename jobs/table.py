@@ -19,7 +19,7 @@ from jobs.plan import Held
 from jobs.retry import with_retries
 from jobs.storage import Store
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; a table of another one is refused."""
 
 TABLE_JSON = "_job/table.json"
@@ -64,7 +64,8 @@ class TableInfo:
         except (ValueError, KeyError, TypeError) as error:
             raise TableError(f"{where}/{TABLE_JSON} cannot be read: {error}") from error
         raise TableError(
-            f"{where} has the table format {found}, and this version of featurelib reads {FORMAT}"
+            f"{where} has the table format {found}, and this version of featurelib reads {FORMAT}:"
+            " make a new table of the corpus with another --output, or use the version that made it"
         )
 
     def to_json(self) -> bytes:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from importlib import metadata
 from pathlib import Path
 
+import soundfile
+
 DISTRIBUTION = "featurelib"
-_DECIDES_VALUES = ("numpy", "scipy", "soundfile", "soxr", "numba", "pyarrow")
+_DECIDES_VALUES = ("numpy", "scipy", "soundfile", "av", "soxr", "numba", "pyarrow")
+_FFMPEG_LIBRARY = re.compile(r"lib(avcodec|avformat|avutil|swresample)[-.].*")
 
 
 def software_version() -> str:
     """Return the installed version of featurelib."""
     return metadata.version(DISTRIBUTION)
+
+
+def _ffmpeg_libraries() -> list[str]:
+    """Return what names the FFmpeg that PyAV uses."""
+    # A wheel brings its own, whose file names have a digest; to import it takes 0.1 s.
+    names = (Path(str(file)).name for file in metadata.files("av") or ())
+    if bundled := sorted(name for name in names if _FFMPEG_LIBRARY.fullmatch(name)):
+        return bundled
+    from featurelib.audio.pyav import versions
+
+    return [versions()]
 
 
 @functools.cache
@@ -29,5 +44,6 @@ def code_version() -> str:
             digest.update(str(path.relative_to(top)).encode())
             digest.update(path.read_bytes())
     libraries = " ".join(f"{name} {metadata.version(name)}" for name in _DECIDES_VALUES)
-    digest.update(libraries.encode())
+    digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
+    digest.update(" ".join(_ffmpeg_libraries()).encode())
     return f"{software_version()}+{digest.hexdigest()[:12]}"

@@ -24,6 +24,7 @@ from jobs.fragments import FragmentBuilder, Origin, fragment_name
 from jobs.native import captured_output, keep_freed_memory
 from jobs.plan import Shard
 from jobs.prefetch import Prefetch
+from jobs.signs import signs_of, values_of
 from jobs.storage import Fetched, Store, open_store
 from jobs.storage.listed import ListedStore
 from jobs.version import code_version
@@ -74,6 +75,8 @@ class ShardResult:
     fragment: str | None = None
     n_rows: int = 0
     seconds: float = 0.0
+    signs: list[tuple[str, str]] = field(default_factory=list)
+    """File, and what its row says of its audio: see `jobs.signs`."""
     failures: list[Failure] = field(default_factory=list)
     spent: Spent = field(default_factory=dict)
     """What files took, against what was guessed."""
@@ -124,6 +127,10 @@ def prepare(job: Job) -> None:
     """Get this process ready for a job's files: memory, libraries, connections, kernels."""
     if job.run_id == _prepared_for.get("run"):
         return
+    try:
+        featurelib.check_decoders()
+    except featurelib.DecoderError as error:
+        raise ClusterError(f"a worker cannot decode: {error}") from error
     keep_freed_memory()
     connecting = threading.Thread(target=_connect, args=(job,), name="connect", daemon=True)
     connecting.start()
@@ -277,6 +284,8 @@ class _Attempt:
                 if not self._abandoned:
                     self.builder.add_rows(path, fetched.version, fetched.size, columns)
                     self.result.n_rows += 1
+                    for values in values_of(columns):
+                        self.result.signs += [(path, sign) for sign in signs_of(*values)]
             return
         finally:
             if fetched is not None:

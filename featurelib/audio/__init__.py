@@ -4,10 +4,11 @@ from featurelib.audio.decoding import (
     BLOCK_SAMPLES,
     AudioFile,
     DecodingFacts,
-    StartAgain,
+    MoreAudioError,
     check_rate,
     open_audio,
 )
+from featurelib.audio.libsndfile import check_library as check_decoders
 from featurelib.audio.meter import (
     CLIP_LEVEL,
     MAX_SAMPLE,
@@ -26,10 +27,11 @@ __all__ = [
     "AudioFile",
     "DecodingFacts",
     "JoiningResampler",
+    "MoreAudioError",
     "Resampler",
     "SignalFacts",
     "SignalMeter",
-    "StartAgain",
+    "check_decoders",
     "check_rate",
     "mix_down",
     "open_audio",

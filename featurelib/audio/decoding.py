@@ -9,7 +9,7 @@ never from the name, nor from the kind of source.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from featurelib.audio import layout
 from featurelib.audio.layout import Decoding, Result, Stream, Verdict
-from featurelib.audio.libsndfile import LibsndfileDecoder, Refused
+from featurelib.audio.libsndfile import LibsndfileDecoder, RefusedError
 from featurelib.audio.pyav import FFmpegDecoder
 from featurelib.audio.sources import ByteReader, FileReader, Source, View, open_source
 from featurelib.errors import AudioError
@@ -31,8 +31,12 @@ BLOCK_SAMPLES = 65_536
 MAX_STREAMS = 1000
 
 
-class StartAgain(Exception):
+class MoreAudioError(Exception):
     """There is more in the file than was decoded: take its blocks again, from the first."""
+
+
+#: Sampling rate [Hz], and samples of shape (n, channels).
+Block = tuple[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class AudioFile:
         self._first: tuple[str, str, float | None] | None = None
         self._elapsed_s = 0.0
 
-    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[tuple[int, np.ndarray]]:
+    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
         """Decode the samples.
 
         Parameters
@@ -109,7 +113,7 @@ class AudioFile:
 
         Raises
         ------
-        StartAgain
+        MoreAudioError
             If the end of a stream was not reached, and another way to decode it may reach it.
         AudioError
             If there is nothing that can be decoded.
@@ -154,7 +158,7 @@ class AudioFile:
             stream = self._streams[index]
             try:
                 decoder = self._decoder(stream)
-            except Refused as refused:
+            except RefusedError as refused:
                 self._reader.check()
                 self._reader.check_content_is_to_blame()
                 self._reasons.append(f"{'FFmpeg' if stream.by_ffmpeg else 'libsndfile'}: {refused}")
@@ -192,15 +196,13 @@ class AudioFile:
             file = self._reader.fd
         return LibsndfileDecoder(file, self._size)
 
-    def _claimed(
-        self, stream: Stream, decoder: LibsndfileDecoder | FFmpegDecoder
-    ) -> float | None:
+    def _claimed(self, stream: Stream, decoder: LibsndfileDecoder | FFmpegDecoder) -> float | None:
         n_samples = decoder.n_samples
         if stream.original is not None:
             view = View(self._reader, stream.original)
             try:
                 original = LibsndfileDecoder(view, view.size)
-            except Refused:
+            except RefusedError:
                 return None
             n_samples = original.n_samples
             original.close()
@@ -208,13 +210,16 @@ class AudioFile:
 
     def _decode(
         self, index: int, decoder: LibsndfileDecoder | FFmpegDecoder, block_samples: int
-    ) -> Iterator[tuple[int, np.ndarray]]:
+    ) -> Iterator[Block]:
         stream = self._streams[index]
         if isinstance(decoder, LibsndfileDecoder):
             self._n_streams += 1
             result = yield from self._by_libsndfile(decoder, stream.gain, block_samples)
             self._given[index] = result.n_samples
             verdict = stream.verdict(result)
+            if result.error and not result.n_samples and verdict.again is None and not index:
+                self._reasons.append(f"libsndfile: {_one_line(result.error)}")
+                raise AudioError("undecodable", self._undecodable())
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
         if verdict.again is not None or verdict.following:
@@ -222,13 +227,13 @@ class AudioFile:
                 self._streams[index] = verdict.again
             self._streams[index + 1 : index + 1] = verdict.following
             if verdict.again is not None:
-                raise StartAgain
+                raise MoreAudioError
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)
 
     def _by_libsndfile(
         self, decoder: LibsndfileDecoder, gain: float, block_samples: int
-    ) -> Iterator[Any]:
+    ) -> Generator[Block, None, Result]:
         left = None
         if self._duration is not None:
             left = int((self._duration - self._elapsed_s) * decoder.sr)
@@ -262,11 +267,13 @@ class AudioFile:
 
     def _by_ffmpeg(
         self, index: int, decoder: FFmpegDecoder, block_samples: int
-    ) -> Iterator[Any]:
+    ) -> Generator[Block, None, Verdict]:
         stream = self._streams[index]
         n_samples, enough, form = 0, False, None
         for sr, samples in decoder.blocks():
             self._reader.check()
+            if stream.form not in (None, (sr, samples.shape[1])):
+                continue  # junk that looks like a frame
             if form != (sr, samples.shape[1]):
                 form = (check_rate(sr), samples.shape[1])
                 self._n_streams += 1
@@ -298,6 +305,10 @@ class AudioFile:
     def _undecodable(self) -> str:
         reasons = "; ".join(dict.fromkeys(self._reasons))
         return f"no audio that libsndfile or FFmpeg can decode ({reasons})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
 
 
 @contextmanager

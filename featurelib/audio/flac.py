@@ -25,7 +25,7 @@ def _crc8_table() -> bytes:
     table = bytearray()
     for value in range(256):
         for _ in range(8):
-            value = (value << 1 ^ (0x107 if value & 0x80 else 0)) & 0x1FF  # noqa: PLW2901
+            value = (value << 1 ^ (0x107 if value & 0x80 else 0)) & 0x1FF
         table.append(value & 0xFF)
     return bytes(table)
 

@@ -27,6 +27,8 @@ _OGG_SLACK = 16_384
 #: Decoders of FLAC read ahead by less than this.
 _READ_AHEAD_BYTES = 2**16
 
+_TAG_STARTS = (b"ID3", b"APE", b"TAG", b"LYR")
+
 _STARTS = re.compile(
     rb"fLaC[\x00\x80]\x00\x00\x22|OggS\x00\x02|RIFF....WAVE|RF64....WAVE|FORM....AIF[FC]",
     re.DOTALL,
@@ -120,6 +122,11 @@ class Stream:
     gain: float = 1.0
 
     @property
+    def form(self) -> tuple[int, int] | None:
+        """Rate and channels of all of it; None where that is the decoder's to tell."""
+        return None
+
+    @property
     def is_damaged(self) -> bool:
         """Whether its structure shows damage."""
         return False
@@ -139,7 +146,12 @@ class Stream:
         return Verdict("damaged", None, replace(self, by_ffmpeg=True))
 
     def _final(
-        self, result: Result, *, cut: bool = False, damaged: bool = False, lost_s: float | None = None
+        self,
+        result: Result,
+        *,
+        cut: bool = False,
+        damaged: bool = False,
+        lost_s: float | None = None,
     ) -> Verdict:
         if damaged or self.is_damaged:
             return Verdict("damaged", lost_s)
@@ -159,11 +171,18 @@ class RiffStream(Stream):
         return self.sizes.cut
 
 
+_PLAIN_WAV = RiffStream()
+
+
 @dataclass(frozen=True)
 class MpegStream(Stream):
     """A run of MPEG or ADTS frames."""
 
     run: mpeg.Run = field(kw_only=True)
+
+    @property
+    def form(self) -> tuple[int, int] | None:
+        return None if self.run.is_adts else (self.run.sr, 1 if self.run.kind[1] else 2)
 
     @property
     def is_damaged(self) -> bool:
@@ -188,7 +207,9 @@ class MpegStream(Stream):
             if result.error is None and self.original is None and not self.run.damaged:
                 return Verdict("whole", 0.0, self.with_count())
             return self._other_decoder()
-        return self._final(result, cut=missing > 0 and result.error is not None, damaged=missing > 0)
+        return self._final(
+            result, cut=missing > 0 and result.error is not None, damaged=missing > 0
+        )
 
     def with_count(self) -> MpegStream:
         """The stream so that libsndfile takes it for as long as it is.
@@ -291,7 +312,10 @@ def lay_out(reader: ByteReader, size: int, duration: float | None) -> list[Strea
     duration : float or None
         Seconds that are wanted; what lies behind is not looked at.
     """
-    place = tags.skip(reader.at, 0, size)
+    head = reader.at(0, _HEAD_BYTES)
+    if riff.is_plain(head, size):
+        return [_PLAIN_WAV]
+    place = tags.skip(reader.at, 0, size) if head[:3] in _TAG_STARTS else 0
     return list(_streams_at(reader, place, size, duration)) or [Stream()]
 
 
@@ -388,7 +412,7 @@ def _mpeg_streams(
         return [MpegStream(((r.start, r.end),), "aac", by_ffmpeg=True, run=r) for r in runs]
     streams = []
     for run in runs:
-        pieces = ((run.start, run.end),)
+        pieces: tuple[Piece, ...] = ((run.start, run.end),)
         if len(runs) == 1 and start == tags.skip_id3(reader.at, 0, start):
             pieces = ()
         stream = MpegStream(pieces, "mp3", run=run)

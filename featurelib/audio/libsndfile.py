@@ -24,7 +24,7 @@ _UNWRITTEN = np.uint32(0x7FC0BEEF)
 _MAX_FRAMES_PER_BYTE = 8192
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A decoder does not open this content; the message says why."""
 
 
@@ -63,7 +63,7 @@ class LibsndfileDecoder:
 
     Raises
     ------
-    Refused
+    RefusedError
         If it is nothing that libsndfile decodes.
     """
 
@@ -78,7 +78,7 @@ class LibsndfileDecoder:
                 # Only a seek sets the beginning where the first granule position is not 0.
                 self._decoder.seek(0)
         except soundfile.LibsndfileError as error:
-            raise Refused(" ".join(error.error_string.split()).rstrip(".")) from error
+            raise RefusedError(" ".join(error.error_string.split()).rstrip(".")) from error
         self.sr: int = self._decoder.samplerate
         self.channels: int = self._decoder.channels
         self.format: str = self._decoder.format

@@ -145,6 +145,16 @@ def _mpeg_lengths() -> list[int]:
     return lengths
 
 
+@functools.cache
+def _lengths_of(kind: int) -> dict[bytes, int]:
+    """Length in bytes of the frames of one kind, by the first three bytes of the header."""
+    return {
+        bytes((0xFF, key >> 8, key & 0xFF)): length
+        for key, length in enumerate(_mpeg_lengths())
+        if length and key & _KIND == kind
+    }
+
+
 def _frame_samples(version: int, layer: int) -> int:
     if layer == 1:
         return 384
@@ -257,7 +267,7 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
                 yield run
             run = step
         place, border = run.end, True
-        if run.cut or (duration is not None and _seconds(run) > duration):
+        if place >= end or run.cut or (duration is not None and _seconds(run) > duration):
             break
         behind = tags.skip(read_at, place, end)
         rest = read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES)
@@ -305,23 +315,21 @@ def _follow(
     if adts_length(data[:7]):
         _follow_adts(read_at, data, place, end, run)
         return run
-    lengths = _mpeg_lengths()
+    length_of = _lengths_of(kind[0]).get
     i, last, n = 0, 0, run.n_frames
     if info is not None:
         run.info = info
         n -= 1
-    mask, (wanted, mono) = _KIND, kind
+    mono = kind[1]
     tag_at = _info_offset(data, 0)
     while True:
         stop = len(data) - 40
         while i < stop:
-            key = data[i + 1] << 8 | data[i + 2]
-            length = lengths[key]
-            if data[i] != 0xFF or not length or key & mask != wanted:
+            length = length_of(data[i : i + 3])
+            if length is None or (data[i + 3] >= 0xC0) != mono:
                 break
-            if (data[i + 3] >= 0xC0) != mono:
-                break
-            if data[i + tag_at] in b"XI" and i and _read_info(data, i, place) is not None:
+            mark = data[i + tag_at]
+            if (mark == 0x49 or mark == 0x58) and i and _read_info(data, i, place) is not None:
                 break
             last = i
             i += length
@@ -392,13 +400,13 @@ def _read_info(data: bytes, place: int, base: int) -> Info | None:
     if place + 4 > len(data) or not frame_length(data[place : place + 4]):
         return None
     if data[place + 36 : place + 40] == b"VBRI":
-        n_frames = int.from_bytes(data[place + 50 : place + 54], "big")
-        return Info(n_frames, None, 0, 0)
+        return Info(int.from_bytes(data[place + 50 : place + 54], "big"), None, 0, 0)
     at = place + _info_offset(data, place)
     if data[at : at + 4] not in (b"Xing", b"Info"):
         return None
     flags = int.from_bytes(data[at + 4 : at + 8], "big")
-    n_frames, where = None, None
+    n_frames: int | None = None
+    where: int | None = None
     if flags & 1:
         n_frames, where = int.from_bytes(data[at + 8 : at + 12], "big"), base + at + 8
     sizes = (4, 4, 100, 4)

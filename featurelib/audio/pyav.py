@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from featurelib.audio.libsndfile import Refused
+from featurelib.audio.libsndfile import RefusedError
 from featurelib.audio.resample import Resampler
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class FFmpegDecoder:
 
     Raises
     ------
-    Refused
+    RefusedError
         If it is nothing that FFmpeg may or can decode.
     """
 
@@ -110,6 +110,7 @@ class FFmpegDecoder:
         try:
             self._container = av.open(
                 file,
+                mode="r",
                 format=container,
                 container_options={
                     "format_whitelist": ",".join(CONTAINERS),
@@ -121,13 +122,13 @@ class FFmpegDecoder:
                 io_open=_refuse,
             )
         except (av.error.FFmpegError, ValueError) as error:
-            raise Refused(_say(error)) from error
+            raise RefusedError(_say(error)) from error
         try:
             self._open_stream()
         except (av.error.FFmpegError, ValueError) as error:
             self._container.close()
-            raise Refused(_say(error)) from error
-        except Refused:
+            raise RefusedError(_say(error)) from error
+        except RefusedError:
             self._container.close()
             raise
 
@@ -137,7 +138,7 @@ class FFmpegDecoder:
         streams = self._container.streams.audio
         usable = [s for s in streams if s.codec_context is not None]
         if not usable:
-            raise Refused("no audio stream that may be decoded")
+            raise RefusedError("no audio stream that may be decoded")
         self._stream = usable[0]
         for stream in self._container.streams:
             if stream is not self._stream:
@@ -270,8 +271,11 @@ class _Channels:
 def _samples(frame: av.AudioFrame) -> np.ndarray:
     """A frame's samples as float32 of shape (n, channels), scaled as libsndfile does it."""
     kind = frame.format.name
+    raw: np.ndarray
     if kind == "s64":  # of which PyAV makes no array
-        raw = np.frombuffer(frame.planes[0], np.int64)[: frame.samples * frame.layout.nb_channels]
+        raw = np.frombuffer(bytes(frame.planes[0]), np.int64)[
+            : frame.samples * frame.layout.nb_channels
+        ]
     else:
         raw = frame.to_ndarray()
     if frame.format.is_planar:
@@ -321,5 +325,3 @@ def versions() -> str:
         for name, numbers in sorted(av.library_versions.items())
         if name in ("libavcodec", "libavformat", "libavutil")
     )
-
-

@@ -108,6 +108,20 @@ def is_riff(head: bytes) -> bool:
     return head[:4] == b"caff" or head[:16] == _W64_RIFF
 
 
+def is_plain(head: bytes, end: int) -> bool:
+    """Whether a file of `end` bytes that begins like this is a WAV with nothing to correct.
+
+    That is how most are: 44 bytes, and samples to the end.
+    """
+    if head[:4] != b"RIFF" or head[8:20] != b"WAVEfmt \x10\0\0\0" or head[36:40] != b"data":
+        return False
+    size = int.from_bytes(head[40:44], "little")
+    encoding = int.from_bytes(head[20:22], "little")
+    bits, align, channels = head[34], head[32], head[22]
+    is_padded = bits == 24 and align == 4 * channels
+    return 44 + size == end and encoding in (_PCM, _FLOAT) and not is_padded
+
+
 def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
     """Find the samples of the file that begins at `start`; None where it has none."""
     head = read_at(start, min(_HEAD_BYTES, end - start))
@@ -128,7 +142,7 @@ def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
             if large is not None and size == _ALL_ONES:
                 ds64 = read_at(large, 16)
                 riff_end = start + 8 + int.from_bytes(ds64[:8], "little")
-                size = int.from_bytes(ds64[8:], "little")  # noqa: PLW2901
+                size = int.from_bytes(ds64[8:], "little")
                 field, width = large + 8, 8
             stop, cut = _stop(read_at, data, size, riff_end, end, form)
             fields: tuple[tuple[int, bytes], ...] = ()
@@ -176,10 +190,10 @@ def _chunks(
     n = form.header_bytes
     place = first
     for _ in range(_MAX_CHUNKS):
+        if place + n > end:
+            return
         at = place - start
         header = head[at : at + n] if at + n <= len(head) else read_at(place, n)
-        if len(header) < n or place + n > end:
-            return
         size = form.size_of(header)
         yield place, header[:4], size
         place = form.padded(place + n + size, start)

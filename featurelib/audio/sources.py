@@ -23,6 +23,9 @@ _SPOOL_BYTES = 32 * 2**20
 
 _CHUNK_BYTES = 2**20
 
+#: Headers can name places beyond that.
+_LARGEST_OFFSET = 2**62
+
 
 class ByteReader(io.RawIOBase):
     """A seekable binary stream that remembers when reading failed.
@@ -84,6 +87,8 @@ class ByteReader(io.RawIOBase):
         OSError
             If reading fails.
         """
+        if offset > _LARGEST_OFFSET:
+            return b""
         try:
             position = self._stream.tell()
             self._stream.seek(offset)
@@ -122,6 +127,8 @@ class FileReader(ByteReader):
         self.fd = stream.fileno()
 
     def at(self, offset: int, n: int) -> bytes:
+        if offset > _LARGEST_OFFSET:
+            return b""
         data = os.pread(self.fd, n, offset)
         while len(data) < n and (more := os.pread(self.fd, n - len(data), offset + len(data))):
             data += more
