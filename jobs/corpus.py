@@ -236,6 +236,7 @@ def open_corpus(
     limit: int | None = None,
     label_from_parent: bool = False,
     taken: Sequence[str] = (),
+    known_root: str | None = None,
 ) -> Corpus:
     """Look at a corpus's location and return what can be listed there.
 
@@ -253,6 +254,8 @@ def open_corpus(
         Label each file with the folder that it is in.
     taken : sequence of str
         Column names that a list's further columns may not have.
+    known_root : str, optional
+        Canonical location by which a table knows the same folder; paths are relative to it.
 
     Raises
     ------
@@ -264,14 +267,14 @@ def open_corpus(
     selection = Selection.of(include, exclude, limit)
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
-        return _open_list(location, options, selection, label_from_parent, taken)
+        return _open_list(location, options, selection, label_from_parent, taken, known_root)
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
-        store = open_store(folder, options)
+        store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, encode_path(pattern))
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     if is_folder or is_url(location):
-        store = open_store(location, options)
+        store = _open_root(location, options, known_root)
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     try:
         os.stat(location)
@@ -286,6 +289,10 @@ def open_corpus(
             f"{location} is one file: give its folder, a list of files ending in"
             f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
         )
+
+
+def _open_root(location: str, options: dict[str, Any] | None, known_root: str | None) -> Store:
+    return open_store(location if known_root is None else decode_path(known_root), options)
 
 
 def _split_glob(location: str) -> tuple[str, str]:
@@ -303,9 +310,10 @@ def _open_list(
     selection: Selection,
     label_from_parent: bool,
     taken: Sequence[str],
+    known_root: str | None,
 ) -> Corpus:
     folder, name = split_name(location)
-    home = open_store(folder, options)
+    home = _open_root(folder, options, known_root)
     location = shown(location)
     try:
         data, _ = home.read(encode_path(name))
