@@ -100,6 +100,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
 @click.option("--limit", metavar="N", type=int, help="Take N files at most.")
+@click.option(
+    "--verify-list",
+    is_flag=True,
+    default=None,
+    help="Look up each file of a list that has sizes and versions.",
+)
 @click.option("--cluster", metavar="local|ADDRESS", help="Where to work (default local).")
 @click.option("--workers", metavar="N", type=int, help="Processes (default one a core).")
 @click.option("--worker-memory", metavar="SIZE", help="Memory limit of a local worker.")

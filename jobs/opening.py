@@ -82,6 +82,7 @@ def _open_corpus(request: Request, known_root: str | None = None) -> Corpus:
         label_from_parent=settings.labels == "parent",
         taken=schema.taken_names(request.spec),
         known_root=known_root,
+        verify_list=settings.verify_list,
     )
 
 

@@ -186,8 +186,10 @@ def _compare(table: Table, listing: Listing, min_match: float, reporter: Reporte
     listing.set_buckets(table.info.n_buckets)
     reporter.start("comparing", None)
     for bucket in range(table.info.n_buckets):
+        held = table.held(bucket)
+        listing.look_up(bucket, {path: {h.version for h in of} for path, of in held.items()})
         items = listing.items(bucket)
-        relocation.add(items, table.held(bucket))
+        relocation.add(items, held)
         reporter.advance(len(items))
     reporter.stop()
     if relocation.n_match < min_match * relocation.n_held:

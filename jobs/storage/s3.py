@@ -20,7 +20,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage import base
-from jobs.storage.base import Entry, Fetched, Precondition
+from jobs.storage.base import Entry, Fetched, Precondition, Stated
 
 MAX_PUT_BYTES = 4 * 2**30
 """Largest object written: beyond it S3 takes several parts, which cannot be conditional."""
@@ -179,6 +179,11 @@ class S3Store:
             return list(await asyncio.gather(*(head(name) for name in names)))
 
         return self._ask(heads)
+
+    def stated_version(self, name: str, stated: Stated) -> str:
+        if stated.tag is not None:
+            return stated.tag.strip('"')
+        return stated.version or f"{stated.modified}-{stated.size:x}"
 
     def fetch(self, name: str) -> Fetched:
         if not _can_be(self.key(name)):
