@@ -86,10 +86,13 @@ def _sizes(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     try:
         sizes = column.cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise UsageError(f"{where} is no column of bytes: {str(error).splitlines()[0]}") from error
+        raise UsageError(
+            f"{where} is no number of bytes ({str(error).splitlines()[0]}): give bytes, or rename"
+            " the column"
+        ) from error
     least = pc.min(sizes).as_py()
     if least is not None and least < 0:
-        raise UsageError(f"{where} has the size {least}: leave it empty where it is not known")
+        raise UsageError(f"{where} has the size {least}: leave it empty where it is unknown")
     return sizes
 
 

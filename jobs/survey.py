@@ -106,14 +106,15 @@ def survey(
 def _known_versions(
     table: Table, held: dict[str, list[Held]], names: list[str]
 ) -> dict[str, set[str]]:
-    """Return, by path, the versions that a bucket's parts and fragments have."""
+    """Return, by path, the versions that a bucket's parts have; or else, that fragments have."""
     known = {path: {entry.version for entry in entries} for path, entries in held.items()}
+    in_fragments: dict[str, set[str]] = {}
     for name in names:
         rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
         columns = (rows[column].to_pylist() for column in (PATH, "source_version"))
         for path, version in zip(*columns, strict=True):
-            known.setdefault(path, set()).add(version)
-    return known
+            in_fragments.setdefault(path, set()).add(version)
+    return in_fragments | known
 
 
 def _reuse(

@@ -212,6 +212,27 @@ def test_results_of_a_killed_run_are_used_whatever_the_list_states(tmp_path: Pat
     assert relocate(str(tmp_path / "table"), str(new / "list.parquet")).n_match == N
 
 
+def test_an_old_list_does_not_bring_an_old_version_back(tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "corpus", FILES)
+    found = open_store(str(corpus)).stat(list(FILES))
+    columns: dict[str, list[Any]] = {
+        "path": list(FILES),
+        "size": [entry.size for entry in found if entry],
+        "version": [entry.version for entry in found if entry],
+    }
+    request = driver.request_for(
+        write_list(corpus / "list.parquet", columns), tmp_path / "table", buckets=1
+    )
+    assert driver.exit_code_of(driver.run_killed_at_step, request, 1, "merge") == -9
+    write_files(corpus, {"pop/0 é.wav": "play it otherwise"})
+    light.run(corpus, tmp_path / "table", buckets=1, include=["pop/0*"])
+    after = versions(tmp_path / "table")
+    report = driver.run_inline(request)
+    assert report.counts == {Change.UNCHANGED: 1, Change.NEW: N - 1}
+    assert report.n_reused == N - 1
+    assert after.items() <= versions(tmp_path / "table").items()
+
+
 @pytest.mark.parametrize("verify_list", [False, True])
 def test_local_files_are_taken_by_their_time(tmp_path: Path, verify_list: bool) -> None:
     corpus = write_files(tmp_path / "corpus", FILES)
@@ -282,7 +303,7 @@ def test_sizes_or_versions_alone_are_columns_as_others(names: list[str]) -> None
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [("1 kB", "is no column of bytes: "), ("-1", "has the size -1: ")],
+    [("1 kB", "is no number of bytes"), ("-1", "has the size -1: ")],
 )
 def test_sizes_that_are_none(size: str, message: str) -> None:
     rows = pa.table({"path": ["a"], "Size": [size], "etag": ["x"]})
