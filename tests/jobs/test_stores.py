@@ -369,6 +369,9 @@ class TestS3(Contract):
         bucket = s3.bucket()
         s3.client.put_object(Bucket=bucket, Key="md5", Body=b"abc")
         s3.client.put_object(Bucket=bucket, Key="crc", Body=b"abc", ChecksumAlgorithm="CRC32")
+        told = s3.client.head_object(Bucket=bucket, Key="crc", ChecksumMode="ENABLED")
+        if "ChecksumCRC32" not in told:
+            pytest.skip("the gateway keeps no checksums")
         store = open_store(f"s3://{bucket}", s3.storage_options)
         monkeypatch.setattr(s3_module, "hashlib", SimpleNamespace(md5=noted))
         store.fetch("crc").close()
