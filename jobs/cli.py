@@ -100,6 +100,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
 @click.option("--limit", metavar="N", type=int, help="Take N files at most.")
+@click.option(
+    "--verify-list",
+    is_flag=True,
+    default=None,
+    help="Look up each file of a list that has sizes and versions.",
+)
 @click.option("--cluster", metavar="local|ADDRESS", help="Where to work (default local).")
 @click.option("--workers", metavar="N", type=int, help="Processes (default one a core).")
 @click.option("--worker-memory", metavar="SIZE", help="Memory limit of a local worker.")
@@ -240,6 +246,56 @@ def errors(
 def _partial_cells(row: dict[str, Any]) -> list[str]:
     lost = "unknown" if row["lost_s"] is None else f"{row['lost_s']:.3f} s"
     return [row["path"], row["decoding"], f"{row['duration_s']:.3f} s decoded", f"{lost} lost"]
+
+
+@cli.command(short_help="Go on with a corpus that has moved.")
+@click.argument("table")
+@click.argument("corpus")
+@click.option("--min-match", metavar="FRACTION", type=float, help="Refuse below (0.9).")
+@click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
+@_storage_options
+@click.option("--single-writer", is_flag=True, default=None, help="No other job writes the table.")
+@click.option("--dry-run", is_flag=True, help="Compare and stop.")
+@_common
+def relocate(
+    table: str,
+    corpus: str,
+    min_match: float | None,
+    dry_run: bool,
+    as_json: bool,
+    debug: bool,
+    **options: Any,
+) -> int:
+    """Say that the corpus of TABLE is at CORPUS now: another folder, mount point or bucket.
+
+    The files there are compared with the table's, by path and by version (size and
+    modification time; on S3 the ETag). Where enough are the same, featurelib extract goes on
+    with CORPUS and reads only what is new or differs.
+    """
+    settings, _ = _settings(None, options)
+    with _terminable():
+        from jobs.relocation import MIN_MATCH, relocate
+
+        reporter = reporter_for_terminal(quiet=as_json)
+        try:
+            found = relocate(
+                table,
+                corpus,
+                min_match=MIN_MATCH if min_match is None else min_match,
+                dry_run=dry_run,
+                settings=settings,
+                reporter=reporter,
+            )
+        finally:
+            reporter.stop()
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1))
+    else:
+        _print_lines(found.lines())
+        if found.reason:
+            _print_lines([f"The corpus is not taken for the same: {found.reason}"], err=True)
+    return found.exit_code
 
 
 @cli.command(short_help="List the presets: what can be extracted.")

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow as pa
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.paths import AUDIO_EXTENSIONS, decode_path, encode_path, readable
+from jobs.stated import stated_of, take_stated
 from jobs.storage import Entry, Store, is_url, open_store, protocol_of, shown, split_name
 from jobs.storage.listed import ListedStore
 
@@ -102,6 +103,9 @@ class Corpus:
         What the user calls it, for errors.
     rows : pyarrow.Table, optional
         The rows of a file list; without them, all of the store is scanned.
+    stated : pyarrow.Table, optional
+        What the list states of their sizes and versions, for each of the rows; it is taken at
+        its word.
     carried : pyarrow.Schema
         A list's further columns.
     passed_over : Counter
@@ -114,6 +118,7 @@ class Corpus:
     label_from_parent: bool = False
     name: str = ""
     rows: pa.Table | None = None
+    stated: pa.Table | None = None
     carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -173,12 +178,41 @@ class Corpus:
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
-            paths = rows["path"].to_pylist()
-            entries = [
-                entry or Entry(path, -1, "")
-                for path, entry in zip(paths, self.store.stat(paths), strict=True)
-            ]
-            yield self._page(entries, rows)
+            yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
+
+    def _entries(self, paths: list[str], start: int) -> list[Entry]:
+        """Return the entries of the rows from `start` on, looked up unless the list states them."""
+        entries = dict(self._stated_entries(paths, start))
+        unknown = [path for path in paths if path not in entries]
+        entries.update(zip(unknown, self._look_up(unknown), strict=True))
+        return [entries[path] for path in paths]
+
+    def _stated_entries(self, paths: list[str], start: int) -> Iterator[tuple[str, Entry]]:
+        if self.stated is None:
+            return
+        rows = self.stated.slice(start, len(paths)).to_pylist()
+        for path, row in zip(paths, rows, strict=True):
+            stated = stated_of(row)
+            if stated is not None:
+                yield path, Entry(path, stated.size, self.store.stated_version(path, stated))
+
+    def _look_up(self, paths: list[str]) -> list[Entry]:
+        found = self.store.stat(paths) if paths else []
+        return [entry or Entry(path, -1, "") for path, entry in zip(paths, found, strict=True)]
+
+    def look_up(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
+        """Yield, page by page, what is there now of files that the list states otherwise.
+
+        Raises
+        ------
+        CorpusError
+            If the storage fails.
+        """
+        for start in range(0, len(paths), _STAT_AT_ONCE):
+            try:
+                yield self._look_up([*paths[start : start + _STAT_AT_ONCE]])
+            except OSError as error:
+                raise CorpusError(explain(error, self.root)) from error
 
     def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:
         labels: pa.Array = pa.nulls(len(entries), pa.string())
@@ -236,6 +270,8 @@ def open_corpus(
     limit: int | None = None,
     label_from_parent: bool = False,
     taken: Sequence[str] = (),
+    known_root: str | None = None,
+    verify_list: bool = False,
 ) -> Corpus:
     """Look at a corpus's location and return what can be listed there.
 
@@ -253,6 +289,10 @@ def open_corpus(
         Label each file with the folder that it is in.
     taken : sequence of str
         Column names that a list's further columns may not have.
+    known_root : str, optional
+        Canonical location by which a table knows the same folder; paths are relative to it.
+    verify_list : bool
+        Look up each file of a list, whatever the list states of its size and version.
 
     Raises
     ------
@@ -264,14 +304,15 @@ def open_corpus(
     selection = Selection.of(include, exclude, limit)
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
-        return _open_list(location, options, selection, label_from_parent, taken)
+        corpus = _open_list(location, options, selection, label_from_parent, taken, known_root)
+        return replace(corpus, stated=None) if verify_list else corpus
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
-        store = open_store(folder, options)
+        store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, encode_path(pattern))
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     if is_folder or is_url(location):
-        store = open_store(location, options)
+        store = _open_root(location, options, known_root)
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     try:
         os.stat(location)
@@ -286,6 +327,10 @@ def open_corpus(
             f"{location} is one file: give its folder, a list of files ending in"
             f" {', '.join(LIST_EXTENSIONS)}, or use `featurelib show`"
         )
+
+
+def _open_root(location: str, options: dict[str, Any] | None, known_root: str | None) -> Store:
+    return open_store(location if known_root is None else decode_path(known_root), options)
 
 
 def _split_glob(location: str) -> tuple[str, str]:
@@ -303,15 +348,16 @@ def _open_list(
     selection: Selection,
     label_from_parent: bool,
     taken: Sequence[str],
+    known_root: str | None,
 ) -> Corpus:
     folder, name = split_name(location)
-    home = open_store(folder, options)
+    home = _open_root(folder, options, known_root)
     location = shown(location)
     try:
         data, _ = home.read(encode_path(name))
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
-    rows = read_rows(data, location)
+    rows, stated = take_stated(read_rows(data, location), location)
     store = ListedStore(home, options)
     store.check(rows["path"].to_pylist(), location)
     paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
@@ -319,17 +365,18 @@ def _open_list(
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
-    taken_in = [selection.takes(path) for path in paths]
+    taken_in = pa.array([selection.takes(path) for path in paths], pa.bool_())
     corpus = Corpus(
         home.url,
         store,
         selection,
         label_from_parent,
         location,
-        rows.filter(pa.array(taken_in, pa.bool_())),
+        rows.filter(taken_in),
+        stated.filter(taken_in) if stated is not None else None,
         carried_schema(rows, taken, location),
     )
-    corpus.passed_over["filtered out"] += taken_in.count(False)
+    corpus.passed_over["filtered out"] += len(taken_in) - taken_in.true_count
     return corpus
 
 

@@ -17,6 +17,7 @@ from jobs.errors import UsageError
 from jobs.inventory import Inventory
 from jobs.paths import encode_path, stored_path
 from jobs.schema import read_parquet
+from jobs.stated import add_urls
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
 """Column names that are taken for the column of paths, in this order."""
@@ -57,6 +58,9 @@ def read_rows(data: bytes, name: str) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, csv.Error, OSError) as error:
         raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
     column = next((c for c in PATH_NAMES if c in table.column_names), None)
+    if column is None:
+        table = add_urls(table)
+        column = next((c for c in PATH_NAMES if c in table.column_names), None)
     if column is None:
         raise UsageError(
             f"{name} has no column of paths: it has {', '.join(table.column_names) or 'none'};"

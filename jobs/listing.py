@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from jobs.corpus import Corpus, explain, relative_path
 from jobs.errors import UsageError
-from jobs.inventory import Inventory
+from jobs.inventory import Inventory, on_disk
 from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
 from jobs.paths import encode_path
 from jobs.plan import Item
@@ -17,6 +17,7 @@ from jobs.progress import Reporter
 from jobs.storage import open_store, protocol_of, shown, split_name
 
 _LABELS_COUNTED = 100_000
+_LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version", pa.string())])
 
 
 class Listing:
@@ -35,6 +36,7 @@ class Listing:
         self.label_file = label_file
         self._inventory = Inventory(corpus.schema)
         self._labels: set[str | None] = set()
+        self._looked_up: dict[int, pa.Table] = {}
 
     @property
     def n_files(self) -> int:
@@ -84,6 +86,33 @@ class Listing:
         if self.label_file is not None:
             self.label_file.set_buckets(n_buckets)
 
+    def look_up(self, bucket: int, known: Mapping[str, set[str]]) -> None:
+        """Look up the files of which the list states another version than is known of them.
+
+        A list may be out of date, or state a version that is not the storage's own. Its word
+        is taken for a file that is new, and for one whose version it confirms.
+
+        Parameters
+        ----------
+        bucket : int
+            The bucket.
+        known : mapping
+            By path, the versions of what was extracted.
+        """
+        if self.corpus.stated is None:
+            return
+        listed = self._inventory.bucket(bucket)
+        before = self._looked_up.get(bucket, _LOOKED_UP.empty_table())
+        settled = set(before["path"].to_pylist())
+        pairs = zip(listed["path"].to_pylist(), listed["version"].to_pylist(), strict=True)
+        doubtful = [p for p, v in pairs if p in known and v not in known[p] and p not in settled]
+        pages = [before]
+        for entries in self.corpus.look_up(doubtful):
+            columns = [list(column) for column in zip(*entries, strict=True)]
+            pages.append(pa.table(columns, schema=_LOOKED_UP))
+        if doubtful:
+            self._looked_up[bucket] = on_disk(pa.concat_tables(pages))
+
     def items(self, bucket: int) -> dict[str, Item]:
         """Return the files of a bucket by path.
 
@@ -94,6 +123,7 @@ class Listing:
         """
         rows = self._inventory.bucket(bucket)
         items: dict[str, Item] = {}
+        looked_up = self._looked_up_in(bucket)
         labels = self.label_file.bucket(bucket) if self.label_file else None
         nothing = (None,) * (1 + len(self.label_file.carried)) if self.label_file else ()
         for path, size, version, label, *carried in zip(
@@ -107,8 +137,15 @@ class Listing:
                 facts = (own[0] or None, *carried, *own[1:])
             elif label == "":
                 facts = (None, *carried)
+            size, version = looked_up.get(path, (size, version))
             items[path] = Item(path, size, version, comparable(facts))
         return items
+
+    def _looked_up_in(self, bucket: int) -> dict[str, tuple[int | None, str]]:
+        rows = self._looked_up.get(bucket, _LOOKED_UP.empty_table()).to_pylist()
+        return {
+            row["path"]: (row["size"] if row["size"] >= 0 else None, row["version"]) for row in rows
+        }
 
     def check_labels(self, n_buckets: int) -> list[str]:
         """Match the label file with the listing, and return what the user should know of it.

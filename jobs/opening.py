@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import featurelib
 from jobs import schema
-from jobs.corpus import check_apart, open_corpus
+from jobs.corpus import Corpus, check_apart, open_corpus
 from jobs.errors import TableError, UsageError
+from jobs.labels import LabelFile
 from jobs.listing import Listing, open_label_file
 from jobs.plan import bucket_count
 from jobs.settings import Settings
@@ -20,6 +21,7 @@ from jobs.table import (
     TableInfo,
     carried_types,
     check_same,
+    is_same_place,
     list_parts,
     read_info,
 )
@@ -58,28 +60,44 @@ def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
     JobError
         If either cannot be read, or they do not belong together.
     """
+    corpus = _open_corpus(request)
+    check_apart(corpus, store.url)
+    info = _info_of(store)
+    if info is not None and info.corpus != corpus.root and is_same_place(info.corpus, corpus.root):
+        corpus = _open_corpus(request, info.corpus)  # so that paths are relative to one root
+    listing = Listing(corpus, _open_label_file(request, corpus))
+    if info is not None:
+        check_same(info, _wanted(request, listing), store.url)
+    return listing, info
+
+
+def _open_corpus(request: Request, known_root: str | None = None) -> Corpus:
     settings = request.settings
-    taken = schema.taken_names(request.spec)
-    options = settings.options_for("corpus")
-    corpus = open_corpus(
+    return open_corpus(
         request.corpus,
-        options=options,
+        options=settings.options_for("corpus"),
         include=settings.include,
         exclude=settings.exclude,
         limit=settings.limit,
         label_from_parent=settings.labels == "parent",
-        taken=taken,
+        taken=schema.taken_names(request.spec),
+        known_root=known_root,
+        verify_list=settings.verify_list,
     )
-    check_apart(corpus, store.url)
-    label_file = None
-    if settings.labels not in ("none", "parent"):
-        if corpus.has_labels:
-            raise UsageError(f"{request.corpus} has labels of its own: drop --labels")
-        label_file = open_label_file(
-            settings.labels, corpus.root, options=options, taken=[*taken, *corpus.carried.names]
-        )
-    listing = Listing(corpus, label_file)
-    return listing, look_at_table(request, listing, store)
+
+
+def _open_label_file(request: Request, corpus: Corpus) -> LabelFile | None:
+    labels = request.settings.labels
+    if labels in ("none", "parent"):
+        return None
+    if corpus.has_labels:
+        raise UsageError(f"{request.corpus} has labels of its own: drop --labels")
+    return open_label_file(
+        labels,
+        corpus.root,
+        options=request.settings.options_for("corpus"),
+        taken=[*schema.taken_names(request.spec), *corpus.carried.names],
+    )
 
 
 def look_at_table(request: Request, listing: Listing, store: Store) -> TableInfo | None:
@@ -90,12 +108,16 @@ def look_at_table(request: Request, listing: Listing, store: Store) -> TableInfo
     JobError
         If it is of another corpus, spec or make.
     """
+    info = _info_of(store)
+    if info is not None:
+        check_same(info, _wanted(request, listing), store.url)
+    return info
+
+
+def _info_of(store: Store) -> TableInfo | None:
     with table_errors(store.url):
         info = read_info(store)
-        if info is None or not list_parts(store):
-            return None
-    check_same(info, _wanted(request, listing), store.url)
-    return info
+        return info if info is not None and list_parts(store) else None
 
 
 def new_info(request: Request, listing: Listing) -> TableInfo:

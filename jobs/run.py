@@ -27,7 +27,7 @@ from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import public, secrets_of
 from jobs.storage import is_url, lasting, open_store, shown
 from jobs.survey import Survey, survey
-from jobs.table import Table, TableInfo, write_info
+from jobs.table import Table, TableInfo, read_info, write_info
 from jobs.version import code_version
 from jobs.worker import Job
 
@@ -107,7 +107,7 @@ class _Run:
                 single_writer=self.settings.single_writer,
                 period_s=self.settings.lease_period_s,
             ) as guard:
-                if info is None:  # another driver may have made it since
+                if info is None or read_info(self.store) != info:  # made or moved since
                     info = look_at_table(self.request, listing, self.store)
                 self._start()
                 try:

@@ -45,6 +45,8 @@ class Settings:
         Patterns for paths; ``*`` matches ``/`` too.
     limit : int, optional
         Take so many files at most.
+    verify_list : bool
+        Look up every file of a list, whatever the list states of its size and version.
     cluster : str
         ``local`` or the address of a Dask scheduler.
     workers : int, optional
@@ -85,6 +87,7 @@ class Settings:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int | None = None
+    verify_list: bool = False
     cluster: str = LOCAL
     workers: int | None = None
     worker_memory: str = "auto"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jobs.fragments import FragmentFiles, outcomes_of, read_fragments
 from jobs.listing import Listing
-from jobs.plan import Change, Item, Outcome, Rules, plan_bucket, usable
+from jobs.plan import Change, Held, Item, Outcome, Rules, plan_bucket, usable
 from jobs.schema import PATH
 from jobs.signs import COLUMNS, signs_of
 from jobs.table import Table
@@ -82,8 +82,11 @@ def survey(
     """
     found = Survey(spent=fragments.beyond(table.info.n_buckets))
     for bucket in range(table.info.n_buckets):
+        held, names = table.held(bucket), fragments.of_bucket(bucket)
+        if listing.corpus.stated is not None:
+            listing.look_up(bucket, _known_versions(table, held, names))
         items = listing.items(bucket)
-        plan = plan_bucket(items, table.held(bucket), rules)
+        plan = plan_bucket(items, held, rules)
         found.counts += plan.counts
         found.n_surplus += plan.n_surplus
         found.n_held += plan.n_held
@@ -92,7 +95,7 @@ def survey(
         else:
             found.n_errors_untouched += plan.n_held_errors
             found.n_rows_untouched += plan.n_after - plan.n_held_errors
-        reused = _reuse(table, fragments.of_bucket(bucket), items, rules, found)
+        reused = _reuse(table, names, items, rules, found)
         for item in plan.extract:
             if item.path in reused:
                 outcome, signs = reused[item.path]
@@ -103,6 +106,20 @@ def survey(
         found.work.add(bucket, [item for item in plan.extract if item.path not in reused])
         on_bucket(len(items))
     return found
+
+
+def _known_versions(
+    table: Table, held: dict[str, list[Held]], names: list[str]
+) -> dict[str, set[str]]:
+    """Return, by path, the versions that a bucket's parts have; or else, that fragments have."""
+    known = {path: {entry.version for entry in entries} for path, entries in held.items()}
+    in_fragments: dict[str, set[str]] = {}
+    for name in names:
+        rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
+        columns = (rows[column].to_pylist() for column in (PATH, "source_version"))
+        for path, version in zip(*columns, strict=True):
+            in_fragments.setdefault(path, set()).add(version)
+    return in_fragments | known
 
 
 def _reuse(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,10 +15,10 @@ from jobs import schema
 from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
 from jobs.fragments import Origin
 from jobs.labels import comparable
-from jobs.paths import bucket_of_part, label_folder, part_name
+from jobs.paths import bucket_of_part, decode_path, label_folder, part_name
 from jobs.plan import Held
 from jobs.retry import with_retries
-from jobs.storage import Store
+from jobs.storage import Store, is_url
 
 FORMAT = 2
 """Version of the layout; a table of another one is refused."""
@@ -29,7 +30,7 @@ ERRORS = "errors"
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What a table is, fixed when it is made."""
+    """What a table is, fixed when it is made; only its corpus may be moved."""
 
     corpus: str
     """Canonical location that its paths are relative to."""
@@ -301,6 +302,48 @@ def write_info(store: Store, info: TableInfo, may_write: Callable[[], None] = la
         raise overtaken from error
 
 
+def write_corpus(store: Store, info: TableInfo, corpus: str, may_write: Callable[[], None]) -> None:
+    """Change the location that a table's paths are relative to, in one atomic write.
+
+    Parameters
+    ----------
+    store : Store
+        The table's place.
+    info : TableInfo
+        What the table was when the new location was found to fit.
+    corpus : str
+        The new location, canonical.
+    may_write : callable
+        Called before the write; raises when this driver may not write any more.
+
+    Raises
+    ------
+    TableBusyError
+        If the table is not what it was: another driver came between.
+    """
+    overtaken = TableBusyError(f"{store.url} was just changed by another run: try again")
+    data, version = store.read(TABLE_JSON)
+    if TableInfo.from_json(data, store.url) != info:
+        raise overtaken
+    may_write()
+    try:
+        store.replace(TABLE_JSON, replace(info, corpus=corpus).to_json(), expected=version)
+    except ConflictError as error:
+        raise overtaken from error
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Say whether two canonical locations are the same folder, by whatever links and mounts."""
+    if one == other:
+        return True
+    if is_url(one) or is_url(other):
+        return False
+    try:
+        return os.path.samefile(decode_path(one), decode_path(other))
+    except OSError:  # one of them is not there
+        return False
+
+
 def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
     """Refuse to write rows of one kind into a table of another.
 
@@ -309,10 +352,10 @@ def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
     UsageError
         Naming the fields that differ.
     """
-    if info.corpus != wanted.corpus:
+    if not is_same_place(info.corpus, wanted.corpus):
         raise UsageError(
-            f"{where} is the table of the corpus {info.corpus}, not of {wanted.corpus}:"
-            " give another --output"
+            f"{where} is the table of the corpus {info.corpus}, not of {wanted.corpus}: give"
+            " another --output or, if that corpus has moved, use featurelib relocate first"
         )
     differences = featurelib.spec_differences(info.spec, wanted.spec)
     if differences:

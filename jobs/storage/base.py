@@ -29,6 +29,18 @@ class Entry(NamedTuple):
     """Changes when the contents do: S3's ETag; size and modification time locally."""
 
 
+class Stated(NamedTuple):
+    """What a list states of a file; at least one of the last three is known."""
+
+    size: int
+    tag: str | None = None
+    """ETag, with or without its quotes."""
+    version: str | None = None
+    """Version as `Entry` has it."""
+    modified: int | str | None = None
+    """Modification time in nanoseconds since 1970, or a text that could not be read as one."""
+
+
 @dataclass(frozen=True)
 class Fetched:
     """A file made ready for decoding, and the version of what will be read."""
@@ -69,6 +81,12 @@ class Store(Protocol):
 
     def stat(self, names: list[str]) -> list[Entry | None]:
         """Return each named file's entry, or None where there is none."""
+
+    def stated_version(self, name: str, stated: Stated) -> str:
+        """Return the version that `stat` gives a file of which a list states so much.
+
+        Where that cannot be told, it is one that `stat` never gives.
+        """
 
     def fetch(self, name: str) -> Fetched:
         """Make a file ready for decoding."""
@@ -126,4 +144,9 @@ def fetched_file(file: BinaryIO, version: str) -> Fetched:
 
 def local_version(status: os.stat_result) -> str:
     """Return the version token of a local file: modification time and size."""
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    return version_token(status.st_mtime_ns, status.st_size)
+
+
+def version_token(mtime_ns: int, size: int) -> str:
+    """Return the version token of a local file of which so much is known."""
+    return f"{mtime_ns:x}-{size:x}"

@@ -23,7 +23,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, is_transient, with_retries
 from jobs.storage import base
-from jobs.storage.base import PAGE, Entry, Fetched, Precondition
+from jobs.storage.base import PAGE, Entry, Fetched, Precondition, Stated
 
 _CHUNK_BYTES = 4 * 2**20
 _STATS_AT_ONCE = 16
@@ -87,6 +87,7 @@ class GenericStore:
         self.address = address
         protocol, _, rest = shown(address).partition("://")
         self.url = encode_path(f"{protocol}://{rest.rstrip('/')}")
+        self._has_quoted_tags = protocol in ("http", "https")
         self._class = fsspec.get_filesystem_class(protocol)
         own = address.partition("://")[2].rstrip("/")
         probe = str(self._class._strip_protocol(f"{protocol}://{own}/x"))
@@ -194,6 +195,16 @@ class GenericStore:
             _entry(name, info) if info is not None else None
             for name, info in zip(names, infos, strict=True)
         ]
+
+    def stated_version(self, name: str, stated: Stated) -> str:
+        tag, modified = stated.tag, stated.modified
+        if stated.version is not None and tag is None:
+            return stated.version
+        if tag is not None and self._has_quoted_tags and not tag.endswith('"'):
+            tag = f'"{tag}"'
+        if isinstance(modified, int):
+            modified = str(modified / 10**9)
+        return f"{tag or modified}-{stated.size:x}"
 
     def _present(self, name: str) -> tuple[Entry, bool]:
         """Return a file's entry, and whether its size is known."""

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from jobs.errors import StorageError, UsageError
-from jobs.storage.base import Entry, Fetched, Precondition, Store
+from jobs.storage.base import Entry, Fetched, Precondition, Stated, Store
 
 _REMOTE = frozenset(
     {
@@ -139,6 +139,10 @@ class ListedStore:
                 if entry is not None:
                     entries[index] = entry._replace(name=names[index])
         return entries
+
+    def stated_version(self, name: str, stated: Stated) -> str:
+        store, below = self._store_of(name)
+        return store.stated_version(below, stated)
 
     def fetch(self, name: str) -> Fetched:
         store, below = self._open_of(name)

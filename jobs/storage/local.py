@@ -14,7 +14,15 @@ from typing import BinaryIO
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import with_retries
-from jobs.storage.base import PAGE, Entry, Fetched, Precondition, local_version
+from jobs.storage.base import (
+    PAGE,
+    Entry,
+    Fetched,
+    Precondition,
+    Stated,
+    local_version,
+    version_token,
+)
 
 TEMPORARY = "_job/tmp"
 """Folder for files that are being written; on the same file system as their destination."""
@@ -96,6 +104,11 @@ class LocalStore:
                 continue
             entries.append(Entry(name, status.st_size, local_version(status)))
         return entries
+
+    def stated_version(self, name: str, stated: Stated) -> str:
+        if stated.version is None and isinstance(stated.modified, int):
+            return version_token(stated.modified, stated.size)
+        return stated.version or f"{stated.tag or stated.modified}-{stated.size:x}"
 
     def fetch(self, name: str) -> Fetched:
         return with_retries(lambda: self._fetch(name), attempts=4)  # mounted shares stumble

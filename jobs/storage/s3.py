@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, BinaryIO, TypeVar, cast
@@ -11,13 +13,14 @@ from urllib.parse import urlsplit
 
 import fsspec.asyn
 import s3fs
+from aiobotocore.httpchecksum import StreamingChecksumBody
 from botocore.utils import determine_content_length
 
 from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage import base
-from jobs.storage.base import Entry, Fetched, Precondition
+from jobs.storage.base import Entry, Fetched, Precondition, Stated
 
 MAX_PUT_BYTES = 4 * 2**30
 """Largest object written: beyond it S3 takes several parts, which cannot be conditional."""
@@ -32,6 +35,13 @@ _AT_ONCE_BYTES = 2**20
 """Bodies up to this are sent without asking first, which takes a round trip."""
 
 _CHUNK_BYTES = 4 * 2**20
+_HASHED_AT_ONCE_BYTES = 32 * 2**10
+"""Larger bodies are hashed in a thread, so that other requests go on meanwhile."""
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_DIRECTORY_BUCKET = "--x-s3"
+"""How the names of buckets end whose ETags are no MD5."""
+
 _MAX_KEY_BYTES = 1024
 _READ_AHEAD = 256 * 2**10
 _REFUSED_CREDENTIALS = {
@@ -56,7 +66,8 @@ class S3Store:
     root : str
         ``bucket/prefix``.
     options : dict
-        Of `s3fs.S3FileSystem`.
+        Of `s3fs.S3FileSystem`, and ``check_etag``: whether a body is compared with an ETag
+        that looks like its MD5, where botocore has no checksum to compare (default true).
     patient : bool
         Wait for a service that does not answer, from the first request on.
     """
@@ -68,6 +79,10 @@ class S3Store:
         self.prefix = prefix.strip("/")
         self.url = "s3://" + "/".join(p for p in (self.bucket, encode_path(self.prefix)) if p)
         self.address = decode_path(self.url)
+        options = dict(options)
+        self._check_etag = options.pop("check_etag", True) and not self.bucket.endswith(
+            _DIRECTORY_BUCKET
+        )
         config = {
             "max_pool_connections": _CONNECTIONS,
             # our own retries are jittered, and know what may be repeated
@@ -165,6 +180,11 @@ class S3Store:
 
         return self._ask(heads)
 
+    def stated_version(self, name: str, stated: Stated) -> str:
+        if stated.tag is not None:
+            return stated.tag.strip('"')
+        return stated.version or f"{stated.modified}-{stated.size:x}"
+
     def fetch(self, name: str) -> Fetched:
         if not _can_be(self.key(name)):
             raise FileNotFoundError("no object can have this name")
@@ -173,13 +193,22 @@ class S3Store:
             answer = await self._send("get_object", Key=self.key(name))
             size, version = answer["ContentLength"], _version(answer)
             if size <= base.SPOOL_BYTES:
-                return base.fetched_bytes(await _body(name, answer), version)
+                return base.fetched_bytes(await self._body(name, answer), version)
             file = base.spool_file()
+            expected, digest = self._md5_of(answer), hashlib.md5(usedforsecurity=False)
+
+            def keep(chunk: bytes) -> None:
+                file.write(chunk)
+                if expected is not None:
+                    digest.update(chunk)
+
             try:
                 async with answer["Body"] as body:
                     while chunk := await body.read(_CHUNK_BYTES):
-                        await asyncio.to_thread(file.write, chunk)
+                        await asyncio.to_thread(keep, chunk)
                 _check_length(name, file.tell(), size)
+                if expected is not None:
+                    _check_md5(name, digest.hexdigest(), expected)
             except BaseException:
                 file.close()
                 raise
@@ -193,9 +222,39 @@ class S3Store:
     def read(self, name: str) -> tuple[bytes, str]:
         async def get() -> tuple[bytes, str]:
             answer = await self._send("get_object", Key=self.key(name))
-            return await _body(name, answer), _version(answer)
+            return await self._body(name, answer), _version(answer)
 
         return self._ask(get)
+
+    async def _body(self, name: str, answer: dict[str, Any]) -> bytes:
+        """Return the body of an answer, if it is whole and undamaged."""
+        async with answer["Body"] as body:
+            data = cast(bytes, await body.read())
+        _check_length(name, len(data), answer["ContentLength"])
+        expected = self._md5_of(answer)
+        if expected is not None:
+            at_once = len(data) <= _HASHED_AT_ONCE_BYTES
+            found = _md5(data) if at_once else await asyncio.to_thread(_md5, data)
+            _check_md5(name, found, expected)
+        return data
+
+    def _md5_of(self, answer: dict[str, Any]) -> str | None:
+        """Return the MD5 that the body of an answer must have; None where that is unknown.
+
+        The ETag is the MD5 of an object that was written in one part and is not encrypted
+        with a key of KMS or of the client. A checksum that botocore knows is compared by it.
+        """
+        tag = _version(answer)
+        if (
+            not self._check_etag
+            or _MD5.fullmatch(tag) is None
+            or "ContentRange" in answer
+            or answer.get("ServerSideEncryption") not in (None, "AES256")
+            or "SSECustomerAlgorithm" in answer
+            or isinstance(answer["Body"], StreamingChecksumBody)
+        ):
+            return None
+        return tag
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
         async def get() -> _RangeReader:
@@ -208,7 +267,7 @@ class S3Store:
                 if http_status(error) != 416:
                     raise
                 answer = await self._send("get_object", Key=self.key(name))  # it is empty
-            tail = await _body(name, answer)
+            tail = await self._body(name, answer)
             size = int(answer.get("ContentRange", f"/{len(tail)}").rpartition("/")[2])
             return _RangeReader(self, name, _version(answer), size, tail)
 
@@ -232,7 +291,7 @@ class S3Store:
             if _version(answer) != version:
                 answer["Body"].close()
                 raise ConflictError(f"{name} changed while it was read")
-            return await _body(name, answer)
+            return await self._body(name, answer)
 
         try:
             return self._ask(get)
@@ -379,11 +438,16 @@ def _version(answer: dict[str, Any]) -> str:
     return cast(str, answer["ETag"]).strip('"')
 
 
-async def _body(name: str, answer: dict[str, Any]) -> bytes:
-    async with answer["Body"] as body:
-        data = cast(bytes, await body.read())
-    _check_length(name, len(data), answer["ContentLength"])
-    return data
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _check_md5(name: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise ConnectionError(
+            f"{name}: its bytes are not those of its ETag, they were damaged on the way or in the"
+            " store (on a service whose ETags are no MD5: --storage-option check_etag=false)"
+        )
 
 
 def _check_length(name: str, found: int, promised: int) -> None:

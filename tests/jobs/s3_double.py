@@ -18,8 +18,11 @@ from tests.conftest import S3
 RESET, RESET_AFTER = "reset", "reset after it is done"
 """Instead of an HTTP status: close the connection before, or after, passing a request on."""
 
+FLIP = "flip"
+"""Pass a request on, and flip a bit of the answer's last byte."""
+
 Rule = Callable[[str, str], int | str | None]
-"""Method and path to a status to answer, `RESET` or `RESET_AFTER`; None passes a request on."""
+"""Method and path to a status to answer, or what else to do; None passes a request on."""
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 409: "ConditionalRequestConflict", 503: "SlowDown"}
 
@@ -89,11 +92,13 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
             elif isinstance(what, int):
                 self._answer(what, {}, _error(what) if self.command != "HEAD" else b"")
             else:
-                answer = self._pass_on(data)
+                status, headers, body = self._pass_on(data)
                 if what == RESET_AFTER:
                     self._reset()
-                else:
-                    self._answer(*answer)
+                    return
+                if what == FLIP and body:
+                    body = body[:-1] + bytes([body[-1] ^ 1])
+                self._answer(status, headers, body)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do  # noqa: N815
 

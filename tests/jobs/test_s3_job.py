@@ -38,7 +38,7 @@ from jobs.worker import Job
 from tests import audio_files, driver
 from tests.conftest import GATEWAY, S3
 from tests.jobs import light, pausing
-from tests.jobs.s3_double import RESET, RESET_AFTER, double
+from tests.jobs.s3_double import FLIP, RESET, RESET_AFTER, double, first
 from tests.jobs.tables import assert_same_table, read_table
 
 FIRST = {
@@ -649,6 +649,39 @@ def test_a_service_that_is_gone_in_the_midst(changed: Prepared, waits: list[floa
         assert caught.value.exit_code in (EXIT_FAILED, EXIT_BUSY)
     driver.run_inline(changed.place.request())
     changed.check()
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+@pytest.mark.parametrize("checksum", [{}, {"ChecksumAlgorithm": "CRC32"}])
+def test_damaged_bytes_are_not_decoded(
+    place: Place,
+    checksum: dict[str, str],
+    spooled: bool,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if spooled:
+        monkeypatch.setattr(base, "SPOOL_BYTES", 3)
+    for name in ("good", "once", "always"):
+        place.s3.client.put_object(
+            Bucket=place.bucket, Key=f"corpus/{name}.wav", Body=b"play it", **checksum
+        )
+    once = first(1, FLIP, "GET", "/once.wav")
+
+    def rule(method: str, path: str) -> int | str | None:
+        return FLIP if path.endswith("/always.wav") else once(method, path)
+
+    with double(place.s3, rule) as service:
+        report = driver.run_inline(place.request(s3=service.s3, labels="none"))
+    assert (report.n_rows, report.failures) == (2, {"unreadable": 1})
+    rows, errors = read_table(place.downloaded())
+    assert list(rows["path"]) == ["good.wav", "once.wav"]
+    assert rows["duration_s"].nunique() == 1
+    assert "checksum" in errors["message"][0] or "ETag" in errors["message"][0]
+    assert len(waits) >= 2
+
+    report = driver.run_inline(place.request(labels="none"))
+    assert (report.n_rows, report.n_errors, report.n_read) == (3, 0, 1)
 
 
 # what users are told

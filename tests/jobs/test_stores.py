@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import resource
@@ -11,6 +12,8 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -21,13 +24,14 @@ import pytest
 from jobs.errors import ConflictError, StorageError, UsageError
 from jobs.paths import decode_path, encode_path
 from jobs.storage import Store, base, open_store
+from jobs.storage import s3 as s3_module
 from jobs.storage.base import PAGE, Fetched
 from jobs.storage.generic import GenericStore
 from jobs.storage.listed import ListedStore
 from jobs.storage.local import LocalStore
 from jobs.storage.s3 import S3Store
 from tests.conftest import GATEWAY, S3
-from tests.jobs.s3_double import double
+from tests.jobs.s3_double import FLIP, double
 
 NAMES = [
     "plain.wav",
@@ -309,6 +313,71 @@ class TestS3(Contract):
         assert _names(store) == sorted([*named, "z.wav"])
         for name in named:
             assert store.read(name)[0] == b"1"
+
+    @pytest.mark.parametrize("size", [100, 100_000])
+    @pytest.mark.parametrize(
+        ("written", "options", "is_compared"),
+        [
+            ({}, {}, True),
+            ({"ServerSideEncryption": "AES256"}, {}, True),
+            ({"ServerSideEncryption": "aws:kms"}, {}, False),
+            ({"parts": 1}, {}, False),
+            ({}, {"check_etag": False}, False),
+        ],
+    )
+    def test_a_body_is_compared_with_an_etag_that_is_its_md5(
+        self,
+        s3: S3,
+        written: dict[str, Any],
+        options: dict[str, Any],
+        is_compared: bool,
+        size: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        if GATEWAY and "ServerSideEncryption" in written:
+            pytest.skip("the gateway encrypts with keys that it is given")
+        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda seconds: None))
+        bucket, data = s3.bucket(), b"x" * size
+        if "parts" in written:
+            upload = {"Bucket": bucket, "Key": "a"}
+            upload["UploadId"] = s3.client.create_multipart_upload(**upload)["UploadId"]
+            part = s3.client.upload_part(**upload, PartNumber=1, Body=data)
+            parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+            s3.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        else:
+            s3.client.put_object(Bucket=bucket, Key="a", Body=data, **written)
+        store = open_store(f"s3://{bucket}", s3.storage_options | options)
+        assert _contents(store.fetch("a")) == store.read("a")[0] == data
+        with double(s3, lambda method, path: FLIP) as service:
+            store = open_store(f"s3://{bucket}", service.s3.storage_options | options)
+            if not is_compared:
+                assert _contents(store.fetch("a")) == data[:-1] + b"y"
+                return
+            for read in (store.fetch, store.read):
+                with pytest.raises(ConnectionError, match="not those of its ETag"):
+                    read("a")
+
+    def test_what_botocore_compares_is_not_compared_twice(
+        self, s3: S3, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = []
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            made.append(arguments)
+            return hashlib.md5(*arguments, **options)
+
+        bucket = s3.bucket()
+        s3.client.put_object(Bucket=bucket, Key="md5", Body=b"abc")
+        s3.client.put_object(Bucket=bucket, Key="crc", Body=b"abc", ChecksumAlgorithm="CRC32")
+        told = s3.client.head_object(Bucket=bucket, Key="crc", ChecksumMode="ENABLED")
+        if "ChecksumCRC32" not in told:
+            pytest.skip("the gateway keeps no checksums")
+        store = open_store(f"s3://{bucket}", s3.storage_options)
+        monkeypatch.setattr(s3_module, "hashlib", SimpleNamespace(md5=noted))
+        store.fetch("crc").close()
+        assert made == []
+        store.fetch("md5").close()
+        assert made == [(b"abc",)]
 
     @pytest.mark.parametrize("size", [0, 1, 1000, 262144, 262145, 700_000])
     def test_random_reads(self, store: S3Store, size: int) -> None:

@@ -7,6 +7,7 @@ import http.server
 import threading
 import uuid
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,20 @@ def test_a_list_of_http_urls(web: Web, tmp_path: Path) -> None:
     report = run(file, tmp_path / "t")
     assert report.counts == {Change.UNCHANGED: 2, Change.CHANGED: 1, Change.RETRY: 1}
     assert features(tmp_path / "t")["size_bytes"].to_pylist() == [1, 7, 3]
+
+
+def test_times_that_a_list_states_are_compared_with_the_servers(web: Web, tmp_path: Path) -> None:
+    urls = [f"{web.url}/rock/{i}%20%C3%BC.wav" for i in range(3)]
+    lines = ["path,size,last_modified"]
+    for i, url in enumerate(urls):
+        time = formatdate((web.folder / "rock" / f"{i} ü.wav").stat().st_mtime, usegmt=True)
+        lines.append(f'{url},{i + 1},"{time}"')
+    file = write(tmp_path / "list.csv", "\n".join(lines))
+    run(file, tmp_path / "t")
+    web.fault = "404"  # nothing is looked up any more
+    assert run(file, tmp_path / "t").counts == {Change.UNCHANGED: 3}
+    web.fault = ""
+    assert run(file, tmp_path / "t", verify_list=True).counts == {Change.UNCHANGED: 3}
 
 
 def test_the_command_with_a_list_of_http_urls(web: Web, tmp_path: Path) -> None:

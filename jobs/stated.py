@@ -1,0 +1,135 @@
+"""What a list states of its files beside their paths: size, and ETag, version or time."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.errors import UsageError
+from jobs.storage.base import Stated
+
+_NAMES = {
+    "size": ("size",),
+    "tag": ("etag", "e_tag"),
+    "version": ("version",),
+    "modified": ("last_modified", "last_modified_date"),
+}
+"""Names of columns, in any case; those with an underscore are S3 Inventory's."""
+
+_ISO_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?"
+)
+_SECONDS = re.compile(r"(\d{1,11})(?:\.(\d+))?")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def add_urls(rows: pa.Table) -> pa.Table:
+    """Return rows with the columns ``bucket`` and ``key`` of S3 Inventory made into one of URLs."""
+    names = {name.lower(): name for name in rows.column_names}
+    if not {"bucket", "key"} <= names.keys():
+        return rows
+    parts = (rows[names[name]].cast(pa.string()) for name in ("bucket", "key"))
+    urls = pc.binary_join_element_wise("s3:/", *parts, "/")
+    return rows.drop_columns([names["bucket"], names["key"]]).append_column("path", urls)
+
+
+def take_stated(rows: pa.Table, name: str) -> tuple[pa.Table, pa.Table | None]:
+    """Separate what a list states of its files' sizes and versions from its other columns.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        The list.
+    name : str
+        Its name, for errors.
+
+    Returns
+    -------
+    rest : pyarrow.Table
+        The other columns.
+    stated : pyarrow.Table or None
+        ``size`` (int64), ``tag``, ``version`` and ``modified`` (strings), null where the list
+        says nothing; None where it has no column of sizes, or none of versions.
+
+    Raises
+    ------
+    UsageError
+        If the sizes are no numbers of bytes.
+    """
+    lower = {column.lower(): column for column in reversed(rows.column_names)}
+    found = {
+        what: next((lower[n] for n in names if n in lower), None) for what, names in _NAMES.items()
+    }
+    if found["size"] is None or not any(found[what] for what in ("tag", "version", "modified")):
+        return rows, None
+    columns = {
+        what: pa.nulls(len(rows), pa.string())
+        if column is None
+        else _texts(rows[column], f"{name}: the column {column!r}")
+        for what, column in found.items()
+        if what != "size"
+    }
+    columns["size"] = _sizes(rows[found["size"]], f"{name}: the column {found['size']!r}")
+    rest = rows.drop_columns([column for column in found.values() if column is not None])
+    return rest, pa.table(columns)
+
+
+def _sizes(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = pc.if_else(pc.equal(column, ""), None, column)
+    try:
+        sizes = column.cast(pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UsageError(
+            f"{where} is no number of bytes ({str(error).splitlines()[0]}): give bytes, or rename"
+            " the column"
+        ) from error
+    least = pc.min(sizes).as_py()
+    if least is not None and least < 0:
+        raise UsageError(f"{where} has the size {least}: leave it empty where it is unknown")
+    return sizes
+
+
+def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    try:
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("ns", "UTC"))  # one without a zone is in UTC
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UsageError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def stated_of(row: dict[str, Any]) -> Stated | None:
+    """Return what a row of `take_stated` says; None where a size or a version is missing."""
+    version, tag, modified = (row[what] or None for what in ("version", "tag", "modified"))
+    if row["size"] is None or not (tag or version or modified):
+        return None
+    time = nanoseconds(modified) if modified else None
+    return Stated(row["size"], tag, version, modified if time is None else time)
+
+
+def nanoseconds(text: str) -> int | None:
+    """Return a time in nanoseconds since 1970; None where it cannot be read.
+
+    It is a date and time as ISO 8601 writes them, in UTC where no zone is given, or a number
+    of seconds since 1970, as ``find -printf %T@`` and ``stat -c %Y`` give it.
+    """
+    if match := _SECONDS.fullmatch(text):
+        seconds, fraction = int(match[1]), match[2]
+    elif match := _ISO_TIME.fullmatch(text):
+        date, time, fraction, zone = match.groups()
+        zone = "+00:00" if zone in (None, "Z", "UTC") else zone
+        try:
+            moment = datetime.datetime.fromisoformat(f"{date}T{time}{zone}")
+        except ValueError:
+            return None
+        seconds = (moment - _EPOCH) // datetime.timedelta(seconds=1)
+    else:
+        return None
+    return seconds * 10**9 + int(f"{fraction or ''}000000000"[:9])
