@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from jobs.errors import ClusterError
 from jobs.fragments import FragmentBuilder, read_fragments
 from jobs.native import captured_output
 from jobs.plan import Shard
@@ -41,6 +42,14 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     store = open_store(str(tmp_path / "table"))
     rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC), doubles.ORIGIN)
     return result, rows.select(["path", "source_version", "error_kind", "rmse"]).to_pylist()
+
+
+def test_a_worker_whose_libsndfile_is_too_old_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soundfile.__libsndfile_version__", "1.0.31")
+    with pytest.raises(ClusterError, match=r"a worker cannot decode: libsndfile is 1\.0\.31"):
+        extract(tmp_path, {"a.wav": "play a"}, run_id="another")
 
 
 def test_every_failure_costs_one_row(tmp_path: Path) -> None:
