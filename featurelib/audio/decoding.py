@@ -94,7 +94,7 @@ class AudioFile:
         self._decoders: list[str] = []
         self._n_streams = 0
         self._first: tuple[str, str, float | None] | None = None
-        self._elapsed_s = 0.0
+        self._elapsed_s, self._gave_up = 0.0, False
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
         """Decode the samples.
@@ -121,7 +121,7 @@ class AudioFile:
             If the source cannot be read.
         """
         self._verdicts, self._decoders, self._n_streams = [], [], 0
-        self._elapsed_s = 0.0
+        self._elapsed_s, self._gave_up = 0.0, False
         index = 0
         while index < len(self._streams):
             if self._duration is not None and self._elapsed_s >= self._duration:
@@ -133,6 +133,11 @@ class AudioFile:
                 finally:
                     decoder.close()
             index += 1
+        if self._gave_up and not self._elapsed_s:
+            reasons = "; ".join(dict.fromkeys(self._reasons))
+            raise AudioError(
+                "undecodable", f"no audio that libsndfile or FFmpeg can decode ({reasons})"
+            )
 
     def facts(self) -> DecodingFacts:
         """What became of the decoding, when all blocks were taken."""
@@ -153,7 +158,7 @@ class AudioFile:
         )
 
     def _open(self, index: int) -> LibsndfileDecoder | FFmpegDecoder | None:
-        """A decoder of a stream; None where there is none, and others were decoded before."""
+        """A decoder of a stream; None where there is none."""
         while True:
             stream = self._streams[index]
             try:
@@ -176,11 +181,9 @@ class AudioFile:
                     self._streams[index] = replace(stream, by_ffmpeg=True)
             elif self._given.get(index):
                 self._streams[index] = replace(stream, by_ffmpeg=False, last_resort=True)
-            elif index:
-                self._verdicts.append(Verdict("cut", None))
-                return None
             else:
-                raise AudioError("undecodable", self._undecodable())
+                self._verdicts.append(self._give_up())
+                return None
 
     def _decoder(self, stream: Stream) -> LibsndfileDecoder | FFmpegDecoder:
         if stream.pieces:
@@ -217,9 +220,8 @@ class AudioFile:
             result = yield from self._by_libsndfile(decoder, stream.gain, block_samples)
             self._given[index] = result.n_samples
             verdict = stream.verdict(result)
-            if result.error and not result.n_samples and verdict.again is None and not index:
-                self._reasons.append(f"libsndfile: {_one_line(result.error)}")
-                raise AudioError("undecodable", self._undecodable())
+            if result.error and not result.n_samples and verdict.again is None:
+                verdict = self._give_up(f"libsndfile: {_one_line(result.error)}")
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
         if verdict.again is not None or verdict.following:
@@ -292,19 +294,19 @@ class AudioFile:
         if n_samples < self._given.get(index, 0):
             again = replace(stream, by_ffmpeg=False, last_resort=True)
             return Verdict("damaged", None, again)
-        failed = decoder.cut or decoder.damaged or index in self._given
-        if not n_samples and failed and not index:
-            self._reasons.append("FFmpeg: no packet that can be decoded")
-            raise AudioError("undecodable", self._undecodable())
+        if not n_samples and (decoder.cut or decoder.damaged or index in self._given):
+            return self._give_up("FFmpeg: no packet that can be decoded")
         if decoder.damaged or stream.is_damaged:
             return Verdict("damaged", decoder.lost_s if not enough else None)
         if not enough and (decoder.cut or stream.is_cut):
             return Verdict("cut", None)
         return Verdict("whole", 0.0)
 
-    def _undecodable(self) -> str:
-        reasons = "; ".join(dict.fromkeys(self._reasons))
-        return f"no audio that libsndfile or FFmpeg can decode ({reasons})"
+    def _give_up(self, *reasons: str) -> Verdict:
+        """Leave a stream out. Where there is no other, the file is undecodable."""
+        self._reasons += reasons
+        self._gave_up = True
+        return Verdict("cut", None)
 
 
 def _one_line(text: str) -> str:

@@ -78,7 +78,7 @@ class LibsndfileDecoder:
                 # Only a seek sets the beginning where the first granule position is not 0.
                 self._decoder.seek(0)
         except soundfile.LibsndfileError as error:
-            raise RefusedError(" ".join(error.error_string.split()).rstrip(".")) from error
+            raise RefusedError(_reason(error)) from error
         self.sr: int = self._decoder.samplerate
         self.channels: int = self._decoder.channels
         self.format: str = self._decoder.format
@@ -116,6 +116,13 @@ class LibsndfileDecoder:
 
     def close(self) -> None:
         self._decoder.close()
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    reason = " ".join(error.error_string.split()).rstrip(".")
+    if "possibly a pipe" in reason:  # said of content that it takes for nothing; misleading
+        return "format not recognised"
+    return reason
 
 
 def check_library() -> None:
