@@ -67,7 +67,9 @@ def extract_columns(
                 columns = _columns(spec, file.blocks(block_samples), block_frames)
             except audio.MoreAudioError:
                 continue
-            return columns | {name: [value] for name, value in vars(file.facts()).items()}
+            for name, value in file.facts()._asdict().items():
+                columns[name] = [value]
+            return columns
 
 
 def extract(source: Source, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
@@ -196,9 +198,11 @@ def _columns(
     if not all(map(math.isfinite, values)):
         raise AudioError("not_finite", "samples whose features are not finite")
     columns: Columns = {name: [None] for name in SIGNAL_COLUMNS}
-    columns |= {"segment": [0], "n_frames": [n_frames]}
-    columns |= {name: [value] for name, value in vars(facts).items()}
-    columns |= {n: [v] for n, v in zip(feature_names(spec), values, strict=True)}
+    columns["segment"], columns["n_frames"] = [0], [n_frames]
+    for name, fact in facts._asdict().items():
+        columns[name] = [fact]
+    for name, value in zip(feature_names(spec), values, strict=True):
+        columns[name] = [value]
     return columns
 
 

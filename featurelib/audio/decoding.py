@@ -11,8 +11,8 @@ from __future__ import annotations
 import io
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,7 @@ class MoreAudioError(Exception):
 Block = tuple[int, np.ndarray]
 
 
-@dataclass(frozen=True)
-class DecodingFacts:
+class DecodingFacts(NamedTuple):
     """What was decoded of a file, and by what.
 
     Attributes
@@ -142,6 +141,13 @@ class AudioFile:
     def facts(self) -> DecodingFacts:
         """What became of the decoding, when all blocks were taken."""
         assert self._first is not None
+        if len(self._verdicts) == 1:
+            verdict, decoder = self._verdicts[0], self._decoders[0]
+            form, subtype, claimed = self._first
+            return DecodingFacts(
+                *(form, subtype, claimed, decoder, verdict.decoding, verdict.lost_s),
+                n_streams=self._n_streams,
+            )
         decodings = [verdict.decoding for verdict in self._verdicts]
         lost = [verdict.lost_s for verdict in self._verdicts]
         decoding: Decoding = "whole"
@@ -300,7 +306,7 @@ class AudioFile:
             return Verdict("damaged", decoder.lost_s if not enough else None)
         if not enough and (decoder.cut or stream.is_cut):
             return Verdict("cut", None)
-        return Verdict("whole", 0.0)
+        return layout.WHOLE
 
     def _give_up(self, *reasons: str) -> Verdict:
         """Leave a stream out. Where there is no other, the file is undecodable."""

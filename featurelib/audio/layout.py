@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from featurelib.audio import flac, mpeg, ogg, riff, tags
 from featurelib.audio.sources import ByteReader, Piece
@@ -66,8 +66,11 @@ class Verdict:
     following: Sequence[Stream] = ()
 
 
-@dataclass(frozen=True)
-class Result:
+#: What becomes of most streams.
+WHOLE = Verdict("whole", 0.0)
+
+
+class Result(NamedTuple):
     """What a decoder gave of a stream.
 
     Attributes
@@ -157,7 +160,7 @@ class Stream:
             return Verdict("damaged", lost_s)
         if (cut or self.is_cut) and not result.enough:
             return Verdict("cut", None)
-        return Verdict("whole", 0.0)
+        return WHOLE
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
@@ -19,8 +19,7 @@ SILENCE_LEVEL = 1e-4
 MAX_SAMPLE = 1e12
 
 
-@dataclass(frozen=True)
-class SignalFacts:
+class SignalFacts(NamedTuple):
     """What is known of a decoded signal beside its features; see the schema's columns."""
 
     duration_s: float
