@@ -17,8 +17,25 @@ import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
-from jobs.paths import AUDIO_EXTENSIONS, decode_path, encode_path, readable
-from jobs.storage import Entry, Store, is_url, open_store, protocol_of, shown, split_name
+from jobs.paths import (
+    AUDIO_EXTENSIONS,
+    decode_local,
+    decode_path,
+    encode_local,
+    encode_path,
+    readable,
+    utf8_name,
+)
+from jobs.storage import (
+    Entry,
+    Store,
+    is_url,
+    open_store,
+    protocol_of,
+    shown,
+    split_name,
+    stored_name,
+)
 from jobs.storage.listed import ListedStore
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
@@ -262,13 +279,15 @@ def open_corpus(
         If a list is malformed.
     """
     selection = Selection.of(include, exclude, limit)
+    if not is_url(location):
+        utf8_name(location)  # refuses what cannot be a name in this process
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
         return _open_list(location, options, selection, label_from_parent, taken)
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = open_store(folder, options)
-        selection = Selection.of(include, exclude, limit, encode_path(pattern))
+        selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     if is_folder or is_url(location):
         store = open_store(location, options)
@@ -308,7 +327,7 @@ def _open_list(
     home = open_store(folder, options)
     location = shown(location)
     try:
-        data, _ = home.read(encode_path(name))
+        data, _ = home.read(stored_name(folder, name))
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
     rows = read_rows(data, location)
@@ -383,13 +402,12 @@ def _glob_regex(pattern: str) -> str:
 
 def explain(error: OSError, root: str) -> str:
     """Return what an error of reading below `root` means, and what to do."""
-    where = error.filename if isinstance(error.filename, str) else root
-    where = encode_path(where)
+    where = stored_name(root, error.filename) if isinstance(error.filename, str) else root
     if isinstance(error, PermissionError):
         below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
         if below == "." or below.startswith(".."):
             return f"no permission to read {root} ({error.strerror or error}): ask for access"
-        if os.path.isdir(decode_path(where)):
+        if os.path.isdir(decode_local(where)):
             pattern = glob.escape(below) + "/*"
         else:
             pattern = glob.escape(os.path.dirname(below) or below) + ("/*" if "/" in below else "")
@@ -424,5 +442,5 @@ def check_apart(corpus: Corpus, table: str) -> None:
 
 
 def _real(location: str) -> str:
-    real = location if is_url(location) else encode_path(os.path.realpath(decode_path(location)))
+    real = location if is_url(location) else encode_local(os.path.realpath(decode_local(location)))
     return real.rstrip("/") + "/"

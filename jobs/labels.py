@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -74,7 +73,9 @@ def read_rows(data: bytes, name: str) -> pa.Table:
 
 
 def _stored(path: Any) -> str:
-    return encode_path(os.fsdecode(path)) if isinstance(path, bytes) else stored_path(str(path))
+    if isinstance(path, bytes):
+        return encode_path(path.decode("utf-8", "surrogateescape"))
+    return stored_path(str(path))
 
 
 def _read_csv(data: bytes, delimiter: str) -> pa.Table:

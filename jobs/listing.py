@@ -11,10 +11,9 @@ from jobs.corpus import Corpus, explain, relative_path
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
 from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
-from jobs.paths import encode_path
 from jobs.plan import Item
 from jobs.progress import Reporter
-from jobs.storage import open_store, protocol_of, shown, split_name
+from jobs.storage import open_store, protocol_of, shown, split_name, stored_name
 
 _LABELS_COUNTED = 100_000
 
@@ -167,7 +166,7 @@ def open_label_file(
     store = open_store(folder, options)
     location = shown(location)
     try:
-        data, _ = store.read(encode_path(name))
+        data, _ = store.read(stored_name(folder, name))
     except OSError as error:
         raise UsageError(f"--labels: {explain(error, location)}") from error
     rows = read_rows(data, location)

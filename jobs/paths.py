@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
 import xxhash
+
+from jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 AUDIO_EXTENSIONS = frozenset(
     {
@@ -63,20 +70,64 @@ def encode_path(path: str) -> str:
     Parameters
     ----------
     path : str
-        A name as Python's `os` functions give it (undecodable bytes as surrogates).
+        A name in UTF-8, with bytes that are not UTF-8 as surrogates.
+
+    See Also
+    --------
+    encode_local : For a name that one of Python's `os` functions gave.
     """
     raw = path.encode("utf-8", "surrogateescape").replace(b"\\", b"\\\\")
     return raw.decode("utf-8", "backslashreplace")
 
 
 def decode_path(stored: str) -> str:
-    """Return the file name that `encode_path` stored, for Python's `os` functions."""
+    """Return the name that `encode_path` stored, in UTF-8; see `decode_local`."""
 
     def raw(match: re.Match[str]) -> str:
         token = match.group(1)
         return "\\" if token == "\\" else chr(0xDC00 + int(token[1:], 16))
 
     return _ESCAPE.sub(raw, stored)
+
+
+def utf8_name(local: str) -> str:
+    """Return a local file's name in UTF-8, whatever the locale of this process.
+
+    Python's `os` functions decode a name's bytes as the process's locale says. The bytes
+    are the same in every locale, so those are what is kept.
+
+    Parameters
+    ----------
+    local : str
+        A name as the `os` functions of this process give and take it.
+
+    Raises
+    ------
+    UsageError
+        If it has characters that no name has in this process.
+    """
+    try:
+        return os.fsencode(local).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{local} cannot be a file's name in this process, where names are"
+            f" {sys.getfilesystemencoding()}: set PYTHONUTF8=1 before Python starts"
+        ) from error
+
+
+def local_name(name: str) -> str:
+    """Return a name in UTF-8 as the `os` functions of this process take it."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def encode_local(local: str) -> str:
+    """Return the stored form of a name that one of this process's `os` functions gave."""
+    return encode_path(utf8_name(local))
+
+
+def decode_local(stored: str) -> str:
+    """Return a stored name as the `os` functions of this process take it."""
+    return local_name(decode_path(stored))
 
 
 def stored_path(text: str) -> str:
@@ -101,6 +152,8 @@ def path_hashes(paths: list[str]) -> np.ndarray:
     -------
     np.ndarray [shape=(n,), dtype=uint64]
     """
+    import numpy as np  # names alone, as the command line needs them, are had without
+
     digest = xxhash.xxh3_64_intdigest
     return np.fromiter((digest(p.encode()) for p in paths), dtype=np.uint64, count=len(paths))
 
@@ -115,6 +168,8 @@ def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:
     -------
     np.ndarray [shape=(n,), dtype=int64]
     """
+    import numpy as np
+
     return (((hashes >> np.uint64(32)) * np.uint64(n_buckets)) >> np.uint64(32)).astype(np.int64)
 
 
