@@ -176,26 +176,48 @@ def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:
 def label_folder(label: str | None) -> str:
     """Return the folder, below ``features/``, of a label's parts: ``by_label=<key>``.
 
-    The key is the label, percent-encoded as Hive-style readers expect; one too long
-    for a file name is cut between characters and made unique by a hash. Readers guess
-    types from keys, each in its own way: one that could pass for a number, a date, a
-    flag or a null gets a ``_`` before it. The label itself is a column.
+    The label itself is a column; the key only has to be the label's own:
+
+    - It is the label, percent-encoded as Hive-style readers expect. That leaves ASCII, so
+      Unicode forms stay apart on file systems that know one of them.
+    - Capitals are counted after a ``~`` (`_capitals`), so ``Rock~1`` and ``rock`` stay
+      apart on file systems that ignore case (exFAT, SMB, macOS). It does not depend on the
+      file system, since tables are copied.
+    - Readers guess types from keys, each in its own way: one that could pass for a number,
+      a date, a flag or a null gets a ``_`` before it.
+    - One too long for a file name is cut between characters and ends in a hash.
     """
     if label is None:
         return f"by_label={UNLABELLED}"
-    key = quote(label, safe=_SAFE)
+    key = _quoted(label) + _capitals(label)
+    if key.endswith((".", " ")):  # Windows and exFAT drop these at the end of a name
+        key = f"{key[:-1]}%{ord(key[-1]):02X}"
     if _GUESSED.match(label):
         key = f"_{key}"
     if len(key) > _MAX_FOLDER_BYTES:
-        key = f"{_beginning(label)}-{xxhash.xxh3_64_hexdigest(label.encode())}"
+        key = f"{_beginning(label)}~~{xxhash.xxh3_64_hexdigest(label.encode())}"
     return f"by_label={key}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=_SAFE).replace("~", "%7E")
+
+
+def _capitals(label: str) -> str:
+    """Return which of a label's ASCII letters are capitals: ``~`` and bits in hexadecimal.
+
+    The first letter is the lowest bit: ``~1`` for ``Rock``, nothing for ``rock``.
+    """
+    letters = [c for c in label if c.isascii() and c.isalpha()]
+    bits = sum(1 << i for i, letter in enumerate(letters) if letter.isupper())
+    return f"~{bits:x}" if bits else ""
 
 
 def _beginning(label: str) -> str:
     """Return as many characters of a label, percent-encoded, as a folder's name takes."""
     key = ""
     for character in label:
-        piece = quote(character, safe=_SAFE)
+        piece = _quoted(character)
         if len(key) + len(piece) > _MAX_FOLDER_BYTES:
             break
         key += piece

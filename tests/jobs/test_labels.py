@@ -16,6 +16,7 @@ from jobs.plan import Change
 from tests.jobs.light import errors, features, labels, published, run, write
 
 STRANGE = ["01", "1.0", "null", "a/b", "..", "=", "%", "%2F", "naïve ☃", "unlabelled", " "]
+STRANGE += ["rock", "Rock", "ROCK", "rock.", "rock ", "Rock~1", "é", "e\u0301", "É"]
 STRANGE += ["'quoted\"", "two\nlines", "\\", "True", "NaN", "x" * 300, "é" * 200]
 
 
