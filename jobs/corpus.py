@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
+from jobs.passed_over import NOT_AUDIO, by_reason, count_extension
 from jobs.paths import (
     AUDIO_EXTENSIONS,
     decode_local,
     decode_path,
     encode_local,
     encode_path,
+    other_forms,
     readable,
     utf8_name,
 )
@@ -123,6 +125,12 @@ class Corpus:
         A list's further columns.
     passed_over : Counter
         Files left out while listing, by reason.
+    not_audio : Counter
+        Those of them that are no audio, by extension.
+    list_notes : list of str
+        What the user should know of a file list.
+    n_other_form : int
+        Listed files that are there in another form of their path.
     """
 
     root: str
@@ -133,6 +141,15 @@ class Corpus:
     rows: pa.Table | None = None
     carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
     passed_over: Counter[str] = field(default_factory=Counter)
+    not_audio: Counter[str] = field(default_factory=Counter)
+    list_notes: list[str] = field(default_factory=list)
+    n_other_form: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the listing, once it is made."""
+        other = [in_another_form(self.n_other_form, self.name)] if self.n_other_form else []
+        return [*self.list_notes, *other]
 
     @property
     def complete(self) -> bool:
@@ -176,7 +193,7 @@ class Corpus:
         except OSError as error:
             raise CorpusError(explain(error, self.root)) from error
         if n_listed == 0:
-            others = ", ".join(f"{n} {what}" for what, n in sorted(self.passed_over.items()))
+            others = by_reason(self.passed_over, self.not_audio)
             raise CorpusError(
                 f"no audio files in {self.name or self.root}"
                 + (f" (passed over: {others})" if others else "")
@@ -190,12 +207,24 @@ class Corpus:
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
-            paths = rows["path"].to_pylist()
-            entries = [
-                entry or Entry(path, -1, "")
-                for path, entry in zip(paths, self.store.stat(paths), strict=True)
-            ]
-            yield self._page(entries, rows)
+            yield self._page(self._entries(rows["path"].to_pylist()), rows)
+
+    def _entries(self, paths: list[str]) -> list[Entry]:
+        """Return the listed files' entries, also of those that are there in another form."""
+        entries = self.store.stat(paths)
+        forms = {
+            index: [relative_path(form, self.root) for form in other_forms(paths[index])]
+            for index, entry in enumerate(entries)
+            if entry is None
+        }
+        asked = sorted({form for of_path in forms.values() for form in of_path})
+        there = {entry.name: entry for entry in self.store.stat(asked) if entry is not None}
+        for index, of_path in forms.items():
+            found = there.keys() & set(of_path)
+            if len(found) == 1:
+                entries[index] = there[found.pop()]
+                self.n_other_form += 1
+        return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
 
     def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:
         labels: pa.Array = pa.nulls(len(entries), pa.string())
@@ -224,7 +253,7 @@ class Corpus:
         if path.startswith(".") or "/." in path:
             reason = "hidden"
         elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
-            reason = "not audio"
+            reason = NOT_AUDIO
             if entry.size < 0 and self.selection.descends(path):
                 raise CorpusError(
                     f"{self.root}/{path} is a link to nothing, maybe to a folder that is not"
@@ -235,6 +264,8 @@ class Corpus:
             reason = "filtered out"
         else:
             return True
+        if reason == NOT_AUDIO:
+            count_extension(self.not_audio, path)
         self.passed_over[reason] += 1
         return False
 
@@ -330,7 +361,8 @@ def _open_list(
         data, _ = home.read(stored_name(folder, name))
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
-    rows = read_rows(data, location)
+    notes: list[str] = []
+    rows = read_rows(data, location, notes)
     store = ListedStore(home, options)
     store.check(rows["path"].to_pylist(), location)
     paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
@@ -347,9 +379,18 @@ def _open_list(
         location,
         rows.filter(pa.array(taken_in, pa.bool_())),
         carried_schema(rows, taken, location),
+        list_notes=notes,
     )
     corpus.passed_over["filtered out"] += taken_in.count(False)
     return corpus
+
+
+def in_another_form(n: int, name: str) -> str:
+    """Return what to tell a user of paths that were matched by `jobs.paths.other_forms`."""
+    return (
+        f"{n} paths in {name} name files whose own names are written in another form (composed or"
+        " decomposed letters, / or \\) and were matched"
+    )
 
 
 def relative_path(path: str, root: str) -> str:

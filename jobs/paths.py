@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 from urllib.parse import quote
 
 import xxhash
@@ -177,6 +178,29 @@ def stored_path(text: str) -> str:
     """
     decoded = decode_path(text)
     return text if encode_path(decoded) == text else encode_path(text)
+
+
+def slashed(stored: str) -> str:
+    r"""Return a stored path with ``/`` for the backslashes of its name, as Windows writes them."""
+    return stored.replace("\\\\", "/")
+
+
+def other_forms(stored: str) -> list[str]:
+    r"""Return stored paths that somebody may mean by this one.
+
+    Unicode has two forms of many letters: macOS stores names decomposed (NFD), others
+    composed (NFC). Windows writes ``\`` for ``/``. A folder's form may be another than that of
+    the files in it.
+    """
+    if stored.isascii() and "\\" not in stored:
+        return []
+    forms = {
+        normalize(of_folder, folder) + slash + normalize(of_name, name)
+        for folder, slash, name in (stored.rpartition("/"), slashed(stored).rpartition("/"))
+        for of_folder in ("NFC", "NFD")
+        for of_name in ("NFC", "NFD")
+    }
+    return sorted((forms | {slashed(stored)}) - {stored})
 
 
 def readable(stored: str) -> str:

@@ -235,6 +235,7 @@ class _Run:
         for note in listing.check_labels(info.n_buckets):
             self._note(note)
         self.report.passed_over = listing.corpus.passed_over
+        self.report.not_audio = listing.corpus.not_audio
 
     def _note(self, text: str) -> None:
         self.report.notes.append(text)
