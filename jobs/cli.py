@@ -432,7 +432,10 @@ def _fit_streams() -> None:
             continue
         # in the C locale, whose encoding is ASCII, a terminal most likely takes UTF-8
         own = stream.isatty() and codecs.lookup(of_locale).name != "ascii"
-        stream.reconfigure(encoding=of_locale if own else "utf-8", errors="backslashreplace")
+        encoding = of_locale if own else "utf-8"
+        if "PYTHONIOENCODING" in os.environ:
+            encoding = stream.encoding
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _with_help(error: click.ClickException) -> str:

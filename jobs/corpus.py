@@ -24,6 +24,7 @@ from jobs.paths import (
     decode_path,
     encode_local,
     encode_path,
+    is_utf8,
     other_forms,
     readable,
     utf8_name,
@@ -131,6 +132,8 @@ class Corpus:
         What the user should know of a file list.
     n_other_form : int
         Listed files that are there in another form of their path.
+    n_not_utf8 : int
+        Listed paths that are not UTF-8 and not there.
     """
 
     root: str
@@ -144,12 +147,20 @@ class Corpus:
     not_audio: Counter[str] = field(default_factory=Counter)
     list_notes: list[str] = field(default_factory=list)
     n_other_form: int = 0
+    n_not_utf8: int = 0
 
     @property
     def notes(self) -> list[str]:
         """What the user should know of the listing, once it is made."""
-        other = [in_another_form(self.n_other_form, self.name)] if self.n_other_form else []
-        return [*self.list_notes, *other]
+        notes = list(self.list_notes)
+        if self.n_other_form:
+            notes.append(in_another_form(self.n_other_form, self.name))
+        if self.n_not_utf8:
+            notes.append(
+                f"{self.n_not_utf8} paths in {self.name} are not UTF-8 and name no file: if the"
+                " list is in another encoding, such as Windows-1252, save it as UTF-8"
+            )
+        return notes
 
     @property
     def complete(self) -> bool:
@@ -224,6 +235,8 @@ class Corpus:
             if len(found) == 1:
                 entries[index] = there[found.pop()]
                 self.n_other_form += 1
+            elif not is_utf8(paths[index]):
+                self.n_not_utf8 += 1
         return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
 
     def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:

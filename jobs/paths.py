@@ -203,6 +203,11 @@ def other_forms(stored: str) -> list[str]:
     return sorted((forms | {slashed(stored)}) - {stored})
 
 
+def is_utf8(stored: str) -> bool:
+    """Say whether all bytes of a stored name are UTF-8."""
+    return re.search("[\udc80-\udcff]", decode_path(stored)) is None
+
+
 def readable(stored: str) -> str:
     r"""Return a stored name for people: its backslashes single, undecodable bytes ``\xNN``."""
     return stored.replace("\\\\", "\\")

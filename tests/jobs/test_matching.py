@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_lists(music: Path, tmp_path: Path, name: str) -> None:
     [note] = report.notes
     assert f"4 paths in {file} " in note
     assert run(file, tmp_path / "t").counts == {Change.UNCHANGED: len(FILES), Change.RETRY: 1}
+
+
+def test_a_plain_list_in_another_encoding(tmp_path: Path) -> None:
+    """Its bytes may be those of names, so that it is read; that no such file is there is said."""
+    names = ["é.wav", os.fsdecode(b"\xfc.wav"), "plain.wav"]
+    for name in names:
+        write(tmp_path / name)
+    (tmp_path / "list.txt").write_bytes(b"\xe9.wav\n\xfc.wav\nplain.wav\n")
+    report = run(tmp_path / "list.txt", tmp_path / "t")
+    assert set(labels(tmp_path / "t")) == {r"\xfc.wav", "plain.wav"}
+    [note] = report.notes
+    assert note.startswith(f"1 paths in {tmp_path}/list.txt are not UTF-8 and name no file")
 
 
 def test_a_path_as_it_is_comes_first(tmp_path: Path) -> None:
