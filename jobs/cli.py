@@ -426,12 +426,15 @@ def _restart_in_utf8() -> None:
 
 def _fit_streams() -> None:
     """Have output in UTF-8, on a terminal in the terminal's encoding; it never fails by that."""
-    of_locale = locale.getencoding()  # UTF-8 mode leaves it as it is
+    try:
+        of_locale = codecs.lookup(locale.getencoding()).name  # UTF-8 mode leaves it as it is
+    except LookupError:  # one that Python has no codec for
+        of_locale = "utf-8"
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):
             continue
         # in the C locale, whose encoding is ASCII, a terminal most likely takes UTF-8
-        own = stream.isatty() and codecs.lookup(of_locale).name != "ascii"
+        own = stream.isatty() and of_locale != "ascii"
         encoding = of_locale if own else "utf-8"
         if "PYTHONIOENCODING" in os.environ:
             encoding = stream.encoding

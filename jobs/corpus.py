@@ -224,7 +224,11 @@ class Corpus:
         """Return the listed files' entries, also of those that are there in another form."""
         entries = self.store.stat(paths)
         forms = {
-            index: [relative_path(form, self.root) for form in other_forms(paths[index])]
+            index: [
+                relative_path(form, self.root)
+                for form in other_forms(paths[index])
+                if is_url(form) == is_url(paths[index])  # what was checked as a name is no URL
+            ]
             for index, entry in enumerate(entries)
             if entry is None
         }

@@ -22,6 +22,7 @@ from jobs.dispatch import InlineExecutor
 from jobs.paths import decode_local
 from jobs.plan import Change, Shard
 from jobs.run import run_job
+from jobs.status import table_status
 from jobs.storage import Store
 from jobs.worker import Job, ShardResult
 from tests.audio_files import write_tone
@@ -101,6 +102,7 @@ def test_from_python(music: Path, tmp_path: Path, other: dict[str, str]) -> None
     assert planned == {"new": len(FILES)}
     assert labels(table) == FILES
     assert errors(table) == {}
+    assert table_status(str(table), {}).rerun["unchanged"] == len(FILES)
     assert run(music, table, labels="parent").counts == {Change.UNCHANGED: len(FILES)}
     planned = from_python([str(music), str(table)], "labels='parent'", other)
     assert planned == {"unchanged": len(FILES)}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.corpus import open_corpus
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
 from jobs.labels import LabelFile
@@ -106,6 +107,14 @@ def test_a_plain_list_in_another_encoding(tmp_path: Path) -> None:
     assert set(labels(tmp_path / "t")) == {r"\xfc.wav", "plain.wav"}
     [note] = report.notes
     assert note.startswith(f"1 paths in {tmp_path}/list.txt are not UTF-8 and name no file")
+
+
+def test_a_name_with_backslashes_is_no_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which URLs a list may name was checked without them."""
+    corpus = open_corpus(str(write(tmp_path / "list.txt", "git:\\\\music\\a.wav\n")))
+    monkeypatch.setattr("jobs.storage.open_store", lambda *_: pytest.fail("a URL is opened"))
+    [page] = corpus.pages()
+    assert page["size"].to_pylist() == [None]
 
 
 def test_a_path_as_it_is_comes_first(tmp_path: Path) -> None:
