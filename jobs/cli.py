@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
+import locale
 import logging
 import os
 import shlex
@@ -443,7 +446,10 @@ def _terminable() -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit."""
     _open_missing_streams()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        _restart_in_utf8()
+        arguments = sys.argv[1:]
+    _fit_streams()
     debug = "--debug" in arguments
     try:
         code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
@@ -475,6 +481,37 @@ def _open_missing_streams() -> None:
             os.set_inheritable(descriptor, True)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def _restart_in_utf8() -> None:
+    """Start this process again in Python's UTF-8 mode, where the locale has another encoding.
+
+    Local names are right in any locale (`jobs.paths.utf8_name`). But URLs and patterns from
+    the command line, paths in a settings file and what other libraries print are text, which
+    Python decodes when it starts.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or sys.flags.utf8_mode:
+        return
+    if sys.executable and os.path.isfile(sys.argv[0]):  # not a script from standard input
+        with contextlib.suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _fit_streams() -> None:
+    """Have output in UTF-8, on a terminal in the terminal's encoding; it never fails by that."""
+    try:
+        of_locale = codecs.lookup(locale.getencoding()).name  # UTF-8 mode leaves it as it is
+    except LookupError:  # one that Python has no codec for
+        of_locale = "utf-8"
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        # in the C locale, whose encoding is ASCII, a terminal most likely takes UTF-8
+        own = stream.isatty() and of_locale != "ascii"
+        encoding = of_locale if own else "utf-8"
+        if "PYTHONIOENCODING" in os.environ:
+            encoding = stream.encoding
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _with_help(error: click.ClickException) -> str:

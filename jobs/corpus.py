@@ -17,9 +17,29 @@ import pyarrow as pa
 
 from jobs.errors import CorpusError, UsageError
 from jobs.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
-from jobs.paths import AUDIO_EXTENSIONS, decode_path, encode_path, readable
+from jobs.passed_over import NOT_AUDIO, by_reason, count_extension
+from jobs.paths import (
+    AUDIO_EXTENSIONS,
+    decode_local,
+    decode_path,
+    encode_local,
+    encode_path,
+    is_utf8,
+    other_forms,
+    readable,
+    utf8_name,
+)
 from jobs.stated import stated_of, take_stated
-from jobs.storage import Entry, Store, is_url, open_store, protocol_of, shown, split_name
+from jobs.storage import (
+    Entry,
+    Store,
+    is_url,
+    open_store,
+    protocol_of,
+    shown,
+    split_name,
+    stored_name,
+)
 from jobs.storage.listed import ListedStore
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
@@ -110,6 +130,14 @@ class Corpus:
         A list's further columns.
     passed_over : Counter
         Files left out while listing, by reason.
+    not_audio : Counter
+        Those of them that are no audio, by extension.
+    list_notes : list of str
+        What the user should know of a file list.
+    n_other_form : int
+        Listed files that are there in another form of their path.
+    n_not_utf8 : int
+        Listed paths that are not UTF-8 and not there.
     """
 
     root: str
@@ -121,6 +149,23 @@ class Corpus:
     stated: pa.Table | None = None
     carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
     passed_over: Counter[str] = field(default_factory=Counter)
+    not_audio: Counter[str] = field(default_factory=Counter)
+    list_notes: list[str] = field(default_factory=list)
+    n_other_form: int = 0
+    n_not_utf8: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the listing, once it is made."""
+        notes = list(self.list_notes)
+        if self.n_other_form:
+            notes.append(in_another_form(self.n_other_form, self.name))
+        if self.n_not_utf8:
+            notes.append(
+                f"{self.n_not_utf8} paths in {self.name} are not UTF-8 and name no file: if the"
+                " list is in another encoding, such as Windows-1252, save it as UTF-8"
+            )
+        return notes
 
     @property
     def complete(self) -> bool:
@@ -164,7 +209,7 @@ class Corpus:
         except OSError as error:
             raise CorpusError(explain(error, self.root)) from error
         if n_listed == 0:
-            others = ", ".join(f"{n} {what}" for what, n in sorted(self.passed_over.items()))
+            others = by_reason(self.passed_over, self.not_audio)
             raise CorpusError(
                 f"no audio files in {self.name or self.root}"
                 + (f" (passed over: {others})" if others else "")
@@ -197,8 +242,27 @@ class Corpus:
                 yield path, Entry(path, stated.size, self.store.stated_version(path, stated))
 
     def _look_up(self, paths: list[str]) -> list[Entry]:
-        found = self.store.stat(paths) if paths else []
-        return [entry or Entry(path, -1, "") for path, entry in zip(paths, found, strict=True)]
+        """Return files' entries, also of those that are there in another form."""
+        entries = self.store.stat(paths) if paths else []
+        forms = {
+            index: [
+                relative_path(form, self.root)
+                for form in other_forms(paths[index])
+                if is_url(form) == is_url(paths[index])  # what was checked as a name is no URL
+            ]
+            for index, entry in enumerate(entries)
+            if entry is None
+        }
+        asked = sorted({form for of_path in forms.values() for form in of_path})
+        there = {e.name: e for e in (self.store.stat(asked) if asked else []) if e is not None}
+        for index, of_path in forms.items():
+            found = there.keys() & set(of_path)
+            if len(found) == 1:
+                entries[index] = there[found.pop()]
+                self.n_other_form += 1
+            elif not is_utf8(paths[index]):
+                self.n_not_utf8 += 1
+        return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
 
     def look_up(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
         """Yield, page by page, what is there now of files that the list states otherwise.
@@ -241,7 +305,7 @@ class Corpus:
         if path.startswith(".") or "/." in path:
             reason = "hidden"
         elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
-            reason = "not audio"
+            reason = NOT_AUDIO
             if entry.size < 0 and self.selection.descends(path):
                 raise CorpusError(
                     f"{self.root}/{path} is a link to nothing, maybe to a folder that is not"
@@ -252,6 +316,8 @@ class Corpus:
             reason = "filtered out"
         else:
             return True
+        if reason == NOT_AUDIO:
+            count_extension(self.not_audio, path)
         self.passed_over[reason] += 1
         return False
 
@@ -302,6 +368,8 @@ def open_corpus(
         If a list is malformed.
     """
     selection = Selection.of(include, exclude, limit)
+    if not is_url(location):
+        utf8_name(location)  # refuses what cannot be a name in this process
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
         corpus = _open_list(location, options, selection, label_from_parent, taken, known_root)
@@ -309,7 +377,7 @@ def open_corpus(
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)
-        selection = Selection.of(include, exclude, limit, encode_path(pattern))
+        selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
         return Corpus(store.url, store, selection, label_from_parent, shown(location))
     if is_folder or is_url(location):
         store = _open_root(location, options, known_root)
@@ -354,10 +422,11 @@ def _open_list(
     home = _open_root(folder, options, known_root)
     location = shown(location)
     try:
-        data, _ = home.read(encode_path(name))
+        data, _ = home.read(stored_name(folder, name))
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
-    rows, stated = take_stated(read_rows(data, location), location)
+    notes: list[str] = []
+    rows, stated = take_stated(read_rows(data, location, notes), location)
     store = ListedStore(home, options)
     store.check(rows["path"].to_pylist(), location)
     paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
@@ -375,9 +444,18 @@ def _open_list(
         rows.filter(taken_in),
         stated.filter(taken_in) if stated is not None else None,
         carried_schema(rows, taken, location),
+        list_notes=notes,
     )
     corpus.passed_over["filtered out"] += len(taken_in) - taken_in.true_count
     return corpus
+
+
+def in_another_form(n: int, name: str) -> str:
+    """Return what to tell a user of paths that were matched by `jobs.paths.other_forms`."""
+    return (
+        f"{n} paths in {name} name files whose own names are written in another form (composed or"
+        " decomposed letters, / or \\) and were matched"
+    )
 
 
 def relative_path(path: str, root: str) -> str:
@@ -430,13 +508,12 @@ def _glob_regex(pattern: str) -> str:
 
 def explain(error: OSError, root: str) -> str:
     """Return what an error of reading below `root` means, and what to do."""
-    where = error.filename if isinstance(error.filename, str) else root
-    where = encode_path(where)
+    where = stored_name(root, error.filename) if isinstance(error.filename, str) else root
     if isinstance(error, PermissionError):
         below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
         if below == "." or below.startswith(".."):
             return f"no permission to read {root} ({error.strerror or error}): ask for access"
-        if os.path.isdir(decode_path(where)):
+        if os.path.isdir(decode_local(where)):
             pattern = glob.escape(below) + "/*"
         else:
             pattern = glob.escape(os.path.dirname(below) or below) + ("/*" if "/" in below else "")
@@ -471,5 +548,5 @@ def check_apart(corpus: Corpus, table: str) -> None:
 
 
 def _real(location: str) -> str:
-    real = location if is_url(location) else encode_path(os.path.realpath(decode_path(location)))
+    real = location if is_url(location) else encode_local(os.path.realpath(decode_local(location)))
     return real.rstrip("/") + "/"

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import math
-import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
 from jobs.paths import encode_path, stored_path
 from jobs.schema import read_parquet
 from jobs.stated import add_urls
+from jobs.textfile import as_utf8, read_csv
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
 """Column names that are taken for the column of paths, in this order."""
@@ -25,13 +22,21 @@ PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", 
 LABEL = "label"
 TABULAR = (".csv", ".tsv", ".parquet", ".pq")
 
+_NAMELESS = re.compile(r"\s*|Unnamed: \d+|__index_level_\d+__")
+"""How a column without a name is called: in CSV, by pandas, and by pandas in Parquet."""
 
-def read_rows(data: bytes, name: str) -> pa.Table:
+_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\[^\\/]+\\[^\\]")
+"""A drive, or a server and its share. In a stored form backslashes are doubled."""
+
+
+def read_rows(data: bytes, name: str, notes: list[str] | None = None) -> pa.Table:
     r"""Return the rows of a CSV, TSV, Parquet or plain text file (a path a line).
 
     The column of paths comes back as ``path`` in stored form, the others as they are;
-    of a CSV file they are strings, for no type is guessed. A path that is a stored form
-    already (``AC\\DC``, ``\xff``) is taken for one; in Parquet, a path in bytes never is.
+    of a CSV file they are strings, for no type is guessed. Text is UTF-8, or UTF-16 with
+    a byte order mark; in a plain list, bytes that are not UTF-8 are those of a name. A path
+    that is a stored form already (``AC\\DC``, ``\xff``) is taken for one; in Parquet, a path
+    in bytes never is.
 
     Parameters
     ----------
@@ -39,6 +44,8 @@ def read_rows(data: bytes, name: str) -> pa.Table:
         Contents of the file.
     name : str
         Its name, which tells the format and stands in errors.
+    notes : list of str, optional
+        What the user should know of it is added here.
 
     Raises
     ------
@@ -50,13 +57,15 @@ def read_rows(data: bytes, name: str) -> pa.Table:
         if lower.endswith((".parquet", ".pq")):
             table = read_parquet(pa.py_buffer(data))
         elif lower.endswith((".csv", ".tsv")):
-            table = _read_csv(data, "\t" if lower.endswith(".tsv") else ",")
+            table = read_csv(data, name, "\t" if lower.endswith(".tsv") else ",", set(PATH_NAMES))
         else:
-            text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-            paths = [stored_path(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
+            text = as_utf8(data, name).decode("utf-8", "surrogateescape")
+            lines = (line.rstrip("\r") for line in text.split("\n") if line.strip())
+            paths = [_stored(line, name) for line in lines]
             return pa.table({"path": pa.array(paths, pa.string())})
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, csv.Error, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+    table = _named_columns(table, name, [] if notes is None else notes)
     column = next((c for c in PATH_NAMES if c in table.column_names), None)
     if column is None:
         table = add_urls(table)
@@ -72,34 +81,32 @@ def read_rows(data: bytes, name: str) -> pa.Table:
     for row, path in enumerate(paths, start=1):
         if not path:
             raise UsageError(f"{name}: the path in row {row} is empty")
-    stored = pa.array([_stored(path) for path in paths], pa.string())
+    stored = pa.array([_stored(path, name) for path in paths], pa.string())
     rest = table.drop_columns([column])
     return rest.add_column(0, "path", stored)
 
 
-def _stored(path: Any) -> str:
-    return encode_path(os.fsdecode(path)) if isinstance(path, bytes) else stored_path(str(path))
-
-
-def _read_csv(data: bytes, delimiter: str) -> pa.Table:
-    def options(names: Sequence[str]) -> pyarrow.csv.ConvertOptions:
-        return pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=True,
-            null_values=[""],
-            quoted_strings_can_be_null=False,
+def _stored(path: Any, name: str) -> str:
+    if isinstance(path, bytes):
+        return encode_path(path.decode("utf-8", "surrogateescape"))
+    text = str(path)
+    if _WINDOWS.match(text):
+        raise UsageError(
+            f"{name} names {text}, a path of a Windows machine: write paths relative to the"
+            " corpus, or as they are on this machine"
         )
+    return stored_path(text)
 
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    # names alone: to have PyArrow guess the types of all columns first would cost as much again
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
-    names = next(csv.reader(text, delimiter=delimiter), [])
-    return pyarrow.csv.read_csv(
-        pa.py_buffer(data),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False),
-        parse_options=parse,
-        convert_options=options(names),
-    )
+
+def _named_columns(table: pa.Table, name: str, notes: list[str]) -> pa.Table:
+    """Return a table without columns that have no name, as pandas writes an index."""
+    named = [i for i, column in enumerate(table.column_names) if not _NAMELESS.fullmatch(column)]
+    if n := table.num_columns - len(named):
+        notes.append(
+            f"{name}: {n} {'column' if n == 1 else 'columns'} without a name left out"
+            " (pandas writes its index so, unless told index=False)"
+        )
+    return table.select(named) if n else table
 
 
 def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema:
@@ -166,12 +173,18 @@ class LabelFile:
         The columns to carry.
     name : str
         The file's name, for errors.
+    notes : sequence of str
+        What the user should know of the file.
     """
 
-    def __init__(self, rows: pa.Table, carried: pa.Schema, name: str) -> None:
+    def __init__(
+        self, rows: pa.Table, carried: pa.Schema, name: str, notes: Sequence[str] = ()
+    ) -> None:
         schema = pa.schema([("path", pa.string()), (LABEL, pa.string()), *carried])
+        self.schema = schema
         self.carried = carried
         self.name = name
+        self.notes = notes
         rows = rows.set_column(
             rows.column_names.index(LABEL), schema.field(LABEL), label_strings(rows, name)
         )
@@ -179,6 +192,7 @@ class LabelFile:
         self.example = rows["path"][0].as_py() if len(rows) else None
         self._inventory = Inventory(schema)
         self._inventory.add(rows.select(schema.names))
+        self._matched = Inventory(schema)
 
     def __len__(self) -> int:
         return self._inventory.n_rows
@@ -186,6 +200,15 @@ class LabelFile:
     def set_buckets(self, n_buckets: int) -> None:
         """Say how many buckets there are."""
         self._inventory.set_buckets(n_buckets)
+        self._matched.set_buckets(n_buckets)
+
+    def rows(self, bucket: int) -> pa.Table:
+        """Return a bucket's rows as the file has them."""
+        return self._inventory.bucket(bucket)
+
+    def add_matched(self, rows: pa.Table) -> None:
+        """Add rows under a path that the file has in another form; see `jobs.matching`."""
+        self._matched.add(rows)
 
     def bucket(self, bucket: int) -> dict[str, tuple[Any, ...]]:
         """Return a bucket's labels and carried values by path.
@@ -195,7 +218,7 @@ class LabelFile:
         UsageError
             If a path is in the file twice.
         """
-        rows = self._inventory.bucket(bucket)
+        rows = pa.concat_tables([self._inventory.bucket(bucket), self._matched.bucket(bucket)])
         facts: dict[str, tuple[Any, ...]] = {}
         for path, *values in zip(*(c.to_pylist() for c in rows.columns), strict=True):
             if path in facts:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.corpus import Corpus, explain, relative_path
+from jobs.corpus import Corpus, explain, in_another_form, relative_path
 from jobs.errors import UsageError
 from jobs.inventory import Inventory, on_disk
 from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
-from jobs.paths import encode_path
+from jobs.matching import match_forms
 from jobs.plan import Item
 from jobs.progress import Reporter
-from jobs.storage import open_store, protocol_of, shown, split_name
+from jobs.storage import open_store, protocol_of, shown, split_name, stored_name
 
 _LABELS_COUNTED = 100_000
 _LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version", pa.string())])
@@ -37,6 +37,7 @@ class Listing:
         self._inventory = Inventory(corpus.schema)
         self._labels: set[str | None] = set()
         self._looked_up: dict[int, pa.Table] = {}
+        self._n_unlabelled = 0
 
     @property
     def n_files(self) -> int:
@@ -75,6 +76,8 @@ class Listing:
         reporter.start("listing", None)
         for page in self.corpus.pages():
             self._inventory.add(page)
+            if self.has_labels:
+                self._n_unlabelled += sum(not label for label in page[LABEL].to_pylist())
             if len(self._labels) < _LABELS_COUNTED:
                 self._labels.update(page[LABEL].unique().to_pylist())
             reporter.advance(len(page))
@@ -155,25 +158,38 @@ class Listing:
         UsageError
             If no label has its file.
         """
+        notes = list(self.corpus.notes)
         if self.label_file is None:
-            return []
+            return notes + self._unlabelled_notes()
+        notes += self.label_file.notes
         n_matched = 0
         example = None
         for bucket in range(n_buckets):
             listed = self._inventory.bucket(bucket)["path"].to_pylist()
             example = example or next(iter(listed), None)
             n_matched += len(self.label_file.bucket(bucket).keys() & set(listed))
+        if n_matched < min(self.n_files, len(self.label_file)):
+            n_other = match_forms(self.label_file, self._inventory, self.corpus.root, n_buckets)
+            n_matched += n_other
+            if n_other:
+                notes.append(in_another_form(n_other, self.label_file.name))
         if n_matched == 0:
             raise UsageError(
                 f"no path in {self.label_file.name} is in the corpus: it has"
                 f" {self.label_file.example!r}, and the corpus has {example!r}"
             )
-        notes = []
         if without := self.n_files - n_matched:
             notes.append(f"{without} files have no label in {self.label_file.name}")
         if beyond := len(self.label_file) - n_matched:
             notes.append(f"{beyond} labels in {self.label_file.name} have no file in the corpus")
         return notes
+
+    def _unlabelled_notes(self) -> list[str]:
+        if not (self.has_labels and self._n_unlabelled):
+            return []
+        why = ": they are in no folder below it" if self.corpus.label_from_parent else ""
+        name = self.corpus.name or self.corpus.root
+        return [f"{self._n_unlabelled} files of {name} have no label{why}"]
 
 
 def open_label_file(
@@ -204,10 +220,11 @@ def open_label_file(
     store = open_store(folder, options)
     location = shown(location)
     try:
-        data, _ = store.read(encode_path(name))
+        data, _ = store.read(stored_name(folder, name))
     except OSError as error:
         raise UsageError(f"--labels: {explain(error, location)}") from error
-    rows = read_rows(data, location)
+    notes: list[str] = []
+    rows = read_rows(data, location, notes)
     if LABEL not in rows.column_names:
         raise UsageError(
             f"{location} has no column {LABEL!r}: it has {', '.join(rows.column_names)}"
@@ -216,5 +233,5 @@ def open_label_file(
         raise UsageError(f"{location} has no rows")
     paths = pa.array([relative_path(p, root) for p in rows["path"].to_pylist()], pa.string())
     return LabelFile(
-        rows.set_column(0, "path", paths), carried_schema(rows, taken, location), location
+        rows.set_column(0, "path", paths), carried_schema(rows, taken, location), location, notes
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.errors import EXIT_DONE, EXIT_HELD
+from jobs.passed_over import NOT_AUDIO, by_extension, by_reason
 from jobs.plan import Change
 from jobs.signs import sign_lines
 
@@ -37,6 +38,8 @@ class RunReport:
         What the rows of the others say of their audio: see `jobs.signs`.
     passed_over : Counter
         Files that are no part of the corpus, by reason.
+    not_audio : Counter
+        Those of them that are no audio, by extension.
     parts_written : int
         Parts that were replaced.
     seconds : dict
@@ -59,6 +62,7 @@ class RunReport:
     failures: Counter[str] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
+    not_audio: Counter[str] = field(default_factory=Counter)
     parts_written: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -90,6 +94,7 @@ class RunReport:
             "failed": dict(self.failures),
             "signs": dict(self.signs),
             "passed_over": dict(self.passed_over),
+            "not_audio": dict(self.not_audio),
             "parts_written": self.parts_written,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "notes": self.notes,
@@ -113,7 +118,8 @@ class RunReport:
             )
         for reason, n in sorted(self.passed_over.items()):
             if n:
-                lines.append(f"{n:>9}  passed over: {reason}")
+                kinds = f" ({by_extension(self.not_audio)})" if reason == NOT_AUDIO else ""
+                lines.append(f"{n:>9}  passed over: {reason}{kinds}")
         return lines
 
     def summary_lines(self) -> list[str]:
@@ -132,6 +138,8 @@ class RunReport:
             for change in Change
             if (n := self.counts[change]) and change not in (Change.UNCHANGED, Change.MISSING)
         )
+        if others := by_reason(self.passed_over, self.not_audio):
+            lines.append(f"{others} passed over")
         lines.append(f"Done: {changes}" if changes else "Everything is up to date")
         lines.append(f"{self.table}: {self.n_rows} files with features, {self.n_errors} failed")
         return lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -25,7 +24,7 @@ from jobs.publication import Publication, delete_leftovers, list_fragments, veri
 from jobs.report import RunReport
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.settings import public, secrets_of
-from jobs.storage import is_url, lasting, open_store, shown
+from jobs.storage import lasting, open_store, shown
 from jobs.survey import Survey, survey
 from jobs.table import Table, TableInfo, read_info, write_info
 from jobs.version import code_version
@@ -238,6 +237,7 @@ class _Run:
         for note in listing.check_labels(info.n_buckets):
             self._note(note)
         self.report.passed_over = listing.corpus.passed_over
+        self.report.not_audio = listing.corpus.not_audio
 
     def _note(self, text: str) -> None:
         self.report.notes.append(text)
@@ -291,7 +291,7 @@ class _Run:
             job = Job(
                 run_id=self.report.run_id,
                 corpus=listing.corpus.address,
-                table=_from_anywhere(self.request.table),
+                table=self.store.address,
                 spec=self.request.spec.to_dict(),
                 code_version=code_version(),
                 origin=table.origin,
@@ -337,8 +337,3 @@ class _Run:
         return self._hold_back(
             too_many_failed(tally.failures, tally.n_read, self.settings.max_failed)
         )
-
-
-def _from_anywhere(location: str) -> str:
-    """Return a location that is right in a worker's folder too."""
-    return location if is_url(location) else os.path.abspath(location)

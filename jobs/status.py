@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from jobs.errors import JobError, TableError
 from jobs.runlog import read_summaries
 from jobs.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
-from jobs.storage import open_store
+from jobs.storage import from_lasting, open_store
 from jobs.table import ERRORS, Table, read_info
 
 
@@ -178,6 +178,7 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     values["storage_options"] = [
         f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
     ]
+    values["labels"] = from_lasting(values["labels"])
     settings = with_values(Settings(), values, "run.json")
-    request = Request(last["corpus"], table.store.address, table.spec, settings)
+    request = Request(from_lasting(last["corpus"]), table.store.address, table.spec, settings)
     return plan_job(request).to_dict()["planned"]

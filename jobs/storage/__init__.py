@@ -7,12 +7,14 @@ import re
 from typing import Any
 
 from jobs.errors import UsageError
+from jobs.paths import encode_local, encode_path, local_name, utf8_name
 from jobs.storage.base import Entry, Fetched, Store
 
 __all__ = [
     "Entry",
     "Fetched",
     "Store",
+    "from_lasting",
     "is_chained",
     "is_url",
     "lasting",
@@ -20,6 +22,7 @@ __all__ = [
     "protocol_of",
     "shown",
     "split_name",
+    "stored_name",
 ]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
@@ -81,9 +84,22 @@ def split_name(location: str) -> tuple[str, str]:
     return scheme + colon + folder if scheme else folder or slash or ".", name
 
 
+def stored_name(location: str, name: str) -> str:
+    """Return the stored form of a name that is part of a location.
+
+    A URL is text. A path is what Python's `os` functions take, so it depends on the locale.
+    """
+    return encode_path(name) if is_url(location) else encode_local(name)
+
+
 def lasting(location: str) -> str:
-    """Return a location as it is written down: the same from any folder, without a password."""
-    return shown(location) if is_url(location) else os.path.abspath(location)
+    """Return a location as it is written down: for any folder and locale, without a password."""
+    return shown(location) if is_url(location) else utf8_name(os.path.abspath(location))
+
+
+def from_lasting(location: str) -> str:
+    """Return a location that was written down, as this process takes it."""
+    return location if is_url(location) else local_name(location)
 
 
 def open_store(
@@ -94,7 +110,8 @@ def open_store(
     Parameters
     ----------
     location : str
-        A local path or a URL such as ``s3://bucket/prefix``.
+        A local path, as Python's `os` functions take it, or a URL such as
+        ``s3://bucket/prefix``; ``file://`` and a path in UTF-8 is the same in every locale.
     options : dict, optional
         Storage options as fsspec takes them (``key``, ``endpoint_url``, …).
         They have no meaning for local paths.
@@ -115,7 +132,7 @@ def open_store(
     _, _, rest = location.partition("://")
     protocol = protocol_of(location)
     if protocol == "file":
-        return LocalStore(rest or os.sep)
+        return LocalStore(local_name(rest) or os.sep)
     if protocol == "s3":
         from jobs.storage.s3 import S3Store
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.errors import ConflictError, StorageError
-from jobs.paths import decode_path, encode_path
+from jobs.paths import decode_local, encode_local, utf8_name
 from jobs.retry import with_retries
 from jobs.storage.base import (
     PAGE,
@@ -39,12 +39,12 @@ class LocalStore:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
-        self.url = encode_path(self.root)
-        self.address = self.root
+        self.url = encode_local(self.root)
+        self.address = f"file://{utf8_name(self.root)}"  # a worker may have another locale
 
     def path(self, name: str) -> str:
         """Return a stored name's path for Python's `os` functions."""
-        path = os.path.join(self.root, decode_path(name))
+        path = os.path.join(self.root, decode_local(name))
         if "\0" in path:
             raise FileNotFoundError(errno.ENOENT, "no file's name has a zero byte", name)
         return path
@@ -73,7 +73,7 @@ class LocalStore:
                 continue
             with os.scandir(folder) as found:
                 for item in found:
-                    name = encode_path(item.path[start:])
+                    name = encode_local(item.path[start:])
                     try:
                         is_folder = item.is_dir()
                         status = item.stat()

@@ -89,7 +89,7 @@ def test_a_missing_corpus(place: Place, tmp_path: Path) -> None:
 def test_an_empty_corpus(place: Place, tmp_path: Path) -> None:
     write(tmp_path / "cover.jpg")
     result = command("extract", tmp_path, "-o", tmp_path.with_name("t2"))
-    refused(result, 1, f"no audio files in {tmp_path}", "passed over: 1 not audio", "give another")
+    refused(result, 1, f"no audio files in {tmp_path}", "passed over: 1 .jpg", "give another")
 
 
 def test_a_glob_without_a_match(place: Place, tmp_path: Path) -> None:

@@ -161,8 +161,9 @@ def test_pipes_and_sockets_are_no_files(music: Path) -> None:
 
 
 def test_an_empty_corpus_says_what_was_passed_over(tmp_path: Path) -> None:
-    write(tmp_path / "cover.jpg")
-    with pytest.raises(CorpusError, match=r"no audio files in .*passed over: 1 not audio"):
+    for name in ("cover.jpg", "a.txt", "b.TXT", ".hidden"):
+        write(tmp_path / name)
+    with pytest.raises(CorpusError, match=r"no audio .*passed over: 2 \.txt, 1 \.jpg, 1 hidden"):
         listed(open_corpus(str(tmp_path)))
 
 

@@ -14,8 +14,10 @@ from jobs.errors import UsageError
 from jobs.labels import carried_schema, comparable, read_rows
 from jobs.plan import Change
 from tests.jobs.light import errors, features, labels, published, run, write
+from tests.jobs.tables import log_of
 
 STRANGE = ["01", "1.0", "null", "a/b", "..", "=", "%", "%2F", "naïve ☃", "unlabelled", " "]
+STRANGE += ["rock", "Rock", "ROCK", "rock.", "rock ", "Rock~1", "é", "e\u0301", "É"]
 STRANGE += ["'quoted\"", "two\nlines", "\\", "True", "NaN", "x" * 300, "é" * 200]
 
 
@@ -33,7 +35,10 @@ def label_file(tmp_path: Path, text: str) -> str:
 def test_folders_as_labels(tmp_path: Path) -> None:
     for name in ("rock/a.wav", "01/b.wav", "x/rock/c.wav", "top.wav"):
         write(tmp_path / "music" / name)
-    run(tmp_path / "music", tmp_path / "t", labels="parent")
+    report = run(tmp_path / "music", tmp_path / "t", labels="parent")
+    [note] = report.notes
+    assert note == f"1 files of {tmp_path}/music have no label: they are in no folder below it"
+    assert [line["text"] for line in log_of(tmp_path / "t") if line["event"] == "note"] == [note]
     assert labels(tmp_path / "t") == {
         "rock/a.wav": "rock",
         "01/b.wav": "01",
@@ -200,7 +205,8 @@ def test_types_that_cannot_be_carried(
 
 def test_a_list_s_own_labels(music: Path, tmp_path: Path) -> None:
     write(music / "list.csv", "path,label\na.wav,rock\nb.wav,\n")
-    run(music / "list.csv", tmp_path / "t", partition_by="label")
+    report = run(music / "list.csv", tmp_path / "t", partition_by="label")
+    assert report.notes == [f"1 files of {music}/list.csv have no label"]
     assert labels(tmp_path / "t") == {"a.wav": "rock", "b.wav": None}
     with pytest.raises(UsageError, match="has labels of its own: drop --labels"):
         run(

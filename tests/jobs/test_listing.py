@@ -184,10 +184,13 @@ def test_fifos_and_folders_in_a_list(music: Path, tmp_path: Path) -> None:
 
 
 def test_passed_over_files_are_counted(music: Path, table: Path) -> None:
-    write(music / "cover.jpg")
-    write(music / ".hidden.wav")
+    for name in ("cover.jpg", "1/front.JPG", "1/notes.txt", "LICENSE", ".hidden.wav"):
+        write(music / name)
     report = run(music, table, exclude=["0/*"])
-    assert report.passed_over == {"not audio": 1, "hidden": 1}
+    assert report.passed_over == {"not audio": 4, "hidden": 1}
+    assert report.to_dict()["not_audio"] == {".jpg": 2, ".txt": 1, "without extension": 1}
+    said = "2 .jpg, 1 .txt, 1 without extension, 1 hidden passed over"
+    assert said in report.summary_lines()
     assert run(music, table, include=["0/*"]).passed_over["filtered out"] == 5
 
 

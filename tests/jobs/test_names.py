@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ NAMES = [
     b"\xe9.wav",
     b"\xff\xfe/\xc3.wav",
     "naïve ☃ 日本.wav".encode(),
+    unicodedata.normalize("NFC", "é.wav").encode(),
+    unicodedata.normalize("NFD", "é.wav").encode(),
+    b"Plain.wav",
+    b"PLAIN.WAV",
     b"-dash.wav",
     b"--limit=1.wav",
     b"-/--/x.wav",

@@ -99,6 +99,8 @@ LABELS = {
     "50%": 1,
     "é ☃": 1,
     "unlabelled": 1,
+    "Rock": 1,
+    "Hip-Hop.": 1,
     "__HIVE_DEFAULT_PARTITION__": 1,
     "abcde" + "é" * 120: 1,
     "é" * 120: 1,

@@ -36,13 +36,15 @@ def test_a_plan_in_words() -> None:
     made = report(
         counts=Counter({Change.NEW: 12, Change.DELETED: 3}),
         n_surplus=1,
-        passed_over=Counter({"hidden": 4, "filtered out": 0}),
+        passed_over=Counter({"hidden": 4, "filtered out": 0, "not audio": 3}),
+        not_audio=Counter({".jpg": 2, ".txt": 1}),
     )
     assert [line.split(maxsplit=1) for line in made.plan_lines()] == [
         ["12", "new"],
         ["3", "gone from the corpus, to be deleted"],
         ["1", "surplus entries of an interrupted run, to be removed"],
         ["4", "passed over: hidden"],
+        ["3", "passed over: not audio (2 .jpg, 1 .txt)"],
     ]
 
 
@@ -58,10 +60,13 @@ def test_a_summary_in_words() -> None:
         n_rows=5,
         n_errors=2,
         n_reused=1,
+        passed_over=Counter({"hidden": 1, "not audio": 15}),
+        not_audio=Counter({".txt": 3, ".jpg": 12}),
     )
     assert made.summary_lines() == [
         "1 files were finished by an interrupted run before",
         "2 of 3 files failed: 1 empty, 1 timed_out",
+        "12 .jpg, 3 .txt, 1 hidden passed over",
         "Done: 3 new",
         "/t: 5 files with features, 2 failed",
     ]

@@ -299,7 +299,8 @@ def test_a_table_in_memory(memory: str, tmp_path: Path) -> None:
 def test_a_local_folder_by_url(tmp_path: Path, scheme: str) -> None:
     write(tmp_path / "music" / "a b.wav")
     corpus = open_corpus(f"{scheme}://{tmp_path}/music")
-    assert corpus.root == corpus.address == str(tmp_path / "music")
+    assert corpus.root == str(tmp_path / "music")
+    assert corpus.address == f"file://{tmp_path}/music"
     assert listed(corpus) == ["a b.wav"]
 
 
