@@ -294,8 +294,10 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
 def _opus_rate(context: Any) -> int:
     """Rate that libsndfile decodes Opus at: the encoder's, or the next that Opus has."""
     head = context.extradata or b""
-    rate = int.from_bytes(head[12:16], "little") if head[:8] == b"OpusHead" else 0
-    return next((r for r in _OPUS_RATES if rate and r >= rate), _OPUS_RATES[-1])
+    if head[:8] != b"OpusHead":
+        return _OPUS_RATES[-1]
+    rate = int.from_bytes(head[12:16], "little", signed=True)
+    return next((r for r in _OPUS_RATES if r >= rate), _OPUS_RATES[-1])
 
 
 def _refuse(url: str, *_: Any) -> NoReturn:
