@@ -8,6 +8,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import jobs.version
 from jobs.version import code_version, software_version
 
@@ -42,3 +44,23 @@ def test_the_same_code_elsewhere_has_the_same_version_and_any_change_another(
 
 def _caches(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name == "__pycache__"}
+
+
+def test_the_decoders_versions_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    before = code_version()
+    for target, value in (
+        ("soundfile.__libsndfile_version__", "1.2.99"),
+        ("jobs.version._ffmpeg_libraries", lambda: ["libavcodec 99"]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, value)
+            code_version.cache_clear()
+            assert code_version() != before
+    code_version.cache_clear()
+
+
+def test_ffmpeg_is_known_by_its_libraries() -> None:
+    names = jobs.version._ffmpeg_libraries()
+    assert any("libavcodec" in name for name in names)
+    assert any("libavformat" in name for name in names)
