@@ -95,6 +95,7 @@ class AudioFile:
         self._n_streams = 0
         self._first: tuple[str, str, float | None] | None = None
         self._elapsed_s = 0.0
+        self._is_incomplete = False
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
         """Decode the samples.
@@ -122,6 +123,7 @@ class AudioFile:
         """
         self._verdicts, self._decoders, self._n_streams = [], [], 0
         self._elapsed_s = 0.0
+        self._is_incomplete = False
         index = 0
         while index < len(self._streams):
             if self._duration is not None and self._elapsed_s >= self._duration:
@@ -133,6 +135,8 @@ class AudioFile:
                 finally:
                     decoder.close()
             index += 1
+        if self._is_incomplete:  # raised after the last one, or many would be decoded often
+            raise MoreAudioError
 
     def facts(self) -> DecodingFacts:
         """What became of the decoding, when all blocks were taken."""
@@ -222,12 +226,9 @@ class AudioFile:
                 raise AudioError("undecodable", self._undecodable())
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
-        if verdict.again is not None or verdict.following:
-            if verdict.again is not None:
-                self._streams[index] = verdict.again
-            self._streams[index + 1 : index + 1] = verdict.following
-            if verdict.again is not None:
-                raise MoreAudioError
+        self._streams[index] = verdict.again or verdict.shortened or stream
+        self._streams[index + 1 : index + 1] = verdict.following
+        self._is_incomplete = self._is_incomplete or verdict.again is not None
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)
 
