@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from featurelib import AudioError
 from featurelib.audio import MoreAudioError, flac, open_audio
 from tests.featurelib.encoders import made
 from tests.featurelib.signals import noise
@@ -40,3 +41,16 @@ def test_joined_flac_files_with_wrong_totals_are_decoded_once_more():
         assert facts["duration_s"] == pytest.approx(len(parts) * seconds)
         assert facts["decoding"] == "whole"
         assert n_passes(data) == 2
+
+
+def test_places_that_no_file_system_has_are_the_contents_fault(tmp_path):
+    data = bytearray(made("wma", noise(0.5, sr=44_100)))
+    data[30 + 16 : 30 + 24] = (2**62 + 2**61).to_bytes(8, "little")  # size of the first object
+    path = tmp_path / "a.wma"
+    path.write_bytes(data)
+    messages = set()
+    for source in (bytes(data), path, f"file://{path}"):
+        with pytest.raises(AudioError) as caught:
+            row(source)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
