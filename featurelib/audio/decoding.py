@@ -27,9 +27,6 @@ from featurelib.spec import SR_LIMITS
 #: Samples, all channels together, that are decoded at once.
 BLOCK_SAMPLES = 65_536
 
-#: More streams than this in one file are left to FFmpeg.
-MAX_STREAMS = 1000
-
 
 class MoreAudioError(Exception):
     """There is more in the file than was decoded: take its blocks again, from the first."""
@@ -86,8 +83,6 @@ class AudioFile:
         self._size = size
         self._duration = duration
         self._streams = layout.lay_out(reader, size, duration)
-        if len(self._streams) > MAX_STREAMS:
-            self._streams = [Stream(by_ffmpeg=True)]
         self._given: dict[int, int] = {}  # samples of a stream that libsndfile gave
         self._reasons: list[str] = []
         self._verdicts: list[Verdict] = []
@@ -175,7 +170,7 @@ class AudioFile:
             if not stream.by_ffmpeg:
                 if type(stream) is Stream:
                     streams = layout.behind_junk(self._reader, self._size, self._duration)
-                    self._streams[index : index + 1] = streams[:MAX_STREAMS]
+                    self._streams[index : index + 1] = streams
                 else:
                     self._streams[index] = replace(stream, by_ffmpeg=True)
             elif self._given.get(index):
@@ -227,7 +222,10 @@ class AudioFile:
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
         self._streams[index] = verdict.again or verdict.shortened or stream
-        self._streams[index + 1 : index + 1] = verdict.following
+        if len(self._streams) + len(verdict.following) <= layout.MAX_STREAMS:
+            self._streams[index + 1 : index + 1] = verdict.following
+        else:
+            verdict = replace(verdict, decoding="cut", lost_s=None)
         self._is_incomplete = self._is_incomplete or verdict.again is not None
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)

@@ -60,22 +60,19 @@ class ByteReader(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        position = self.tell()
         try:
-            base = {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: self.size()}[whence]
-            target = base + offset
+            target = offset
+            if whence != os.SEEK_SET:
+                target += self.tell() if whence == os.SEEK_CUR else self.size()
             if target < 0:
-                return position  # a malformed file sends decoders before the beginning
+                return self.tell()  # a malformed file sends decoders before the beginning
             # Or far behind the end, where some sources can seek to, and others not.
             self._beyond = target if target > self.size() else None
             if self._beyond is None:
                 self._stream.seek(target)
-        except OSError as error:
-            self.failed(error)
-            return position
-        except Exception as error:  # noqa: BLE001  a callback from C must not raise
+        except Exception as error:  # noqa: BLE001  as in readinto
             self.failed(_os_error(error, "seeking failed"))
-            return position
+            return self.tell()
         return target
 
     def tell(self) -> int:
