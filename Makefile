@@ -12,7 +12,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-servers lint format bench profile clean
+.PHONY: help demo test test-slow test-servers lint format bench profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -20,8 +20,11 @@ help:  ## list the targets
 demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
 	@$(PYTHON) -m jobs.demo $(ARGS)
 
-test: $(VENV)/.stamp-test  ## the whole suite, without servers (ARGS="-k name" selects)
-	$(PYTHON) -m pytest $(ARGS)
+test: $(VENV)/.stamp-test  ## the suite, without servers and slow tests (ARGS="-k name" selects)
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.stamp-test  ## the slow tests alone: thousands of damaged files
+	$(PYTHON) -m pytest -m slow $(ARGS)
 
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \

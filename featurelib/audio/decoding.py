@@ -27,9 +27,6 @@ from featurelib.spec import SR_LIMITS
 #: Samples, all channels together, that are decoded at once.
 BLOCK_SAMPLES = 65_536
 
-#: More streams than this in one file are left to FFmpeg.
-MAX_STREAMS = 1000
-
 
 class MoreAudioError(Exception):
     """There is more in the file than was decoded: take its blocks again, from the first."""
@@ -85,8 +82,6 @@ class AudioFile:
         self._size = size
         self._duration = duration
         self._streams = layout.lay_out(reader, size, duration)
-        if len(self._streams) > MAX_STREAMS:
-            self._streams = [Stream(by_ffmpeg=True)]
         self._given: dict[int, int] = {}  # samples of a stream that libsndfile gave
         self._reasons: list[str] = []
         self._verdicts: list[Verdict] = []
@@ -94,6 +89,7 @@ class AudioFile:
         self._n_streams = 0
         self._first: tuple[str, str, float | None] | None = None
         self._elapsed_s, self._gave_up = 0.0, False
+        self._is_incomplete = False
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
         """Decode the samples.
@@ -121,6 +117,7 @@ class AudioFile:
         """
         self._verdicts, self._decoders, self._n_streams = [], [], 0
         self._elapsed_s, self._gave_up = 0.0, False
+        self._is_incomplete = False
         index = 0
         while index < len(self._streams):
             if self._duration is not None and self._elapsed_s >= self._duration:
@@ -132,6 +129,8 @@ class AudioFile:
                 finally:
                     decoder.close()
             index += 1
+        if self._is_incomplete:  # raised after the last one, or many would be decoded often
+            raise MoreAudioError
         if self._gave_up and not self._elapsed_s:
             reasons = "; ".join(dict.fromkeys(self._reasons))
             raise AudioError(
@@ -182,7 +181,7 @@ class AudioFile:
             if not stream.by_ffmpeg:
                 if type(stream) is Stream:
                     streams = layout.behind_junk(self._reader, self._size, self._duration)
-                    self._streams[index : index + 1] = streams[:MAX_STREAMS]
+                    self._streams[index : index + 1] = streams
                 else:
                     self._streams[index] = replace(stream, by_ffmpeg=True)
             elif self._given.get(index):
@@ -230,12 +229,12 @@ class AudioFile:
                 verdict = self._give_up(f"libsndfile: {_one_line(result.error)}")
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
-        if verdict.again is not None or verdict.following:
-            if verdict.again is not None:
-                self._streams[index] = verdict.again
+        self._streams[index] = verdict.again or verdict.shortened or stream
+        if len(self._streams) + len(verdict.following) <= layout.MAX_STREAMS:
             self._streams[index + 1 : index + 1] = verdict.following
-            if verdict.again is not None:
-                raise MoreAudioError
+        else:
+            verdict = replace(verdict, decoding="cut", lost_s=None)
+        self._is_incomplete = self._is_incomplete or verdict.again is not None
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)
 

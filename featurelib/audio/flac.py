@@ -117,7 +117,7 @@ def stream_info(read_at: ReadAt, start: int, end: int) -> StreamInfo | None:
 
 def next_file(read_at: ReadAt, start: int, end: int) -> int | None:
     """The place where another FLAC file begins; None if there is none."""
-    step = 2**20
+    step = 2**17  # small at first: there may be many small files
     while start < end:
         data = read_at(start, min(step, end - start))
         if match := _MARK.search(data):
@@ -125,6 +125,7 @@ def next_file(read_at: ReadAt, start: int, end: int) -> int | None:
         if len(data) < step:
             break
         start += step - 8
+        step = 2**20
     return None
 
 

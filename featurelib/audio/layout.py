@@ -6,6 +6,7 @@ themselves stop at the end of what a header says, or at the first damage, withou
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,12 @@ Decoding = Literal["whole", "damaged", "cut"]
 
 #: Junk before the first frame may be as long as this.
 SEARCH_BYTES = 2**20
+
+#: In it, what looks like the beginning of a file may be found so often.
+_MAX_STARTS = 100
+
+#: More streams than this in one file are left to FFmpeg.
+MAX_STREAMS = 1000
 
 _HEAD_BYTES = 64
 
@@ -58,12 +65,15 @@ class Verdict:
         Decode this instead: there is more than the decoder gave.
     following : sequence of Stream
         Streams behind this one, found only now.
+    shortened : Stream, optional
+        This one without those; given with them.
     """
 
     decoding: Decoding
     lost_s: float | None
     again: Stream | None = None
     following: Sequence[Stream] = ()
+    shortened: Stream | None = None
 
 
 #: What becomes of most streams.
@@ -276,7 +286,7 @@ class FlacStream(Stream):
             return self._verdict(result)
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
-        return replace(first._verdict(result), following=following)
+        return replace(first._verdict(result), following=following, shortened=first)
 
     def _verdict(self, result: Result) -> Verdict:
         """Judge by the last frame of the file."""
@@ -329,31 +339,38 @@ def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[S
     if _OF_FFMPEG.match(head):
         return [Stream(((place, size),) if place else (), by_ffmpeg=True)]
     limit = min(place + SEARCH_BYTES, size)
-    while place < limit:
-        found = _next_start(reader, place, limit, size)
-        if found is None:
-            break
-        if streams := list(_streams_at(reader, found, size, duration)):
+    for start in _starts(reader, place, limit, size):
+        if streams := list(_streams_at(reader, start, size, duration)):
             return streams
-        place = found + 1
-    frames = flac.find_frames(reader.at, tags.skip_id3(reader.at, 0, size), limit)
+    frames = flac.find_frames(reader.at, place, limit)
     if frames is not None:
         return [Stream(((frames, size),), "flac", by_ffmpeg=True)]
     return [Stream(by_ffmpeg=True)]
 
 
-def _next_start(reader: ByteReader, place: int, limit: int, size: int) -> int | None:
-    match = _STARTS.search(reader.at(place, limit - place))
+def _starts(reader: ByteReader, place: int, limit: int, size: int) -> list[int]:
+    """Places where a file may begin."""
+    data = reader.at(place, limit - place)
+    matches = itertools.islice(_STARTS.finditer(data), _MAX_STARTS)
+    starts = [place + match.start() for match in matches]
     frames = mpeg.find_stream(reader.at, place, min(limit + mpeg.MAX_FRAME_BYTES * 3, size))
-    if match is None:
-        return frames
-    found = place + match.start()
-    return found if frames is None else min(found, frames)
+    return sorted(starts if frames is None else [*starts, frames])
 
 
 def _streams_at(
     reader: ByteReader, place: int, size: int, duration: float | None
 ) -> Sequence[Stream]:
+    streams = _some_streams_at(reader, place, size, duration)
+    if len(streams) > MAX_STREAMS:
+        pieces = ((place, size),) if place else ()
+        return (Stream(pieces, streams[0].container, by_ffmpeg=True),)
+    return streams
+
+
+def _some_streams_at(
+    reader: ByteReader, place: int, size: int, duration: float | None
+) -> Sequence[Stream]:
+    """The streams of the file that begins at `place`, but no more than one more than allowed."""
     head = reader.at(place, _HEAD_BYTES)
     if head[:4] == b"fLaC":
         return flac_streams(reader, place, size)
@@ -378,8 +395,10 @@ def flac_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]:
 def _ogg_streams(
     reader: ByteReader, start: int, size: int, duration: float | None
 ) -> Sequence[Stream]:
-    links = [link for link in ogg.links(reader.at, start, size, duration) if link.codec]
-    if len(links) == 1 and start == 0:
+    links = ogg.links(reader.at, start, size, duration, MAX_STREAMS + 1)
+    if len(links) <= MAX_STREAMS:
+        links = [link for link in links if link.codec]
+    if len(links) == 1 and start == 0 and links[0].end == size:
         return (OggStream((), "ogg", link=links[0]),)
     return [OggStream(((link.start, link.end),), "ogg", link=link) for link in links]
 
@@ -408,7 +427,7 @@ def _mpeg_streams(
 ) -> Sequence[Stream]:
     if not mpeg.begins_at(reader.at, start, size):
         return ()
-    runs = mpeg.runs(reader.at, start, size, duration)
+    runs = mpeg.runs(reader.at, start, size, duration, MAX_STREAMS + 1)
     if not runs or not any(run.n_frames for run in runs):
         return ()
     if runs[0].is_adts:

@@ -8,9 +8,10 @@ the number of samples, whatever a Xing, Info or VBRI header says of it.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from featurelib.audio import tags
 from featurelib.audio.tags import ReadAt
@@ -21,6 +22,9 @@ MIN_FRAMES = 3
 #: Bytes that are looked at in one go. No frame is larger than the part that is kept.
 _CHUNK_BYTES = 2**20
 MAX_FRAME_BYTES = 16_384
+
+#: The same at first: where there is junk everywhere, each stretch of frames is short.
+_FIRST_CHUNK_BYTES = 2**14
 
 _BITRATES = {  # kbit/s, by MPEG version (1, or 2 and 2.5) and layer
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -34,9 +38,8 @@ _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 
 
 #: Of the second and third byte of a header: version, layer, and sampling rate.
 _KIND = 0x1E0C
+_HEADER_BYTES = 7  # of ADTS; those of MPEG have 4
 _ADTS_KIND = 0xF6FC  # no CRC bit; profile and rate, but not the private bit
-
-_SYNC = re.compile(rb"\xff[\xe2-\xff]", re.DOTALL)
 
 #: Samples that every MP3 decoder delays the signal by, beside what a LAME header says.
 _DECODER_DELAY = 529
@@ -146,6 +149,11 @@ def _mpeg_lengths() -> list[int]:
 
 
 @functools.cache
+def _length_array() -> np.ndarray:
+    return np.array(_mpeg_lengths(), np.int32)
+
+
+@functools.cache
 def _lengths_of(kind: int) -> dict[bytes, int]:
     """Length in bytes of the frames of one kind, by the first three bytes of the header."""
     return {
@@ -200,17 +208,43 @@ def is_stream(data: bytes, place: int, n_frames: int = MIN_FRAMES) -> bool:
 
 def find_stream(read_at: ReadAt, place: int, end: int) -> int | None:
     """The place of the first of `MIN_FRAMES` frames from `place` on; None if there is none."""
+    step = _FIRST_CHUNK_BYTES
     while place < end:
-        data = read_at(place, min(_CHUNK_BYTES, end - place))
-        last = place + len(data) >= end or len(data) < _CHUNK_BYTES
-        stop = len(data) if last else len(data) - MIN_FRAMES * MAX_FRAME_BYTES
-        for match in _SYNC.finditer(data, 0, max(stop, 0)):
-            if is_stream(data, match.start()):
-                return place + match.start()
-        if last:
+        data = read_at(place, min(step + MIN_FRAMES * MAX_FRAME_BYTES, end - place))
+        for start in _likely_starts(data, step):
+            if is_stream(data, start):
+                return place + start
+        if len(data) <= step:
             return None
-        place += stop
+        place += step
+        step = min(step * 4, _CHUNK_BYTES)
     return None
+
+
+def _likely_starts(data: bytes, stop: int) -> list[int]:
+    """Places before `stop` from where lengths in headers lead from one to the next.
+
+    Without regard to what the headers have in common; but fast, were all of it headers.
+    """
+    raw = np.frombuffer(data + bytes(_HEADER_BYTES), np.uint8)
+    starts = np.flatnonzero(raw[: min(stop, len(data))] == 0xFF)
+    places = starts
+    for _ in range(MIN_FRAMES):
+        lengths = _lengths_at(raw, places)
+        starts, places = starts[lengths > 0], (places + lengths)[lengths > 0]
+        places = np.minimum(places, len(data))  # where there is no header
+    return [int(start) for start in starts]
+
+
+def _lengths_at(raw: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Lengths of the frames, MPEG or ADTS, whose headers are at these places; 0 for none."""
+    sync, first, second, third, fourth, fifth = (
+        raw[places + i].astype(np.int32) for i in range(_HEADER_BYTES - 1)
+    )
+    mpeg = _length_array()[first << 8 | second]
+    adts = (third & 3) << 11 | fourth << 3 | fifth >> 5
+    adts = np.where((adts >= _HEADER_BYTES) & (second >> 2 & 15 < 13), adts, 0)
+    return np.where(sync == 0xFF, np.where(first & 0xF6 == 0xF0, adts, mpeg), 0)
 
 
 def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
@@ -222,11 +256,13 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
         return False
     n_bytes = 0
     while is_stream(data, n_bytes, 1):
-        n_bytes += frame_length(data[n_bytes : n_bytes + 4]) or adts_length(data[n_bytes:][:7])
+        n_bytes += _length(data[n_bytes : n_bytes + _HEADER_BYTES])
     return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
 
 
-def runs(read_at: ReadAt, start: int, end: int, duration: float | None = None) -> list[Run]:
+def runs(
+    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
+) -> list[Run]:
     """Follow the frames of a file.
 
     Parameters
@@ -235,8 +271,10 @@ def runs(read_at: ReadAt, start: int, end: int, duration: float | None = None) -
         Gives the bytes at an offset.
     start, end : int
         Where the first frame begins, and where the file ends.
-    duration : float, optional
+    duration : float or None
         Stop after so many seconds of frames.
+    most : int
+        Stop after so many runs.
 
     Returns
     -------
@@ -249,7 +287,7 @@ def runs(read_at: ReadAt, start: int, end: int, duration: float | None = None) -
     for run in _walk(read_at, start, end, duration):
         found.append(run)
         seconds += run.n_frames * run.frame_samples / run.sr
-        if duration is not None and seconds > duration:
+        if len(found) >= most or (duration is not None and seconds > duration):
             break
     return found
 
@@ -270,14 +308,16 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
         if place >= end or run.cut or (duration is not None and _seconds(run) > duration):
             break
         behind = tags.skip(read_at, place, end)
-        rest = read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES)
-        if is_stream(rest, 0, 1) and (behind > place or is_stream(rest, 0)):
+        head = read_at(behind, _HEADER_BYTES)
+        if is_stream(head, 0, 1) and (
+            behind > place or is_stream(read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES), 0)
+        ):
             place = behind
             continue
         # the next stream may begin in the last frame, if that was cut short
         following = find_stream(read_at, behind if behind > place else run.last + 1, end)
         if following is None:
-            run.cut = _is_broken_frame(rest)
+            run.cut = _length(head) > end - behind
             break
         if following < run.end:
             run.n_frames, run.end, run.damaged = run.n_frames - 1, following, True
@@ -294,16 +334,15 @@ def _seconds(run: Run) -> float:
     return (run.n_frames - 6) * run.frame_samples / run.sr
 
 
-def _is_broken_frame(rest: bytes) -> bool:
-    length = frame_length(rest[:4]) or adts_length(rest[:7])
-    return bool(length) and len(rest) < length
+def _length(header: bytes) -> int:
+    return frame_length(header) or adts_length(header)
 
 
 def _follow(
     read_at: ReadAt, place: int, end: int, run: Run | None, border: bool, duration: float | None
 ) -> Run | None:
     """Follow frames of one kind from `place` on, into the run or, past a border, a new one."""
-    data = read_at(place, min(_CHUNK_BYTES, end - place))
+    data = read_at(place, min(_FIRST_CHUNK_BYTES, end - place))
     if not is_stream(data, 0, 1):
         return None
     kind = _kind(data, 0)
@@ -369,7 +408,7 @@ def _follow_adts(read_at: ReadAt, data: bytes, place: int, end: int, run: Run) -
             run.last = place + i
             i += length
             run.n_frames += 1
-        elif len(data) - i < 7 and place + len(data) < end:
+        elif i and len(data) - i < 7 and place + len(data) < end:
             place, i = place + i, 0
             data = read_at(place, min(_CHUNK_BYTES, end - place))
         else:

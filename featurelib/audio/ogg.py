@@ -11,6 +11,10 @@ _CHUNK_BYTES = 2**20
 _MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 _FIRST_PAGE, _LAST_PAGE = 2, 4  # bits of a page's flags
 
+#: Pages with wrong checksums may add up to so many times the bytes that were followed. Where
+#: they are more, headers lie in other pages' bodies, and each is as long as it can be.
+_MOST_WASTE = 4
+
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 
 #: How the first packet of an audio stream begins.
@@ -110,7 +114,9 @@ def _is_whole(page: bytes) -> bool:
     return page[22:26] == crc.to_bytes(4, "big").translate(_REVERSED)
 
 
-def links(read_at: ReadAt, start: int, end: int, duration: float | None = None) -> list[Link]:
+def links(
+    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
+) -> list[Link]:
     """Follow the pages of a file.
 
     Parameters
@@ -119,12 +125,15 @@ def links(read_at: ReadAt, start: int, end: int, duration: float | None = None) 
         Gives the bytes at an offset.
     start, end : int
         Where the first page begins, and where the file ends.
-    duration : float, optional
+    duration : float or None
         Stop after so many seconds.
+    most : int
+        Stop after so many links.
     """
     found: list[Link] = []
     data, base, i = b"", start, 0
     total = 0.0
+    wasted = 0
     while base + i < end:
         if len(data) - i < _MAX_PAGE_BYTES and base + len(data) < end:
             base, i = base + i, 0
@@ -140,11 +149,17 @@ def links(read_at: ReadAt, start: int, end: int, duration: float | None = None) 
                 if following < 0 and base + len(data) >= end:
                     break
                 link.damage()
-                i = following if following >= 0 else len(data) - 3
+                wasted += size or 0
+                if wasted > _MOST_WASTE * (base + i - start + _CHUNK_BYTES):
+                    link.cut = True
+                    break
+                i = following if following >= 0 else max(len(data) - 3, i + 1)
                 continue
             return []
         flags, serial = data[i + 5], int.from_bytes(data[i + 14 : i + 18], "little")
         if not found or found[-1].begins_another(flags, serial):
+            if len(found) >= most:
+                break
             if found:
                 total += found[-1].seconds
             found.append(Link(base + i, base + i))
@@ -164,7 +179,7 @@ def links(read_at: ReadAt, start: int, end: int, duration: float | None = None) 
 
 def _page_size(data: bytes, i: int) -> int | None:
     """Size in bytes of the page at `i`; None if there is none."""
-    if data[i : i + 4] != b"OggS" or len(data) < i + 27:
+    if data[i : i + 5] != b"OggS\0" or len(data) < i + 27:
         return None
     table = i + 27
     n_segments = data[i + 26]

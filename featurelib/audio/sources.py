@@ -38,6 +38,8 @@ class ByteReader(io.RawIOBase):
         super().__init__()
         self._stream = stream
         self._error: OSError | None = None
+        self._size: int | None = None
+        self._beyond: int | None = None  # the position, if that is behind the end
 
     def readable(self) -> bool:
         return True
@@ -46,7 +48,7 @@ class ByteReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._error is not None:
+        if self._error is not None or self._beyond is not None:
             return 0
         view = memoryview(buffer)
         try:
@@ -59,25 +61,33 @@ class ByteReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
-            return self._stream.seek(offset, whence)
-        except ValueError:
-            return self.tell()  # a malformed file sends libsndfile before the beginning
-        except OSError as error:
-            if self._error is None and offset >= 0:
-                self._error = error
+            target = offset
+            if whence != os.SEEK_SET:
+                target += self.tell() if whence == os.SEEK_CUR else self.size()
+            if target < 0:
+                return self.tell()  # a malformed file sends decoders before the beginning
+            # Or far behind the end, where some sources can seek to, and others not.
+            self._beyond = target if target > self.size() else None
+            if self._beyond is None:
+                self._stream.seek(target)
+        except Exception as error:  # noqa: BLE001  as in readinto
+            self.failed(_os_error(error, "seeking failed"))
             return self.tell()
+        return target
 
     def tell(self) -> int:
-        return self._stream.tell()
+        return self._stream.tell() if self._beyond is None else self._beyond
 
     def size(self) -> int:
-        """Length of the source in bytes."""
-        try:
-            size = self._stream.seek(0, os.SEEK_END)
-            self._stream.seek(0)
-        except Exception as error:
-            raise _os_error(error, "seeking failed") from error
-        return size
+        """Length of the source in bytes, as it was when this was first asked for."""
+        if self._size is None:
+            try:
+                position = self._stream.tell()
+                self._size = self._stream.seek(0, os.SEEK_END)
+                self._stream.seek(position)
+            except Exception as error:
+                raise _os_error(error, "seeking failed") from error
+        return self._size
 
     def at(self, offset: int, n: int) -> bytes:
         """Bytes from a place on: `n` of them, fewer only at the end. The position stays.
@@ -87,7 +97,7 @@ class ByteReader(io.RawIOBase):
         OSError
             If reading fails.
         """
-        if offset > _LARGEST_OFFSET:
+        if offset >= self.size():
             return b""
         try:
             position = self._stream.tell()

@@ -1,0 +1,118 @@
+"""Files that are made to be slow, to need memory, or to be decoded without end."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import pytest
+
+from featurelib import AudioError
+from featurelib.audio import MoreAudioError, flac, mpeg, open_audio
+from tests.featurelib.encoders import made
+from tests.featurelib.signals import noise
+from tests.featurelib.test_audio import row
+
+
+def with_total(data: bytes, n_samples: int) -> bytes:
+    """A FLAC file whose header claims another number of samples."""
+    place = flac.total_place(0)
+    return data[:place] + flac.with_total(n_samples, data[place : place + 5]) + data[place + 5 :]
+
+
+def n_passes(data: bytes) -> int:
+    """How often the file is decoded until all of it is."""
+    with open_audio(data) as file:
+        for n in range(1, 100):
+            try:
+                for _ in file.blocks():
+                    pass
+            except MoreAudioError:
+                continue
+            return n
+    pytest.fail("decoded 99 times")
+
+
+def test_joined_flac_files_with_wrong_totals_are_decoded_once_more():
+    seconds = 0.3
+    whole = made("flac", noise(seconds, sr=44_100))
+    short = with_total(whole, 1000)
+    for parts in ([whole, short], [short, whole, short, short], [whole, *[short] * 20]):
+        data = b"".join(parts)
+        facts = row(data)
+        assert facts["n_streams"] == len(parts)
+        assert facts["duration_s"] == pytest.approx(len(parts) * seconds)
+        assert facts["decoding"] == "whole"
+        assert n_passes(data) == 2
+
+
+def test_places_that_no_file_system_has_are_the_contents_fault(tmp_path):
+    data = bytearray(made("wma", noise(0.5, sr=44_100)))
+    data[30 + 16 : 30 + 24] = (2**62 + 2**61).to_bytes(8, "little")  # size of the first object
+    path = tmp_path / "a.wma"
+    path.write_bytes(data)
+    messages = set()
+    for source in (bytes(data), path, f"file://{path}"):
+        with pytest.raises(AudioError) as caught:
+            row(source)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+#: So many times the size of a file may be read of it, where frames or files are tiny.
+MOST_READS = 1500
+
+
+class Counting(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    n_bytes = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.n_bytes += len(data)
+        return data
+
+
+def filled(unit: bytes, n_bytes: int = 500_000) -> bytes:
+    return unit * (n_bytes // len(unit))
+
+
+def mpeg_frames(second: int, third: int, n: int) -> bytes:
+    """Empty MPEG frames."""
+    header = bytes((0xFF, 0xF3, second, third))
+    return (header + bytes(mpeg.frame_length(header) - 4)) * n
+
+
+def hostile() -> dict[str, bytes]:
+    y = noise(0.3, sr=44_100)
+    one_frame = made("flac", y[:1])
+    return {
+        "MPEG headers": filled(b"\xff\xfb\x90\x00"),
+        "MPEG headers behind an MP3": made("mp3", y) + filled(b"\xff\xfb\x90\x00"),
+        "MPEG frames with junk": filled(mpeg_frames(0x18, 0xC0, 3) + b"j"),
+        "MPEG frames, two kinds": filled(mpeg_frames(0x18, 0xC0, 3) + mpeg_frames(0x18, 0, 3)),
+        "ADTS headers": filled(b"\xff\xf1\x50\x80\x00\xff\xfc"),
+        "Ogg marks": filled(b"OggS\0\2"),
+        "Ogg marks behind an Ogg": made("ogg_vorbis", y) + filled(b"OggS"),
+        "Ogg pages in pages": made("ogg_vorbis", y) + filled(b"OggS" + bytes(22) + b"\xff" * 6),
+        "Ogg files": made("ogg_vorbis", y[:500]) * 1100,
+        "FLAC marks": filled(b"fLaC\0\0\0\x22"),
+        "FLAC marks behind a FLAC": made("flac", y) + filled(b"fLaC\0\0\0\x22"),
+        "FLAC files": filled(one_frame, 1100 * len(one_frame)),
+        "RIFF marks": b"junk" + filled(b"RIFF\0\0\0\0WAVE"),
+        "RIFF chunks": b"RIFF\xff\xff\xff\x00WAVE" + filled(b"abcd\0\0\0\0"),
+        "AIFF marks": filled(b"FORM\0\0\0\0AIFF"),
+        "chunks behind a WAV": made("wav16", y) + filled(b"abcd\0\0\0\0"),
+        "tags behind a WAV": made("wav16", y) + filled(b"APETAGEX" + bytes(24)),
+        "lyrics behind an MP3": made("mp3", y) + filled(b"LYRICSBEGINLYRICSEND", 100_000),
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_files_are_not_read_over_and_over(name, capfd):
+    data = hostile()[name]
+    file = Counting(data)
+    with contextlib.suppress(AudioError):
+        row(file)
+    assert file.n_bytes < MOST_READS * len(data)
