@@ -222,12 +222,10 @@ class AudioFile:
                 raise AudioError("undecodable", self._undecodable())
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
-        if verdict.again is not None or verdict.following:
-            if verdict.again is not None:
-                self._streams[index] = verdict.again
-            self._streams[index + 1 : index + 1] = verdict.following
-            if verdict.again is not None:
-                raise MoreAudioError
+        self._streams[index] = verdict.again or verdict.ended or stream
+        self._streams[index + 1 : index + 1] = verdict.following
+        if verdict.again is not None:
+            raise MoreAudioError
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)
 

@@ -58,12 +58,15 @@ class Verdict:
         Decode this instead: there is more than the decoder gave.
     following : sequence of Stream
         Streams behind this one, found only now.
+    ended : Stream, optional
+        The stream, up to those behind it.
     """
 
     decoding: Decoding
     lost_s: float | None
     again: Stream | None = None
     following: Sequence[Stream] = ()
+    ended: Stream | None = None
 
 
 @dataclass(frozen=True)
@@ -273,7 +276,7 @@ class FlacStream(Stream):
             return self._verdict(result)
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
-        return replace(first._verdict(result), following=following)
+        return replace(first._verdict(result), following=following, ended=first)
 
     def _verdict(self, result: Result) -> Verdict:
         """Judge by the last frame of the file."""

@@ -339,6 +339,30 @@ def _() -> Made:
     return with_damage(data, place + size // 2), [(SR, right)]
 
 
+@trouble(
+    "damage in the second of two flac",
+    n_streams=2,
+    decoding="damaged",
+    whole_s=1.5 + len(SHORT) / SR,
+    decoder="libsndfile+ffmpeg",
+)
+def _() -> Made:
+    data, place, _, right = _without_frame(7)
+    return file_of("flac", "SHORT") + with_damage(data, place + 99), [(SR, SHORT), (SR, right)]
+
+
+@trouble(
+    "damage in the first of two flac",
+    n_streams=2,
+    decoding="damaged",
+    whole_s=1.5 + len(SHORT) / SR,
+    decoder="libsndfile+ffmpeg",
+)
+def _() -> Made:
+    data, place, _, right = _without_frame(7)
+    return with_damage(data, place + 99) + file_of("flac", "SHORT"), [(SR, right), (SR, SHORT)]
+
+
 @cases("in a frame", "in a frame's header", "between frames", **CUT)
 def flac_cut(where: str) -> Made:
     data, frames = _flac_frames()
