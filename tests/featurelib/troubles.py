@@ -327,6 +327,12 @@ def flac_with_a_damaged_byte_in_frame(index: int) -> Made:
     return with_damage(data, place + size // 2), [(SR, right)]
 
 
+@trouble("flac with a damaged first frame", lost_s=None, decoding="damaged", **BY_FFMPEG)
+def _() -> Made:
+    data, place, size, right = _without_frame(0)
+    return with_damage(data, place + size // 2), [(SR, right)]
+
+
 @trouble("flac with a frame of zeros", whole_s=1.5, decoding="damaged", **BY_FFMPEG)
 def _() -> Made:
     data, place, size, right = _without_frame(7)
@@ -559,6 +565,15 @@ def adts_behind(what: str) -> Made:
     half = healthy[front[0] + 100 : front[0] + front[1]]
     prefix = {"id3v2": id3v2(), "half a frame": half}.get(what) or IN_FRONT[what]
     return prefix + healthy, [by_pyav(healthy)]
+
+
+@trouble("adts with a frame of zeros", lost_s=None, **DAMAGED, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("adts", LOUD)
+    place, size, begin_s = packets(healthy)[30]
+    sr, y = by_pyav(healthy)
+    begin = round(begin_s * sr)
+    return patched(healthy, place, bytes(size)), [(sr, np.delete(y, slice(begin, begin + 1024), 0))]
 
 
 @trouble("adts cut in a frame", atol=None, **CUT, **BY_FFMPEG)
