@@ -59,7 +59,7 @@ def skip_id3(read_at: ReadAt, place: int, end: int) -> int:
     return min(place, end)
 
 
-def audio_end(read_at: ReadAt, start: int, end: int) -> int:
+def audio_end(read_at: ReadAt, start: int, end: int, *, with_padding: bool = True) -> int:
     """The place where the tags and the padding at the end of a file begin.
 
     Parameters
@@ -68,9 +68,13 @@ def audio_end(read_at: ReadAt, start: int, end: int) -> int:
         Gives the bytes at an offset.
     start, end : int
         Where the audio begins, and the end of the file.
+    with_padding : bool
+        Whether zeros count as padding; they may be samples.
     """
     while True:
-        size = _size_before(read_at, end) or _zeros_before(read_at, start, end)
+        size = _size_before(read_at, end)
+        if not size and with_padding:
+            size = _zeros_before(read_at, start, end)
         if not size or end - size < start:
             return end
         end -= size

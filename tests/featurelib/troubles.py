@@ -656,6 +656,7 @@ SIZED = {
     "w64": Sized("w64", "<Q", b"data\xf3\xac", 16, 24),
     "aiff": Sized("aiff", ">I", b"SSND", 4, 8),
     "caf": Sized("caf", ">Q", b"data", 4, 4),
+    "au": Sized("au", ">I", b".snd", 8),
 }
 OUTER = {"wav": "<I", "rf64": "<I", "aiff": ">I"}
 
@@ -670,12 +671,18 @@ def size_never_updated(what: str) -> Made:
     return data, [(SR, LOUD)]
 
 
+@cases("wav 0x0", "aiff 0x0", "au 0x0")
+def size_never_updated_before_silence(what: str) -> Made:
+    data, _ = size_never_updated(what)
+    return data + bytes(5000), [(SR, np.vstack([LOUD, np.zeros((2500, 1), np.float32)]))]
+
+
 @cases("wav", "rf64", "w64", "aiff")
 def samples_size_0_in_a_right_outer_size(name: str) -> Made:
     return SIZED[name].with_size(0), [(SR, LOUD)]
 
 
-@cases("wav", "rf64", "w64", "aiff", "caf")
+@cases("wav", "rf64", "w64", "aiff", "caf", "au")
 def samples_size_too_small(name: str) -> Made:
     return SIZED[name].with_size(10_000), [(SR, LOUD)]
 
@@ -685,7 +692,7 @@ def samples_size_too_large_for_the_outer(name: str) -> Made:
     return SIZED[name].with_size(2 * N_BYTES), [(SR, LOUD)]
 
 
-@cases("wav", "aiff", **CUT)
+@cases("wav", "aiff", "au", "caf", **CUT)
 def sizes_too_large(name: str) -> Made:
     data = SIZED[name].with_size(2 * N_BYTES)
     if name in OUTER:
@@ -693,7 +700,7 @@ def sizes_too_large(name: str) -> Made:
     return data, [(SR, LOUD)]
 
 
-@cases("wav", "aiff", "w64", "rf64", **CUT)
+@cases("wav", "aiff", "w64", "caf", "rf64", "au", **CUT)
 def samples_cut(name: str) -> Made:
     data = SIZED[name].data
     end = data.index(pcm(LOUD[-10:], "<" if name in ("wav", "w64", "rf64") else ">"))
