@@ -236,7 +236,11 @@ def _stop(
             return end, not unknown
         return (end if unknown else None), not unknown and riff_end != end
     riff_agrees = stop <= riff_end <= end
-    limit = riff_end if riff_agrees else tags.audio_end(read_at, stop, end, with_padding=False)
+    limit = riff_end
+    if not riff_agrees or not form.has_outer_size:
+        limit = tags.audio_end(read_at, stop, end, with_padding=False)
+    if not form.has_outer_size and size and tags.audio_end(read_at, stop, end) == stop:
+        return None, False
     if size == 0 and (not riff_agrees or riff_end <= data + 8):
         # an interrupted recorder wrote the sizes of an empty file, and never came back
         limit = tags.audio_end(read_at, data, end, with_padding=False)
