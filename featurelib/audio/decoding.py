@@ -302,7 +302,8 @@ class AudioFile:
         if not n_samples and (decoder.cut or decoder.damaged or index in self._given):
             return self._give_up("FFmpeg: no packet that can be decoded")
         if decoder.damaged or stream.is_damaged:
-            return Verdict("damaged", decoder.lost_s if not enough else None)
+            is_known = decoder.damaged and not enough
+            return Verdict("damaged", decoder.lost_s if is_known else None)
         if not enough and (decoder.cut or stream.is_cut):
             return Verdict("cut", None)
         return layout.WHOLE

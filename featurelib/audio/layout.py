@@ -329,7 +329,8 @@ def lay_out(reader: ByteReader, size: int, duration: float | None) -> list[Strea
     if riff.is_plain(head, size):
         return [_PLAIN_WAV]
     place = tags.skip(reader.at, 0, size) if head[:3] in _TAG_STARTS else 0
-    return list(_streams_at(reader, place, size, duration)) or [Stream()]
+    streams = list(_streams_at(reader, place, size, duration))
+    return streams or [Stream(((place, size),) if place else ())]
 
 
 def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[Stream]:
@@ -416,7 +417,7 @@ def _riff_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]
             place = where + len(corrected)
         pieces.append((place, sizes.end))
         return (replace(stream, pieces=tuple(pieces), original=((start, size),)),)
-    has_more = sizes.cut and sizes.riff_end < size
+    has_more = sizes.end <= sizes.riff_end < size  # which libsndfile may take for samples
     if start or has_more:
         return (replace(stream, pieces=((start, sizes.riff_end if has_more else size),)),)
     return (stream,)

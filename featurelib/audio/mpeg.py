@@ -260,9 +260,7 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
     return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
 
 
-def runs(
-    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
-) -> list[Run]:
+def runs(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Run]:
     """Follow the frames of a file.
 
     Parameters
@@ -352,7 +350,7 @@ def _follow(
     else:
         run.damaged = True
     if adts_length(data[:7]):
-        _follow_adts(read_at, data, place, end, run)
+        _follow_adts(read_at, data, place, end, run, duration)
         return run
     length_of = _lengths_of(kind[0]).get
     i, last, n = 0, 0, run.n_frames
@@ -396,7 +394,9 @@ def _follow(
     return run
 
 
-def _follow_adts(read_at: ReadAt, data: bytes, place: int, end: int, run: Run) -> None:
+def _follow_adts(
+    read_at: ReadAt, data: bytes, place: int, end: int, run: Run, duration: float | None
+) -> None:
     i = 0
     while True:
         length = adts_length(data[i : i + 7])
@@ -409,6 +409,8 @@ def _follow_adts(read_at: ReadAt, data: bytes, place: int, end: int, run: Run) -
             i += length
             run.n_frames += 1
         elif i and len(data) - i < 7 and place + len(data) < end:
+            if duration is not None and _seconds(run) > duration:
+                break
             place, i = place + i, 0
             data = read_at(place, min(_CHUNK_BYTES, end - place))
         else:

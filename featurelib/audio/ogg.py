@@ -82,7 +82,7 @@ class Link:
     def add(self, serial: int, number: int, flags: int, granule: int) -> None:
         """Take in a whole page."""
         self._has_data = self._has_data or not flags & _FIRST_PAGE
-        if number > self._numbers.get(serial, number - 1) + 1:
+        if self.lacks_pages(serial, number):
             self.damage()
         self._numbers[serial] = number
         if serial == self._serial:
@@ -94,6 +94,10 @@ class Link:
                     self.lost += max(granule - self._granule, 0)
                     self._is_after_damage = False
                 self._granule = granule
+
+    def lacks_pages(self, serial: int, number: int) -> bool:
+        """Whether pages are missing before the one with this number."""
+        return number > self._numbers.get(serial, number - 1) + 1
 
     def damage(self) -> None:
         """Note that something is missing before the next page."""
@@ -114,9 +118,7 @@ def _is_whole(page: bytes) -> bool:
     return page[22:26] == crc.to_bytes(4, "big").translate(_REVERSED)
 
 
-def links(
-    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
-) -> list[Link]:
+def links(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Link]:
     """Follow the pages of a file.
 
     Parameters
@@ -126,7 +128,7 @@ def links(
     start, end : int
         Where the first page begins, and where the file ends.
     duration : float or None
-        Stop after so many seconds.
+        Stop after so many seconds, and at damage behind them.
     most : int
         Stop after so many links.
     """
@@ -134,6 +136,10 @@ def links(
     data, base, i = b"", start, 0
     total = 0.0
     wasted = 0
+
+    def has_seconds(more: float = 0.0) -> bool:
+        return duration is not None and total + found[-1].seconds > duration + more
+
     while base + i < end:
         if len(data) - i < _MAX_PAGE_BYTES and base + len(data) < end:
             base, i = base + i, 0
@@ -144,6 +150,8 @@ def links(
                 link = found[-1]
                 if size is not None and base + i + size > end:  # the last page is not whole
                     link.end, link.cut = end, True
+                    break
+                if has_seconds():
                     break
                 following = data.find(b"OggS", i + 1)
                 if following < 0 and base + len(data) >= end:
@@ -169,10 +177,12 @@ def links(
             link.begin(serial, data[packet : packet + 64])
         granule = int.from_bytes(data[i + 6 : i + 14], "little", signed=True)
         number = int.from_bytes(data[i + 18 : i + 22], "little")
+        if link.lacks_pages(serial, number) and has_seconds():
+            break
         link.add(serial, number, flags, granule)
         i += size
         link.end = base + i
-        if duration is not None and total + link.seconds > duration + 2:
+        if has_seconds(more=2):
             break
     return found
 

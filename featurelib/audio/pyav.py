@@ -210,6 +210,7 @@ class FFmpegDecoder:
                 continue
             if self._n_failures:
                 self.damaged, self._n_failures = True, 0
+                self._has_clock = self._has_clock and expected is not None  # or where is 0?
             length = frame.samples / frame.sample_rate
             if frame.sample_rate != self._clock_rate:
                 self._has_clock, expected = False, None  # it counts in samples of the first rate

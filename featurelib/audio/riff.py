@@ -1,4 +1,4 @@
-"""RIFF, RF64, W64, AIFF and CAF: is the size of the samples in the header the right one?
+"""RIFF, RF64, W64, AIFF, CAF and AU: is the size of the samples in the header the right one?
 
 Sizes are wrong where a recorder was interrupted, or wrote to a pipe and could not go back
 to the header. All that is judged by sizes; what chunks behind the samples hold is not.
@@ -70,6 +70,7 @@ class _Form:
     size_bytes: int = 4
     align: int = 2
     counts_header: bool = False
+    has_outer_size: bool = True
 
     @property
     def header_bytes(self) -> int:
@@ -94,8 +95,11 @@ _FORMS = {
     b"BW64": _Form("little"),
     b"FORM": _Form("big"),
     b"riff": _Form("little", 16, 8, 8, counts_header=True),
-    b"caff": _Form("big", 4, 8, 1),
+    b"caff": _Form("big", 4, 8, 1, has_outer_size=False),
 }
+
+_AU = {b".snd": "big", b"dns.": "little"}
+_AU_HEADER_BYTES = 24
 
 
 def is_riff(head: bytes) -> bool:
@@ -105,7 +109,7 @@ def is_riff(head: bytes) -> bool:
         return kind == b"WAVE"
     if magic == b"FORM":
         return kind in (b"AIFF", b"AIFC")
-    return head[:4] == b"caff" or head[:16] == _W64_RIFF
+    return head[:4] == b"caff" or head[:4] in _AU or head[:16] == _W64_RIFF
 
 
 def is_plain(head: bytes, end: int) -> bool:
@@ -125,8 +129,10 @@ def is_plain(head: bytes, end: int) -> bool:
 def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
     """Find the samples of the file that begins at `start`; None where it has none."""
     head = read_at(start, min(_HEAD_BYTES, end - start))
+    if head[:4] in _AU:
+        return _au_sizes(read_at, head, start, end)
     form = _FORMS[head[:4]]
-    is_caf = head[:4] == b"caff"  # which has no size of its own
+    is_caf = not form.has_outer_size
     riff_end = end if is_caf else start + form.header_bytes + form.size_of(head)
     large: int | None = None  # where a size of 64 bits is
     encoding, encoding_at = b"", 0
@@ -154,6 +160,23 @@ def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
             is_gsm = encoding[:2] == _GSM.to_bytes(2, form.order)
             return Sizes(data, stop, (*corrected, *fields), cut, riff_end, gain, is_gsm)
     return None
+
+
+def _au_sizes(read_at: ReadAt, head: bytes, start: int, end: int) -> Sizes | None:
+    """Find the samples of an AU file, which has a header and nothing behind the samples."""
+    order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
+    data = start + int.from_bytes(head[4:8], order)
+    size = int.from_bytes(head[8:12], order)
+    if not start + _AU_HEADER_BYTES <= data < end:
+        return None
+    stop = data + size
+    if size == _ALL_ONES:  # which is how AU says that it does not know
+        return Sizes(data, end, riff_end=end)
+    if size and tags.audio_end(read_at, min(stop, end), end) == stop:
+        return Sizes(data, stop, riff_end=end)
+    found = tags.audio_end(read_at, data, end, with_padding=False)
+    field = (start + 8, min(found - data, _ALL_ONES).to_bytes(4, order))
+    return Sizes(data, found, (field,), cut=found < stop and size < _UNKNOWN, riff_end=end)
 
 
 def _correction(
@@ -209,12 +232,18 @@ def _stop(
     if stop > end:
         unknown = size >= _UNKNOWN and end - data < _UNKNOWN
         unknown = unknown or size >= 2**62
+        if not form.has_outer_size:  # libsndfile refuses a CAF that is cut
+            return end, not unknown
         return (end if unknown else None), not unknown and riff_end != end
     riff_agrees = stop <= riff_end <= end
-    limit = riff_end if riff_agrees else tags.audio_end(read_at, stop, end)
+    limit = riff_end
+    if not riff_agrees or not form.has_outer_size:
+        limit = tags.audio_end(read_at, stop, end, with_padding=False)
+    if not form.has_outer_size and size and tags.audio_end(read_at, stop, end) == stop:
+        return None, False
     if size == 0 and (not riff_agrees or riff_end <= data + 8):
         # an interrupted recorder wrote the sizes of an empty file, and never came back
-        limit = tags.audio_end(read_at, data, end)
+        limit = tags.audio_end(read_at, data, end, with_padding=False)
         return (limit if limit > data else None), False
     if not _ends_with_chunks(read_at, form.padded(stop, data), limit, form):
         return limit, False

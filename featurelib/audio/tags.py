@@ -59,7 +59,7 @@ def skip_id3(read_at: ReadAt, place: int, end: int) -> int:
     return min(place, end)
 
 
-def audio_end(read_at: ReadAt, start: int, end: int) -> int:
+def audio_end(read_at: ReadAt, start: int, end: int, *, with_padding: bool = True) -> int:
     """The place where the tags and the padding at the end of a file begin.
 
     Parameters
@@ -68,9 +68,13 @@ def audio_end(read_at: ReadAt, start: int, end: int) -> int:
         Gives the bytes at an offset.
     start, end : int
         Where the audio begins, and the end of the file.
+    with_padding : bool
+        Whether zeros count as padding; they may be samples.
     """
     while True:
-        size = _size_before(read_at, end) or _zeros_before(read_at, start, end)
+        size = _size_before(read_at, end)
+        if not size and with_padding:
+            size = _padding_before(read_at, start, end)
         if not size or end - size < start:
             return end
         end -= size
@@ -78,10 +82,9 @@ def audio_end(read_at: ReadAt, start: int, end: int) -> int:
 
 def _size_before(read_at: ReadAt, end: int) -> int:
     """Size in bytes of the tag that ends at `end`; 0 for none."""
-    foot = read_at(max(end - ID3V1_BYTES, 0), ID3V1_BYTES)
-    if len(foot) < ID3V1_BYTES:
-        foot = foot.rjust(ID3V1_BYTES, b"\0")
-    if foot[:3] == b"TAG":
+    n = min(3 + ID3V1_BYTES, end)
+    foot = read_at(end - n, n).rjust(3 + ID3V1_BYTES, b"\0")
+    if foot[3:6] == b"TAG" and foot[:3] != b"APE":  # as in the middle of APETAGEX
         return ID3V1_BYTES
     ape = foot[-_APE_HEADER_BYTES:]
     if ape[:8] == b"APETAGEX":
@@ -99,6 +102,16 @@ def _size_before(read_at: ReadAt, end: int) -> int:
     if end >= _TAG_PLUS_BYTES and read_at(end - _TAG_PLUS_BYTES, 4) == b"TAG+":
         return _TAG_PLUS_BYTES
     return 0
+
+
+def _padding_before(read_at: ReadAt, start: int, end: int) -> int:
+    """Number of zero bytes that end at `end` and belong to no tag."""
+    n_zeros = _zeros_before(read_at, start, end)
+    begin = end - n_zeros
+    for place in range(begin, min(begin + ID3V1_BYTES, end)):  # tags may end in zeros
+        if _size_before(read_at, place):
+            return end - place
+    return n_zeros
 
 
 def _zeros_before(read_at: ReadAt, start: int, end: int) -> int:

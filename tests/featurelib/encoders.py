@@ -86,12 +86,12 @@ def made(name: str, y: np.ndarray) -> bytes:
 def encode_by_ffmpeg(
     y: np.ndarray, sr: int, container: str, codec: str, sample_format: str, **options: str
 ) -> bytes:
-    """Encode samples of shape (n,) or (n, channels) with PyAV."""
+    """Encode samples of shape (n,) or (n, channels) with PyAV; options go to the container."""
     samples = y.reshape(len(y), -1)
     layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
     output = io.BytesIO()
-    with av.open(output, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=sr, options=options)
+    with av.open(output, "w", format=container, options=options) as file:
+        stream = file.add_stream(codec, rate=sr)
         stream.codec_context.layout = layout
         stream.codec_context.format = sample_format
         stream.codec_context.bit_rate = 128_000
