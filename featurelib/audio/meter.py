@@ -132,7 +132,8 @@ def mix_down(block: np.ndarray) -> np.ndarray:
     channels = block.shape[1]
     if channels == 1:
         return block[:, 0]
-    if channels == 2:
-        # The same numbers as the mean's, ten times as fast.
-        return (block[:, 0] + block[:, 1]) / np.float32(2)
-    return block.mean(axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):  # the meter tells what is not finite
+        if channels == 2:
+            # The same numbers as the mean's, ten times as fast.
+            return (block[:, 0] + block[:, 1]) / np.float32(2)
+        return block.mean(axis=1)
