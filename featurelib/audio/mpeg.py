@@ -260,9 +260,7 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
     return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
 
 
-def runs(
-    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
-) -> list[Run]:
+def runs(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Run]:
     """Follow the frames of a file.
 
     Parameters

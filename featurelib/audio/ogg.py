@@ -114,9 +114,7 @@ def _is_whole(page: bytes) -> bool:
     return page[22:26] == crc.to_bytes(4, "big").translate(_REVERSED)
 
 
-def links(
-    read_at: ReadAt, start: int, end: int, duration: float | None, most: int
-) -> list[Link]:
+def links(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Link]:
     """Follow the pages of a file.
 
     Parameters
