@@ -7,6 +7,7 @@ only. Packets are decoded one by one, and one that cannot be decoded is left out
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 from collections.abc import Iterator
@@ -136,7 +137,8 @@ class FFmpegDecoder:
         import av
 
         streams = self._container.streams.audio
-        usable = [s for s in streams if s.codec_context is not None]
+        allowed = frozenset(_decoders().split(","))
+        usable = [s for s in streams if s.codec_context and s.codec_context.name in allowed]
         if not usable:
             raise RefusedError("no audio stream that may be decoded")
         self._stream = usable[0]
@@ -302,7 +304,10 @@ def _opus_rate(context: Any) -> int:
 
 
 def _refuse(url: str, *_: Any) -> NoReturn:
-    raise PermissionError(f"no other file is opened: {url[:100]}")
+    import av
+
+    # Not the OSError of the same name, which is the source's fault.
+    raise av.error.PermissionError(errno.EPERM, f"no other file is opened: {url[:100]}")
 
 
 def _say(error: Exception) -> str:
