@@ -619,6 +619,30 @@ def _() -> Made:
     return packet_damaged_in("m4a_aac")
 
 
+@trouble("wma cut in a packet", within=2048, atol=None, **CUT, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("wma", LOUD)
+    place, size, begin_s = packets(healthy)[24]
+    sr, y = by_pyav(healthy)
+    return healthy[: place + size // 2], [(sr, y[: round(begin_s * sr)])]
+
+
+@trouble("wavpack with a damaged block", lost_s=None, decoding="damaged", **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("wavpack", LOUD)
+    return with_damage(healthy, 50_000, 10), [(SR, LOUD[SR:])]
+
+
+@trouble("ac3 with a damaged frame", lost_s=None, **DAMAGED, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("ac3", LOUD)
+    place, size, _ = packets(healthy)[20]
+    sr, y = by_pyav(healthy)
+    return with_damage(healthy, place + size // 2, 9), [
+        (sr, np.delete(y, slice(30_720, 32_256), 0))
+    ]
+
+
 @trouble("ogg flac without a page", lost_s=None, decoding="damaged", **BY_FFMPEG)
 def _() -> Made:
     pages = ogg_pages(made("ogg_flac", LOUD))
