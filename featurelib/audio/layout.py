@@ -339,7 +339,9 @@ def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[S
     head = reader.at(place, 256)
     if _OF_FFMPEG.match(head):
         return [Stream(((place, size),) if place else (), by_ffmpeg=True)]
-    limit = min(place + SEARCH_BYTES, size)
+    if place <= SEARCH_BYTES or place == size:  # a tag may claim too much
+        place = 0
+    limit = min(place + 2 * SEARCH_BYTES, size)
     for start in _starts(reader, place, limit, size):
         if streams := list(_streams_at(reader, start, size, duration)):
             return streams
@@ -436,7 +438,7 @@ def _mpeg_streams(
     streams = []
     for run in runs:
         pieces: tuple[Piece, ...] = ((run.start, run.end),)
-        if len(runs) == 1 and start == tags.skip_id3(reader.at, 0, start):
+        if len(runs) == 1 and start == tags.skip_id3(reader.at, 0, size):
             pieces = ()
         stream = MpegStream(pieces, "mp3", run=run)
         streams.append(stream.with_count() if run.missing_bytes else stream)

@@ -52,7 +52,7 @@ _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _UNSURE_LENGTHS = {*_GUESSED_LENGTHS, "ogg"}
 
 #: Codecs whose frames have a checksum. A frame that fails it is noise.
-_CHECKED_CODECS = {"flac", "tta"}
+_CHECKED_CODECS = {"ac3", "eac3", "flac", "tta", "wavpack"}
 
 _MAX_FRAME_SAMPLES = 2**24
 _MAX_FAILURES = 100
@@ -108,6 +108,7 @@ class FFmpegDecoder:
         self._gaps_s = 0.0
         self._n_failures = 0
         self._is_corrupt = False
+        self._at_end = False
         try:
             self._container = av.open(
                 file,
@@ -210,7 +211,7 @@ class FFmpegDecoder:
         for frame in self._decoded():
             if not frame.samples:
                 continue
-            if self._n_failures:
+            if self._n_failures and not self._at_end:
                 self.damaged, self._n_failures = True, 0
                 self._has_clock = self._has_clock and expected is not None  # or where is 0?
             length = frame.samples / frame.sample_rate
@@ -231,6 +232,7 @@ class FFmpegDecoder:
         import av
 
         for packet in self._packets():
+            self._at_end = packet is None  # frames that come now were begun before
             try:
                 yield from self._stream.codec_context.decode(packet)
             except (av.error.FFmpegError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def mp3_frames(data: bytes) -> list[bytes]:
     while data[:1] == b"\xff":
         is_1 = data[1] >> 3 & 3 == 3
         kbits = (_KBITS_1 if is_1 else _KBITS_2)[(data[2] >> 4) - 1]
-        sr = _RATES_1[data[2] >> 2 & 3] // (1 if is_1 else 2)
+        sr = _RATES_1[data[2] >> 2 & 3] // {3: 1, 2: 2, 0: 4}[data[1] >> 3 & 3]
         length = (144 if is_1 else 72) * kbits * 1000 // sr + (data[2] >> 1 & 1)
         frames.append(data[:length])
         data = data[length:]
@@ -135,10 +136,16 @@ class Page:
 def _ogg_crc(data: bytes) -> int:
     crc = 0
     for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x104C11DB7 if crc & 0x80000000 else 0)) & 0x1FFFFFFFF
+        crc = (crc << 8 & 0xFFFFFFFF) ^ _divided(crc >> 24 ^ byte)
     return crc
+
+
+@functools.cache
+def _divided(byte: int) -> int:
+    rest = byte << 24
+    for _ in range(8):
+        rest = (rest << 1 ^ (0x104C11DB7 if rest & 0x80000000 else 0)) & 0x1FFFFFFFF
+    return rest
 
 
 def ogg_pages(data: bytes) -> list[Page]:

@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from featurelib import AudioError, extract_columns, spec_from_settings
+from tests.featurelib.encoders import FORMATS, made
 from tests.featurelib.listening import listen, merged, rms, seconds
 from tests.featurelib.troubles import TROUBLES
+
+LIGHT = spec_from_settings({"features": {"rms": ["mean"]}})
+
+
+@pytest.mark.parametrize("n_bytes", [1, 5, 11, 20])
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_that_end_in_their_header_have_no_audio(name, n_bytes, capfd):
+    data = made(name, np.zeros(1000, np.float32))[:n_bytes]
+    with pytest.raises(AudioError) as caught:
+        extract_columns(data, LIGHT)
+    assert caught.value.kind in ("undecodable", "empty")
 
 
 @pytest.mark.parametrize("name", TROUBLES)
@@ -27,8 +40,8 @@ def test_what_is_heard_and_said_of_files_in_trouble(name, capfd):
         if trouble.atol is not None:
             np.testing.assert_allclose(got, y, rtol=0, atol=trouble.atol)
         half = sr // 2
-        assert rms(got[:half]) == pytest.approx(rms(y[:half]), rel=0.01)
-        assert rms(got[-half:]) == pytest.approx(rms(y[-half:]), rel=0.01)
+        assert rms(got[:half]) == pytest.approx(rms(y[:half]), rel=0.03)
+        assert rms(got[-half:]) == pytest.approx(rms(y[-half:]), rel=0.03)
     lost_s = trouble.lost_s if trouble.whole_s is None else trouble.whole_s - seconds(right)
     if lost_s is None:
         assert facts.lost_s is None

@@ -23,6 +23,7 @@ from tests.featurelib.surgery import (
     chunk,
     id3v1,
     id3v2,
+    joined,
     mp3_frames,
     ogg_pages,
     packets,
@@ -296,6 +297,11 @@ def _() -> Made:
     return id3v2(500) + bytes(77) + file_of("flac"), [(SR, LOUD)]
 
 
+@cases(1100, 20_000, 1_000_000)
+def flac_behind_id3_of_1000_bytes_that_claims(n_bytes: int) -> Made:
+    return id3v2(1000, claims=n_bytes) + file_of("flac"), [(SR, LOUD)]
+
+
 @trouble("flac without its header", **BY_FFMPEG)
 def _() -> Made:
     data, frames = _flac_frames()
@@ -479,6 +485,7 @@ IN_FRONT = HALF_FRAME | {
     "id3v2, then zeros": id3v2() + bytes(417),
     "id3v2 that claims too little": id3v2(1000, claims=600),
     "id3v2 that claims somewhat too much": id3v2(1000, claims=1100),
+    "id3v2 that claims more than there is": id3v2(1000, claims=200_000_000),
     "a shoutcast answer": b"ICY 200 OK\r\nicy-name: radio\r\nicy-metaint:8192\r\n\r\n",
     "a web page": b"<html><body>" * 30,
     "a valid header": b"junk" + HEADER + b"junk" * 200,
@@ -490,10 +497,6 @@ IN_FRONT = HALF_FRAME | {
 @cases(*IN_FRONT)
 def mp3_behind(what: str) -> Made:
     healthy = file_of("mp3")
-    if what == "id3v2 that claims somewhat too much":  # the count is in the tag, they say
-        frames = mp3_frames(raw_mp3())
-        sr, y = _all_of(b"".join(frames))
-        return IN_FRONT[what] + healthy, [(sr, y)]
     return IN_FRONT[what] + healthy, [by_soundfile(healthy)]
 
 
@@ -555,7 +558,16 @@ def _() -> Made:
     return kept, [_all_of(kept)]
 
 
-# --- ADTS, MP4, Matroska
+@trouble("mp3 cut in a frame, mp3 behind it", n_streams=2, lost_s=None, within=1152, **DAMAGED)
+def _() -> Made:
+    healthy, behind = file_of("mp3"), file_of("mp3", "QUIET")
+    frames = mp3_frames(healthy)
+    sr, y = _all_of(b"".join(frames[1:30]))
+    cut = b"".join(frames[:30]) + frames[30][:100]
+    return cut + behind, [(sr, y[_delay(healthy) :]), by_soundfile(behind)]
+
+
+# --- ADTS, MP4, Matroska and others
 
 
 @cases("id3v2", "two id3v2", "zeros", "a web page", "half a frame", **BY_FFMPEG)
@@ -565,6 +577,13 @@ def adts_behind(what: str) -> Made:
     half = healthy[front[0] + 100 : front[0] + front[1]]
     prefix = {"id3v2": id3v2(), "half a frame": half}.get(what) or IN_FRONT[what]
     return prefix + healthy, [by_pyav(healthy)]
+
+
+@trouble("adts, adts of another rate, adts of more channels", n_streams=3, **BY_FFMPEG)
+def _() -> Made:
+    parts = [made("adts", LOUD), encode_by_ffmpeg(QUIET, 22_050, "adts", "aac", "fltp")]
+    parts.append(made("adts", STEREO))
+    return b"".join(parts), [by_pyav(part) for part in parts]
 
 
 @trouble("adts with a frame of zeros", lost_s=None, **DAMAGED, **BY_FFMPEG)
@@ -598,6 +617,37 @@ def packet_damaged_in(name: str) -> Made:
 @trouble("packet damaged in m4a_aac", lost_s=1024 / SR, **DAMAGED, **BY_FFMPEG)
 def _() -> Made:
     return packet_damaged_in("m4a_aac")
+
+
+@trouble("wma cut in a packet", within=2048, atol=None, **CUT, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("wma", LOUD)
+    place, size, begin_s = packets(healthy)[24]
+    sr, y = by_pyav(healthy)
+    return healthy[: place + size // 2], [(sr, y[: round(begin_s * sr)])]
+
+
+@trouble("wavpack with a damaged block", lost_s=None, decoding="damaged", **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("wavpack", LOUD)
+    return with_damage(healthy, 50_000, 10), [(SR, LOUD[SR:])]
+
+
+@trouble("ac3 with a damaged frame", lost_s=None, **DAMAGED, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("ac3", LOUD)
+    place, size, _ = packets(healthy)[20]
+    sr, y = by_pyav(healthy)
+    return with_damage(healthy, place + size // 2, 9), [
+        (sr, np.delete(y, slice(30_720, 32_256), 0))
+    ]
+
+
+@trouble("ogg flac without a page", lost_s=None, decoding="damaged", **BY_FFMPEG)
+def _() -> Made:
+    pages = ogg_pages(made("ogg_flac", LOUD))
+    first = next(i for i, page in enumerate(pages) if page.granule > 0)
+    return joined(pages[:first] + pages[first + 1 :]), [(SR, LOUD[pages[first].granule :])]
 
 
 @trouble("mka cut in a packet", **CUT, **BY_FFMPEG)
