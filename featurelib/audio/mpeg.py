@@ -8,6 +8,7 @@ the number of samples, whatever a Xing, Info or VBRI header says of it.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -260,7 +261,9 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
     return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
 
 
-def runs(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Run]:
+def runs(
+    read_at: ReadAt, start: int, end: int, duration: float | None = None, most: int = sys.maxsize
+) -> list[Run]:
     """Follow the frames of a file.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from dataclasses import dataclass, field
 
@@ -118,7 +119,9 @@ def _is_whole(page: bytes) -> bool:
     return page[22:26] == crc.to_bytes(4, "big").translate(_REVERSED)
 
 
-def links(read_at: ReadAt, start: int, end: int, duration: float | None, most: int) -> list[Link]:
+def links(
+    read_at: ReadAt, start: int, end: int, duration: float | None = None, most: int = sys.maxsize
+) -> list[Link]:
     """Follow the pages of a file.
 
     Parameters
