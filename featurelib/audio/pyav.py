@@ -54,7 +54,14 @@ _UNSURE_LENGTHS = {*_GUESSED_LENGTHS, "ogg"}
 #: Codecs whose frames have a checksum. A frame that fails it is noise.
 _CHECKED_CODECS = {"flac", "tta"}
 
-_MAX_FRAME_SAMPLES = 2**24
+#: Samples of a decoded frame, all channels together: at most, and where there are few channels.
+_MAX_FRAME_SAMPLES = 2**25
+_FEW_CHANNELS = 8
+
+#: Bytes of packets that are looked at to find out what the streams are. FFmpeg keeps them all,
+#: and needs half a kB for a packet of one byte.
+_PROBED_BYTES = 2**20
+
 _MAX_FAILURES = 100
 
 #: A gap between frames smaller than this is rounding in a container's clock.
@@ -118,6 +125,7 @@ class FFmpegDecoder:
                     "codec_whitelist": _decoders(),
                     "protocol_whitelist": "none",
                     "fflags": "+bitexact",
+                    "probesize": str(_PROBED_BYTES),
                 },
                 metadata_errors="replace",
                 io_open=_refuse,
@@ -148,7 +156,10 @@ class FFmpegDecoder:
         context = self._stream.codec_context
         context.thread_count = 1
         context.thread_type = "NONE"
-        options = {"max_samples": str(_MAX_FRAME_SAMPLES), "flags": "+bitexact"}
+        options = {"flags": "+bitexact"}
+        if context.name != "ape":  # to which it means how many are decoded in one go
+            channels = max(context.layout.nb_channels, _FEW_CHANNELS)
+            options["max_samples"] = str(_MAX_FRAME_SAMPLES // channels)
         if context.name in _CHECKED_CODECS:
             options["err_detect"] = "crccheck+explode"
         context.options = options
