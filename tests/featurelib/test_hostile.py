@@ -65,6 +65,16 @@ def test_places_that_no_file_system_has_are_the_contents_fault(tmp_path):
     assert len(messages) == 1
 
 
+def test_padding_between_a_tag_and_a_wav_costs_no_samples(tmp_path):
+    data = made("wav_float", noise(0.5, sr=44_100))
+    tagged = b"ID3\4\0\0\0\0\0\0" + bytes(2) + data
+    path = tmp_path / "a.wav"
+    path.write_bytes(tagged)
+    expected = row(data)
+    for source in (tagged, path):
+        assert row(source)["audio_hash"] == expected["audio_hash"]
+
+
 #: So many times the size of a file may be read of it, where frames or files are tiny.
 MOST_READS = 1500
 
