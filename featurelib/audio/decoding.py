@@ -296,7 +296,8 @@ class AudioFile:
             self._reasons.append("FFmpeg: no packet that can be decoded")
             raise AudioError("undecodable", self._undecodable())
         if decoder.damaged or stream.is_damaged:
-            return Verdict("damaged", decoder.lost_s if not enough else None)
+            knows = decoder.damaged and not enough
+            return Verdict("damaged", decoder.lost_s if knows else None)
         if not enough and (decoder.cut or stream.is_cut):
             return Verdict("cut", None)
         return Verdict("whole", 0.0)

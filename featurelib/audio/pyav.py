@@ -67,8 +67,10 @@ _MAX_FAILURES = 100
 #: A gap between frames smaller than this is rounding in a container's clock.
 _SMALLEST_GAP_S = 0.015
 
-#: Seconds by which decoded lengths may fall short of what a container says.
+#: Seconds by which decoded lengths may fall short of what a container says, and the part of it
+#: in short files.
 _LENGTH_SLACK_S = 0.2
+_LENGTH_SLACK = 0.25
 
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
@@ -92,8 +94,8 @@ class FFmpegDecoder:
     n_samples : int or None
         Samples per channel by the container; None if it says none.
     lost_s : float or None
-        Sum of the gaps between frames [s]; known when all blocks were read. None where the
-        container has no clock of its own, so that nobody knows.
+        Sum of the gaps between frames [s]; known when all blocks were read. None where
+        something is missing without a gap, or the container has no clock of its own.
     damaged : bool
         Whether something before the last frame was left out; known then, too.
     cut : bool
@@ -211,8 +213,10 @@ class FFmpegDecoder:
         container = self.format.lower()
         if self.n_samples is not None and container not in _UNSURE_LENGTHS:
             missing = self.n_samples / self.sr - seconds - self._gaps_s
-            self.cut = self.cut or missing > _LENGTH_SLACK_S
-        self.lost_s = self._gaps_s if self._has_clock and not self.cut else None
+            slack = min(_LENGTH_SLACK_S, self.n_samples / self.sr * _LENGTH_SLACK)
+            self.cut = self.cut or missing > slack
+        knows = self._has_clock and self._gaps_s and not self.cut
+        self.lost_s = self._gaps_s if knows else None
         if not (self.damaged or self.cut):
             self.lost_s = 0.0
 
