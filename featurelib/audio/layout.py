@@ -330,7 +330,8 @@ def lay_out(reader: ByteReader, size: int, duration: float | None) -> list[Strea
         return [_PLAIN_WAV]
     place = tags.skip(reader.at, 0, size) if head[:3] in _TAG_STARTS else 0
     streams = list(_streams_at(reader, place, size, duration))
-    return streams or [Stream(((place, size),) if place else ())]
+    # libsndfile skips tags as well, but loses samples then, more or fewer by kind of source.
+    return streams or [Stream(((place, size),) if place < size and place else ())]
 
 
 def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[Stream]:

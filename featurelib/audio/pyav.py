@@ -54,14 +54,23 @@ _UNSURE_LENGTHS = {*_GUESSED_LENGTHS, "ogg"}
 #: Codecs whose frames have a checksum. A frame that fails it is noise.
 _CHECKED_CODECS = {"ac3", "eac3", "flac", "tta", "wavpack"}
 
-_MAX_FRAME_SAMPLES = 2**24
+#: Samples of a decoded frame, all channels together: at most, and where there are few channels.
+_MAX_FRAME_SAMPLES = 2**25
+_FEW_CHANNELS = 8
+
+#: Bytes of packets that are looked at to find out what the streams are. FFmpeg keeps them all,
+#: and needs half a kB for a packet of one byte.
+_PROBED_BYTES = 2**20
+
 _MAX_FAILURES = 100
 
 #: A gap between frames smaller than this is rounding in a container's clock.
 _SMALLEST_GAP_S = 0.015
 
-#: Seconds by which decoded lengths may fall short of what a container says.
+#: Seconds by which decoded lengths may fall short of what a container says, and the part of it
+#: in short files.
 _LENGTH_SLACK_S = 0.2
+_LENGTH_SLACK = 0.25
 
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
@@ -85,8 +94,8 @@ class FFmpegDecoder:
     n_samples : int or None
         Samples per channel by the container; None if it says none.
     lost_s : float or None
-        Sum of the gaps between frames [s]; known when all blocks were read. None where the
-        container has no clock of its own, so that nobody knows.
+        Sum of the gaps between frames [s]; known when all blocks were read. None where
+        something is missing without a gap, or the container has no clock of its own.
     damaged : bool
         Whether something before the last frame was left out; known then, too.
     cut : bool
@@ -119,6 +128,7 @@ class FFmpegDecoder:
                     "codec_whitelist": _decoders(),
                     "protocol_whitelist": "none",
                     "fflags": "+bitexact",
+                    "probesize": str(_PROBED_BYTES),
                 },
                 metadata_errors="replace",
                 io_open=_refuse,
@@ -149,7 +159,10 @@ class FFmpegDecoder:
         context = self._stream.codec_context
         context.thread_count = 1
         context.thread_type = "NONE"
-        options = {"max_samples": str(_MAX_FRAME_SAMPLES), "flags": "+bitexact"}
+        options = {"flags": "+bitexact"}
+        if context.name != "ape":  # to which it means how many are decoded in one go
+            channels = max(context.layout.nb_channels, _FEW_CHANNELS)
+            options["max_samples"] = str(_MAX_FRAME_SAMPLES // channels)
         if context.name in _CHECKED_CODECS:
             options["err_detect"] = "crccheck+explode"
         context.options = options
@@ -201,8 +214,10 @@ class FFmpegDecoder:
         container = self.format.lower()
         if self.n_samples is not None and container not in _UNSURE_LENGTHS:
             missing = self.n_samples / self.sr - seconds - self._gaps_s
-            self.cut = self.cut or missing > _LENGTH_SLACK_S
-        self.lost_s = self._gaps_s if self._has_clock and not self.cut else None
+            slack = min(_LENGTH_SLACK_S, self.n_samples / self.sr * _LENGTH_SLACK)
+            self.cut = self.cut or missing > slack
+        knows = self._has_clock and self._gaps_s and not self.cut
+        self.lost_s = self._gaps_s if knows else None
         if not (self.damaged or self.cut):
             self.lost_s = 0.0
 

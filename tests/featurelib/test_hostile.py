@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featurelib import AudioError
 from featurelib.audio import MoreAudioError, flac, mpeg, open_audio
-from tests.featurelib.encoders import made
+from tests.featurelib.encoders import FORMATS, made
 from tests.featurelib.signals import noise
 from tests.featurelib.test_audio import row
+from tests.featurelib.test_pyav import element, mka
 
 
 def with_total(data: bytes, n_samples: int) -> bytes:
@@ -57,6 +63,16 @@ def test_places_that_no_file_system_has_are_the_contents_fault(tmp_path):
             row(source)
         messages.add(str(caught.value))
     assert len(messages) == 1
+
+
+def test_padding_between_a_tag_and_a_wav_costs_no_samples(tmp_path):
+    data = made("wav_float", noise(0.5, sr=44_100))
+    tagged = b"ID3\4\0\0\0\0\0\0" + bytes(2) + data
+    path = tmp_path / "a.wav"
+    path.write_bytes(tagged)
+    expected = row(data)
+    for source in (tagged, path):
+        assert row(source)["audio_hash"] == expected["audio_hash"]
 
 
 #: So many times the size of a file may be read of it, where frames or files are tiny.
@@ -116,3 +132,98 @@ def test_files_are_not_read_over_and_over(name, capfd):
     with contextlib.suppress(AudioError):
         row(file)
     assert file.n_bytes < MOST_READS * len(data)
+
+
+# --- memory
+
+
+_CHILD = """
+import resource, sys
+from featurelib import AudioError
+from tests.featurelib.test_audio import row
+try:
+    print(row(sys.argv[1])["decoding"])
+except AudioError as error:
+    print(error.kind)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+_CHILD_OF_MANY = """
+import contextlib, resource, sys
+from featurelib import AudioError
+from tests.featurelib.test_audio import row
+for path in sys.argv[1:]:
+    with contextlib.suppress(AudioError):
+        row(path)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak_of(data: bytes, path: Path) -> tuple[str, int]:
+    """What becomes of a file, and the peak memory [MB] of a process that extracts it."""
+    path.write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome, peak = done.stdout.split()
+    return outcome, int(peak)
+
+
+def ape(frame_samples: int) -> bytes:
+    """Monkey's Audio that claims frames of so many samples."""
+    head = b"MAC " + struct.pack("<HH", 3990, 0)
+    sizes = struct.pack("<7I", 52, 24, 4, 44, 0, 1000, 0)
+    form = struct.pack("<HHIIIHHI", 2000, 0, frame_samples, frame_samples, 1, 16, 2, 44_100)
+    return head + sizes + bytes(16) + form + bytes(4 + 44 + 1000)
+
+
+def tiny_blocks(n: int) -> bytes:
+    """Matroska of blocks that hold one byte each, of a codec of which none is decoded."""
+    codec = (element("d7", b"\1"), element("73c5", b"\1"), element("83", b"\2"))
+    tracks = element("1654ae6b", element("ae", *codec, element("86", b"A_AC3")))
+    info = element("1549a966", element("2ad7b1", b"\x0f\x42\x40"))
+    return mka(
+        info, tracks, element("1f43b675", element("e7", b"\0"), b"\xa3\x85\x81\0\0\x80x" * n)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ape(2**24),
+        lambda: ape(2**32 - 1),
+        lambda: tiny_blocks(2_500_000),
+        lambda: filled(b"\xff\xf1\x50\x80\x00\xff\xfc", 20_000_000),
+    ],
+    ids=["ape", "ape, all ones", "matroska", "adts"],
+)
+def test_memory_follows_neither_headers_nor_the_number_of_packets(make, tmp_path):
+    outcome, peak_mb = peak_of(make(), tmp_path / "a")
+    assert outcome == "undecodable"
+    assert peak_mb < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_lengths_in_headers_are_not_believed(name, tmp_path):
+    """Each four bytes of the first hundred, as large as they can be; one process a format."""
+    y = np.stack([noise(0.3, sr=44_100)] * 2, axis=1)
+    data = made(name, y)
+    lines = []
+    for place in range(0, 100, 2):
+        for value in (b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff"):
+            path = tmp_path / f"{place}-{value.hex()}"
+            path.write_bytes(data[:place] + value + data[place + 4 :])
+            lines.append(str(path))
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD_OF_MANY, *lines],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) < 1000
