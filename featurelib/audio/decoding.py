@@ -294,6 +294,9 @@ class AudioFile:
         if not n_samples and failed and not index:
             self._reasons.append("FFmpeg: no packet that can be decoded")
             raise AudioError("undecodable", self._undecodable())
+        missing = 0 if enough else stream.n_missing(n_samples)
+        if missing and (decoder.damaged or not decoder.cut):
+            return Verdict("damaged", missing / decoder.sr)
         if decoder.damaged or stream.is_damaged:
             is_known = decoder.damaged and not enough
             return Verdict("damaged", decoder.lost_s if is_known else None)

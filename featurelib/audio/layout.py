@@ -139,6 +139,10 @@ class Stream:
         """Whether its structure shows that it ends early."""
         return False
 
+    def n_missing(self, n_samples: int) -> int:
+        """Samples that its structure has beyond those that FFmpeg gave of it; 0 if unknown."""
+        return 0
+
     def verdict(self, result: Result) -> Verdict:
         """Judge what libsndfile gave of it."""
         if result.error is not None and not self.last_resort:
@@ -277,6 +281,15 @@ class FlacStream(Stream):
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
         return replace(first._verdict(result), following=following, ended=first)
+
+    def n_missing(self, n_samples: int) -> int:
+        # FFmpeg takes what is around damage for one packet, and leaves frames out
+        header = flac.last_header(self.reader.at, self.info.audio, self.end, self.info)
+        if header is None or not header.fits(self.info):
+            return 0
+        first = flac.first_header(self.reader.at, self.info)
+        before = first.first_sample if first else 0
+        return max(header.end_sample - before - n_samples, 0)
 
     def _verdict(self, result: Result) -> Verdict:
         """Judge by the last frame of the file."""

@@ -327,13 +327,13 @@ def _without_frame(index: int) -> tuple[bytes, int, int, np.ndarray]:
     return data, place, size, np.concatenate([LOUD[:begin], LOUD[end:]])
 
 
-@cases(7, whole_s=1.5, decoding="damaged", **BY_FFMPEG)
+@cases(1, 2, 3, 7, whole_s=1.5, decoding="damaged", **BY_FFMPEG)
 def flac_with_a_damaged_byte_in_frame(index: int) -> Made:
     data, place, size, right = _without_frame(index)
     return with_damage(data, place + size // 2), [(SR, right)]
 
 
-@trouble("flac with a damaged first frame", lost_s=None, decoding="damaged", **BY_FFMPEG)
+@trouble("flac with a damaged first frame", whole_s=1.5, decoding="damaged", **BY_FFMPEG)
 def _() -> Made:
     data, place, size, right = _without_frame(0)
     return with_damage(data, place + size // 2), [(SR, right)]
