@@ -258,7 +258,8 @@ class OggStream(Stream):
         stops_early = result.error is not None or missing > lost + _OGG_SLACK
         if stops_early and not self.last_resort:
             return self._other_decoder()
-        lost_s = missing / result.sr if result.claimed and not result.enough else None
+        is_known = result.claimed and not result.enough and self.link.is_length_known
+        lost_s = missing / result.sr if is_known else None
         return self._final(result, cut=stops_early, lost_s=lost_s)
 
 

@@ -210,6 +210,36 @@ def opus_page(how: str) -> Made:
     return _page_in_trouble("opus", how)
 
 
+@trouble("vorbis with a damaged first page of audio", lost_s=None, within=2048, **DAMAGED)
+def _() -> Made:
+    pages = ogg_pages(OGG["vorbis"]())
+    first = next(i for i, page in enumerate(pages) if page.granule > 0)
+    sr, y = by_soundfile(OGG["vorbis"]())
+    return joined(pages[:first] + pages[first + 1 :]), [(sr, y[pages[first].granule :])]
+
+
+@trouble("ogg chain without the border", lost_s=None, within=2048, **DAMAGED)
+def _() -> Made:
+    healthy = OGG["vorbis"]()
+    n = len(bytes(ogg_pages(healthy)[-1]))
+    sr, y = by_soundfile(healthy)
+    end = ogg_pages(healthy)[-2].granule
+    data = healthy[:-n] + bytes(n + 2000) + with_serial(healthy, 7)[2000:]
+    return data, [(sr, y[:end])]
+
+
+@trouble("ogg chain, the second without its first page", lost_s=None, **DAMAGED)
+def _() -> Made:
+    healthy, behind = OGG["vorbis"](), with_serial(OGG["vorbis"](), 7)
+    return healthy + joined(ogg_pages(behind)[1:]), [by_soundfile(healthy)]
+
+
+@cases(4, 19, 28, 40, **CUT)
+def ogg_chain_cut_in_the_header_of_the_second_after(n_bytes: int) -> Made:
+    healthy = OGG["vorbis"]()
+    return healthy + with_serial(healthy, 7)[:n_bytes], [by_soundfile(healthy)]
+
+
 @trouble("damage in the first of a chain", n_streams=2, whole_s=3.0, within=1500, **DAMAGED)
 def _() -> Made:
     place, pages, (right,) = _without_page("vorbis")
