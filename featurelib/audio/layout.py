@@ -423,7 +423,9 @@ def _riff_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]
 def _mpeg_streams(
     reader: ByteReader, start: int, size: int, duration: float | None
 ) -> Sequence[Stream]:
-    if not mpeg.begins_at(reader.at, start, size):
+    search_end = min(start + SEARCH_BYTES, size)
+    begins = mpeg.begins_at(reader.at, start, size)
+    if not begins and not mpeg.begins_before_damage(reader.at, start, search_end):
         return ()
     runs = mpeg.runs(reader.at, start, size, duration)
     if not runs or not any(run.n_frames for run in runs):
