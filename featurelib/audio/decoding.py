@@ -301,6 +301,9 @@ class AudioFile:
             return Verdict("damaged", None, again)
         if not n_samples and (decoder.cut or decoder.damaged or index in self._given):
             return self._give_up("FFmpeg: no packet that can be decoded")
+        missing = 0 if enough else stream.n_missing(n_samples)
+        if missing and (decoder.damaged or not decoder.cut):
+            return Verdict("damaged", missing / decoder.sr)
         if decoder.damaged or stream.is_damaged:
             is_known = decoder.damaged and not enough
             return Verdict("damaged", decoder.lost_s if is_known else None)

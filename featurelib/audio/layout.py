@@ -149,6 +149,10 @@ class Stream:
         """Whether its structure shows that it ends early."""
         return False
 
+    def n_missing(self, n_samples: int) -> int:
+        """Samples that its structure has beyond those that FFmpeg gave of it; 0 if unknown."""
+        return 0
+
     def verdict(self, result: Result) -> Verdict:
         """Judge what libsndfile gave of it."""
         if result.error is not None and not self.last_resort:
@@ -264,7 +268,8 @@ class OggStream(Stream):
         stops_early = result.error is not None or missing > lost + _OGG_SLACK
         if stops_early and not self.last_resort:
             return self._other_decoder()
-        lost_s = missing / result.sr if result.claimed and not result.enough else None
+        is_known = result.claimed and not result.enough and self.link.is_length_known
+        lost_s = missing / result.sr if is_known else None
         return self._final(result, cut=stops_early, lost_s=lost_s)
 
 
@@ -287,6 +292,15 @@ class FlacStream(Stream):
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
         return replace(first._verdict(result), following=following, shortened=first)
+
+    def n_missing(self, n_samples: int) -> int:
+        # FFmpeg takes what is around damage for one packet, and leaves frames out
+        header = flac.last_header(self.reader.at, self.info.audio, self.end, self.info)
+        if header is None or not header.fits(self.info):
+            return 0
+        first = flac.first_header(self.reader.at, self.info)
+        before = first.first_sample if first else 0
+        return max(header.end_sample - before - n_samples, 0)
 
     def _verdict(self, result: Result) -> Verdict:
         """Judge by the last frame of the file."""
@@ -429,7 +443,9 @@ def _riff_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]
 def _mpeg_streams(
     reader: ByteReader, start: int, size: int, duration: float | None
 ) -> Sequence[Stream]:
-    if not mpeg.begins_at(reader.at, start, size):
+    search_end = min(start + SEARCH_BYTES, size)
+    begins = mpeg.begins_at(reader.at, start, size)
+    if not begins and not mpeg.begins_before_damage(reader.at, start, search_end):
         return ()
     runs = mpeg.runs(reader.at, start, size, duration, MAX_STREAMS + 1)
     if not runs or not any(run.n_frames for run in runs):

@@ -109,6 +109,10 @@ class Run:
         """Whether the frames are of AAC."""
         return adts_length(self.header) > 0
 
+    def is_about_a_frame(self, n_bytes: int) -> bool:
+        """Whether so many bytes, or more than half as many, are what a frame has here."""
+        return self.n_frames > 0 and 2 * n_bytes * self.n_frames > self.end - self.start
+
     @property
     def missing_bytes(self) -> int:
         """By how much the run is shorter than if all frames had the size of the first.
@@ -258,7 +262,14 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
     n_bytes = 0
     while is_stream(data, n_bytes, 1):
         n_bytes += _length(data[n_bytes : n_bytes + _HEADER_BYTES])
-    return place + n_bytes == tags.audio_end(read_at, place + n_bytes, end)
+    return place + n_bytes >= tags.audio_end(read_at, place + n_bytes, end)
+
+
+def begins_before_damage(read_at: ReadAt, place: int, end: int) -> bool:
+    """Whether a frame is at `place`, and a stream of its kind somewhere behind it."""
+    frame = read_at(place, MAX_FRAME_BYTES)
+    following = find_stream(read_at, place + 1, end) if is_stream(frame, 0, 1) else None
+    return following is not None and _kind(read_at(following, 7), 0) == _kind(frame, 0)
 
 
 def runs(
@@ -310,15 +321,17 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
             break
         behind = tags.skip(read_at, place, end)
         head = read_at(behind, _HEADER_BYTES)
-        if is_stream(head, 0, 1) and (
-            behind > place or is_stream(read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES), 0)
-        ):
-            place = behind
-            continue
+        if is_stream(head, 0, 1):
+            rest = read_at(behind, MIN_FRAMES * MAX_FRAME_BYTES)
+            is_header = _read_info(rest, 0, behind) is not None
+            if behind > place or is_header or is_stream(rest, 0):
+                place = behind
+                continue
         # the next stream may begin in the last frame, if that was cut short
         following = find_stream(read_at, behind if behind > place else run.last + 1, end)
         if following is None:
-            run.cut = _length(head) > end - behind
+            n_rest = tags.audio_end(read_at, behind, end) - behind
+            run.cut = _length(head) > end - behind or run.is_about_a_frame(n_rest)
             break
         if following < run.end:
             run.n_frames, run.end, run.damaged = run.n_frames - 1, following, True

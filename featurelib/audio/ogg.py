@@ -55,6 +55,7 @@ class Link:
     cut: bool = True
     lost: int = 0
     _is_after_damage: bool = False
+    _has_unknown_part: bool = False
     _serial: int = -1
     _begin: set[int] = field(default_factory=set)
     _numbers: dict[int, int] = field(default_factory=dict)
@@ -80,6 +81,11 @@ class Link:
             return 0.0
         return (self._granule - self._first) / self.rate
 
+    @property
+    def is_length_known(self) -> bool:
+        """Whether the granule positions tell how long it was before damage."""
+        return not self.cut and not self._has_unknown_part
+
     def add(self, serial: int, number: int, flags: int, granule: int) -> None:
         """Take in a whole page."""
         self._has_data = self._has_data or not flags & _FIRST_PAGE
@@ -103,6 +109,12 @@ class Link:
     def damage(self) -> None:
         """Note that something is missing before the next page."""
         self.damaged = self._is_after_damage = True
+        if self._first is None:
+            self._has_unknown_part = True
+
+    def lose_next(self) -> None:
+        """Note that the pages behind it belong to a link whose beginning is missing."""
+        self.damaged = self._has_unknown_part = True
 
     def begins_another(self, flags: int, serial: int) -> bool:
         """Whether a page belongs to the next link."""
@@ -158,6 +170,7 @@ def links(
                     break
                 following = data.find(b"OggS", i + 1)
                 if following < 0 and base + len(data) >= end:
+                    link.cut = link.cut or data.startswith(b"OggS", i)
                     break
                 link.damage()
                 wasted += size or 0
@@ -173,6 +186,8 @@ def links(
                 break
             if found:
                 total += found[-1].seconds
+                if not flags & _FIRST_PAGE:
+                    found[-1].lose_next()
             found.append(Link(base + i, base + i))
         link = found[-1]
         if flags & _FIRST_PAGE:

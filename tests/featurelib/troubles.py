@@ -210,6 +210,36 @@ def opus_page(how: str) -> Made:
     return _page_in_trouble("opus", how)
 
 
+@trouble("vorbis with a damaged first page of audio", lost_s=None, within=2048, **DAMAGED)
+def _() -> Made:
+    pages = ogg_pages(OGG["vorbis"]())
+    first = next(i for i, page in enumerate(pages) if page.granule > 0)
+    sr, y = by_soundfile(OGG["vorbis"]())
+    return joined(pages[:first] + pages[first + 1 :]), [(sr, y[pages[first].granule :])]
+
+
+@trouble("ogg chain without the border", lost_s=None, within=2048, **DAMAGED)
+def _() -> Made:
+    healthy = OGG["vorbis"]()
+    n = len(bytes(ogg_pages(healthy)[-1]))
+    sr, y = by_soundfile(healthy)
+    end = ogg_pages(healthy)[-2].granule
+    data = healthy[:-n] + bytes(n + 2000) + with_serial(healthy, 7)[2000:]
+    return data, [(sr, y[:end])]
+
+
+@trouble("ogg chain, the second without its first page", lost_s=None, **DAMAGED)
+def _() -> Made:
+    healthy, behind = OGG["vorbis"](), with_serial(OGG["vorbis"](), 7)
+    return healthy + joined(ogg_pages(behind)[1:]), [by_soundfile(healthy)]
+
+
+@cases(4, 19, 28, 40, **CUT)
+def ogg_chain_cut_in_the_header_of_the_second_after(n_bytes: int) -> Made:
+    healthy = OGG["vorbis"]()
+    return healthy + with_serial(healthy, 7)[:n_bytes], [by_soundfile(healthy)]
+
+
 @trouble("damage in the first of a chain", n_streams=2, whole_s=3.0, within=1500, **DAMAGED)
 def _() -> Made:
     place, pages, (right,) = _without_page("vorbis")
@@ -327,13 +357,13 @@ def _without_frame(index: int) -> tuple[bytes, int, int, np.ndarray]:
     return data, place, size, np.concatenate([LOUD[:begin], LOUD[end:]])
 
 
-@cases(7, whole_s=1.5, decoding="damaged", **BY_FFMPEG)
+@cases(1, 2, 3, 7, whole_s=1.5, decoding="damaged", **BY_FFMPEG)
 def flac_with_a_damaged_byte_in_frame(index: int) -> Made:
     data, place, size, right = _without_frame(index)
     return with_damage(data, place + size // 2), [(SR, right)]
 
 
-@trouble("flac with a damaged first frame", lost_s=None, decoding="damaged", **BY_FFMPEG)
+@trouble("flac with a damaged first frame", whole_s=1.5, decoding="damaged", **BY_FFMPEG)
 def _() -> Made:
     data, place, size, right = _without_frame(0)
     return with_damage(data, place + size // 2), [(SR, right)]
@@ -535,6 +565,55 @@ def _() -> Made:
     return healthy + id3v1() + data, [by_soundfile(healthy), right]
 
 
+def _frames_with(how: str) -> tuple[list[bytes], int, int]:
+    """Frames of an MP3; how many of them are a count; samples that are cut off in front."""
+    healthy = file_of("mp3")
+    if how == "with a count":
+        return mp3_frames(healthy), 1, _delay(healthy)
+    return mp3_frames(raw_mp3()), 0, 0
+
+
+@trouble("mp3 with a count, damaged behind it", lost_s=None, within=1152, **DAMAGED, **BY_FFMPEG)
+def _() -> Made:
+    frames, _, _ = _frames_with("with a count")
+    sr, y = _all_of(b"".join(frames[1:]))
+    return frames[0] + b"junk" + b"".join(frames[1:]), [(sr, y[2 * 1152 :])]
+
+
+@trouble("mp3 without a count, damaged in its second frame", lost_s=None, **DAMAGED)
+def _() -> Made:
+    # mpg123 is silent until it has all the bits that a frame needs from those before
+    frames, _, _ = _frames_with("without a count")
+    sr, y = _all_of(b"".join(frames))
+    right = np.concatenate([np.zeros((3 * 1152, 1), np.float32), y[5 * 1152 :]])
+    return frames[0] + b"junk" + b"".join(frames[2:]), [(sr, right)]
+
+
+@cases("with a count", "without a count", **CUT)
+def mp3_damaged_in_its_last_header(how: str) -> Made:
+    frames, n_counts, begin = _frames_with(how)
+    sr, y = _all_of(b"".join(frames[n_counts:-1]))
+    return b"".join(frames[:-1]) + bytes(4) + frames[-1][4:], [(sr, y[begin:])]
+
+
+@trouble("mp3 that ends in random bytes", **CUT)
+def _() -> Made:
+    kept = b"".join(mp3_frames(raw_mp3())[:40])
+    return kept + np.random.default_rng(8).bytes(5000), [_all_of(kept)]
+
+
+@trouble("mp3 without a count, cut in its third frame", **CUT)
+def _() -> Made:
+    frames = mp3_frames(raw_mp3())
+    return b"".join(frames[:2]) + frames[2][:50], [_all_of(b"".join(frames[:2]))]
+
+
+@trouble("mp3, mp3 cut behind its first frame", n_streams=2, atol=None, within=1152, **CUT)
+def _() -> Made:
+    healthy, behind = file_of("mp3"), mp3_frames(file_of("mp3", "QUIET"))
+    return healthy + b"".join(behind[:2]), [by_soundfile(healthy)]
+
+
 @cases("with a count", "without a count", **CUT)
 def mp3_cut_in_a_frame(how: str) -> Made:
     healthy = file_of("mp3") if how == "with a count" else raw_mp3()
@@ -584,6 +663,14 @@ def _() -> Made:
     parts = [made("adts", LOUD), encode_by_ffmpeg(QUIET, 22_050, "adts", "aac", "fltp")]
     parts.append(made("adts", STEREO))
     return b"".join(parts), [by_pyav(part) for part in parts]
+
+
+@trouble("adts damaged in its second frame", lost_s=None, within=4096, **DAMAGED, **BY_FFMPEG)
+def _() -> Made:
+    healthy = made("adts", LOUD)
+    place = packets(healthy)[1][0]
+    sr, y = by_pyav(healthy)
+    return patched(healthy, place, bytes(4)), [(sr, np.delete(y, slice(1024, 2048), 0))]
 
 
 @trouble("adts with a frame of zeros", lost_s=None, **DAMAGED, **BY_FFMPEG)
