@@ -51,8 +51,12 @@ _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 #: Those, and one whose clock need not begin at 0.
 _UNSURE_LENGTHS = {*_GUESSED_LENGTHS, "ogg"}
 
-#: Codecs whose frames have a checksum. A frame that fails it is noise.
-_CHECKED_CODECS = {"ac3", "eac3", "flac", "tta", "wavpack"}
+#: What decoders check, by codec. A frame that fails its checksum is noise, and so is an MP3
+#: frame whose data begin in one that is lost; FFmpeg would decode both.
+_CHECKS = {
+    **dict.fromkeys(("ac3", "eac3", "flac", "tta", "wavpack"), "crccheck+explode"),
+    **dict.fromkeys(("mp1float", "mp2float", "mp3float"), "crccheck+bitstream+buffer+explode"),
+}
 
 #: Samples of a decoded frame, all channels together: at most, and where there are few channels.
 _MAX_FRAME_SAMPLES = 2**25
@@ -163,8 +167,8 @@ class FFmpegDecoder:
         if context.name != "ape":  # to which it means how many are decoded in one go
             channels = max(context.layout.nb_channels, _FEW_CHANNELS)
             options["max_samples"] = str(_MAX_FRAME_SAMPLES // channels)
-        if context.name in _CHECKED_CODECS:
-            options["err_detect"] = "crccheck+explode"
+        if context.name in _CHECKS:
+            options["err_detect"] = _CHECKS[context.name]
         context.options = options
         context.open(strict=False)
         self.format = self._container.format.name.split(",")[0].upper()

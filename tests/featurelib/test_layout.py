@@ -47,3 +47,9 @@ def test_what_is_heard_and_said_of_files_in_trouble(name, capfd):
         assert facts.lost_s is None
     else:
         assert facts.lost_s == pytest.approx(lost_s, abs=trouble.within / right[0][0] + 1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if name.startswith("mp3 damaged by")])
+def test_mp3_frames_whose_data_are_lost_are_no_noise(name, capfd):
+    data, [(_, y)] = TROUBLES[name].make()
+    assert np.abs(listen(data).samples).max() <= 1.25 * np.abs(y).max()
