@@ -265,14 +265,17 @@ class FFmpegDecoder:
             try:
                 for packet in self._container.demux(self._stream):
                     n_failures = 0
-                    if packet.size and not self.subtype.startswith("PCM"):
+                    if not packet.size:  # to a decoder that would be the end
+                        continue
+                    if not self.subtype.startswith("PCM"):
                         self._is_corrupt = packet.is_corrupt
-                    yield packet if packet.size else None
+                    yield packet
             except (av.error.FFmpegError, ValueError):
                 n_failures += 1
                 self._n_failures += 1
             else:
-                return
+                break
+        yield None
 
     def close(self) -> None:
         self._container.close()

@@ -448,3 +448,17 @@ def test_cover_art_and_attachments_are_no_audio(bait):
     sizes = bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
     assert kind_of(b"ID3\3\0\0" + sizes + tag) == "undecodable"
     assert kind_of(attached_matroska(bait.path.read_bytes())) == "undecodable"
+
+
+# --- packets
+
+
+def test_behind_an_empty_packet_there_is_more():
+    data = made("m4a_alac", noise(2.0, sr=44_100))
+    place = data.index(b"stsz") + 16 + 4 * 9
+    size, following = struct.unpack(">II", data[place : place + 8])
+    sizes = struct.pack(">II", size + following, 0)  # one packet is lost so, not all behind it
+    found = row(data[:place] + sizes + data[place + 8 :])
+    assert found["duration_s"] == pytest.approx(2.0 - 4096 / 44_100, abs=0.001)
+    assert found["decoding"] == "damaged"
+    assert found["lost_s"] == pytest.approx(4096 / 44_100)
