@@ -222,7 +222,7 @@ class AudioFile:
         stream = self._streams[index]
         if isinstance(decoder, LibsndfileDecoder):
             self._n_streams += 1
-            result = yield from self._by_libsndfile(decoder, stream.gain, block_samples)
+            result = yield from self._by_libsndfile(decoder, stream, block_samples)
             self._given[index] = result.n_samples
             verdict = stream.verdict(result)
             if result.error and not result.n_samples and verdict.again is None:
@@ -239,7 +239,7 @@ class AudioFile:
         self._decoders.append(decoder.name)
 
     def _by_libsndfile(
-        self, decoder: LibsndfileDecoder, gain: float, block_samples: int
+        self, decoder: LibsndfileDecoder, stream: Stream, block_samples: int
     ) -> Generator[Block, None, Result]:
         left = None
         if self._duration is not None:
@@ -248,13 +248,14 @@ class AudioFile:
         if decoder.n_samples is not None:  # short files are quick to read into little memory
             block_frames = min(block_frames, decoder.n_samples + 1)
         buffer = np.empty((block_frames, decoder.channels), np.float32)
-        n_samples, error = 0, None
+        n_samples, error, is_filled = 0, None, False
         while error is None and (left is None or left > n_samples):
             wanted = len(buffer) if left is None else min(left - n_samples, len(buffer))
             n, error = decoder.read(buffer[:wanted])
             if n:
-                if gain != 1.0:
-                    buffer[:n] *= np.float32(gain)
+                if stream.gain != 1.0:
+                    buffer[:n] *= np.float32(stream.gain)
+                is_filled = is_filled or stream.looks_filled(buffer[:n], n_samples)
                 yield decoder.sr, buffer[:n]
             n_samples += n
             self._reader.check()
@@ -270,6 +271,7 @@ class AudioFile:
             position=decoder.position,
             enough=left is not None and n_samples >= left,
             sr=decoder.sr,
+            is_filled=is_filled,
         )
 
     def _by_ffmpeg(
@@ -296,7 +298,8 @@ class AudioFile:
             if enough:
                 break
         self._reader.check()
-        if n_samples < self._given.get(index, 0):
+        n_passed = n_samples + round(decoder.gaps_s * decoder.sr)  # libsndfile may fill gaps
+        if n_passed < self._given.get(index, 0):
             again = replace(stream, by_ffmpeg=False, last_resort=True)
             return Verdict("damaged", None, again)
         if not n_samples and (decoder.cut or decoder.damaged or index in self._given):

@@ -158,6 +158,27 @@ def find_frames(read_at: ReadAt, start: int, end: int) -> int | None:
     return None
 
 
+def lacks_frames(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> bool:
+    """Whether frames are missing among those that begin from `start` to `end`.
+
+    For frames of equal size: of others nobody knows where they would begin.
+    """
+    step = 2**20
+    found: set[int] = set()
+    for begin in range(start, end, step):
+        data = read_at(begin, min(step + _MAX_HEADER_BYTES, end - begin))
+        for match in _SYNC.finditer(data, 0, min(step + 1, len(data))):
+            header = _header(data, match.start(), begin, info)
+            if header is not None and header.fits(info):
+                found.add(header.first_sample)
+    first = first_header(read_at, info)
+    if first is None or not found:
+        return False
+    last = last_header(read_at, start, end, info)
+    stop = last.first_sample if last is not None else max(found)
+    return any(number not in found for number in range(first.first_sample, stop, info.block))
+
+
 def first_header(read_at: ReadAt, info: StreamInfo) -> FrameHeader | None:
     """The header of the first frame, if there is one where it should be."""
     return _header(read_at(info.audio, _MAX_HEADER_BYTES), 0, info.audio, info)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from featurelib.audio import flac, mpeg, ogg, riff, tags
 from featurelib.audio.sources import ByteReader, Piece
 
@@ -97,6 +99,8 @@ class Result(NamedTuple):
         Whether that is all that was asked for, with perhaps more behind it.
     sr : int
         Sampling rate [Hz].
+    is_filled : bool
+        Whether samples may be made up: see `Stream.looks_filled`.
     """
 
     n_samples: int
@@ -105,6 +109,7 @@ class Result(NamedTuple):
     position: int
     enough: bool
     sr: int
+    is_filled: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,17 @@ class Stream:
     def n_missing(self, n_samples: int) -> int:
         """Samples that its structure has beyond those that FFmpeg gave of it; 0 if unknown."""
         return 0
+
+    def looks_filled(self, block: np.ndarray, position: int) -> bool:
+        """Whether libsndfile may have made up samples of a block, in place of lost ones.
+
+        Parameters
+        ----------
+        block : np.ndarray [shape=(n, channels)]
+        position : int
+            Number of its first sample in the stream.
+        """
+        return False
 
     def verdict(self, result: Result) -> Verdict:
         """Judge what libsndfile gave of it."""
@@ -283,8 +299,12 @@ class FlacStream(Stream):
     end: int = field(kw_only=True)
 
     def verdict(self, result: Result) -> Verdict:
-        if result.enough or self.last_resort:
+        if self.last_resort:
             return self._final(result, cut=result.error is not None)
+        if result.is_filled and self._lacks_frames(result):
+            return self._other_decoder()
+        if result.enough:
+            return self._final(result)
         begin = max(self.start + result.position - _READ_AHEAD_BYTES, self.info.audio)
         border = flac.next_file(self.reader.at, begin, self.end)
         if border is None:
@@ -292,6 +312,18 @@ class FlacStream(Stream):
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
         return replace(first._verdict(result), following=following, shortened=first)
+
+    def looks_filled(self, block: np.ndarray, position: int) -> bool:
+        # libFLAC puts up to six frames of zeros where frames are missing
+        size = self.info.block
+        begins = range(-position % size, len(block), size)
+        return any(not block[i].any() and not block[i : i + size].any() for i in begins)
+
+    def _lacks_frames(self, result: Result) -> bool:
+        end = min(self.start + result.position, self.end)
+        if border := flac.next_file(self.reader.at, self.info.audio, end):
+            end = border
+        return flac.lacks_frames(self.reader.at, self.info.audio, end, self.info)
 
     def n_missing(self, n_samples: int) -> int:
         # FFmpeg takes what is around damage for one packet, and leaves frames out

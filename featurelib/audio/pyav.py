@@ -97,6 +97,8 @@ class FFmpegDecoder:
         Container and codec.
     n_samples : int or None
         Samples per channel by the container; None if it says none.
+    gaps_s : float
+        Sum of the gaps between frames so far [s].
     lost_s : float or None
         Sum of the gaps between frames [s]; known when all blocks were read. None where
         something is missing without a gap, or the container has no clock of its own.
@@ -118,7 +120,7 @@ class FFmpegDecoder:
 
         self.lost_s: float | None = 0.0
         self.damaged, self.cut = False, False
-        self._gaps_s = 0.0
+        self.gaps_s = 0.0
         self._n_failures = 0
         self._is_corrupt = False
         self._at_end = False
@@ -217,11 +219,11 @@ class FFmpegDecoder:
         self.cut = bool(self._n_failures) or self._is_corrupt  # behind the last frame
         container = self.format.lower()
         if self.n_samples is not None and container not in _UNSURE_LENGTHS:
-            missing = self.n_samples / self.sr - seconds - self._gaps_s
+            missing = self.n_samples / self.sr - seconds - self.gaps_s
             slack = min(_LENGTH_SLACK_S, self.n_samples / self.sr * _LENGTH_SLACK)
             self.cut = self.cut or missing > slack
-        knows = self._has_clock and self._gaps_s and not self.cut
-        self.lost_s = self._gaps_s if knows else None
+        knows = self._has_clock and self.gaps_s and not self.cut
+        self.lost_s = self.gaps_s if knows else None
         if not (self.damaged or self.cut):
             self.lost_s = 0.0
 
@@ -240,7 +242,7 @@ class FFmpegDecoder:
                 begin = float(frame.pts * frame.time_base)
                 least = max(2 * float(frame.time_base), length / 2, _SMALLEST_GAP_S)
                 if expected is not None and begin - expected > least:
-                    self._gaps_s += begin - expected
+                    self.gaps_s += begin - expected
                     self.damaged = True
                 expected = begin + length
             elif expected is not None:

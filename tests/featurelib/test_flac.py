@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.audio import flac
+from tests.featurelib.encoders import made, on_grid
+from tests.featurelib.listening import listen
 from tests.featurelib.signals import encode, noise
 from tests.featurelib.surgery import id3v2, packets, with_flac_total
 
@@ -168,3 +170,41 @@ def test_the_total_is_put_into_its_36_bits(total, old):
     data = healthy()
     corrected = data[:place] + flac.with_total(total, data[place : place + 5]) + data[place + 5 :]
     assert corrected == with_flac_total(data, total)
+
+
+# --- frames that are missing as a whole: libFLAC fills in zeros, or goes on without a word
+
+
+def frame_places(data: bytes) -> list[int]:
+    """Where the frames of a file begin, by soundfile's encoder's constant block size."""
+    info = flac.stream_info(reader(data), 0, len(data))
+    assert info is not None
+    found = (flac._header(data, i, 0, info) for i in range(info.audio, len(data) - 16))
+    return [header.place for header in found if header is not None and header.fits(info)]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("n_cut", [1, 3, 6, 20])
+def test_frames_that_were_cut_out_are_left_out_and_said(n_cut, channels):
+    y = np.stack([noise(4.0, sr=44_100, seed=i) for i in range(channels)], axis=1)
+    data = made("flac", y)
+    places = frame_places(data)
+    first = 7
+    cut = data[: places[first]] + data[places[first + n_cut] :]
+    right = np.delete(on_grid(y), slice(first * 4096, (first + n_cut) * 4096), axis=0)
+    heard = listen(cut)
+    np.testing.assert_array_equal(heard.samples, right)
+    assert (heard.facts.decoding, heard.facts.decoder) == ("damaged", "ffmpeg")
+    assert heard.facts.lost_s == pytest.approx(n_cut * 4096 / 44_100)
+    assert listen(cut, duration=first * 4096 / 44_100).facts.decoding == "whole"
+    until = (first + n_cut + 5) * 4096 / 44_100
+    assert listen(cut, duration=until).facts.decoding == "damaged"
+
+
+def test_silence_that_was_recorded_is_whole():
+    y = noise(4.0, sr=44_100)
+    y[30_000:90_000] = 0
+    y[-20_000:] = 0
+    heard = listen(made("flac", y))
+    assert (heard.facts.decoding, heard.facts.decoder) == ("whole", "libsndfile")
+    np.testing.assert_array_equal(heard.samples[:, 0], on_grid(y))
