@@ -210,6 +210,8 @@ def _stop(
         unknown = size >= _UNKNOWN and end - data < _UNKNOWN
         unknown = unknown or size >= 2**62
         return (end if unknown else None), not unknown and riff_end != end
+    if size and form is _FORMS[b"caff"] and not _ends_with_chunks(read_at, stop, end, form):
+        return None, True  # it has no second size that would speak for the first being wrong
     riff_agrees = stop <= riff_end <= end
     limit = riff_end if riff_agrees else tags.audio_end(read_at, stop, end)
     if size == 0 and (not riff_agrees or riff_end <= data + 8):

@@ -75,6 +75,15 @@ def test_padding_between_a_tag_and_a_wav_costs_no_samples(tmp_path):
         assert row(source)["audio_hash"] == expected["audio_hash"]
 
 
+@pytest.mark.parametrize("behind", [b"", b"\xf1junk" * 1000])
+@pytest.mark.parametrize("name", ["wav16", "rf64", "w64", "aiff", "caf", "caf_alac"])
+def test_what_lies_behind_the_samples_is_not_taken_for_samples(name, behind):
+    data = made(name, noise(0.5, sr=44_100))
+    found = row(data + (behind or data))
+    assert found["audio_hash"] == row(data)["audio_hash"]
+    assert found["decoding"] == "cut"
+
+
 #: So many times the size of a file may be read of it, where frames or files are tiny.
 MOST_READS = 1500
 
