@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -141,6 +142,23 @@ def test_files_are_not_read_over_and_over(name, capfd):
     with contextlib.suppress(AudioError):
         row(file)
     assert file.n_bytes < MOST_READS * len(data)
+
+
+def test_a_local_file_of_many_broken_streams_is_not_read_again_for_each(tmp_path, monkeypatch):
+    whole = made("flac", noise(0.3, sr=44_100))
+    data = (whole[:-500] + bytes(500)) * 40  # each ends with a frame that cannot be decoded
+    path = tmp_path / "a.flac"
+    path.write_bytes(data)
+    n_bytes = []
+    pread = os.pread
+
+    def counting(fd, n, offset):
+        n_bytes.append(len(found := pread(fd, n, offset)))
+        return found
+
+    monkeypatch.setattr(os, "pread", counting)
+    assert row(path)["n_streams"] == 40
+    assert sum(n_bytes) < 20 * len(data)
 
 
 # --- memory
