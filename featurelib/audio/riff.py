@@ -235,6 +235,8 @@ def _stop(
         if not form.has_outer_size:  # libsndfile refuses a CAF that is cut
             return end, not unknown
         return (end if unknown else None), not unknown and riff_end != end
+    if size and form is _FORMS[b"caff"] and not _ends_with_chunks(read_at, stop, end, form):
+        return None, True  # it has no second size that would speak for the first being wrong
     riff_agrees = stop <= riff_end <= end
     limit = riff_end
     if not riff_agrees or not form.has_outer_size:

@@ -135,6 +135,7 @@ class FileReader(ByteReader):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
         self.fd = stream.fileno()
+        self._was_readable = False
 
     def at(self, offset: int, n: int) -> bytes:
         if offset > _LARGEST_OFFSET:
@@ -146,10 +147,11 @@ class FileReader(ByteReader):
 
     def check_content_is_to_blame(self) -> None:
         # libsndfile reports a failed read and a nonsensical offset in a header by the same
-        # code, so the file is read again to find out.
+        # code, so the file is read again to find out; once, as it may have many streams.
         position = 0
-        while chunk := os.pread(self.fd, _CHUNK_BYTES, position):
+        while not self._was_readable and (chunk := os.pread(self.fd, _CHUNK_BYTES, position)):
             position += len(chunk)
+        self._was_readable = True
 
 
 #: Bytes as they are, the stretch of a source from one offset to another, or a hole of so

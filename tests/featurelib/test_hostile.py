@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -75,6 +76,15 @@ def test_padding_between_a_tag_and_a_wav_costs_no_samples(tmp_path):
         assert row(source)["audio_hash"] == expected["audio_hash"]
 
 
+@pytest.mark.parametrize("behind", [b"", b"\xf1junk" * 1000])
+@pytest.mark.parametrize("name", ["wav16", "rf64", "w64", "aiff", "caf", "caf_alac"])
+def test_what_lies_behind_the_samples_is_not_taken_for_samples(name, behind):
+    data = made(name, noise(0.5, sr=44_100))
+    found = row(data + (behind or data))
+    assert found["audio_hash"] == row(data)["audio_hash"]
+    assert found["decoding"] == "cut"
+
+
 #: So many times the size of a file may be read of it, where frames or files are tiny.
 MOST_READS = 1500
 
@@ -132,6 +142,23 @@ def test_files_are_not_read_over_and_over(name, capfd):
     with contextlib.suppress(AudioError):
         row(file)
     assert file.n_bytes < MOST_READS * len(data)
+
+
+def test_a_local_file_of_many_broken_streams_is_not_read_again_for_each(tmp_path, monkeypatch):
+    whole = made("flac", noise(0.3, sr=44_100))
+    data = (whole[:-500] + bytes(500)) * 40  # each ends with a frame that cannot be decoded
+    path = tmp_path / "a.flac"
+    path.write_bytes(data)
+    n_bytes = []
+    pread = os.pread
+
+    def counting(fd, n, offset):
+        n_bytes.append(len(found := pread(fd, n, offset)))
+        return found
+
+    monkeypatch.setattr(os, "pread", counting)
+    assert row(path)["n_streams"] == 40
+    assert sum(n_bytes) < 20 * len(data)
 
 
 # --- memory
