@@ -235,14 +235,15 @@ def _stop(
         if not form.has_outer_size:  # libsndfile refuses a CAF that is cut
             return end, not unknown
         return (end if unknown else None), not unknown and riff_end != end
-    if size and form is _FORMS[b"caff"] and not _ends_with_chunks(read_at, stop, end, form):
-        return None, True  # it has no second size that would speak for the first being wrong
     riff_agrees = stop <= riff_end <= end
     limit = riff_end
     if not riff_agrees or not form.has_outer_size:
         limit = tags.audio_end(read_at, stop, end, with_padding=False)
-    if not form.has_outer_size and size and tags.audio_end(read_at, stop, end) == stop:
-        return None, False
+    if not form.has_outer_size and size:
+        if tags.audio_end(read_at, stop, end) == stop:
+            return None, False
+        # there is no second size that would speak for the first being wrong
+        return None, not _ends_with_chunks(read_at, stop, limit, form)
     if size == 0 and (not riff_agrees or riff_end <= data + 8):
         # an interrupted recorder wrote the sizes of an empty file, and never came back
         limit = tags.audio_end(read_at, data, end, with_padding=False)

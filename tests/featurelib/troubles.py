@@ -819,9 +819,14 @@ def samples_size_0_in_a_right_outer_size(name: str) -> Made:
     return SIZED[name].with_size(0), [(SR, LOUD)]
 
 
-@cases("wav", "rf64", "w64", "aiff", "caf", "au")
+@cases("wav", "rf64", "w64", "aiff", "au")
 def samples_size_too_small(name: str) -> Made:
     return SIZED[name].with_size(10_000), [(SR, LOUD)]
+
+
+@trouble("samples size too small, and no outer size: caf", **CUT)
+def _() -> Made:
+    return SIZED["caf"].with_size(10_000), [(SR, LOUD[:5_000])]
 
 
 @cases("wav", "rf64", "w64", "aiff")
