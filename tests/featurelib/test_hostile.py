@@ -217,6 +217,7 @@ def tiny_blocks(n: int) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -233,6 +234,7 @@ def test_memory_follows_neither_headers_nor_the_number_of_packets(make, tmp_path
     assert peak_mb < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_lengths_in_headers_are_not_believed(name, tmp_path):
