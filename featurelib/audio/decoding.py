@@ -226,7 +226,7 @@ class AudioFile:
             self._given[index] = result.n_samples
             verdict = stream.verdict(result)
             if result.error and not result.n_samples and verdict.again is None:
-                verdict = self._give_up(f"libsndfile: {_one_line(result.error)}")
+                verdict = self._give_up(f"libsndfile: {result.error}")
         else:
             verdict = yield from self._by_ffmpeg(index, decoder, block_samples)
         self._streams[index] = verdict.again or verdict.shortened or stream
@@ -319,10 +319,6 @@ class AudioFile:
         self._reasons += reasons
         self._gave_up = True
         return Verdict("cut", None)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(".")
 
 
 @contextmanager

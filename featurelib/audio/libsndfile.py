@@ -105,7 +105,7 @@ class LibsndfileDecoder:
         except soundfile.LibsndfileError as error:
             written = np.flatnonzero(words.ravel() != _UNWRITTEN)
             n = (int(written[-1]) + 1) // self.channels if len(written) else 0
-            return n, error.error_string
+            return n, _reason(error)
 
     @property
     def position(self) -> int:
