@@ -24,17 +24,22 @@ if TYPE_CHECKING:
     from featurelib.extraction import (
         extract,
         extract_columns,
+        extract_rows,
         extract_signal,
         extract_signal_columns,
         warm_up,
     )
+    from featurelib.rows import RowCollector, Rows
 
 _LAZY = {
+    "RowCollector": "featurelib.rows",
+    "Rows": "featurelib.rows",
     "ColumnDescription": "featurelib.columns",
     "check_decoders": "featurelib.audio",
     "describe": "featurelib.columns",
     "extract": "featurelib.extraction",
     "extract_columns": "featurelib.extraction",
+    "extract_rows": "featurelib.extraction",
     "extract_signal": "featurelib.extraction",
     "extract_signal_columns": "featurelib.extraction",
     "feature_names": "featurelib.columns",
@@ -51,11 +56,14 @@ __all__ = [
     "FeatureSpec",
     "FeaturelibError",
     "ParameterError",
+    "RowCollector",
+    "Rows",
     "SpecError",
     "check_decoders",
     "describe",
     "extract",
     "extract_columns",
+    "extract_rows",
     "extract_signal",
     "extract_signal_columns",
     "feature_names",

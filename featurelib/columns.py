@@ -20,7 +20,8 @@ _TUTORIAL_NAMES = {"rms": "rmse", "spectral_rolloff": "rolloff"}
 #: Columns that tell of the signal, in table order, before those of the features. What
 #: concerns a file is null for samples in memory.
 SIGNAL_COLUMNS = (
-    *("segment", "duration_s", "header_duration_s", "sample_rate_hz", "channels"),
+    *("channel", "segment", "start_s", "end_s"),
+    *("duration_s", "header_duration_s", "sample_rate_hz", "channels"),
     *("format", "subtype", "decoder", "decoding", "lost_s", "n_streams"),
     *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "audio_hash"),
 )
@@ -110,7 +111,16 @@ def _feature_names(spec: FeatureSpec) -> tuple[str, ...]:
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
     first = "" if spec.duration is None else f", of the first {spec.duration:g} s"
     rows = (
-        ("segment", "int32", "", "place of this row's stretch within its file, from 0", "none"),
+        (
+            "channel",
+            "int32",
+            "",
+            "channel that the row is of, from 0; null where all are one row",
+            "none",
+        ),
+        ("segment", "int32", "", "number of the row's segment within its file, from 0", "none"),
+        ("start_s", "double", "s", "where the row's segment starts in what was analysed", "none"),
+        ("end_s", "double", "s", "where the row's segment ends in what was analysed", "none"),
         (
             "duration_s",
             "double",

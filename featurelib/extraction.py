@@ -15,6 +15,7 @@ from featurelib.columns import SIGNAL_COLUMNS, feature_names, schema
 from featurelib.errors import AudioError, ParameterError
 from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
+from featurelib.rows import Rows
 from featurelib.spec import SR_LIMITS, FeatureSpec
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ def extract_columns(
             for name, value in file.facts()._asdict().items():
                 columns[name] = [value]
             return columns
+
+
+def extract_rows(source: Source, spec: str | FeatureSpec = "genre-v1") -> Iterator[Rows]:
+    """Compute one file's rows: the way for many files.
+
+    Nothing is given before the whole file was analysed.
+
+    Parameters
+    ----------
+    source, spec
+        As of `extract_columns`.
+
+    Raises
+    ------
+    AudioError, OSError, SpecError, ParameterError
+        As of `extract_columns`.
+    """
+    yield Rows(1, {}, extract_columns(source, spec))
 
 
 def extract(source: Source, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
@@ -199,6 +218,7 @@ def _columns(
         raise AudioError("not_finite", "samples whose features are not finite")
     columns: Columns = {name: [None] for name in SIGNAL_COLUMNS}
     columns["segment"], columns["n_frames"] = [0], [n_frames]
+    columns["start_s"], columns["end_s"] = [0.0], [facts.duration_s]
     for name, fact in facts._asdict().items():
         columns[name] = [fact]
     for name, value in zip(feature_names(spec), values, strict=True):

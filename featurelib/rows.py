@@ -1,0 +1,85 @@
+"""Rows of one file on their way from the extractor to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Rows(NamedTuple):
+    """Some rows of one file, in order of channel and segment.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    facts : mapping of str to object
+        Columns that are the same on each row, such as ``audio_hash``: their value.
+    columns : mapping of str to sequence
+        Columns of the rows' own, such as ``segment``: one value a row.
+    values : np.ndarray [shape=(n, n_values), dtype=float32] or None
+        The feature columns of one number a row, in table order.
+    """
+
+    n: int
+    facts: Mapping[str, Any]
+    columns: Mapping[str, Any]
+    values: np.ndarray | None = None
+
+
+class RowCollector:
+    """Rows of many files, put together column by column.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Schema of the rows, as `featurelib.schema` gives it.
+    value_names : sequence of str
+        Names of the columns that are in `Rows.values`.
+    """
+
+    def __init__(self, schema: pa.Schema, value_names: list[str]) -> None:
+        self._schema = schema
+        self._value_names = value_names
+        self._others = [name for name in schema.names if name not in set(value_names)]
+        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+        self._values: list[np.ndarray] = []
+        self.n_rows = 0
+        #: About as much memory as the rows take.
+        self.n_bytes = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take in more rows."""
+        columns = self._columns
+        for name in self._others:
+            if name in rows.columns:
+                columns[name].extend(rows.columns[name])
+            else:
+                columns[name].extend([rows.facts.get(name)] * rows.n)
+        values = rows.values
+        if values is None:
+            values = np.array([rows.columns[name] for name in self._value_names], np.float32).T
+            values = values.reshape(rows.n, len(self._value_names))
+        self._values.append(values)
+        self.n_rows += rows.n
+        self.n_bytes += values.nbytes + 8 * rows.n * len(self._others)
+
+    def table(self) -> pa.Table:
+        """The rows as an Arrow table."""
+        import pyarrow as pa
+
+        none = np.empty((0, len(self._value_names)), np.float32)
+        values = np.concatenate([none, *self._values])
+        place = {name: i for i, name in enumerate(self._value_names)}
+        arrays = [
+            pa.array(np.ascontiguousarray(values[:, place[field.name]]))
+            if field.name in place
+            else pa.array(self._columns[field.name], field.type)
+            for field in self._schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=self._schema)
