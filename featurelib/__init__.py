@@ -1,4 +1,4 @@
-"""Audio features of one signal: from a file to a row of numbers equal to librosa's.
+"""Audio features of one signal: from a file to rows of numbers equal to librosa's.
 
 Nothing heavy is imported before it is used.
 """
@@ -15,13 +15,12 @@ from featurelib.errors import (
     ParameterError,
     SpecError,
 )
-from featurelib.presets import PRESETS, get_spec, spec_from_settings
-from featurelib.spec import VALUES_VERSION, FeatureSpec, spec_differences
 
 if TYPE_CHECKING:
     from featurelib.audio import check_decoders
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction import (
+        Extractor,
         extract,
         extract_columns,
         extract_rows,
@@ -29,36 +28,58 @@ if TYPE_CHECKING:
         extract_signal_columns,
         warm_up,
     )
-    from featurelib.rows import RowCollector, Rows
+    from featurelib.features import Feature, families
+    from featurelib.level import Level
+    from featurelib.presets import PRESETS, get_spec, spec_from_settings
+    from featurelib.rows import RowCollector, Rows, arrow_type
+    from featurelib.spec import Entry, FeatureSpec, spec_differences
+    from featurelib.statistics import STATISTICS
 
 _LAZY = {
-    "RowCollector": "featurelib.rows",
-    "Rows": "featurelib.rows",
-    "ColumnDescription": "featurelib.columns",
-    "check_decoders": "featurelib.audio",
-    "describe": "featurelib.columns",
-    "extract": "featurelib.extraction",
-    "extract_columns": "featurelib.extraction",
-    "extract_rows": "featurelib.extraction",
-    "extract_signal": "featurelib.extraction",
-    "extract_signal_columns": "featurelib.extraction",
-    "feature_names": "featurelib.columns",
-    "schema": "featurelib.columns",
-    "warm_up": "featurelib.extraction",
+    "PRESETS": "presets",
+    "STATISTICS": "statistics",
+    "ColumnDescription": "columns",
+    "Entry": "spec",
+    "Extractor": "extraction",
+    "Feature": "features",
+    "FeatureSpec": "spec",
+    "Level": "level",
+    "RowCollector": "rows",
+    "Rows": "rows",
+    "arrow_type": "rows",
+    "check_decoders": "audio",
+    "describe": "columns",
+    "extract": "extraction",
+    "extract_columns": "extraction",
+    "extract_rows": "extraction",
+    "extract_signal": "extraction",
+    "extract_signal_columns": "extraction",
+    "families": "features",
+    "feature_names": "columns",
+    "get_spec": "presets",
+    "schema": "columns",
+    "spec_differences": "spec",
+    "spec_from_settings": "presets",
+    "warm_up": "extraction",
 }
 
 __all__ = [
     "PRESETS",
-    "VALUES_VERSION",
+    "STATISTICS",
     "AudioError",
     "ColumnDescription",
     "DecoderError",
+    "Entry",
+    "Extractor",
+    "Feature",
     "FeatureSpec",
     "FeaturelibError",
+    "Level",
     "ParameterError",
     "RowCollector",
     "Rows",
     "SpecError",
+    "arrow_type",
     "check_decoders",
     "describe",
     "extract",
@@ -66,6 +87,7 @@ __all__ = [
     "extract_rows",
     "extract_signal",
     "extract_signal_columns",
+    "families",
     "feature_names",
     "get_spec",
     "schema",
@@ -78,6 +100,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_LAZY[name]), name)
+    value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

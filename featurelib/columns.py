@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from featurelib.descriptors import DESCRIPTORS
+from featurelib.features.base import Feature
 from featurelib.presets import get_spec
-from featurelib.spec import CELL_FAMILIES, MATRIX_FAMILIES, FeatureSpec
+from featurelib.rows import arrow_type
+from featurelib.spec import Entry, FeatureSpec
+from featurelib.statistics import SERIES, meaning
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: Names that the tutorial gives to families, where they differ from librosa's.
-_TUTORIAL_NAMES = {"rms": "rmse", "spectral_rolloff": "rolloff"}
 
 #: Columns that tell of the signal, in table order, before those of the features. What
 #: concerns a file is null for samples in memory.
@@ -25,16 +23,6 @@ SIGNAL_COLUMNS = (
     *("format", "subtype", "decoder", "decoding", "lost_s", "n_streams"),
     *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "audio_hash"),
 )
-
-_STATISTICS = {
-    "mean": "mean",
-    "std": "population standard deviation",
-    "var": "population variance",
-    "min": "minimum",
-    "max": "maximum",
-    "skew": "biased skewness (0 for a constant)",
-    "kurtosis": "biased excess kurtosis (0 for a constant)",
-}
 
 
 @dataclass(frozen=True)
@@ -62,50 +50,59 @@ class ColumnDescription:
     librosa: str
 
 
-def describe(spec: str | FeatureSpec) -> list[ColumnDescription]:
-    """Describe the columns that one file's rows get from its signal, in table order."""
-    spec = get_spec(spec)
+def describe(
+    spec: str | FeatureSpec | None = None, *, preset: str | None = None
+) -> list[ColumnDescription]:
+    """Describe the columns that one file's rows get from its signal, in table order.
+
+    Parameters
+    ----------
+    spec : FeatureSpec or str, optional
+        A spec, or a preset's name.
+    preset : str, optional
+        A preset's name.
+    """
+    spec = get_spec(spec, preset=preset)
     return [*_signal_columns(spec), *_feature_columns(spec)]
 
 
-def schema(spec: str | FeatureSpec) -> pa.Schema:
+def schema(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> pa.Schema:
     """Arrow schema of `describe`'s columns.
 
     Each field's metadata has ``unit``, ``description`` and ``librosa``.
     """
     import pyarrow as pa
 
-    types = {
-        "bool": pa.bool_(),
-        "int32": pa.int32(),
-        "int64": pa.int64(),
-        "float": pa.float32(),
-        "double": pa.float64(),
-        "string": pa.string(),
-    }
-    return pa.schema(
-        pa.field(
-            column.name,
-            types[column.type],
-            metadata={
-                "unit": column.unit,
-                "description": column.definition,
-                "librosa": column.librosa,
-            },
+    spec = get_spec(spec, preset=preset)
+    kept: dict[str, pa.Schema] = spec.__dict__.setdefault("_kept", {})
+    if "schema" not in kept:  # making it takes a good part of a short file's time
+        kept["schema"] = pa.schema(
+            pa.field(
+                column.name,
+                arrow_type(column.type),
+                metadata={
+                    "unit": column.unit,
+                    "description": column.definition,
+                    "librosa": column.librosa,
+                },
+            )
+            for column in describe(spec)
         )
-        for column in describe(spec)
-    )
+    return kept["schema"]
 
 
-def feature_names(spec: str | FeatureSpec) -> list[str]:
-    """Names of the feature columns, in table order: those of `describe` after the signal's."""
-    return list(_feature_names(get_spec(spec)))
-
-
-@lru_cache(maxsize=32)
-def _feature_names(spec: FeatureSpec) -> tuple[str, ...]:
-    # Kept, as it would take a good part of a short file's time.
-    return tuple(column.name for column in _feature_columns(spec))
+def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> list[str]:
+    """Names of the feature columns with one number a row, in table order."""
+    spec = get_spec(spec, preset=preset)
+    kept: dict[str, list[str]] = spec.__dict__.setdefault("_kept", {})
+    if "names" not in kept:
+        kept["names"] = [
+            name
+            for entry in spec.features
+            for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
+            if statistic != SERIES
+        ]
+    return list(kept["names"])
 
 
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
@@ -170,7 +167,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "number of streams, one after the other; rate and channels are the first one's",
             "none",
         ),
-        ("n_frames", "int64", "1", "number of frames of the short-time Fourier transform", "none"),
+        ("n_frames", "int64", "1", "number of frames, of the first feature", "none"),
         ("peak", "float", "1", "largest |x| of the decoded samples, before mixing down", "none"),
         (
             "mix_peak",
@@ -200,35 +197,30 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
 
 
 def _feature_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
-    for family, statistics in spec.features:
-        descriptor = DESCRIPTORS[family]
-        pooled = family in CELL_FAMILIES or family in spec.pooled
-        rows = [None] if pooled else range(descriptor.n_rows(spec))
-        for row in rows:
-            definition = descriptor.definition(spec, row)
-            for statistic in statistics:
-                over = "all frames and rows" if pooled else "frames"
-                take = "" if pooled else f"[{row}]"
-                call = descriptor.librosa(spec)
-                yield ColumnDescription(
-                    name=_name(spec, family, row, statistic),
-                    type="float",
-                    unit=_unit(descriptor.unit, statistic),
-                    definition=f"{_STATISTICS[statistic]} over {over} of: {definition}",
-                    librosa=call if call == "none" else f"{statistic} of {call}{take}",
-                )
+    for entry in spec.features:
+        for name, slot in zip(entry.column_names(), entry.slots(), strict=True):
+            yield _feature_column(spec, entry, name, *slot)
 
 
-def _name(spec: FeatureSpec, family: str, row: int | None, statistic: str) -> str:
-    numbered = row is not None and family in MATRIX_FAMILIES
-    if spec.naming == "tutorial":
-        name = _TUTORIAL_NAMES.get(family, family)
-        return f"{name}{row + 1}" if numbered and row is not None else name
-    suffix = f"_{row + 1:02d}" if numbered and row is not None else ""
-    return f"{family}{suffix}_{statistic}"
+def _feature_column(
+    spec: FeatureSpec, entry: Entry, name: str, row: int | None, statistic: str
+) -> ColumnDescription:
+    feature, sr = entry.feature, spec.fixed_sr
+    definition, call = feature.definition(row, sr), feature.librosa(sr)
+    kind, unit = "float", _unit(feature, statistic)
+    if statistic == SERIES:
+        kind = f"list<float[{feature.width}]>" if feature.has_rows else "list<float>"
+        definition = f"{meaning(SERIES)} of: {definition}"
+        call = call if call == "none" or not feature.has_rows else f"{call}.T"
+    elif statistic:
+        over = "all frames and rows" if entry.pooled else "frames"
+        definition = f"{meaning(statistic)} over {over} of: {definition}"
+        take = "" if entry.pooled else f"[{row or 0}]"
+        call = call if call == "none" else f"{statistic} of {call}{take}"
+    return ColumnDescription(name, kind, unit, definition, call)
 
 
-def _unit(unit: str, statistic: str) -> str:
-    if statistic in ("skew", "kurtosis") or unit == "1":
+def _unit(feature: Feature, statistic: str) -> str:
+    if statistic in ("skew", "kurtosis") or feature.unit == "1":
         return "1"
-    return f"({unit})²" if statistic == "var" else unit
+    return f"({feature.unit})²" if statistic == "var" else feature.unit

@@ -1,22 +1,25 @@
-"""The front door: one audio source → its row of features."""
+"""The front door: one audio source → its rows of features."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import itertools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from featurelib import audio
-from featurelib.analysis import BLOCK_FRAMES, Analysis
 from featurelib.columns import SIGNAL_COLUMNS, feature_names, schema
-from featurelib.errors import AudioError, ParameterError
+from featurelib.errors import AudioError, ParameterError, SpecError
+from featurelib.graph import Analysis, Plan
 from featurelib.kernels import forget_compiled_of_others
+from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
-from featurelib.rows import Rows
-from featurelib.spec import SR_LIMITS, FeatureSpec
+from featurelib.rows import RowBuffer, Rows
+from featurelib.segments import Segment, Segmenter, SegmentPeaks
+from featurelib.spec import FeatureSpec
+from featurelib.statistics import SERIES, check_series_bytes
+from featurelib.transforms.frames import BLOCK_FRAMES, Frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,15 +28,293 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[Any]]
 
+#: Sampling rate [Hz], and samples of shape (n, channels).
+_Blocks = Iterable[tuple[int, np.ndarray]]
+
+#: Columns of the rows' own, in the order of `_Channel`.
+_OWN = ("segment", "start_s", "end_s", "n_frames", "peak", "mix_peak", "clipped_fraction")
+_OWN = (*_OWN, "is_silent")
+
+#: Most channels that get rows of their own.
+_MAX_CHANNELS = 64
+
+#: More than is wanted is decoded by so much [s], where the rate is not known yet.
+_SLACK_S = 0.002
+
+
+class Extractor:
+    """A spec, ready for any number of files.
+
+    Parameters
+    ----------
+    spec : FeatureSpec or str, optional
+        What to compute, or a preset's name.
+    preset : str, optional
+        A preset's name.
+
+    Raises
+    ------
+    SpecError
+        If the spec is unknown.
+    """
+
+    def __init__(self, spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> None:
+        self.spec = get_spec(spec, preset=preset)
+
+    def file(self, source: Source, *, block_samples: int = audio.BLOCK_SAMPLES) -> Iterator[Rows]:
+        """Compute one file's rows, in order of channel and segment.
+
+        Nothing is given before the whole file was analysed.
+
+        Parameters
+        ----------
+        source : str, PathLike, bytes, memoryview or binary file object
+            A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
+            file object. ``bytes`` are content; a path that is not UTF-8 goes in as
+            `os.fsdecode` gives it.
+        block_samples : int
+            How much is decoded at once; it changes no value.
+
+        Raises
+        ------
+        AudioError
+            If the content cannot be used.
+        OSError
+            If the source cannot be opened or read.
+        ParameterError
+            If the source is of no known kind.
+        """
+        spec = self.spec
+        until = spec.duration
+        if until is not None and spec.offset:
+            until += spec.offset + _SLACK_S
+        with audio.open_audio(source, until) as file:
+            while True:
+                run = _Run(spec)
+                try:
+                    run.take(_stretch(spec, file.blocks(block_samples)))
+                except audio.MoreAudioError:
+                    continue
+                return run.rows(file.facts()._asdict())
+
+    def signal(self, y: np.ndarray, sr: int) -> Iterator[Rows]:
+        """Compute the rows of samples in memory; parameters as of `extract_signal`."""
+        samples = _checked(y)
+        low, high = SR_LIMITS
+        if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
+            raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
+        if not low <= sr <= high:
+            raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
+        run = _Run(self.spec)
+        run.take(_stretch(self.spec, ((int(sr), block) for block in _slices(samples))))
+        return run.rows({})
+
+
+class _Outputs(NamedTuple):
+    """Where the columns of one row are found in an analysis, at one rate."""
+
+    plan: Plan
+    #: First column, end, and for each statistic the place of its operator, and its name.
+    values: list[tuple[int, int, list[tuple[int, str]]]]
+    #: Place of the operator of each series.
+    series: list[int]
+    #: Places of the frames' operators; those of the first feature come first.
+    frames: list[int]
+
+
+def _outputs(spec: FeatureSpec, sr: int) -> _Outputs:
+    kept: dict[int, _Outputs] = spec.__dict__.setdefault("_outputs", {})
+    if sr not in kept:
+        kept[sr] = _make_outputs(spec, sr)
+    return kept[sr]
+
+
+def _make_outputs(spec: FeatureSpec, sr: int) -> _Outputs:
+    plan = spec.plan(sr)
+    values, series = [], []
+    start = 0
+    for entry in spec.features:
+        names = entry.statistics or ("",)
+        sinks = list(zip(names, (plan.index[sink] for sink in entry.sinks()), strict=False))
+        series += [i for name, i in sinks if name == SERIES]
+        scalars = [(i, name) for name, i in sinks if name != SERIES]
+        n = sum(statistic != SERIES for _, statistic in entry.slots())
+        if n:
+            values.append((start, start + n, scalars))
+        start += n
+    first = plan.index[spec.features[0].feature.frames]
+    others = [i for i, node in enumerate(plan.nodes) if isinstance(node, Frames)]
+    return _Outputs(plan, values, series, [first, *(i for i in others if i != first)])
+
+
+class _Run:
+    """One signal on its way through everything."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._meter = audio.SignalMeter()
+        self._channels: list[_Channel] = []
+
+    def take(self, blocks: _Blocks) -> None:
+        """Take in the whole signal."""
+        spec = self._spec
+        mixed = spec.channels == "mix"
+        for sr, block in blocks:
+            peak = self._meter.add(block, sr)
+            if not self._channels:
+                self._begin(sr, block.shape[1])
+            if mixed:
+                self._channels[0].push(block, audio.mix_down(block), sr, peak)
+                continue
+            if spec.channels == "each" and block.shape[1] != len(self._channels):
+                raise AudioError(
+                    "unsuitable",
+                    f"{len(self._channels)} channels at first, {block.shape[1]} later: they cannot"
+                    " have rows of their own; use channels = 'mix'",
+                )
+            for i, channel in enumerate(self._channels):
+                y = np.ascontiguousarray(block[:, i])
+                channel.push(y[:, None], y, sr, None)
+        if not self._channels:
+            self._meter.facts()  # says that it is empty
+        for channel in self._channels:
+            channel.finish()
+
+    def _begin(self, sr: int, n_channels: int) -> None:
+        spec = self._spec
+        n = n_channels if spec.channels == "each" else 1
+        if n > _MAX_CHANNELS:
+            raise AudioError(
+                "unsuitable", f"{n} channels, more than {_MAX_CHANNELS} that get rows of their own"
+            )
+        target = spec.fixed_sr or sr
+        try:
+            outputs = _outputs(spec, target)
+            self._channels = [_Channel(spec, outputs) for _ in range(n)]
+        except SpecError as error:  # a fixed rate was checked when the spec was made
+            raise AudioError("unsuitable", f"at its own rate of {sr} Hz: {error}") from error
+
+    def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
+        """Give the rows, with what is known of their file."""
+        facts = self._meter.facts()._asdict() | file
+        is_track = self._spec.level.kind == "track"
+        for number, channel in enumerate(self._channels):
+            own = {**facts, "channel": number if self._spec.channels == "each" else None}
+            end_s = self._spec.offset + facts["duration_s"] if is_track else None
+            yield from channel.rows(own, end_s)
+
+
+class _Channel:
+    """One channel, or the mix of all: resampled, cut, analysed; its rows."""
+
+    def __init__(self, spec: FeatureSpec, outputs: _Outputs) -> None:
+        sr = outputs.plan.sr
+        self._spec = spec
+        self._outputs = outputs
+        self._n_values = len(feature_names(spec))
+        self._resampler = audio.JoiningResampler(sr)
+        self._segmenter = Segmenter(spec.level, sr, lambda: Analysis(outputs.plan))
+        self._peaks = SegmentPeaks(spec.level, sr)
+        widths = {
+            name: entry.feature.width if entry.feature.has_rows else None
+            for entry in spec.features
+            for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
+            if statistic == SERIES
+        }
+        self._rows = RowBuffer(_OWN, widths)
+        self._n = 0
+
+    def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
+        """Take in samples as they were decoded, and the same as one channel."""
+        self._peaks.push(block, y, sr, peak)
+        self._feed(self._resampler.push(y, sr))
+
+    def _feed(self, y: np.ndarray) -> None:
+        self._n += len(y)
+        for segment in self._segmenter.push(y):
+            self._add(segment)
+
+    def finish(self) -> None:
+        """End the signal."""
+        self._feed(self._resampler.finish())
+        for segment in self._segmenter.finish():
+            self._add(segment)
+        if not self._rows.n_rows:
+            raise AudioError(
+                "too_short",
+                f"{self._n / self._outputs.plan.sr:.6g} s are shorter than a segment",
+            )
+
+    def _add(self, segment: Segment) -> None:
+        analysis, outputs = segment.analysis, self._outputs
+        for i in outputs.frames:
+            if analysis.operators[i].n_frames == 0:
+                n_fft = outputs.plan.nodes[i].n_fft  # type: ignore[attr-defined]
+                raise AudioError(
+                    "too_short", f"shorter than one frame of {n_fft} samples, without padding"
+                )
+        row = np.empty(self._n_values)
+        for start, stop, scalars in outputs.values:
+            # Rows first: all statistics of one row stand together.
+            part = row[start:stop].reshape(-1, len(scalars))
+            for j, (i, name) in enumerate(scalars):
+                part[:, j] = analysis.operators[i].statistic(name)
+        series = [analysis.operators[i].series() for i in outputs.series]
+        check_series_bytes(sum(one.nbytes for one in series))
+        with np.errstate(over="ignore"):  # what overflows is found as not finite
+            values = row.astype(np.float32)
+        if not all(bool(np.isfinite(one).all()) for one in (values, *series)):
+            raise AudioError("not_finite", "samples whose features are not finite")
+        sr, offset = outputs.plan.sr, self._spec.offset
+        own = (
+            segment.number,
+            offset + segment.start / sr,
+            offset + segment.stop / sr,
+            analysis.operators[outputs.frames[0]].n_frames,
+            *self._peaks.pop(segment.number),
+        )
+        self._rows.append(own, values, series)
+
+    def rows(self, facts: dict[str, Any], end_s: float | None) -> Iterator[Rows]:
+        """Give the rows; `end_s` is that of the only one, if it is known."""
+        for rows in self._rows.rows(facts):
+            columns = dict(rows.columns)
+            for name in ("segment", "n_frames"):
+                columns[name] = columns[name].astype(np.int64)
+            columns["is_silent"] = columns["is_silent"].astype(bool)
+            if end_s is not None:
+                columns["end_s"] = np.array([end_s])
+            yield rows._replace(columns=columns)
+
+
+def extract_rows(
+    source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
+) -> Iterator[Rows]:
+    """Compute one file's rows: the way for many files.
+
+    Nothing is given before the whole file was analysed.
+
+    Parameters
+    ----------
+    source, spec, preset
+        As of `extract_columns`.
+
+    Raises
+    ------
+    AudioError, OSError, SpecError, ParameterError
+        As of `extract_columns`.
+    """
+    return Extractor(spec, preset=preset).file(source)
+
 
 def extract_columns(
     source: Source,
-    spec: str | FeatureSpec = "genre-v1",
+    spec: str | FeatureSpec | None = None,
     *,
+    preset: str | None = None,
     block_samples: int = audio.BLOCK_SAMPLES,
-    block_frames: int = BLOCK_FRAMES,
 ) -> Columns:
-    """Compute one file's rows, as columns: the way for many files.
+    """Compute one file's rows, as columns.
 
     Parameters
     ----------
@@ -41,10 +322,12 @@ def extract_columns(
         A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
         file object. ``bytes`` are content; a path that is not UTF-8 goes in as
         `os.fsdecode` gives it.
-    spec : FeatureSpec or str
-        What to compute, or a preset's name.
-    block_samples, block_frames : int
-        How much is decoded and transformed at once; they change no value.
+    spec : FeatureSpec or str, optional
+        What to compute, or a preset's name; ``genre-v1`` by default.
+    preset : str, optional
+        A preset's name, in place of `spec`.
+    block_samples : int
+        How much is decoded at once; it changes no value.
 
     Returns
     -------
@@ -61,60 +344,42 @@ def extract_columns(
     SpecError, ParameterError
         If the spec is unknown, or the source of no known kind.
     """
-    spec = get_spec(spec)
-    with audio.open_audio(source, spec.duration) as file:
-        while True:
-            try:
-                columns = _columns(spec, file.blocks(block_samples), block_frames)
-            except audio.MoreAudioError:
-                continue
-            for name, value in file.facts()._asdict().items():
-                columns[name] = [value]
-            return columns
+    extractor = Extractor(spec, preset=preset)
+    return _columns(extractor.spec, extractor.file(source, block_samples=block_samples))
 
 
-def extract_rows(source: Source, spec: str | FeatureSpec = "genre-v1") -> Iterator[Rows]:
-    """Compute one file's rows: the way for many files.
-
-    Nothing is given before the whole file was analysed.
+def extract(
+    source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
+) -> pd.DataFrame:
+    """Compute one file's rows of features.
 
     Parameters
     ----------
-    source, spec
-        As of `extract_columns`.
-
-    Raises
-    ------
-    AudioError, OSError, SpecError, ParameterError
-        As of `extract_columns`.
-    """
-    yield Rows(1, {}, extract_columns(source, spec))
-
-
-def extract(source: Source, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
-    """Compute one file's row of features.
-
-    Parameters
-    ----------
-    source, spec
+    source, spec, preset
         As of `extract_columns`.
 
     Returns
     -------
     pandas.DataFrame
-        One row with the columns of `schema`.
+        One row, or one for each channel and segment, with the columns of `schema`.
 
     Raises
     ------
     AudioError, OSError, SpecError, ParameterError
         As of `extract_columns`.
     """
-    spec = get_spec(spec)
-    return _frame(extract_columns(source, spec), spec)
+    extractor = Extractor(spec, preset=preset)
+    return _frame(extractor.spec, extractor.file(source))
 
 
-def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1") -> pd.DataFrame:
-    """Compute the row of features of samples in memory.
+def extract_signal(
+    y: np.ndarray,
+    sr: int,
+    spec: str | FeatureSpec | None = None,
+    *,
+    preset: str | None = None,
+) -> pd.DataFrame:
+    """Compute the rows of features of samples in memory.
 
     Parameters
     ----------
@@ -122,13 +387,16 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
         Floating-point samples, nominally within ±1; computed with as float32.
     sr : int
         Their sampling rate [Hz].
-    spec : FeatureSpec or str
-        What to compute, or a preset's name.
+    spec : FeatureSpec or str, optional
+        What to compute, or a preset's name; ``genre-v1`` by default.
+    preset : str, optional
+        A preset's name, in place of `spec`.
 
     Returns
     -------
     pandas.DataFrame
-        One row with the columns of `schema`; those of the file itself are null.
+        One row, or one for each channel and segment, with the columns of `schema`; those
+        of the file itself are null.
 
     Raises
     ------
@@ -139,16 +407,22 @@ def extract_signal(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1")
     SpecError
         If the spec is unknown.
     """
-    spec = get_spec(spec)
-    return _frame(extract_signal_columns(y, sr, spec), spec)
+    extractor = Extractor(spec, preset=preset)
+    return _frame(extractor.spec, extractor.signal(y, sr))
 
 
-def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "genre-v1") -> Columns:
+def extract_signal_columns(
+    y: np.ndarray,
+    sr: int,
+    spec: str | FeatureSpec | None = None,
+    *,
+    preset: str | None = None,
+) -> Columns:
     """Compute the rows of samples in memory, as columns: the way for many signals.
 
     Parameters
     ----------
-    y, sr, spec
+    y, sr, spec, preset
         As of `extract_signal`.
 
     Returns
@@ -161,27 +435,18 @@ def extract_signal_columns(y: np.ndarray, sr: int, spec: str | FeatureSpec = "ge
     AudioError, ParameterError, SpecError
         As of `extract_signal`.
     """
-    spec = get_spec(spec)
-    samples = _checked(y)
-    low, high = SR_LIMITS
-    if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
-        raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
-    if not low <= sr <= high:
-        raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
-    if spec.duration is not None:
-        samples = samples[:, : int(spec.duration * sr)]
-    blocks = ((int(sr), block) for block in _slices(samples))
-    return _columns(spec, blocks, BLOCK_FRAMES)
+    extractor = Extractor(spec, preset=preset)
+    return _columns(extractor.spec, extractor.signal(y, sr))
 
 
-def warm_up(spec: str | FeatureSpec = "genre-v1", *, version: str | None = None) -> None:
+def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
     Numba keeps what it compiled on disk, for all processes of the machine.
 
     Parameters
     ----------
-    spec : FeatureSpec or str
+    spec : FeatureSpec or str, optional
         The spec, or a preset's name.
     version : str, optional
         Of the code. What is kept of kernels of another one is compiled again.
@@ -193,37 +458,80 @@ def warm_up(spec: str | FeatureSpec = "genre-v1", *, version: str | None = None)
     """
     if version is not None:
         forget_compiled_of_others(version)
-    spec = dataclasses.replace(get_spec(spec), duration=None)
+    spec = get_spec(spec)
+    sr = spec.fixed_sr or 22_050
+    outputs = _outputs(spec, sr)
+    analysis = Analysis(outputs.plan)
+    frames = [outputs.plan.nodes[i] for i in outputs.frames]
     # More than one block of frames, and a part of one.
-    n = spec.n_fft + (BLOCK_FRAMES + 2) * spec.hop_length
+    n = max(
+        node.n_fft + (BLOCK_FRAMES + 2) * node.hop_length
+        for node in frames
+        if isinstance(node, Frames)
+    )
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
-    extract_signal_columns(y, spec.sr, spec)
+    analysis.push(y.astype(np.float32))
+    analysis.finish()
+    for _, _, scalars in outputs.values:
+        for i, name in scalars:
+            analysis.operators[i].statistic(name)
 
 
-def _columns(
-    spec: FeatureSpec, blocks: Iterable[tuple[int, np.ndarray]], block_frames: int
-) -> Columns:
-    """Run blocks of shape (n, channels), each with its rate, through everything."""
-    meter = audio.SignalMeter()
-    resampler = audio.JoiningResampler(spec.sr)
-    analysis = Analysis(spec, block_frames=block_frames)
+def _stretch(spec: FeatureSpec, blocks: _Blocks) -> _Blocks:
+    """Leave out what lies outside of a spec's offset and duration."""
+    if not spec.offset and spec.duration is None:
+        return blocks
+    return _cut(spec.offset, spec.duration, blocks)
+
+
+def _cut(
+    offset: float, duration: float | None, blocks: _Blocks
+) -> _Blocks:
+    skip_s, left_s, is_begun = offset, duration, False
+    form, skip, left = None, 0, 0
     for sr, block in blocks:
-        mix = audio.mix_down(block)
-        meter.add(block, sr, mix)
-        analysis.push(resampler.push(mix, sr))
-    facts = meter.facts()
-    analysis.push(resampler.finish())
-    n_frames, values = analysis.finish()
-    if not all(map(math.isfinite, values)):
-        raise AudioError("not_finite", "samples whose features are not finite")
-    columns: Columns = {name: [None] for name in SIGNAL_COLUMNS}
-    columns["segment"], columns["n_frames"] = [0], [n_frames]
-    columns["start_s"], columns["end_s"] = [0.0], [facts.duration_s]
-    for name, fact in facts._asdict().items():
-        columns[name] = [fact]
-    for name, value in zip(feature_names(spec), values, strict=True):
-        columns[name] = [value]
-    return columns
+        if sr != form:
+            if form is not None:
+                skip_s, left_s = skip / form, None if left_s is None else left / form
+            form, skip = sr, int(skip_s * sr)
+            left = 0 if left_s is None else int(left_s * sr)
+        n = min(skip, len(block))
+        skip -= n
+        block = block[n:]
+        if left_s is not None:
+            block = block[:left]
+            left -= len(block)
+        if len(block):
+            is_begun = True
+            yield sr, block
+    if offset and not is_begun and form is not None:
+        raise AudioError("too_short", f"it ends before the offset of {offset:g} s")
+
+
+def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
+    names = feature_names(spec)
+    parts: list[Columns] = []
+    for rows in chunks:
+        columns: Columns = {name: [None] * rows.n for name in SIGNAL_COLUMNS}
+        columns |= {name: [value] * rows.n for name, value in rows.facts.items()}
+        for name, values in rows.columns.items():
+            columns[name] = values.tolist() if isinstance(values, np.ndarray) else values
+        assert rows.values is not None
+        columns |= dict(zip(names, rows.values.T.astype(float).tolist(), strict=True))
+        parts.append(columns)
+    order = schema(spec).names
+    if len(parts) == 1:
+        return {name: parts[0][name] for name in order}
+    return {name: list(itertools.chain.from_iterable(p[name] for p in parts)) for name in order}
+
+
+def _frame(spec: FeatureSpec, chunks: Iterable[Rows]) -> pd.DataFrame:
+    from featurelib.rows import RowCollector
+
+    collector = RowCollector(schema(spec), feature_names(spec))
+    for rows in chunks:
+        collector.add(rows)
+    return collector.table().to_pandas()
 
 
 def _checked(y: Any) -> np.ndarray:
@@ -249,9 +557,3 @@ def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
     step = max(audio.BLOCK_SAMPLES // len(samples), 1)
     for start in range(0, samples.shape[1], step):
         yield samples[:, start : start + step].T  # in this order they are mixed as by librosa
-
-
-def _frame(columns: Columns, spec: FeatureSpec) -> pd.DataFrame:
-    import pyarrow as pa
-
-    return pa.table(columns, schema=schema(spec)).to_pandas()

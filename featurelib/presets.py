@@ -3,81 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from featurelib.errors import SpecError
-from featurelib.spec import FeatureSpec, did_you_mean
+from featurelib.parameters import did_you_mean
+from featurelib.spec import FeatureSpec
 
-_MEAN_STD = ("mean", "std")
+#: The spec that is taken where none is named.
+DEFAULT = "genre-v1"
 
-_GENRE_V1 = FeatureSpec(
-    name="genre-v1",
-    features=(
-        ("rms", _MEAN_STD),
-        ("zero_crossing_rate", _MEAN_STD),
-        ("spectral_centroid", _MEAN_STD),
-        ("spectral_bandwidth", _MEAN_STD),
-        ("spectral_rolloff", _MEAN_STD),
-        ("spectral_flatness", _MEAN_STD),
-        ("spectral_flux", _MEAN_STD),
-        ("spectral_contrast", _MEAN_STD),
-        ("mfcc", _MEAN_STD),
-        ("chroma_stft", _MEAN_STD),
-        ("stft", ("mean", "std", "max", "skew")),
-        ("stft_db", _MEAN_STD),
-    ),
-)
+_TUTORIAL = {"statistics": ["mean"], "columns": "{name}{row}"}
 
-_TUTORIAL_V1 = FeatureSpec(
-    name="tutorial-v1",
-    duration=30.0,
-    features=tuple(
-        (family, ("mean",))
-        for family in (
-            "chroma_stft",
+#: The presets, as a TOML file would have them.
+_TABLES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "genre-v1",
+        "features": [
             "rms",
+            "zero_crossing_rate",
             "spectral_centroid",
             "spectral_bandwidth",
             "spectral_rolloff",
+            "spectral_flatness",
+            "spectral_flux",
+            "spectral_contrast",
+            "mfcc",
+            "chroma_stft",
+            {"family": "stft", "statistics": ["mean", "std", "max", "skew"]},
+            "stft_db",
+        ],
+    },
+    {
+        "name": "tutorial-v1",
+        "duration": 30.0,
+        "defaults": _TUTORIAL,
+        "features": [
+            {"family": "chroma_stft", "pooled": True},
+            {"family": "rms", "as": "rmse"},
+            "spectral_centroid",
+            "spectral_bandwidth",
+            {"family": "spectral_rolloff", "as": "rolloff"},
             "zero_crossing_rate",
             "mfcc",
-        )
-    ),
-    pooled=("chroma_stft",),
-    naming="tutorial",
+        ],
+    },
 )
+
+_BY_NAME = {table["name"]: table for table in _TABLES}
 
 #: The named specs.
 PRESETS: Mapping[str, FeatureSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_GENRE_V1, _TUTORIAL_V1)}
+    {name: FeatureSpec.from_dict(table) for name, table in _BY_NAME.items()}
 )
 
 
-def get_spec(spec: str | FeatureSpec) -> FeatureSpec:
+def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> FeatureSpec:
     """Return the spec of that name, or `spec` itself if it is one already.
+
+    Parameters
+    ----------
+    spec : str or FeatureSpec, optional
+        A preset's name, or a spec; without either, `DEFAULT`.
+    preset : str, optional
+        A preset's name, in place of `spec`.
 
     Raises
     ------
     SpecError
-        If no preset has that name; the message lists those there are.
+        If no preset has that name; the message lists those there are. If both are given.
     """
+    if preset is not None:
+        if spec is not None:
+            raise SpecError(f"preset={preset!r} and a spec are given: give one of the two")
+        spec = preset
     if isinstance(spec, FeatureSpec):
         return spec
-    if spec not in PRESETS:
-        hint = did_you_mean(str(spec), PRESETS)
-        raise SpecError(f"unknown preset {spec!r}{hint} (there are {', '.join(PRESETS)})")
-    return PRESETS[spec]
+    name = DEFAULT if spec is None else spec
+    if name not in PRESETS:
+        hint = did_you_mean(str(name), PRESETS)
+        raise SpecError(f"unknown preset {name!r}{hint} (there are {', '.join(PRESETS)})")
+    return PRESETS[name]
 
 
-def spec_from_settings(settings: Mapping[str, Any]) -> FeatureSpec:
+def spec_from_settings(settings: Mapping[str, Any], folder: str | Path = ".") -> FeatureSpec:
     """Make a spec of settings, as in a TOML table: a preset with some fields changed.
 
     Parameters
     ----------
     settings : mapping
-        Fields of `FeatureSpec`; with ``preset``, a preset's name, only those that differ
-        from it. Without a ``name`` a changed preset is called ``<preset>-modified``.
+        Fields as of `FeatureSpec.from_dict`; with ``preset``, a preset's name, only those
+        that differ from it. Its ``defaults`` go before the preset's. Without a ``name`` a
+        changed preset is called ``<preset>-modified``.
+    folder : path
+        What the names of files in ``import`` are relative to.
 
     Raises
     ------
@@ -85,10 +105,15 @@ def spec_from_settings(settings: Mapping[str, Any]) -> FeatureSpec:
         If a field or the preset is unknown, or a value cannot be used.
     """
     if "preset" not in settings:
-        return FeatureSpec.from_dict({"name": "custom", **settings})
+        return FeatureSpec.from_dict({"name": "custom", **settings}, folder=folder)
     preset = get_spec(settings["preset"])
+    table = _BY_NAME[preset.name]
     changes = {key: value for key, value in settings.items() if key != "preset"}
-    spec = FeatureSpec.from_dict({**preset.to_dict(), **changes})
+    if isinstance(changes.get("defaults"), Mapping):
+        changes["defaults"] = {**table.get("defaults", {}), **changes["defaults"]}
+    spec = FeatureSpec.from_dict({**table, **changes}, folder=folder)
     if "name" in changes or spec.fingerprint == preset.fingerprint:
         return spec
-    return FeatureSpec.from_dict({**spec.to_dict(), "name": f"{preset.name}-modified"})
+    return FeatureSpec.from_dict(
+        {**table, **changes, "name": f"{preset.name}-modified"}, folder=folder
+    )

@@ -2,116 +2,208 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from featurelib.errors import SpecError
-
-#: Raised by one whenever any number that some spec gives changes.
-VALUES_VERSION = 3
-
-#: Families of descriptors, see `featurelib.descriptors`.
-FAMILIES = (
-    "rms",
-    "zero_crossing_rate",
-    "spectral_centroid",
-    "spectral_bandwidth",
-    "spectral_rolloff",
-    "spectral_flatness",
-    "spectral_flux",
-    "spectral_contrast",
-    "mfcc",
-    "chroma_stft",
-    "stft",
-    "stft_db",
+from featurelib.features import Feature, families
+from featurelib.graph import Node, Plan, Signal, canonical
+from featurelib.imports import Import
+from featurelib.level import Level
+from featurelib.parameters import (
+    SR_LIMITS,
+    build,
+    checked,
+    did_you_mean,
+    find_places,
+    flattened,
+    keywords,
+    parameter,
+    places,
+)
+from featurelib.statistics import (
+    SERIES,
+    STATISTICS,
+    is_statistic,
+    quantile_of,
+    statistic_node,
 )
 
-#: Families whose matrix always counts as one population of cells.
-CELL_FAMILIES = frozenset({"stft", "stft_db"})
+#: The rate of each file itself.
+NATIVE = "native"
 
-#: Families with several rows a frame.
-MATRIX_FAMILIES = frozenset({"spectral_contrast", "mfcc", "chroma_stft"}) | CELL_FAMILIES
+CHANNELS = ("mix", "first", "each")
 
-STATISTICS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
-PAD_MODES = ("constant", "edge", "reflect")
-NAMINGS = ("numbered", "tutorial")
-#: Windows of `scipy.signal.get_window` that take no parameter.
-WINDOWS = (
-    "hann",
-    "hamming",
-    "blackman",
-    "blackmanharris",
-    "nuttall",
-    "flattop",
-    "bartlett",
-    "cosine",
-    "boxcar",
-)
+#: How columns are named by default: with a number for each row of a family that has rows.
+DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
 
-#: Sampling rates that are taken for real, for analysis and in files, in Hz.
-SR_LIMITS = (1_000, 1_000_000)
+#: Of what is changed in the canonical form below: a new number makes every table another one.
+_CANONICAL = 1
 
-#: Numbers beyond it stand for nothing real, and overflow in products.
-_LARGEST = 1e9
+_ENTRY_KEYS = ("family", "of", "as", "statistics", "columns", "pooled")
 
-Features = tuple[tuple[str, tuple[str, ...]], ...]
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One feature of a spec, and what becomes of it in the table.
+
+    Parameters
+    ----------
+    feature : Feature
+        What is computed.
+    statistics : sequence of str
+        Names of `featurelib.STATISTICS`, ``"q25"`` and the like for quantiles, ``"series"``
+        for all frames as a list. Empty for a feature that is one value of the whole signal,
+        and for one that is there for other entries only.
+    name : str
+        Name in columns and for other entries; the family's by default.
+    columns : str
+        How the columns are called: a template with ``{name}``, ``{row}`` (from 1) and
+        ``{stat}``. Where there are no rows, or no statistic, their part is left out, with
+        the ``_`` before it.
+    pooled : bool
+        All rows of the feature are one population, instead of a column for each.
+
+    Raises
+    ------
+    SpecError
+        If they do not fit together.
+    """
+
+    feature: Feature
+    statistics: tuple[str, ...] = ("mean", "std")
+    name: str = ""
+    columns: str = DEFAULT_COLUMNS
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the only way to normalise a frozen dataclass's fields
+        put(self, "name", self.name or self.feature.family)
+        put(self, "statistics", _names(f"{self.name}: statistics", self.statistics))
+        if not isinstance(self.pooled, bool):
+            raise SpecError(f"{self.name}: pooled={self.pooled!r} must be true or false")
+        for statistic in self.statistics:
+            if not is_statistic(statistic):
+                raise SpecError(
+                    f"{self.name}: unknown statistic {statistic!r}"
+                    f"{did_you_mean(statistic, STATISTICS)} (there are {', '.join(STATISTICS)},"
+                    " and quantiles such as q25)"
+                )
+        if self.feature.is_single and self.statistics:
+            raise SpecError(
+                f"{self.name}: {self.feature.family!r} is one value: give statistics = []"
+            )
+        if self.pooled and not self.feature.has_rows:
+            raise SpecError(f"{self.name}: pooled, but {self.feature.family!r} has one row only")
+        if self.feature.is_always_pooled and SERIES not in self.statistics:
+            put(self, "pooled", True)
+        if self.pooled and SERIES in self.statistics:
+            raise SpecError(f"{self.name}: a series is of frames and cannot be pooled")
+        _check_template(self.name, self.columns)
+        for name in self.column_names():
+            if list(self.column_names()).count(name) > 1:
+                raise SpecError(
+                    f"{self.name}: columns={self.columns!r} gives several columns the name"
+                    f" {name!r}: put {{row}} or {{stat}} into it"
+                )
+
+    def sinks(self) -> tuple[Node, ...]:
+        """The nodes that give the statistics, in their order."""
+        return tuple(
+            statistic_node(statistic, self.feature, pooled=self.pooled)
+            for statistic in self.statistics or self._value
+        )
+
+    @property
+    def _value(self) -> tuple[str, ...]:
+        return ("",) if self.feature.is_single else ()
+
+    def slots(self) -> Iterator[tuple[int | None, str]]:
+        """Row and statistic of each column, in order; a series has no row."""
+        scalar = [name for name in self.statistics if name != SERIES]
+        rows: Iterable[int | None] = [None]
+        if self.feature.has_rows and not self.pooled:
+            rows = range(self.feature.width)
+        for row in rows:
+            for statistic in scalar if self.statistics else self._value:
+                yield row, statistic
+        if SERIES in self.statistics:
+            yield None, SERIES
+
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(_filled(self.columns, self.name, *slot) for slot in self.slots())
+
+    def frame_names(self) -> tuple[str, ...]:
+        """Names of the columns of single frames: one a row."""
+        rows: Iterable[int | None] = [None]
+        if self.feature.has_rows:
+            rows = range(self.feature.width)
+        return tuple(_filled(self.columns, self.name, row, "") for row in rows)
+
+
+def _check_template(name: str, template: Any) -> None:
+    if not isinstance(template, str):
+        raise SpecError(f"{name}: columns={template!r} is not a text")
+    try:
+        parts = list(string.Formatter().parse(template))
+        keys = {key for _, key, _, _ in parts if key is not None}
+        template.format(name="a", row=1, stat="b")
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        raise SpecError(
+            f"{name}: columns={template!r} is no template of {{name}}, {{row}} and {{stat}}"
+        ) from error
+    if not keys <= {"name", "row", "stat"} or any(conversion for *_, conversion in parts):
+        raise SpecError(
+            f"{name}: columns={template!r} may hold {{name}}, {{row}} and {{stat}} only"
+        )
+
+
+def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
+    """A template with its parts; what there is none of goes with the ``_`` before it."""
+    values = {"name": name, "row": None if row is None else row + 1, "stat": statistic or None}
+    result = ""
+    for text, key, form, _ in string.Formatter().parse(template):
+        result += text
+        if key is None:
+            continue
+        value = values[key]
+        if value is None:
+            result = result.removesuffix("_")
+        else:
+            result += format(value, form or "")
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
     """What is computed from a signal; equal fields give equal values.
 
-    Signals are always mixed down to one channel, as the mean of the channels, before
-    they are resampled (soxr, "HQ").
-
     Parameters
     ----------
     name : str
         For people; not part of the fingerprint.
-    sr : int
-        Sampling rate of the analysis [Hz].
+    features : sequence of Entry
+        The features, in column order.
+    sr : int or "native"
+        Sampling rate of the analysis [Hz]: signals are resampled to it (soxr, "HQ"). With
+        "native" each file is analysed at its own rate.
+    offset : float
+        Seconds that are left out at the beginning.
     duration : float or None
-        Analyse only the first so many seconds; ``None`` is all of them.
-    n_fft, hop_length : int
-        Length of a frame, and from one frame to the next [samples].
-    window : str
-        Window function, a name of `scipy.signal.get_window`.
-    center : bool
-        Frame t is centred on sample ``t * hop_length``, the signal being padded;
-        otherwise it starts there.
-    pad_mode : {"constant", "edge", "reflect"}
-        How the signal is padded for the spectra and for rms. Zero crossings always
-        pad with the edge value. Where "reflect" meets a hop of half a frame or more and a
-        length that is a multiple of it, the last frame differs from librosa's, which
-        reflects the end by itself and there goes around it one sample further.
-    features : sequence of (family, statistics)
-        The families of descriptors, in column order, and the statistics over frames
-        of each; a mapping does as well.
-    pooled : sequence of str
-        Families with several rows whose whole matrix counts as one population, rather
-        than each row.
-    naming : {"numbered", "tutorial"}
-        How columns are called: ``mfcc_01_mean``, or the tutorial's ``mfcc1``.
-    roll_percent : float
-        Share of the magnitude below the roll-off frequency.
-    n_mels, n_mfcc : int
-        Number of mel bands, and of cepstral coefficients kept of them.
-    top_db : float
-        Range below the file's maximum in mel spectra and spectral contrast [dB].
-    n_bands : int
-        Octave bands of the spectral contrast, beside the lowest.
-    contrast_fmin : float
-        Upper edge of the contrast's lowest band [Hz].
-    contrast_quantile : float
-        Share of a band's bins that make its peak and its valley.
-    n_chroma : int
-        Number of chroma bins.
+        Analyse only so many seconds; ``None`` is all of them.
+    channels : {"mix", "first", "each"}
+        The mean of the channels, the first one, or each channel with rows of its own.
+    level : Level
+        What a row is of: the track, or a segment.
+    imports : sequence of Import
+        Files with features of a user's own.
 
     Raises
     ------
@@ -120,156 +212,303 @@ class FeatureSpec:
     """
 
     name: str
-    features: Features
-    sr: int = 22_050
-    duration: float | None = None
-    n_fft: int = 2048
-    hop_length: int = 512
-    window: str = "hann"
-    center: bool = True
-    pad_mode: str = "constant"
-    pooled: tuple[str, ...] = ()
-    naming: str = "numbered"
-    roll_percent: float = 0.85
-    n_mels: int = 128
-    n_mfcc: int = 20
-    top_db: float = 80.0
-    n_bands: int = 6
-    contrast_fmin: float = 200.0
-    contrast_quantile: float = 0.02
-    n_chroma: int = 12
+    features: tuple[Entry, ...]
+    sr: int | str = 22_050
+    offset: float = parameter(0.0, ge=0)
+    duration: float | None = parameter(None, gt=0)
+    channels: str = parameter("mix", choices=CHANNELS)
+    level: Level = Level()
+    imports: tuple[Import, ...] = ()
 
     def __post_init__(self) -> None:
-        put = object.__setattr__  # the only way to normalise a frozen dataclass's fields
+        put = object.__setattr__
         if not isinstance(self.name, str) or not self.name:
             raise SpecError(f"name={self.name!r}: give the spec a name")
-        put(self, "features", _features(self.features))
-        put(self, "pooled", _names("pooled", self.pooled))
-        for field in ("sr", "n_fft", "hop_length", "n_mels", "n_mfcc", "n_bands", "n_chroma"):
-            put(self, field, _integer(field, getattr(self, field)))
-        for field in ("roll_percent", "top_db", "contrast_fmin", "contrast_quantile"):
-            put(self, field, _number(field, getattr(self, field)))
-        if self.duration is not None:
-            put(self, "duration", _number("duration", self.duration))
-        _check_frames(self)
-        _check_features(self)
-        _check_parameters(self)
+        put(self, "sr", _rate(self.sr))
+        for field in fields(self):
+            if field.metadata:
+                put(self, field.name, checked(field, getattr(self, field.name)))
+        put(self, "level", Level.from_value(self.level))
+        put(self, "imports", tuple(self.imports))
+        put(self, "features", tuple(self.features))
+        if not self.features:
+            raise SpecError("features: name at least one family")
+        _check_names(self.features)
+        _check_level(self)
+        for entry in self.features:
+            for sink in entry.sinks():
+                _check(sink, self.fixed_sr)
+
+    @property
+    def fixed_sr(self) -> int | None:
+        """The rate of the analysis [Hz], None where each file has its own."""
+        return None if isinstance(self.sr, str) else self.sr
+
+    def plan(self, sr: int) -> Plan:
+        """The graph for signals at a rate [Hz].
+
+        Raises
+        ------
+        SpecError
+            If parameters do not fit the rate.
+        """
+        plans: dict[int, Plan] = self.__dict__.setdefault("_plans", {})
+        if sr not in plans:
+            sinks = (sink for entry in self.features for sink in entry.sinks())
+            plans[sr] = Plan(sinks, sr)
+        return plans[sr]
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that differ whenever values may: all fields but the name."""
-        values = {key: value for key, value in self.to_dict().items() if key != "name"}
-        canonical = json.dumps([VALUES_VERSION, values], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        """16 hex digits that differ whenever values may, whatever the spec's name is."""
+        level = self.level.to_dict()
+        entries = [
+            [entry.column_names(), entry.statistics, [canonical(sink) for sink in entry.sinks()]]
+            for entry in self.features
+        ]
+        values = [
+            *(_CANONICAL, canonical(Signal()), self.sr, self.offset, self.duration),
+            *(self.channels, level, entries),
+        ]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The code of imported features, by digest: what `from_dict` needs beside `to_dict`."""
+        return {one.sha256: one.source for one in self.imports}
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain JSON-able values; `from_dict` takes them back."""
-        result: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        # A list, not an object: the order of the families is the order of the columns.
-        result["features"] = [[family, list(names)] for family, names in self.features]
-        result["pooled"] = list(self.pooled)
+        """All that defines the spec, as plain JSON-able values; every default is written out."""
+        result: dict[str, Any] = {
+            "name": self.name,
+            "sr": self.sr,
+            "offset": self.offset,
+            "duration": self.duration,
+            "channels": self.channels,
+            "level": self.level.to_dict(),
+        }
+        if self.imports:
+            result["import"] = [{"file": one.file, "sha256": one.sha256} for one in self.imports]
+        result["features"] = [self._entry_dict(entry) for entry in self.features]
         return result
 
+    def _entry_dict(self, entry: Entry) -> dict[str, Any]:
+        feature = entry.feature
+        result: dict[str, Any] = {"family": feature.family}
+        fixed = frozenset[str]()
+        of = getattr(feature, "of", None)
+        if isinstance(of, Feature):
+            named = [other.name for other in self.features if other.feature == of]
+            if not named:
+                raise SpecError(f"{entry.name}: put the feature that it is of into the spec, too")
+            result["of"] = named[0]
+            fixed = frozenset({"of"})
+        result["as"] = entry.name
+        result["statistics"] = list(entry.statistics)
+        result["columns"] = entry.columns
+        if feature.has_rows:
+            result["pooled"] = entry.pooled
+        return result | keywords(feature, fixed)
+
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FeatureSpec:
+    def from_dict(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        folder: str | Path = ".",
+        sources: Mapping[str, str] | None = None,
+    ) -> FeatureSpec:
         """Make a spec of named values, as `to_dict` gives them or a TOML file holds them.
+
+        Parameters
+        ----------
+        values : mapping
+            ``name``, ``features``, and the other fields as far as they are not the default.
+            An entry of ``features`` is a family's name, or a table with ``family``, ``of``,
+            ``as`` (its name), ``statistics``, ``columns``, ``pooled`` and the parameters of
+            its nodes (see `featurelib.parameters.find_places`). ``defaults`` are for all
+            entries that have them. ``import`` lists Python files.
+        folder : path
+            What the names of files in ``import`` are relative to.
+        sources : mapping, optional
+            The code of imports that `to_dict` wrote, by digest.
 
         Raises
         ------
         SpecError
             If a name is unknown or a needed one is missing, or a value cannot be used.
         """
-        known = [field.name for field in fields(cls)]
+        known = ["name", "sr", "offset", "duration", "channels", "level"]
+        known += ["import", "defaults", "features"]
         for key in values:
             if key not in known:
-                raise SpecError(
-                    f"unknown field {key!r} in the feature spec{did_you_mean(key, known)}"
+                hint = did_you_mean(key, known) or (
+                    "; parameters of features go into an entry of features, or into defaults"
                 )
+                raise SpecError(f"unknown field {key!r} in the feature spec{hint}")
         for key in ("name", "features"):
             if key not in values:
                 raise SpecError(f"the feature spec lacks {key!r}")
-        return cls(**values)
+        imports = _imports(values.get("import", ()), Path(folder), sources or {})
+        kinds = dict(families())
+        for one in imports:
+            kinds |= one.families()
+        entries = _entries(values["features"], values.get("defaults", {}), kinds)
+        plain = {key: values[key] for key in known[:6] if key in values}
+        return cls(**plain, features=entries, imports=imports)
+
+    def __reduce__(self) -> Any:
+        # Classes of imported features are not to be found by name in another process.
+        return _from_parts, (self.to_dict(), self.sources)
 
 
-def spec_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Name what differs between two specs given as dictionaries, from `a` to `b`.
-
-    Returns
-    -------
-    list of str
-        Lines such as ``"n_fft: 2048 → 1024"``, in the order of the fields; names of the
-        specs are left out, as they define no value.
-    """
-    order = [field.name for field in fields(FeatureSpec)]
-    keys = [*order, *sorted((set(a) | set(b)) - set(order))]
-    lines = []
-    for key in keys:
-        left, right = _plain(a.get(key)), _plain(b.get(key))
-        if key == "name" or (left == right and (key in a) == (key in b)):
-            continue
-        if key == "features" and left and right:
-            lines += _feature_differences(left, right)
-        else:
-            lines.append(f"{key}: {_shown(a, key)} → {_shown(b, key)}")
-    return lines
+def _from_parts(values: dict[str, Any], sources: dict[str, str]) -> FeatureSpec:
+    return FeatureSpec.from_dict(values, sources=sources)
 
 
-def _plain(value: Any) -> Any:
-    """`value` as it would come back from JSON, with mappings as lists of pairs."""
-    if isinstance(value, Mapping):
-        value = list(value.items())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+def _rate(sr: Any) -> int | str:
+    if sr == NATIVE:
+        return NATIVE
+    if isinstance(sr, bool) or not isinstance(sr, int):
+        raise SpecError(f"sr={sr!r} is not a whole number of Hz, nor {NATIVE!r}")
+    low, high = SR_LIMITS
+    if not low <= sr <= high:
+        raise SpecError(f"sr={sr} must lie between {low} and {high} Hz")
+    return sr
 
 
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    if key not in values:
-        return "(absent)"
-    value = values[key]
-    return value if isinstance(value, str) else json.dumps(_plain(value), default=str)
+def _check(node: Node, sr: int | None) -> None:
+    node.check(sr)
+    for source in node.inputs():
+        _check(source, sr)
 
 
-def _feature_differences(left: list[Any], right: list[Any]) -> list[str]:
-    before, after = ({family: ", ".join(stats) for family, stats in side} for side in (left, right))
-    lines = [
-        f"features: {family}: {before.get(family, 'none')} → {after.get(family, 'none')}"
-        for family in {**before, **after}
-        if before.get(family) != after.get(family)
-    ]
-    return lines or [f"features: order {', '.join(before)} → {', '.join(after)}"]
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint to end an error message with, or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
-def _features(value: Any) -> Features:
-    pairs = list(value.items()) if isinstance(value, Mapping) else value
-    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
-        raise SpecError(f"features={value!r}: give pairs of a family and its statistics")
-    result = []
-    for pair in pairs:
-        if isinstance(pair, str) or not isinstance(pair, Iterable) or len(pair := list(pair)) != 2:
-            raise SpecError(
-                f'features: {pair!r} is not a family and its statistics, as ["rms", ["mean"]]'
-            )
-        family, statistics = pair
-        if family not in FAMILIES:
-            hint = did_you_mean(str(family), FAMILIES)
-            raise SpecError(
-                f"features: unknown family {family!r}{hint} (there are {', '.join(FAMILIES)})"
-            )
-        result.append((family, _names(f"features: {family}", statistics)))
-        for statistic in result[-1][1]:
-            if statistic not in STATISTICS:
+def _check_names(entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        if not isinstance(entry, Entry):
+            raise SpecError(f"features: {entry!r} is not an Entry")
+    names = [entry.name for entry in entries]
+    columns: dict[str, str] = {}
+    read = [entry.feature.of for entry in entries if hasattr(entry.feature, "of")]
+    for entry in entries:
+        if not entry.column_names() and entry.feature not in read:
+            raise SpecError(f"{entry.name}: name at least one statistic: no other feature reads it")
+        if names.count(entry.name) > 1:
+            raise SpecError(f"features: {entry.name!r} is given twice: name one with as = …")
+        for column in entry.column_names():
+            if column in columns:
                 raise SpecError(
-                    f"features: {family}: unknown statistic {statistic!r}"
-                    f"{did_you_mean(statistic, STATISTICS)} (there are {', '.join(STATISTICS)})"
+                    f"features: {columns[column]} and {entry.name} both have a column {column!r}:"
+                    " give one another template with columns = …"
                 )
-    return tuple(result)
+            columns[column] = entry.name
+
+
+def _check_level(spec: FeatureSpec) -> None:
+    if spec.level.kind == "segment" and spec.fixed_sr is not None:
+        spec.level.samples(spec.fixed_sr)
+    is_bounded = spec.level.kind == "segment" or spec.duration is not None
+    for entry in spec.features:
+        quantiles = [name for name in entry.statistics if quantile_of(name) is not None]
+        if entry.feature.is_always_pooled and quantiles and not is_bounded:
+            raise SpecError(
+                f"{entry.name}: {quantiles[0]} would keep every bin of every frame of a whole"
+                " track: set a duration or a level of segments, or leave it out"
+            )
+
+
+def _imports(values: Any, folder: Path, sources: Mapping[str, str]) -> tuple[Import, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise SpecError(f"import={values!r}: give a list of Python files")
+    found = []
+    for value in values:
+        if isinstance(value, Mapping):
+            file, digest = str(value.get("file")), str(value.get("sha256"))
+            found.append(Import.recorded(file, digest, sources))
+        elif isinstance(value, str):
+            found.append(Import.read(folder / value))
+        else:
+            raise SpecError(f"import: {value!r} is not the name of a Python file")
+    return tuple(found)
+
+
+def _entries(values: Any, defaults: Any, kinds: Mapping[str, type[Feature]]) -> tuple[Entry, ...]:
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise SpecError(f"features={values!r}: give a list of families, or of tables")
+    if not isinstance(defaults, Mapping):
+        raise SpecError(f"defaults={defaults!r} is not a table")
+    defaults = dict(flattened(defaults))
+    unused = {key for key in defaults if key not in ("statistics", "columns")}
+    made: dict[str, Entry] = {}
+    for value in values:
+        entry, used = _entry(value, defaults, kinds, made)
+        if entry.name in made:
+            raise SpecError(f"features: {entry.name!r} is given twice: name one with as = …")
+        made[entry.name] = entry
+        unused -= used
+    if unused:
+        known = {p.path[-1] for entry in made.values() for p in places(type(entry.feature))}
+        key = min(unused)
+        raise SpecError(f"defaults: no feature has {key!r}{did_you_mean(key, sorted(known))}")
+    return tuple(made.values())
+
+
+def _entry(
+    value: Any,
+    defaults: Mapping[str, Any],
+    kinds: Mapping[str, type[Feature]],
+    earlier: Mapping[str, Entry],
+) -> tuple[Entry, set[str]]:
+    """Make one entry; also the defaults that it uses."""
+    if isinstance(value, str):
+        value = {"family": value}
+    if not isinstance(value, Mapping):
+        raise SpecError(f"features: {value!r} is neither a family nor a table with one")
+    family = value.get("family")
+    if family not in kinds:
+        listed = ", ".join(kinds)
+        if family is None:
+            raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
+        hint = did_you_mean(str(family), kinds)
+        raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
+    kind = kinds[family]
+    name = str(value.get("as", family))
+    own = dict(flattened({k: v for k, v in value.items() if k not in _ENTRY_KEYS}))
+    given = _given(kind, name, value.get("of", "signal"), earlier)
+    available = places(kind, frozenset(given))
+    used = set()
+    try:
+        for key in defaults:
+            if key not in ("statistics", "columns") and find_places(available, key):
+                used.add(key)
+        feature = build(kind, {key: defaults[key] for key in used} | own, given)
+    except SpecError as error:
+        raise SpecError(f"features: {name}: {error}") from error
+    statistics = value.get("statistics", () if feature.is_single else defaults.get("statistics"))
+    plain: dict[str, Any] = {} if statistics is None else {"statistics": statistics}
+    for key in ("columns", "pooled"):
+        if key in value or key in defaults:
+            plain[key] = value.get(key, defaults.get(key))
+    return Entry(feature=feature, name=name, **plain), used
+
+
+def _given(
+    kind: type[Feature], name: str, of: Any, earlier: Mapping[str, Entry]
+) -> dict[str, Node]:
+    """The node that an entry reads, where that is said by ``of``."""
+    reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
+    if not reads_feature:
+        if of != "signal":
+            raise SpecError(f"features: {name}: of={of!r}: {kind.family!r} is of the signal")
+        return {}
+    if of not in earlier:
+        listed = ", ".join(earlier) or "none"
+        raise SpecError(
+            f"features: {name}: of={of!r} is no earlier entry{did_you_mean(str(of), earlier)}"
+            f" (there are {listed})"
+        )
+    return {"of": earlier[of].feature}
 
 
 def _names(field: str, value: Any) -> tuple[str, ...]:
@@ -284,88 +523,45 @@ def _names(field: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-def _integer(field: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise SpecError(f"{field}={value!r} is not a whole number")
-    if value < 1:
-        raise SpecError(f"{field}={value!r} must be at least 1")
-    return value
+def spec_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Name what differs between two specs given as dictionaries, from `a` to `b`.
+
+    Returns
+    -------
+    list of str
+        Lines such as ``"mfcc.n_fft: 2048 → 1024"``; names of the specs are left out, as
+        they define no value.
+    """
+    lines = []
+    for key in [*a, *(key for key in b if key not in a)]:
+        if key == "name" or (key in a and key in b and a[key] == b[key]):
+            continue
+        if key == "features" and _are_entries(a.get(key)) and _are_entries(b.get(key)):
+            lines += _entry_differences(a[key], b[key])
+        else:
+            lines.append(f"{key}: {_shown(a, key)} → {_shown(b, key)}")
+    return lines
 
 
-def _number(field: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
-        raise SpecError(f"{field}={value!r} is not a number, or too large")
-    if value <= 0:
-        raise SpecError(f"{field}={value!r} must be greater than 0")
-    return float(value)
+def _are_entries(value: Any) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(entry, Mapping) for entry in value)
 
 
-def _fits(value: float) -> bool:
-    return -_LARGEST <= value <= _LARGEST  # which NaN does not
+def _entry_differences(a: Sequence[Any], b: Sequence[Any]) -> list[str]:
+    before = {str(entry.get("as")): entry for entry in a}
+    after = {str(entry.get("as")): entry for entry in b}
+    lines = [f"features: without {name}" for name in before if name not in after]
+    lines += [f"features: with {name}" for name in after if name not in before]
+    for name in before:
+        left, right = before[name], after.get(name, before[name])
+        for key in [*left, *(key for key in right if key not in left)]:
+            if key not in left or key not in right or left[key] != right[key]:
+                lines.append(f"{name}.{key}: {_shown(left, key)} → {_shown(right, key)}")
+    return lines or [f"features: order {', '.join(before)} → {', '.join(after)}"]
 
 
-def _check_frames(spec: FeatureSpec) -> None:
-    low, high = SR_LIMITS
-    if not low <= spec.sr <= high:
-        raise SpecError(f"sr={spec.sr} must lie between {low} and {high} Hz")
-    if spec.n_fft % 2 or not 16 <= spec.n_fft <= 65_536:
-        raise SpecError(f"n_fft={spec.n_fft} must be an even number from 16 to 65536")
-    if spec.hop_length > spec.n_fft:
-        raise SpecError(
-            f"hop_length={spec.hop_length} leaves samples out: at most n_fft={spec.n_fft}"
-        )
-    if not isinstance(spec.center, bool):
-        raise SpecError(f"center={spec.center!r} must be true or false")
-    for field, choices in (("window", WINDOWS), ("pad_mode", PAD_MODES), ("naming", NAMINGS)):
-        value = getattr(spec, field)
-        if value not in choices:
-            raise SpecError(f"{field}={value!r}: there are {', '.join(choices)}")
-
-
-def _check_features(spec: FeatureSpec) -> None:
-    if not spec.features:
-        raise SpecError("features: name at least one family")
-    families = [family for family, _ in spec.features]
-    for family, statistics in spec.features:
-        if families.count(family) > 1:
-            raise SpecError(f"features: {family!r} is given twice")
-        if not statistics:
-            raise SpecError(f"features: {family}: name at least one statistic")
-        if spec.naming == "tutorial" and statistics != ("mean",):
-            raise SpecError(
-                f"features: {family}: naming='tutorial' has no name for {', '.join(statistics)}; "
-                "only for the mean. Use naming='numbered'"
-            )
-    for family in spec.pooled:
-        if family not in families or family not in MATRIX_FAMILIES:
-            raise SpecError(f"pooled: {family!r} is not a family with several rows in features")
-
-
-def _check_parameters(spec: FeatureSpec) -> None:
-    families = {family for family, _ in spec.features}
-    for field in ("roll_percent", "contrast_quantile"):
-        if getattr(spec, field) >= 1:
-            raise SpecError(f"{field}={getattr(spec, field)} must be less than 1")
-    if "mfcc" in families and spec.n_mfcc > spec.n_mels:
-        raise SpecError(f"n_mfcc={spec.n_mfcc} must be at most n_mels={spec.n_mels}")
-    if "spectral_contrast" in families:
-        _check_contrast(spec)
-
-
-def _check_contrast(spec: FeatureSpec) -> None:
-    # Beyond 60 octaves there is nothing to be heard, nor a float.
-    top = math.ldexp(spec.contrast_fmin, min(spec.n_bands - 1, 60))
-    if top >= spec.sr / 2:
-        fitting = math.ceil(math.log2(spec.sr / 2 / spec.contrast_fmin))
-        remedy = f"n_bands to at most {fitting}" if fitting > 0 else "contrast_fmin"
-        raise SpecError(
-            f"spectral_contrast: its {spec.n_bands} octave bands reach above {top:g} Hz, but "
-            f"sr={spec.sr} ends at {spec.sr / 2:g} Hz; raise sr, lower {remedy}, "
-            "or leave spectral_contrast out"
-        )
-    if spec.sr / spec.n_fft >= spec.contrast_fmin:
-        raise SpecError(
-            f"spectral_contrast: n_fft={spec.n_fft} at sr={spec.sr} puts a bin every "
-            f"{spec.sr / spec.n_fft:g} Hz, too coarse for a band of "
-            f"{spec.contrast_fmin:g} Hz; raise n_fft or contrast_fmin"
-        )
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
+        return "(absent)"
+    value = values[key]
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,10 +1,21 @@
-"""Statistics over frames, gathered as the frames come by."""
+"""Statistics over frames: nodes that read a feature, and whose operators say the result."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
-from featurelib.kernels import moments as kernels
+from featurelib.errors import AudioError
+from featurelib.features.base import Feature
+from featurelib.graph import Block, Node, Operator
+from featurelib.kernels import moments as moment_kernels
+from featurelib.kernels import quantiles as quantile_kernels
+from featurelib.parameters import parameter
+from featurelib.spill import SpillBuffer
 
 #: Frames that are collected before they are condensed into moments.
 CHUNK = 4096
@@ -12,58 +23,102 @@ CHUNK = 4096
 #: A spread of less than this, relative to the mean, is rounding of the mean of a constant.
 _ROUNDING = 1e-12
 
+#: Statistics that moments give.
+_MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
 
-class Moments:
-    """Count, mean, central power sums and extremes of several series at once.
+#: The frames themselves, as a list.
+SERIES = "series"
 
-    Parameters
-    ----------
-    n_series : int
-        Number of series.
+#: The names that statistics have in specs and columns, and what they are. Beside these,
+#: ``q`` with a percentage is that quantile: ``q25``, or ``q2_5`` for 2.5 %.
+STATISTICS = {
+    "mean": "mean",
+    "std": "population standard deviation",
+    "var": "population variance",
+    "min": "minimum",
+    "max": "maximum",
+    "skew": "biased skewness (0 for a constant)",
+    "kurtosis": "biased excess kurtosis (0 for a constant)",
+    "median": "median",
+    SERIES: "values of all frames, in order",
+}
+
+#: Most bytes that the series of one row may take: those of a group of rows in a table.
+MAX_SERIES_BYTES = 32 * 2**20
+
+_QUANTILE = re.compile(r"q(\d{1,2})(?:_(\d{1,6}))?")
+
+#: Digits in which numbers of 32 bits are sorted out.
+_DIGITS = (11, 11, 10)
+
+
+def quantile_of(statistic: str) -> float | None:
+    """The share of values that a statistic lies above, None if it is no quantile."""
+    if statistic == "median":
+        return 0.5
+    match = _QUANTILE.fullmatch(statistic)
+    return None if match is None else float(f"{match[1]}.{match[2] or 0}") / 100
+
+
+def meaning(statistic: str) -> str:
+    """What a statistic is, in words."""
+    if statistic in STATISTICS:
+        return STATISTICS[statistic]
+    q = quantile_of(statistic)
+    assert q is not None
+    return f"quantile {q:g} (between two values: in proportion)"
+
+
+def is_statistic(name: str) -> bool:
+    """Whether there is a statistic of that name."""
+    return name in STATISTICS or quantile_of(name) is not None
+
+
+def statistic_node(statistic: str, feature: Feature, *, pooled: bool) -> Node:
+    """The node that gives a statistic of a feature; ``""`` stands for the value itself."""
+    if not statistic:
+        return Value(of=feature)
+    if statistic == SERIES:
+        return Series(of=feature)
+    return (Moments if statistic in _MOMENTS else Quantiles)(of=feature, pooled=pooled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments(Node):
+    """Mean, standard deviation, variance, extremes, skewness and kurtosis of each row.
+
+    Populations' statistics (ddof 0); skewness is biased, kurtosis biased and in excess of
+    the normal distribution's. Both are 0 for a constant, which includes a spread that
+    rounding explains. All are 0 where there was no value.
     """
 
+    of: Feature
+    pooled: bool = parameter(False, "all values are one population")
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.of.cells() if self.pooled else self.of,)
+
+    def operator(self, sr: int) -> MomentsOperator:
+        return PooledMoments() if self.pooled else RowMoments(self.of.width)
+
+
+class MomentsOperator(Operator):
+    """Count, mean, central power sums and extremes of several series at once."""
+
     def __init__(self, n_series: int) -> None:
-        self.count = 0
+        self._count = 0
         #: Rows of mean, central sums of 2nd to 4th powers, minimum and maximum.
         self._sums = np.zeros((6, n_series))
 
-    def update(self, x: np.ndarray) -> None:
-        """Take in more values.
-
-        Parameters
-        ----------
-        x : np.ndarray [shape=(n, n_series)]
-            Further values of each series.
-        """
-        if len(x):
-            self._combine(len(x), kernels.central_moments(x))
-
-    def update_cells(self, x: np.ndarray) -> None:
-        """Take in an array whose values, of any shape, all belong to the only series."""
-        if x.size:
-            self._combine(x.size, kernels.cell_moments(x))
-
     def _combine(self, n: int, sums: np.ndarray) -> None:
-        if self.count:
-            kernels.combine(self._sums, self.count, sums, n)
+        if self._count:
+            moment_kernels.combine(self._sums, self._count, sums, n)
         else:
             self._sums = sums
-        self.count += n
+        self._count += n
 
     def statistic(self, name: str) -> np.ndarray:
-        """One statistic of every series; 0 where there was no value.
-
-        Parameters
-        ----------
-        name : {"mean", "std", "var", "min", "max", "skew", "kurtosis"}
-            Populations' statistics (ddof 0); skew is biased, kurtosis biased and in
-            excess of the normal distribution's. Both are 0 for a constant, which includes
-            a spread that rounding explains.
-
-        Returns
-        -------
-        np.ndarray [shape=(n_series,)]
-        """
+        """One statistic of every series, shape (n_series,)."""
         mean, m2, m3, m4, low, high = self._sums
         if name == "mean":
             return mean
@@ -71,7 +126,7 @@ class Moments:
             return low
         if name == "max":
             return high
-        count = max(self.count, 1)
+        count = max(self._count, 1)
         var = m2 / count
         if name == "var":
             return var
@@ -84,45 +139,193 @@ class Moments:
         return np.where(constant, 0.0, m4 / count / safe**2 - 3.0)
 
 
-class RowSeries:
-    """Statistics of each row of a family over frames."""
+class RowMoments(MomentsOperator):
+    """Moments of each row of a feature. Its blocks are kept, not copied."""
 
     def __init__(self, n_rows: int) -> None:
-        self._moments = Moments(n_rows)
+        super().__init__(n_rows)
         self._waiting: list[np.ndarray] = []
         self._n_waiting = 0
 
-    def append(self, values: np.ndarray) -> None:
-        """Take in frames of values, shape (frames, rows); they are kept, not copied."""
-        if len(values):
-            self._waiting.append(values)
-            self._n_waiting += len(values)
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        if len(block.x):
+            self._waiting.append(block.x)
+            self._n_waiting += len(block.x)
         if self._n_waiting >= CHUNK:
             self._condense()
+        return ()
+
+    def finish(self) -> Iterable[Block]:
+        self._condense()
+        return ()
 
     def _condense(self) -> None:
         if self._waiting:
             one = len(self._waiting) == 1
-            self._moments.update(self._waiting[0] if one else np.concatenate(self._waiting))
+            x = self._waiting[0] if one else np.concatenate(self._waiting)
+            self._combine(len(x), moment_kernels.central_moments(x))
             self._waiting.clear()
             self._n_waiting = 0
 
-    def statistic(self, name: str) -> np.ndarray:
-        """One statistic of each row, shape (rows,)."""
-        self._condense()
-        return self._moments.statistic(name)
 
-
-class CellSeries:
-    """Statistics of a family's whole matrix, every cell counting alike."""
+class PooledMoments(MomentsOperator):
+    """Moments of a feature's whole matrix, every value counting alike."""
 
     def __init__(self) -> None:
-        self._moments = Moments(1)
+        super().__init__(1)
 
-    def append(self, values: np.ndarray) -> None:
-        """Take in frames of values, shape (frames, rows)."""
-        self._moments.update_cells(values)
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        if block.x.size:
+            self._combine(block.x.size, moment_kernels.cell_moments(block.x))
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantiles(Node):
+    """Order statistics of each row: the median, or any quantile, as `numpy.quantile`.
+
+    Exact, of the values as float32; 0 where there was no value.
+    """
+
+    of: Feature
+    pooled: bool = parameter(False, "all values are one population")
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.of.cells() if self.pooled else self.of,)
+
+    def spill_bytes(self) -> int:
+        return 4 * self.of.width
+
+    def operator(self, sr: int) -> QuantilesOperator:
+        return QuantilesOperator(1 if self.pooled else self.of.width)
+
+
+class QuantilesOperator(Operator):
+    """Keeps all values; finds those at some ranks at the end."""
+
+    def __init__(self, n_series: int) -> None:
+        self._n_series = n_series
+        self._values = SpillBuffer(n_series)
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        self._values.append(np.asarray(block.x).reshape(-1, self._n_series))
+        return ()
 
     def statistic(self, name: str) -> np.ndarray:
-        """One statistic, shape (1,)."""
-        return self._moments.statistic(name)
+        """One quantile of every series, shape (n_series,)."""
+        q, n = quantile_of(name), len(self._values)
+        assert q is not None
+        if n == 0:
+            return np.zeros(self._n_series)
+        place = q * (n - 1)
+        rank = math.floor(place)
+        if self._values.is_in_memory:
+            low, high = _by_partition(next(iter(self._values.chunks())), rank)
+        else:
+            low, high = _by_digits(self._values, self._n_series, rank)
+        return low + (high - low) * (place - rank)
+
+
+def _by_partition(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The values at a rank and the one after it, of each column."""
+    last = len(x) - 1
+    after = min(rank + 1, last)
+    ordered = np.partition(np.ascontiguousarray(x.T), (rank, after), axis=1).astype(np.float64)
+    return ordered[:, rank], ordered[:, after]
+
+
+def _by_digits(values: SpillBuffer, n_series: int, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, digit by digit, so that the values need not be in memory together."""
+    prefixes, ranks = np.zeros(n_series, np.int64), np.full(n_series, rank)
+    known = 0
+    for width in _DIGITS:
+        counts = np.zeros((n_series, 1 << width), np.int64)
+        for chunk in values.chunks():
+            quantile_kernels.count_digits(chunk.view(np.uint32), prefixes, known, width, counts)
+        quantile_kernels.take_digits(counts, ranks, prefixes, width)
+        known += width
+    n_up_to, above = np.zeros(n_series, np.int64), np.full(n_series, 2**32)
+    for chunk in values.chunks():
+        quantile_kernels.least_above(chunk.view(np.uint32), prefixes, n_up_to, above)
+    has_same_after = (n_up_to > rank + 1) | (above == 2**32)
+    return _floats(prefixes), _floats(np.where(has_same_after, prefixes, above))
+
+
+def _floats(ordered: np.ndarray) -> np.ndarray:
+    """The numbers that ordered bits stand for."""
+    negative = ordered < 0x80000000
+    words = np.where(negative, ~ordered & 0xFFFFFFFF, ordered ^ 0x80000000)
+    return words.astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value(Node):
+    """The one value of a feature that has no series."""
+
+    of: Feature
+
+    def operator(self, sr: int) -> ValueOperator:
+        return ValueOperator(self.of.width)
+
+
+class ValueOperator(Operator):
+    """Keeps the value."""
+
+    def __init__(self, width: int) -> None:
+        self._value = np.zeros(width)
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        self._value = block.x[0]
+        return ()
+
+    def statistic(self, name: str) -> np.ndarray:
+        """The value, shape (width,); `name` is empty."""
+        return self._value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series(Node):
+    """The frames themselves."""
+
+    of: Feature
+
+    def operator(self, sr: int) -> SeriesOperator:
+        return SeriesOperator(self.of)
+
+
+class SeriesOperator(Operator):
+    """Keeps all values, up to a bound."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature = feature
+        self._blocks: list[np.ndarray] = []
+        self._n_bytes = 0
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        values = np.array(block.x, np.float32)
+        self._n_bytes += values.nbytes
+        check_series_bytes(self._n_bytes)
+        self._blocks.append(values)
+        return ()
+
+    def series(self) -> np.ndarray:
+        """The values, shape (n_frames,), or (n_frames, width) of a feature with rows."""
+        width = self._feature.width
+        values = np.concatenate([np.empty((0, width), np.float32), *self._blocks])
+        return values if self._feature.has_rows else values[:, 0]
+
+
+def check_series_bytes(n_bytes: int) -> None:
+    """Refuse series that are too long for one row.
+
+    Raises
+    ------
+    AudioError
+        If they take more than `MAX_SERIES_BYTES`.
+    """
+    if n_bytes > MAX_SERIES_BYTES:
+        raise AudioError(
+            "too_long",
+            f"its series take more than {MAX_SERIES_BYTES // 2**20} MB, too much for one row of a"
+            " table: cut it into segments (level), or leave out series",
+        )

@@ -22,7 +22,7 @@ from featurelib.audio.libsndfile import LibsndfileDecoder, RefusedError
 from featurelib.audio.pyav import FFmpegDecoder
 from featurelib.audio.sources import ByteReader, FileReader, Source, View, open_source
 from featurelib.errors import AudioError
-from featurelib.spec import SR_LIMITS
+from featurelib.parameters import SR_LIMITS
 
 #: Samples, all channels together, that are decoded at once.
 BLOCK_SAMPLES = 65_536

@@ -50,15 +50,13 @@ def band_levels(
 
 
 @njit(cache=True, nogil=True)
-def cepstra(levels: np.ndarray, floor: np.float32, dct: np.ndarray) -> np.ndarray:
-    """Cosine transforms of rows of levels, each level at least `floor`.
+def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
+    """Cosine transforms of rows of levels.
 
     Parameters
     ----------
     levels : np.ndarray [shape=(n_frames, n_bands), dtype=float32]
         The levels [dB].
-    floor : np.float32
-        The least.
     dct : np.ndarray [shape=(n_bands, n_mfcc), dtype=float64]
         Columns of the orthonormal DCT-II.
 
@@ -78,9 +76,9 @@ def cepstra(levels: np.ndarray, floor: np.float32, dct: np.ndarray) -> np.ndarra
     for start in range(0, n_frames, LANES):
         n = min(LANES, n_frames - start)
         for i in range(n):
-            constants[i] = max(levels[start + i, 0], floor)
+            constants[i] = levels[start + i, 0]
             for m in range(n_bands):
-                above[m, i] = np.float64(max(levels[start + i, m], floor)) - constants[i]
+                above[m, i] = np.float64(levels[start + i, m]) - constants[i]
         for first in range(0, n_mfcc, GROUP):
             second, third = min(first + 1, last), min(first + 2, last)
             fourth = min(first + 3, last)

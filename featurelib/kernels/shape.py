@@ -9,6 +9,7 @@ from numba import njit
 
 from featurelib.simd import (
     LANES,
+    absolute,
     less,
     load,
     log,
@@ -64,6 +65,51 @@ def bandwidths(sums: np.ndarray, bin_width: float) -> np.ndarray:
         mean = sums[1, t] / total
         square = (sums[2, t] - mean * (2 * sums[1, t] - mean * sums[0, t])) / total
         out[t] = math.sqrt(max(square, 0.0)) * bin_width
+    return out
+
+
+@njit(cache=True, nogil=True)
+def bandwidths_of_whole_order(
+    S: np.ndarray, sums: np.ndarray, p: int, bin_width: float
+) -> np.ndarray:
+    """Moment of order p of frequency around the centroid, given `power_sums`; 0 for silence."""
+    n_batches, n_bins, _ = S.shape
+    n_frames = sums.shape[1]
+    moments, centres = np.empty(n_batches * LANES), np.zeros(n_batches * LANES)
+    for t in range(n_frames):
+        centres[t] = sums[1, t] / (sums[0, t] if sums[0, t] >= TINY else 1.0)
+    for batch in range(n_batches):
+        centre, total = load(centres, batch * LANES), splat(0.0)
+        for k in range(n_bins):
+            distance = absolute(splat(np.float64(k)) - centre)
+            power = distance
+            for _ in range(p - 1):
+                power = power * distance
+            s = to_float64(load(S, (batch * n_bins + k) * LANES))
+            total = muladd(s, power, total)
+        store(moments, batch * LANES, total)
+    return _roots(moments[:n_frames], sums, np.float64(p), bin_width)
+
+
+@njit(cache=True, nogil=True)
+def bandwidths_of_order(S: np.ndarray, sums: np.ndarray, p: float, bin_width: float) -> np.ndarray:
+    """`bandwidths_of_whole_order` of an order that is no whole number."""
+    n_frames = sums.shape[1]
+    moments = np.zeros(n_frames)
+    for t in range(n_frames):
+        centre = sums[1, t] / (sums[0, t] if sums[0, t] >= TINY else 1.0)
+        for k in range(S.shape[1]):
+            s = np.float64(S[t // LANES, k, t % LANES])
+            moments[t] += s * abs(k - centre) ** p
+    return _roots(moments, sums, p, bin_width)
+
+
+@njit(nogil=True)
+def _roots(moments: np.ndarray, sums: np.ndarray, p: float, bin_width: float) -> np.ndarray:
+    out = np.empty(moments.shape[0])
+    for t in range(out.shape[0]):
+        total = sums[0, t] if sums[0, t] >= TINY else 1.0
+        out[t] = (moments[t] / total) ** (1.0 / p) * bin_width
     return out
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from featurelib.errors import SpecError
+from featurelib.graph import Block, Node, Operator, Signal
+from featurelib.parameters import parameter
+
+#: Frames that are worked on at once; defines no value.
+BLOCK_FRAMES = 64
+
+#: Ways to pad that depend on the values near the edge only.
+PAD_MODES = ("constant", "edge", "reflect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +117,56 @@ class Framer:
         low = min(max(-self._start, 0), len(y))
         high = min(max(self._length - self._start, 0), len(y))
         return FrameBlock(y, n_frames, low, high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames(Node):
+    """Overlapping frames of samples, as `librosa.stft` cuts them.
+
+    Blocks: `FrameBlock`. The memory is used again.
+
+    Where "reflect" meets a hop of half a frame or more and a length that is a multiple of
+    it, the last frame differs from librosa's, which reflects the end by itself and there
+    goes around it one sample further.
+    """
+
+    signal: Signal = Signal()
+    n_fft: int = parameter(2048, "length of a frame [samples]", ge=16, le=65_536, even=True)
+    hop_length: int = parameter(512, "from one frame to the next [samples]", ge=1)
+    center: bool = parameter(True, "frame t is centred on sample t · hop_length")
+    pad_mode: str = parameter("constant", "how the ends are padded if centred", choices=PAD_MODES)
+
+    def check(self, sr: int | None) -> None:
+        if self.hop_length > self.n_fft:
+            raise SpecError(
+                f"hop_length={self.hop_length} leaves samples out: at most n_fft={self.n_fft}"
+            )
+
+    def operator(self, sr: int) -> Operator:
+        return FramesOperator(self)
+
+
+class FramesOperator(Operator):
+    """Cuts samples into frames, and counts them."""
+
+    def __init__(self, node: Frames) -> None:
+        self._framer = Framer(
+            n_fft=node.n_fft,
+            hop_length=node.hop_length,
+            pad=node.n_fft // 2 if node.center else 0,
+            pad_mode=node.pad_mode,
+            block_frames=BLOCK_FRAMES,
+        )
+        self.n_frames = 0
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        for frames in self._framer.push(block.x):
+            yield self._block(frames)
+
+    def finish(self) -> Iterable[Block]:
+        for frames in self._framer.finish():
+            yield self._block(frames)
+
+    def _block(self, frames: FrameBlock) -> Block:
+        self.n_frames += frames.n_frames
+        return Block(frames, frames.n_frames)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 import numpy as np
 
-#: Bytes that a store keeps in memory; beyond, they go to a temporary file.
+#: Bytes that a buffer keeps in memory; beyond, they go to a temporary file.
 MEMORY_BYTES = 4 * 2**20
 
 
-class FrameStore:
+class SpillBuffer:
     """Compact state of frames, appended block by block and read back in order.
 
     What grows with a signal's length is kept in these, and they keep it in memory up to a
@@ -24,15 +24,20 @@ class FrameStore:
     Parameters
     ----------
     width : int
-        Values a frame, float32.
+        Values a frame.
     memory_bytes : int
         The bound.
+    dtype : dtype
+        Of the values.
     """
 
-    def __init__(self, width: int, memory_bytes: int = MEMORY_BYTES) -> None:
-        self._most = max(memory_bytes // (4 * width), 1)
-        self._rows = np.empty((0, width), np.float32)
+    def __init__(
+        self, width: int, memory_bytes: int = MEMORY_BYTES, *, dtype: Any = np.float32
+    ) -> None:
+        self._most = max(memory_bytes // (np.dtype(dtype).itemsize * width), 1)
+        self._rows = np.empty((0, width), dtype)
         self._n = 0
+        self._n_spilled = 0
         self._file: IO[bytes] | None = None
 
     def append(self, rows: np.ndarray) -> None:
@@ -50,6 +55,15 @@ class FrameStore:
             self._rows[self._n : self._n + len(part)] = part
             self._n += len(part)
             rows = rows[len(part) :]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self._n_spilled + self._n
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether all rows are, so that there is at most one chunk."""
+        return self._file is None
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Give the rows back in their order, as arrays of shape (n, width).
@@ -70,10 +84,28 @@ class FrameStore:
         if self._n:
             yield self._rows[: self._n]
 
+    def reader(self) -> Callable[[int], np.ndarray]:
+        """Something that gives the next `n` rows when it is called with `n`."""
+        chunks = self.chunks()
+        rest = self._rows[:0]
+
+        def read(n: int) -> np.ndarray:
+            nonlocal rest
+            parts = []
+            while n > len(rest):
+                parts.append(rest)
+                n -= len(rest)
+                rest = next(chunks)
+            parts.append(rest[:n])
+            rest = rest[n:]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+        return read
+
     def _make_room(self, n: int) -> None:
         size, width = self._rows.shape
         if size < self._most:
-            larger = np.empty((min(max(2 * size, size + n), self._most), width), np.float32)
+            larger = np.empty((min(max(2 * size, size + n), self._most), width), self._rows.dtype)
             larger[: self._n] = self._rows[: self._n]
             self._rows = larger
             return
@@ -90,4 +122,5 @@ class FrameStore:
                 f"cannot keep the state of a long signal in {tempfile.gettempdir()}: "
                 f"{error.strerror}; make room there, or set TMPDIR to a folder that has some",
             ) from error
+        self._n_spilled += self._n
         self._n = 0

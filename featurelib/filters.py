@@ -1,4 +1,4 @@
-"""Filter banks and tables that depend on the spec only, made once a process.
+"""Filter banks and tables that depend on parameters only, made once a process.
 
 They are librosa's, from their definitions: importing librosa and its first call would take
 each process a second, many times what the short files of a small job take.
@@ -39,14 +39,17 @@ def frequencies(sr: int, n_fft: int) -> np.ndarray:
     return np.fft.rfftfreq(n_fft, 1.0 / sr)
 
 
-@lru_cache(maxsize=8)
-def mel_bank(sr: int, n_fft: int, n_mels: int) -> SparseBank:
+@lru_cache(maxsize=16)
+def mel(
+    sr: int, n_fft: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None
+) -> SparseBank:
     """Mel filters on Slaney's scale and of equal area, weights of shape (n_mels, bins).
 
     Triangles between points at equal distances on M. Slaney's scale (Auditory Toolbox,
-    1998), from 0 Hz to sr / 2, as `librosa.filters.mel` has them.
+    1998), from `fmin` to `fmax` (by default sr / 2), as `librosa.filters.mel` has them.
     """
-    points = _hz(np.linspace(0.0, _mel(sr / 2), n_mels + 2))[:, None]
+    fmax = sr / 2 if fmax is None else fmax
+    points = _hz(np.linspace(_mel(fmin), _mel(fmax), n_mels + 2))[:, None]
     low, centre, high = points[:-2], points[1:-1], points[2:]
     freqs = frequencies(sr, n_fft)
     slopes = np.minimum((freqs - low) / (centre - low), (high - freqs) / (high - centre))
@@ -58,7 +61,7 @@ def mel_bank(sr: int, n_fft: int, n_mels: int) -> SparseBank:
 
 
 @lru_cache(maxsize=128)
-def chroma_bank(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
+def chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
     """librosa's chroma filters for a tuning, in groups as `kernels.filters` takes them."""
     return _grouped(_chroma(sr, n_fft, n_chroma, tuning))
 
@@ -173,7 +176,7 @@ def _grouped(bank: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def dct_matrix(n_mels: int, n_mfcc: int) -> np.ndarray:
+def dct(n_mels: int, n_mfcc: int) -> np.ndarray:
     """The first columns of the orthonormal DCT-II as a matrix, shape (n_mels, n_mfcc)."""
     k = np.arange(n_mfcc)
     basis = np.cos(np.pi / n_mels * np.outer(np.arange(n_mels) + 0.5, k))

@@ -1,0 +1,119 @@
+"""Chroma: energy by pitch class, on the signal's own tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from featurelib import filters
+from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.graph import Block, Node, Operator
+from featurelib.kernels.filters import filtered, relative_to_strongest
+from featurelib.parameters import parameter
+from featurelib.spill import SpillBuffer
+from featurelib.transforms.stft import STFT, rows
+from featurelib.transforms.tuning import Tuning
+
+_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+
+#: Spectra that are kept as they are: 4096 frames of 2048 samples.
+_WHOLE_BYTES = 4096 * 1025 * 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChromaSTFT(Feature):
+    """Power in each pitch class, relative to the strongest of the frame.
+
+    The filters depend on the tuning, which is known at the signal's end only, so the
+    spectra are kept until then. Those of a long signal are condensed to what the chroma
+    at any tuning can be interpolated from.
+    """
+
+    family: ClassVar[str] = "chroma_stft"
+    realigns: ClassVar[bool] = True
+
+    stft: STFT = STFT()
+    n_chroma: int = parameter(12, "pitch classes", ge=1)
+
+    @property
+    def width(self) -> int:
+        return self.n_chroma
+
+    @property
+    def has_rows(self) -> bool:
+        return True
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.stft, Tuning(stft=self.stft, bins_per_octave=self.n_chroma))
+
+    def definition(self, row: int | None, sr: int | None) -> str:
+        which = f"each of {self.n_chroma} pitch classes"
+        if row is not None:
+            name = f" ({_PITCH_CLASSES[row]})" if self.n_chroma == 12 else ""
+            which = f"pitch class {row + 1} of {self.n_chroma}{name}"
+        return (
+            f"power of a frame in {which}, over that of its strongest class (0 for silence); "
+            "pitch classes follow the tuning estimated from the signal"
+        )
+
+    def librosa(self, sr: int | None) -> str:
+        return (
+            f"librosa.feature.chroma_stft(y=y, sr={rate(sr)}, {stft_arguments(self.stft)}, "
+            f"n_chroma={self.n_chroma})"
+        )
+
+    def spill_bytes(self) -> int:
+        return 4 * filters.n_condensed(self.stft.frames.n_fft, self.n_chroma)
+
+    def operator(self, sr: int) -> Operator:
+        return _Chroma(self, sr)
+
+
+class _Chroma(Operator):
+    """Keeps spectra (port 0) until the tuning (port 1) is known."""
+
+    def __init__(self, node: ChromaSTFT, sr: int) -> None:
+        self._axis = (sr, node.stft.frames.n_fft, node.n_chroma)
+        self._n_chroma = node.n_chroma
+        self._tuning = 0.0
+        self._spectra: list[Block] = []  # a spectrum's memory is not used again
+        self._kept_bytes = 0
+        self._condensed: SpillBuffer | None = None
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        if port == 1:
+            self._tuning = block.x
+            return ()
+        self._spectra.append(block)
+        self._kept_bytes += block.x.nbytes
+        if self._kept_bytes > _WHOLE_BYTES:
+            self._condense()
+        return ()
+
+    def _condense(self) -> None:
+        n = filters.n_condensed(*self._axis[1:])
+        if self._condensed is None:
+            self._condensed = SpillBuffer(n)
+        bank = filters.condensing_bank(*self._axis)
+        for S, n_frames in self._spectra:
+            if bank is None:
+                self._condensed.append(np.square(rows(S, n_frames)))
+            else:
+                self._condensed.append(filtered(S, bank, n, n_frames))
+        self._spectra.clear()
+
+    def finish(self) -> Iterable[Block]:
+        if self._condensed is not None:
+            expand = filters.condensed_chroma(*self._axis, self._tuning)
+            for chunk in self._condensed.chunks():
+                raw = chunk.astype(np.float64) @ expand
+                yield Block(relative_to_strongest(raw.astype(np.float32)), len(raw))
+            return
+        bank, n = filters.chroma(*self._axis, self._tuning), self._n_chroma
+        chroma = [filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]
+        if chroma:
+            values = relative_to_strongest(np.concatenate(chroma))
+            yield Block(values, len(values))

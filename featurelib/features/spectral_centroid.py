@@ -1,0 +1,39 @@
+"""Spectral centroid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.graph import Block, Blockwise, Node, Operator
+from featurelib.kernels import shape
+from featurelib.transforms.stft import STFT, PowerSums
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralCentroid(Feature):
+    """Mean frequency, weighted by magnitude."""
+
+    family: ClassVar[str] = "spectral_centroid"
+    unit: ClassVar[str] = "Hz"
+
+    stft: STFT = STFT()
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (PowerSums(stft=self.stft),)
+
+    def definition(self, row: int | None, sr: int | None) -> str:
+        return "mean frequency of a frame, weighted by magnitude; 0 for silence"
+
+    def librosa(self, sr: int | None) -> str:
+        arguments = stft_arguments(self.stft)
+        return f"librosa.feature.spectral_centroid(y=y, sr={rate(sr)}, {arguments})"
+
+    def operator(self, sr: int) -> Operator:
+        bin_width = sr / self.stft.frames.n_fft
+
+        def centroids(block: Block) -> Block:
+            return Block(shape.centroids(block.x, bin_width)[:, None], block.n_frames)
+
+        return Blockwise(centroids)

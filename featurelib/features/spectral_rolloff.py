@@ -1,0 +1,47 @@
+"""Spectral roll-off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.graph import Block, Blockwise, Operator
+from featurelib.kernels import shape
+from featurelib.parameters import parameter
+from featurelib.transforms.stft import STFT
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralRolloff(Feature):
+    """Frequency below which a share of the magnitude lies."""
+
+    family: ClassVar[str] = "spectral_rolloff"
+    unit: ClassVar[str] = "Hz"
+
+    stft: STFT = STFT()
+    roll_percent: float = parameter(0.85, "share of the magnitude below", gt=0, lt=1)
+
+    def definition(self, row: int | None, sr: int | None) -> str:
+        return (
+            "frequency of the first bin of a frame up to which the magnitudes sum to at least "
+            f"{self.roll_percent:g} of their total; 0 for silence"
+        )
+
+    def librosa(self, sr: int | None) -> str:
+        return (
+            f"librosa.feature.spectral_rolloff(y=y, sr={rate(sr)}, {stft_arguments(self.stft)}, "
+            f"roll_percent={self.roll_percent:g})"
+        )
+
+    def operator(self, sr: int) -> Operator:
+        fraction = np.float32(self.roll_percent)
+        bin_width = np.float64(sr / self.stft.frames.n_fft)
+
+        def rolloff(block: Block) -> Block:
+            bins = shape.rolloff_bins(block.x, fraction)[: block.n_frames, None]
+            return Block(bins * bin_width, block.n_frames)
+
+        return Blockwise(rolloff)

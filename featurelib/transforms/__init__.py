@@ -1,0 +1,1 @@
+"""Transforms that features read: frames, spectra, mel bands, tuning."""
