@@ -15,7 +15,8 @@ from featurelib.graph import Analysis, Plan
 from featurelib.kernels import forget_compiled_of_others
 from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
-from featurelib.rows import RowBuffer, Rows
+from featurelib.row_buffer import RowBuffer
+from featurelib.rows import Rows
 from featurelib.segments import Segment, Segmenter, SegmentPeaks
 from featurelib.spec import FeatureSpec
 from featurelib.statistics import SERIES, check_series_bytes
@@ -484,9 +485,7 @@ def _stretch(spec: FeatureSpec, blocks: _Blocks) -> _Blocks:
     return _cut(spec.offset, spec.duration, blocks)
 
 
-def _cut(
-    offset: float, duration: float | None, blocks: _Blocks
-) -> _Blocks:
+def _cut(offset: float, duration: float | None, blocks: _Blocks) -> _Blocks:
     skip_s, left_s, is_begun = offset, duration, False
     form, skip, left = None, 0, 0
     for sr, block in blocks:
