@@ -18,6 +18,7 @@ from featurelib.errors import (
 
 if TYPE_CHECKING:
     from featurelib.audio import check_decoders
+    from featurelib.batch import extract_files
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction import (
         Extractor,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
         warm_up,
     )
     from featurelib.features import Feature, families
+    from featurelib.framewise import extract_frames
     from featurelib.level import Level
+    from featurelib.loading import load
     from featurelib.presets import PRESETS, get_spec, spec_from_settings
     from featurelib.rows import RowCollector, Rows, arrow_type
     from featurelib.spec import Entry, FeatureSpec, spec_differences
@@ -51,12 +54,15 @@ _LAZY = {
     "describe": "columns",
     "extract": "extraction",
     "extract_columns": "extraction",
+    "extract_files": "batch",
+    "extract_frames": "framewise",
     "extract_rows": "extraction",
     "extract_signal": "extraction",
     "extract_signal_columns": "extraction",
     "families": "features",
     "feature_names": "columns",
     "get_spec": "presets",
+    "load": "loading",
     "schema": "columns",
     "spec_differences": "spec",
     "spec_from_settings": "presets",
@@ -84,12 +90,15 @@ __all__ = [
     "describe",
     "extract",
     "extract_columns",
+    "extract_files",
+    "extract_frames",
     "extract_rows",
     "extract_signal",
     "extract_signal_columns",
     "families",
     "feature_names",
     "get_spec",
+    "load",
     "schema",
     "spec_differences",
     "spec_from_settings",

@@ -465,11 +465,12 @@ def _entry(
         value = {"family": value}
     if not isinstance(value, Mapping):
         raise SpecError(f"features: {value!r} is neither a family nor a table with one")
-    family = value.get("family")
+    if "family" not in value:
+        listed = ", ".join(kinds)
+        raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
+    family = value["family"]
     if family not in kinds:
         listed = ", ".join(kinds)
-        if family is None:
-            raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
         hint = did_you_mean(str(family), kinds)
         raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
     kind = kinds[family]
