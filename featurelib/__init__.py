@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         extract_signal_columns,
         warm_up,
     )
+    from featurelib.family_table import describe_families
     from featurelib.features import Feature, families
     from featurelib.framewise import extract_frames
     from featurelib.level import Level
@@ -52,6 +53,7 @@ _LAZY = {
     "arrow_type": "rows",
     "check_decoders": "audio",
     "describe": "columns",
+    "describe_families": "family_table",
     "extract": "extraction",
     "extract_columns": "extraction",
     "extract_files": "batch",
@@ -88,6 +90,7 @@ __all__ = [
     "arrow_type",
     "check_decoders",
     "describe",
+    "describe_families",
     "extract",
     "extract_columns",
     "extract_files",

@@ -123,8 +123,15 @@ class _Outputs(NamedTuple):
     values: list[tuple[int, int, list[tuple[int, str]]]]
     #: Place of the operator of each series.
     series: list[int]
+    #: Values a frame of each series, by column; None for one that has no rows.
+    series_widths: dict[str, int | None]
     #: Places of the frames' operators; those of the first feature come first.
     frames: list[int]
+
+    @property
+    def n_values(self) -> int:
+        """Number of columns of one number a row."""
+        return self.values[-1][1] if self.values else 0
 
 
 def _outputs(spec: FeatureSpec, sr: int) -> _Outputs:
@@ -149,7 +156,13 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> _Outputs:
         start += n
     first = plan.index[spec.features[0].feature.frames]
     others = [i for i, node in enumerate(plan.nodes) if isinstance(node, Frames)]
-    return _Outputs(plan, values, series, [first, *(i for i in others if i != first)])
+    widths = {
+        name: entry.feature.width if entry.feature.has_rows else None
+        for entry in spec.features
+        for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
+        if statistic == SERIES
+    }
+    return _Outputs(plan, values, series, widths, [first, *(i for i in others if i != first)])
 
 
 class _Run:
@@ -218,17 +231,10 @@ class _Channel:
         self._max_series_bytes = max_series_bytes
         self._spec = spec
         self._outputs = outputs
-        self._n_values = len(feature_names(spec))
         self._resampler = audio.JoiningResampler(sr)
         self._segmenter = Segmenter(spec.level, sr, self._analysis)
         self._peaks = SegmentPeaks(spec.level, sr)
-        widths = {
-            name: entry.feature.width if entry.feature.has_rows else None
-            for entry in spec.features
-            for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
-            if statistic == SERIES
-        }
-        self._rows = RowBuffer(_OWN, widths)
+        self._rows = RowBuffer(_OWN, outputs.series_widths)
         self._n = 0
 
     def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
@@ -266,7 +272,7 @@ class _Channel:
                 raise AudioError(
                     "too_short", f"shorter than one frame of {n_fft} samples, without padding"
                 )
-        row = np.empty(self._n_values)
+        row = np.empty(outputs.n_values)
         for start, stop, scalars in outputs.values:
             # Rows first: all statistics of one row stand together.
             part = row[start:stop].reshape(-1, len(scalars))

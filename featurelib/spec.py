@@ -13,6 +13,7 @@ from typing import Any
 
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
+from featurelib.features.base import frames_of
 from featurelib.graph import Node, Plan, Signal, canonical
 from featurelib.imports import Import
 from featurelib.level import Level
@@ -37,6 +38,9 @@ from featurelib.statistics import (
 
 #: The rate of each file itself.
 NATIVE = "native"
+
+#: The rate that is reckoned with where each file has its own [Hz].
+NOMINAL_SR = 44_100
 
 CHANNELS = ("mix", "first", "each")
 
@@ -272,6 +276,27 @@ class FeatureSpec:
         ]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def spill_bytes_a_second(self) -> float:
+        """Bytes that one channel's analysis keeps of every second until the signal ends.
+
+        Of a spec of native rate, at 44.1 kHz.
+        """
+        plan = self.plan(self.fixed_sr or NOMINAL_SR)
+        return sum(
+            node.spill_bytes() * plan.sr / frames.hop_length
+            for node in plan.nodes
+            if node.spill_bytes() and (frames := frames_of(node)) is not None
+        )
+
+    def series_bytes_a_second(self) -> float:
+        """Bytes that the series of one channel take in a table, for every second."""
+        sr = self.fixed_sr or NOMINAL_SR
+        return sum(
+            4 * entry.feature.width * sr / entry.feature.frames.hop_length
+            for entry in self.features
+            if SERIES in entry.statistics
+        )
 
     @property
     def sources(self) -> dict[str, str]:
