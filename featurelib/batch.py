@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -97,7 +96,7 @@ def extract_files(
                     raise outcome
                 failures[len(paths)] = outcome
                 paths.append(name)
-                collector.add(Rows(1, {}, {key: [math.nan] for key in feature_names(spec)}))
+                collector.add(Rows(1, {}, {}))
             else:
                 for rows in outcome:
                     collector.add(rows)
