@@ -47,6 +47,7 @@ class RowCollector:
         self._schema = schema
         self._value_names = value_names
         self._others = [name for name in schema.names if name not in set(value_names)]
+        self._series = [field.name for field in schema if _is_series(field.type)]
         self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
         self._values: list[np.ndarray] = []
         self.n_rows = 0
@@ -68,6 +69,8 @@ class RowCollector:
         self._values.append(values)
         self.n_rows += rows.n
         self.n_bytes += values.nbytes + 8 * rows.n * len(self._others)
+        for name in self._series:
+            self.n_bytes += sum(series.nbytes for series in rows.columns[name])
 
     def table(self) -> pa.Table:
         """The rows as an Arrow table."""
@@ -76,13 +79,34 @@ class RowCollector:
         none = np.empty((0, len(self._value_names)), np.float32)
         values = np.concatenate([none, *self._values])
         place = {name: i for i, name in enumerate(self._value_names)}
-        arrays = [
-            pa.array(np.ascontiguousarray(values[:, place[field.name]]))
-            if field.name in place
-            else pa.array(self._columns[field.name], field.type)
-            for field in self._schema
-        ]
+        arrays = []
+        for field in self._schema:
+            if field.name in place:
+                array = pa.array(np.ascontiguousarray(values[:, place[field.name]]))
+            elif field.name in self._series:
+                array = _series_array(self._columns[field.name], field.type)
+            else:
+                array = pa.array(self._columns[field.name], field.type)
+            arrays.append(array)
         return pa.Table.from_arrays(arrays, schema=self._schema)
+
+
+def _is_series(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_large_list(kind)
+
+
+def _series_array(series: list[np.ndarray], kind: pa.DataType) -> pa.Array:
+    """Series of shape (n_frames,) or (n_frames, width), one a row, as an Arrow array."""
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, series)], dtype=np.int64)
+    numbers = np.concatenate([np.empty(0, np.float32), *(one.ravel() for one in series)])
+    values = pa.array(numbers)
+    if pa.types.is_fixed_size_list(kind.value_type):
+        values = pa.FixedSizeListArray.from_arrays(values, type=kind.value_type)
+    return pa.LargeListArray.from_arrays(pa.array(ends), values, type=kind)
 
 
 def arrow_type(text: str) -> pa.DataType:
