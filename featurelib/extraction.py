@@ -266,12 +266,6 @@ class _Channel:
 
     def _add(self, segment: Segment) -> None:
         analysis, outputs = segment.analysis, self._outputs
-        for i in outputs.frames:
-            if analysis.operators[i].n_frames == 0:
-                n_fft = outputs.plan.nodes[i].n_fft  # type: ignore[attr-defined]
-                raise AudioError(
-                    "too_short", f"shorter than one frame of {n_fft} samples, without padding"
-                )
         row = np.empty(outputs.n_values)
         for start, stop, scalars in outputs.values:
             # Rows first: all statistics of one row stand together.

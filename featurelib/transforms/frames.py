@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelib.errors import SpecError
+from featurelib.errors import AudioError, SpecError
 from featurelib.graph import Block, Node, Operator, Signal
 from featurelib.parameters import parameter
 
@@ -157,6 +157,7 @@ class FramesOperator(Operator):
             pad_mode=node.pad_mode,
             block_frames=BLOCK_FRAMES,
         )
+        self._n_fft = node.n_fft
         self.n_frames = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
@@ -166,6 +167,10 @@ class FramesOperator(Operator):
     def finish(self) -> Iterable[Block]:
         for frames in self._framer.finish():
             yield self._block(frames)
+        if self.n_frames == 0:
+            raise AudioError(
+                "too_short", f"shorter than one frame of {self._n_fft} samples, without padding"
+            )
 
     def _block(self, frames: FrameBlock) -> Block:
         self.n_frames += frames.n_frames
