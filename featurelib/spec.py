@@ -289,10 +289,23 @@ class FeatureSpec:
             if node.spill_bytes() and (frames := frames_of(node)) is not None
         )
 
+    def rows_a_second(self) -> float:
+        """Rows that a second of audio gives; 0 where there is one for the whole file.
+
+        Where each channel has rows of its own, those of two channels.
+        """
+        n_channels = 2 if self.channels == "each" else 1
+        return n_channels * self.level.rows_a_second(self.fixed_sr or NOMINAL_SR)
+
     def series_bytes_a_second(self) -> float:
-        """Bytes that the series of one channel take in a table, for every second."""
+        """Bytes that the series take in a table for every second, as of `rows_a_second`."""
         sr = self.fixed_sr or NOMINAL_SR
-        return sum(
+        overlap = 1.0
+        if self.level.kind == "segment":
+            length, hop = self.level.samples(sr)
+            overlap = length / hop
+        overlap *= 2 if self.channels == "each" else 1
+        return overlap * sum(
             4 * entry.feature.width * sr / entry.feature.frames.hop_length
             for entry in self.features
             if SERIES in entry.statistics

@@ -52,6 +52,11 @@ class Request:
         """The spec as a table records it."""
         return self.spec if isinstance(self.spec, RecordedSpec) else RecordedSpec.of(self.spec)
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Code of features of the user's own, by digest; a table records none."""
+        return {} if isinstance(self.spec, RecordedSpec) else self.spec.sources
+
 
 def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
     """Look at a request's corpus and table, and refuse what does not fit.
@@ -182,12 +187,16 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
 
 def _fitting_buckets(request: Request, listing: Listing, info: TableInfo) -> int:
     n_labels = listing.n_labels if info.partition_by == "label" else 1
+    spec = request.spec
+    rows_a_second = bytes_a_second = 0.0
+    if isinstance(spec, featurelib.FeatureSpec):
+        rows_a_second, bytes_a_second = spec.rows_a_second(), spec.series_bytes_a_second()
     n_bytes = table_bytes(
         listing.n_files,
         listing.n_seconds,
-        rows_a_second=0,
+        rows_a_second=rows_a_second,
         bytes_a_row=row_bytes(len(request.recorded_spec.columns)),
-        bytes_a_second=0,
+        bytes_a_second=bytes_a_second,
     )
     return bucket_count(listing.n_files, n_bytes, n_labels)
 

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-CONTENT_KINDS = frozenset({"undecodable", "empty", "not_finite", "too_short", "crashed"})
+CONTENT_KINDS = frozenset(
+    {
+        *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
+        "crashed",
+    }
+)
 """Errors of the file itself: not tried again until the file changes or `retry_failed`."""
 
 ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})

@@ -302,6 +302,7 @@ class _Run:
                 file_timeout_s=self.settings.file_timeout_s,
                 prefetch_bytes=int(self.settings.prefetch_mb * 2**20),
                 extractor=self.request.extractor,
+                sources=self.request.sources,
             )
             with contextlib.ExitStack() as stack:
                 with self._step("cluster"):

@@ -57,6 +57,8 @@ class Job:
     file_timeout_s: float = 600.0
     prefetch_bytes: int = 64 * 2**20
     extractor: Extractor = featurelib.extract_rows
+    sources: dict[str, str] = field(default_factory=dict, repr=False)
+    """Code of features of the user's own, by the digests that the spec has."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
         )
     prepare(job)
     started = time.monotonic()
-    spec = featurelib.FeatureSpec.from_dict(job.spec)
+    spec = _spec_of(job)
     attempt = _Attempt(job, shard, spec)
     attempt.run()
     attempt.fragments.flush()
@@ -138,7 +140,7 @@ def prepare(job: Job) -> None:
     connecting = threading.Thread(target=_connect, args=(job,), name="connect", daemon=True)
     connecting.start()
     if job.extractor is featurelib.extract_rows:
-        spec = featurelib.FeatureSpec.from_dict(job.spec)
+        spec = _spec_of(job)
         _warm_up(spec)
         # what writes Parquet loads late
         to_parquet(fragment_schema(featurelib.schema(spec)).empty_table())
@@ -165,7 +167,7 @@ def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
     """Write the error row of the one file in a shard, at which workers died."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
-    spec = featurelib.FeatureSpec.from_dict(job.spec)
+    spec = _spec_of(job)
     fragments = FragmentWriter(store, shard.bucket, spec, job.run_id, job.origin)
     fragments.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
     fragments.flush()
@@ -338,6 +340,17 @@ def _environment_kind(error: OSError) -> str:
 def _one_line(error: BaseException) -> str:
     strerror = getattr(error, "strerror", None)
     return " ".join(str(strerror or error).split()) or type(error).__name__
+
+
+def _spec_of(job: Job) -> featurelib.FeatureSpec:
+    """Return a job's spec, made once a process."""
+    if job.run_id not in _specs:
+        _specs.clear()
+        _specs[job.run_id] = featurelib.FeatureSpec.from_dict(job.spec, sources=job.sources)
+    return _specs[job.run_id]
+
+
+_specs: dict[str, featurelib.FeatureSpec] = {}
 
 
 def _key(options: dict[str, Any]) -> str:
