@@ -103,9 +103,12 @@ def test_the_readme_has_the_families():
 
 
 def test_the_readmes_settings_are_specs(tmp_path):
-    """Every TOML block of the README can be described."""
-    blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 2
+    """Every TOML block of the README can be described, with the feature that is shown there."""
+    text = README.read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) >= 4
+    [own] = re.findall(r"```python\n# my_features\.py\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "my_features.py").write_text(own)
     for i, block in enumerate(blocks):
         path = tmp_path / f"{i}.toml"
         path.write_text(block)
