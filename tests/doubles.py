@@ -9,7 +9,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ ORIGIN = Origin("corpus", 1)
 """The spec that the doubles make columns for quickest."""
 
 
-def by_content(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
-    """Do what a file's first word says, and return columns that its whole text decides."""
+def by_content(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
+    """Do what a file's first word says, and give rows that its whole text decides."""
     text = (source if isinstance(source, bytes) else Path(source).read_bytes()).decode()
     verb, _, rest = text.partition(" ")
     _VERBS[verb](rest)
-    return columns_of(text, spec)
+    yield featurelib.Rows(1, {}, columns_of(text, spec))
 
 
 def columns_of(text: str, spec: featurelib.FeatureSpec = SPEC) -> dict[str, list[Any]]:
@@ -39,8 +39,8 @@ def columns_of(text: str, spec: featurelib.FeatureSpec = SPEC) -> dict[str, list
 
 
 def _value(field: pa.Field, number: int) -> Any:
-    if field.name == "segment":
-        return 0
+    if field.name in ("channel", "segment"):
+        return {"channel": None, "segment": 0}[field.name]
     if pa.types.is_string(field.type):
         return f"{field.name} {number}"
     return bool(number % 2) if pa.types.is_boolean(field.type) else number

@@ -7,18 +7,18 @@ import dataclasses
 import librosa
 import numpy as np
 import pytest
+from featurelib.descriptors.chroma import ChromaStft
+from featurelib.frames import Framer
+from featurelib.spectrum import Transform
+from featurelib.store import FrameStore
+from featurelib.tuning import estimate_tuning
 
 from featurelib import FeatureSpec, extract_columns, get_spec
 from featurelib.descriptors import DESCRIPTORS
-from featurelib.descriptors.chroma import ChromaStft
-from featurelib.frames import Framer
 from featurelib.kernels.peaks import spectral_peaks
 from featurelib.kernels.spectrum import in_lanes
 from featurelib.simd import LANES
 from featurelib.spec import CELL_FAMILIES, FAMILIES, MATRIX_FAMILIES, STATISTICS
-from featurelib.spectrum import Transform
-from featurelib.store import FrameStore
-from featurelib.tuning import estimate_tuning
 from tests.featurelib import oracle
 from tests.featurelib.signals import SIGNALS, SR, chord, encode, noise, upsampled
 

@@ -7,6 +7,8 @@ import gc
 
 import numpy as np
 import pytest
+from featurelib.store import FrameStore
+from featurelib.tuning import _median_height, estimate_tuning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +16,6 @@ from featurelib import store as store_module
 from featurelib.descriptors import chroma
 from featurelib.extraction import extract_signal_columns
 from featurelib.presets import spec_from_settings
-from featurelib.store import FrameStore
-from featurelib.tuning import _median_height, estimate_tuning
 from tests.audio_files import open_below
 from tests.featurelib.signals import SR, chord, noise
 

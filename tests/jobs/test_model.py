@@ -33,7 +33,7 @@ unreadable: set[str] = set()
 n_extracted: Counter[str] = Counter()
 
 
-def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
     """Make a row of the number in a file; a file with none is bad content."""
     n_extracted[str(source)] += 1
     if str(source) in unreadable:
@@ -49,7 +49,8 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list
         "float": float(text),
         "double": float(text),
     }
-    return {f.name: [values[str(f.type)]] for f in featurelib.schema(spec)}
+    columns = {f.name: [values[str(f.type)]] for f in featurelib.schema(spec)}
+    yield featurelib.Rows(1, {}, columns)
 
 
 class Interrupted(BaseException):

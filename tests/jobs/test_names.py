@@ -133,7 +133,7 @@ def test_decoding_by_any_name(tmp_path: Path) -> None:
     names = [b"\xe9\n%.wav", b"-=#.ogg", "☃\\.flac".encode(), b"two\nlines.mp3"]
     for name in names:
         write_tone(music / os.fsdecode(name), seconds=0.3)
-    run(music, tmp_path / "t", extractor=featurelib.extract_columns)
+    run(music, tmp_path / "t", extractor=featurelib.extract_rows)
     assert errors(tmp_path / "t") == {}
     rows = features(tmp_path / "t")
     assert set(rows["path"].to_pylist()) == {encode_path(os.fsdecode(name)) for name in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -136,14 +136,14 @@ def test_storage_that_fails_at_the_merge_ends_the_run(
 ) -> None:
     corpus, table = tmp_path / "corpus", tmp_path / "table"
     write(corpus, a="1")
-    read = LocalStore.read
+    open_file = LocalStore.open
 
-    def failing(store: LocalStore, name: str) -> tuple[bytes, str]:
+    def failing(store: LocalStore, name: str) -> tuple[BinaryIO, str]:
         if "/fragments/" in name:
             raise TimeoutError("the storage does not answer")
-        return read(store, name)
+        return open_file(store, name)
 
-    monkeypatch.setattr(LocalStore, "read", failing)
+    monkeypatch.setattr(LocalStore, "open", failing)
     with pytest.raises(TableError, match="does not answer"):
         light.run(corpus, table)
     monkeypatch.undo()

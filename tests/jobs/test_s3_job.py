@@ -23,7 +23,7 @@ import pytest
 
 import featurelib
 import jobs.cli
-from jobs import schema
+from jobs import parquet
 from jobs.dispatch import DaskExecutor
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
 from jobs.lease import LEASE
@@ -587,7 +587,7 @@ def test_a_stale_write_between_planning_and_promotion(
 
 def cut(part: bytes, n: int) -> bytes:
     """Return a part of which only the first rows are left."""
-    return schema.to_parquet(schema.from_parquet(part).slice(0, n))
+    return parquet.to_parquet(parquet.from_parquet(part).slice(0, n))
 
 
 def test_two_drivers_at_once(changed: Prepared) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+import featurelib
 from jobs.errors import ClusterError
-from jobs.fragments import FragmentBuilder, read_fragments
+from jobs.fragments import FragmentWriter, as_fragment
 from jobs.native import captured_output
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
@@ -38,10 +39,13 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     job = dataclasses.replace(a_job(str(corpus), tmp_path), **values)
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
-    assert result.fragment is not None
-    store = open_store(str(tmp_path / "table"))
-    rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC), doubles.ORIGIN)
-    return result, rows.select(["path", "source_version", "error_kind", "rmse"]).to_pylist()
+    [fragment] = result.fragments
+    schema = fragment_schema(featurelib.schema(doubles.SPEC))
+    with (tmp_path / "table" / fragment).open("rb") as source:
+        file = as_fragment(source, schema, doubles.ORIGIN)
+        assert file is not None
+        rows = file.read(["path", "source_version", "error_kind", "rmse"], use_threads=False)
+    return result, rows.to_pylist()
 
 
 def test_a_worker_whose_libsndfile_is_too_old_refuses(
@@ -97,11 +101,11 @@ def test_a_file_that_never_stops_changing_is_left_for_another_run(tmp_path: Path
     assert "keeps changing" in result.failures[0].message
 
 
-def _growing(source: str, spec: object) -> dict:
+def _growing(source: str, spec: object) -> list[featurelib.Rows]:
     if source.endswith("a.wav"):
         with open(source, "a") as file:
             file.write("more")
-    return doubles.columns_of("x")
+    return [featurelib.Rows(1, {}, doubles.columns_of("x"))]
 
 
 def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_path: Path) -> None:
@@ -202,7 +206,7 @@ def test_a_shards_rows_are_forgotten_when_it_is_done(
         monkeypatch.setattr(kind, "__init__", noted)
 
     note(_Attempt)
-    note(FragmentBuilder)
+    note(FragmentWriter)
     gc.disable()  # what only it would find is kept for long
     try:
         extract(tmp_path, {"a.wav": "play", "b.wav": "play"})
