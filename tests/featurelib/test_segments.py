@@ -87,7 +87,8 @@ def expected_rows(y: np.ndarray, spec: FeatureSpec) -> list[tuple[int, int, int,
         try:
             row = extract_signal(part, SR, alone)
         except AudioError as error:
-            assert error.kind == "too_short"
+            if error.kind != "too_short":
+                raise
             continue
         values = row[[*feature_names(spec), "n_frames"]].iloc[0].to_dict()
         rows.append((i, start, min(stop, len(y)), values))
