@@ -201,8 +201,8 @@ class TableModel(RuleBasedStateMachine):
         for name, entry in held.items():
             assert entry in expected[name], name
         n_rows = sum(entry[0].isdigit() for entry in held.values())
-        assert (report.n_rows, report.n_errors) == (n_rows, len(held) - n_rows)
-        assert report.n_rows + report.n_errors == len(self.files)
+        assert (report.n_files, report.n_errors) == (n_rows, len(held) - n_rows)
+        assert report.n_files + report.n_errors == len(self.files)
         assert not list(self.table.glob("_job/runs/*/fragments/*"))
         self.may_hold = {name: {entry} for name, entry in held.items()}
         self.is_settled = True
