@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurelib.frames import Framer
+from featurelib.transforms.frames import Framer
 
 
 def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):

@@ -7,15 +7,15 @@ import gc
 
 import numpy as np
 import pytest
+from featurelib.descriptors import chroma
+from featurelib.store import FrameStore
+from featurelib.tuning import _median_height, estimate_tuning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurelib import store as store_module
-from featurelib.descriptors import chroma
 from featurelib.extraction import extract_signal_columns
 from featurelib.presets import spec_from_settings
-from featurelib.store import FrameStore
-from featurelib.tuning import _median_height, estimate_tuning
 from tests.audio_files import open_below
 from tests.featurelib.signals import SR, chord, noise
 
