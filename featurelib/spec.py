@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -42,6 +43,9 @@ CHANNELS = ("mix", "first", "each")
 
 #: How columns are named by default: with a number for each row of a family that has rows.
 DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
+
+#: Most columns of one entry; tables of more are slow to open.
+_MAX_COLUMNS = 20_000
 
 #: Of what is changed in the canonical form below: a new number makes every table another one.
 _CANONICAL = 1
@@ -106,8 +110,13 @@ class Entry:
         if self.pooled and SERIES in self.statistics:
             raise SpecError(f"{self.name}: a series is of frames and cannot be pooled")
         _check_template(self.name, self.columns)
-        for name in self.column_names():
-            if list(self.column_names()).count(name) > 1:
+        if not self.pooled and len(self.statistics) * self.feature.width > _MAX_COLUMNS:
+            raise SpecError(
+                f"{self.name}: {self.feature.width} rows with {len(self.statistics)} statistics"
+                f" each are more than {_MAX_COLUMNS} columns"
+            )
+        for name, n in Counter(self.column_names()).items():
+            if n > 1:
                 raise SpecError(
                     f"{self.name}: columns={self.columns!r} gives several columns the name"
                     f" {name!r}: put {{row}} or {{stat}} into it"
