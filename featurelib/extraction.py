@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from featurelib import audio
-from featurelib.columns import SIGNAL_COLUMNS, feature_names, schema
+from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError, SpecError
 from featurelib.graph import Analysis, Plan
 from featurelib.kernels import forget_compiled_of_others
 from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
 from featurelib.row_buffer import RowBuffer
-from featurelib.rows import Rows
+from featurelib.rows import SIGNAL_COLUMNS, Rows
 from featurelib.segments import Segment, Segmenter, SegmentPeaks
 from featurelib.spec import FeatureSpec
 from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
