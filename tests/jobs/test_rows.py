@@ -472,8 +472,12 @@ def test_readers_take_series(corpus: Path, tmp_path: Path, series: None) -> None
     np.testing.assert_array_equal(exploded.collect()["rms_series"].to_numpy(), wanted)
 
 
-def test_hugging_face_datasets_take_series(corpus: Path, tmp_path: Path, series: None) -> None:
-    datasets = pytest.importorskip("datasets")
+def test_hugging_face_datasets_take_series(
+    corpus: Path, tmp_path: Path, series: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # read when it is imported
+    import datasets
+
     run(corpus, tmp_path / "t")
     files = str(tmp_path / "t" / "features" / "*.parquet")
     with contextlib.chdir(tmp_path):
