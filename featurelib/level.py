@@ -53,7 +53,11 @@ class Level:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, checked(field, getattr(self, field.name)))
+            try:
+                value = checked(field, getattr(self, field.name))
+            except SpecError as error:
+                raise SpecError(f"level: {error}") from error
+            object.__setattr__(self, field.name, value)
         if self.kind == "track":
             for name in ("length_s", "length", "hop_s", "hop"):
                 if getattr(self, name) is not None:

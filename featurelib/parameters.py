@@ -179,7 +179,9 @@ def places(kind: type, fixed: frozenset[str] = frozenset()) -> list[Place]:
                 if not path and field.name in fixed:
                     continue
                 if is_node_field(field):
-                    below.append(((*path, field.name), node_class(current, field)))
+                    read = node_class(current, field)
+                    if dataclasses.is_dataclass(read):  # not a base class, which has no parameters
+                        below.append(((*path, field.name), read))
                 else:
                     found.append(Place((*path, field.name), field))
         level = below

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -28,6 +29,7 @@ from featurelib.parameters import (
     parameter,
     places,
 )
+from featurelib.rows import SIGNAL_COLUMNS
 from featurelib.statistics import (
     SERIES,
     STATISTICS,
@@ -46,6 +48,9 @@ CHANNELS = ("mix", "first", "each")
 
 #: How columns are named by default: with a number for each row of a family that has rows.
 DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
+
+#: Most columns of one entry; tables of more are slow to open.
+_MAX_COLUMNS = 20_000
 
 #: Of what is changed in the canonical form below: a new number makes every table another one.
 _CANONICAL = 1
@@ -72,7 +77,8 @@ class Entry:
         ``{stat}``. Where there are no rows, or no statistic, their part is left out, with
         the ``_`` before it.
     pooled : bool
-        All rows of the feature are one population, instead of a column for each.
+        All rows of the feature are one population, instead of a column for each. A series
+        is one column anyway.
 
     Raises
     ------
@@ -105,13 +111,16 @@ class Entry:
             )
         if self.pooled and not self.feature.has_rows:
             raise SpecError(f"{self.name}: pooled, but {self.feature.family!r} has one row only")
-        if self.feature.is_always_pooled and SERIES not in self.statistics:
+        if self.feature.is_always_pooled:
             put(self, "pooled", True)
-        if self.pooled and SERIES in self.statistics:
-            raise SpecError(f"{self.name}: a series is of frames and cannot be pooled")
         _check_template(self.name, self.columns)
-        for name in self.column_names():
-            if list(self.column_names()).count(name) > 1:
+        if not self.pooled and len(self.statistics) * self.feature.width > _MAX_COLUMNS:
+            raise SpecError(
+                f"{self.name}: {self.feature.width} rows with {len(self.statistics)} statistics"
+                f" each are more than {_MAX_COLUMNS} columns"
+            )
+        for name, n in Counter(self.column_names()).items():
+            if n > 1:
                 raise SpecError(
                     f"{self.name}: columns={self.columns!r} gives several columns the name"
                     f" {name!r}: put {{row}} or {{stat}} into it"
@@ -240,8 +249,11 @@ class FeatureSpec:
         _check_names(self.features)
         _check_level(self)
         for entry in self.features:
-            for sink in entry.sinks():
-                _check(sink, self.fixed_sr)
+            try:
+                for sink in entry.sinks():
+                    _check(sink, self.fixed_sr)
+            except SpecError as error:
+                raise SpecError(f"features: {entry.name}: {error}") from error
 
     @property
     def fixed_sr(self) -> int | None:
@@ -337,10 +349,7 @@ class FeatureSpec:
         fixed = frozenset[str]()
         of = getattr(feature, "of", None)
         if isinstance(of, Feature):
-            named = [other.name for other in self.features if other.feature == of]
-            if not named:
-                raise SpecError(f"{entry.name}: put the feature that it is of into the spec, too")
-            result["of"] = named[0]
+            result["of"] = next(other.name for other in self.features if other.feature == of)
             fixed = frozenset({"of"})
         result["as"] = entry.name
         result["statistics"] = list(entry.statistics)
@@ -381,10 +390,7 @@ class FeatureSpec:
         known += ["import", "defaults", "features"]
         for key in values:
             if key not in known:
-                hint = did_you_mean(key, known) or (
-                    "; parameters of features go into an entry of features, or into defaults"
-                )
-                raise SpecError(f"unknown field {key!r} in the feature spec{hint}")
+                raise SpecError(f"unknown field {key!r} in the feature spec{_hint(key, known)}")
         for key in ("name", "features"):
             if key not in values:
                 raise SpecError(f"the feature spec lacks {key!r}")
@@ -403,6 +409,18 @@ class FeatureSpec:
 
 def _from_parts(values: dict[str, Any], sources: dict[str, str]) -> FeatureSpec:
     return FeatureSpec.from_dict(values, sources=sources)
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    """What a field that specs do not have may be meant for."""
+    parameters = {place.path[-1] for kind in families().values() for place in places(kind)}
+    if key in parameters:
+        return ": it goes into an entry of features, or into defaults"
+    hint = did_you_mean(key, sorted({*known, *parameters}))
+    if not hint:
+        return f" (there are {', '.join(known)})"
+    is_field = any(repr(name) in hint for name in known)
+    return hint if is_field else f"{hint[:-1]}, in an entry of features or in defaults?"
 
 
 def _rate(sr: Any) -> int | str:
@@ -427,20 +445,26 @@ def _check_names(entries: Sequence[Entry]) -> None:
         if not isinstance(entry, Entry):
             raise SpecError(f"features: {entry!r} is not an Entry")
     names = [entry.name for entry in entries]
-    columns: dict[str, str] = {}
+    # Readers such as DuckDB do not tell capitals from small letters.
+    columns = dict.fromkeys(SIGNAL_COLUMNS, "the signal")
     read = [entry.feature.of for entry in entries if hasattr(entry.feature, "of")]
-    for entry in entries:
+    for i, entry in enumerate(entries):
+        of = getattr(entry.feature, "of", None)
+        if isinstance(of, Feature) and all(other.feature != of for other in entries[:i]):
+            raise SpecError(
+                f"{entry.name}: put an entry with the feature that it is of ({of.family}) before it"
+            )
         if not entry.column_names() and entry.feature not in read:
             raise SpecError(f"{entry.name}: name at least one statistic: no other feature reads it")
         if names.count(entry.name) > 1:
             raise SpecError(f"features: {entry.name!r} is given twice: name one with as = …")
         for column in entry.column_names():
-            if column in columns:
+            if column.casefold() in columns:
                 raise SpecError(
-                    f"features: {columns[column]} and {entry.name} both have a column {column!r}:"
-                    " give one another template with columns = …"
+                    f"features: {columns[column.casefold()]} and {entry.name} both have a column"
+                    f" {column!r}: give one another template with columns = …"
                 )
-            columns[column] = entry.name
+            columns[column.casefold()] = entry.name
 
 
 def _check_level(spec: FeatureSpec) -> None:
@@ -512,9 +536,11 @@ def _entry(
         hint = did_you_mean(str(family), kinds)
         raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
     kind = kinds[family]
-    name = str(value.get("as", family))
+    name = value.get("as", family)
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"features: {family}: as={name!r} is no name")
     own = dict(flattened({k: v for k, v in value.items() if k not in _ENTRY_KEYS}))
-    given = _given(kind, name, value.get("of", "signal"), earlier)
+    given = _given(kind, name, value.get("of"), earlier)
     available = places(kind, frozenset(given))
     used = set()
     try:
@@ -526,9 +552,12 @@ def _entry(
         raise SpecError(f"features: {name}: {error}") from error
     statistics = value.get("statistics", () if feature.is_single else defaults.get("statistics"))
     plain: dict[str, Any] = {} if statistics is None else {"statistics": statistics}
-    for key in ("columns", "pooled"):
-        if key in value or key in defaults:
-            plain[key] = value.get(key, defaults.get(key))
+    if feature.has_rows and "pooled" in defaults:
+        plain["pooled"] = defaults["pooled"]
+        used.add("pooled")
+    if "columns" in defaults:
+        plain["columns"] = defaults["columns"]
+    plain |= {key: value[key] for key in ("columns", "pooled") if key in value}
     return Entry(feature=feature, name=name, **plain), used
 
 
@@ -538,11 +567,15 @@ def _given(
     """The node that an entry reads, where that is said by ``of``."""
     reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
     if not reads_feature:
-        if of != "signal":
+        if of not in (None, "signal"):
             raise SpecError(f"features: {name}: of={of!r}: {kind.family!r} is of the signal")
         return {}
+    listed = ", ".join(earlier) or "none"
+    if of is None:
+        raise SpecError(
+            f"features: {name}: say with of = … which earlier entry it is of (there are {listed})"
+        )
     if of not in earlier:
-        listed = ", ".join(earlier) or "none"
         raise SpecError(
             f"features: {name}: of={of!r} is no earlier entry{did_you_mean(str(of), earlier)}"
             f" (there are {listed})"

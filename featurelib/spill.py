@@ -25,16 +25,17 @@ class SpillBuffer:
     ----------
     width : int
         Values a frame.
-    memory_bytes : int
-        The bound.
+    memory_bytes : int, optional
+        The bound; by default `MEMORY_BYTES`.
     dtype : dtype
         Of the values.
     """
 
     def __init__(
-        self, width: int, memory_bytes: int = MEMORY_BYTES, *, dtype: Any = np.float32
+        self, width: int, memory_bytes: int | None = None, *, dtype: Any = np.float32
     ) -> None:
-        self._most = max(memory_bytes // (np.dtype(dtype).itemsize * width), 1)
+        bound = MEMORY_BYTES if memory_bytes is None else memory_bytes
+        self._most = max(bound // (np.dtype(dtype).itemsize * width), 1)
         self._rows = np.empty((0, width), dtype)
         self._n = 0
         self._n_spilled = 0

@@ -185,14 +185,12 @@ def write_part(
     """
     index, n_first = _index(picks, paths, part)
     n_rows = len(index.row)
-    n_first_groups = 0
     for begin, end in ((0, n_first), (n_first, n_rows)):
         for start, stop in cuts(index.n_bytes[begin:end]):
             run = index.cut(begin + start, begin + stop)
             writer.write(_gather(run, picks, facts, wanted, cache))
         if begin == 0:
-            n_first_groups = writer.n_groups
-    writer.close(n_first_groups)
+            writer.n_first_groups = writer.n_groups
     return n_rows
 
 

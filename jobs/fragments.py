@@ -231,6 +231,8 @@ class FileRows:
     def close(self) -> None:
         """Give back what the rows take up."""
         self.waiting = []
+        if self._writer is not None:
+            self._writer.close()
         if self.spooled is not None:
             self.spooled.close()
 

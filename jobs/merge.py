@@ -269,9 +269,9 @@ class BucketMerge:
         for part in parts:
             section = spool.section()
             wanted = self.table.schema_of(part)
-            writer = Writer(cast(BinaryIO, section), wanted)
             picks = self._picks(part, keep_moving)
-            n_rows = write_part(writer, wanted, paths, facts, picks, cache, part)
+            with Writer(cast(BinaryIO, section), wanted) as writer:
+                n_rows = write_part(writer, wanted, paths, facts, picks, cache, part)
             if not is_errors(part):
                 self._n_rows[part] = n_rows
             sections.append(section)

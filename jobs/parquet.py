@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -37,17 +36,14 @@ class Writer:
         self._schema = schema
         self._writer = pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True)
         self.n_groups = 0
+        self.n_first_groups: int | None = None
+        """How many of the row groups hold the files' first rows, if others do not."""
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._writer.close()
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def write(self, rows: pa.Table) -> None:
         """Write rows as one or more row groups of bounded size."""
@@ -55,18 +51,14 @@ class Writer:
             self._writer.write_table(rows.slice(start, stop - start), row_group_size=stop - start)
             self.n_groups += 1
 
-    def close(self, n_first_groups: int | None = None) -> None:
-        """End the file.
-
-        Parameters
-        ----------
-        n_first_groups : int, optional
-            How many of the row groups hold the files' first rows, if others do not.
-        """
+    def close(self) -> None:
+        """End the file; again, do nothing."""
+        if not self._writer.is_open:
+            return
         if not self.n_groups:
             self._writer.write_table(self._schema.empty_table())
-        if n_first_groups is not None:
-            self._writer.add_key_value_metadata({FIRST_ROW_GROUPS: str(n_first_groups)})
+        if self.n_first_groups is not None:
+            self._writer.add_key_value_metadata({FIRST_ROW_GROUPS: str(self.n_first_groups)})
         self._writer.close()
 
 

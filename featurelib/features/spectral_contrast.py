@@ -57,16 +57,15 @@ class SpectralContrast(Feature):
             fitting = math.ceil(math.log2(sr / 2 / self.fmin))
             remedy = f"n_bands to at most {fitting}" if fitting > 0 else "fmin"
             raise SpecError(
-                f"spectral_contrast: its {self.n_bands} octave bands reach above {top:g} Hz, but "
-                f"sr={sr} ends at {sr / 2:g} Hz; raise sr, lower {remedy}, "
+                f"the {self.n_bands} octave bands of spectral_contrast reach above {top:g} Hz, "
+                f"but sr={sr} ends at {sr / 2:g} Hz; raise sr, lower {remedy}, "
                 "or leave spectral_contrast out"
             )
         n_fft = self.stft.frames.n_fft
         if sr / n_fft >= self.fmin:
             raise SpecError(
-                f"spectral_contrast: n_fft={n_fft} at sr={sr} puts a bin every "
-                f"{sr / n_fft:g} Hz, too coarse for a band of "
-                f"{self.fmin:g} Hz; raise n_fft or fmin"
+                f"n_fft={n_fft} at sr={sr} puts a bin every {sr / n_fft:g} Hz, too coarse for "
+                f"the band of {self.fmin:g} Hz of spectral_contrast; raise n_fft or fmin"
             )
 
     def definition(self, row: int | None, sr: int | None) -> str:

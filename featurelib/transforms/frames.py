@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -129,6 +130,8 @@ class Frames(Node):
     it, the last frame differs from librosa's, which reflects the end by itself and there
     goes around it one sample further.
     """
+
+    realigns: ClassVar[bool] = True
 
     signal: Signal = Signal()
     n_fft: int = parameter(2048, "length of a frame [samples]", ge=16, le=65_536, even=True)

@@ -27,7 +27,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.audio"))
 #: Of these the samples are compared; of others, which CPUs may round otherwise, their measures.
 EXACT = frozenset(("caf_alac", "flac", "m4a_alac", "mka_flac", "tta", "wav_ima", "wavpack"))
 
-_SPEC = spec_from_settings({"features": {"rms": ["mean"]}})
+_SPEC = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 _COLUMNS = ("duration_s", "decoder", "decoding", "lost_s", "n_streams", "sample_rate_hz")
 _MEASURES = ("peak", "rms_mean")
 

@@ -25,7 +25,9 @@ from featurelib import AudioError, extract_columns, spec_from_settings
 from tests.featurelib.encoders import FORMATS, made, rate_of
 from tests.featurelib.signals import noise, sine
 
-SPEC = spec_from_settings({"features": {"rms": ["mean"], "zero_crossing_rate": ["mean"]}})
+SPEC = spec_from_settings(
+    {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}
+)
 SHORT_SPEC = dataclasses.replace(SPEC, duration=0.1)
 
 #: Whatever begins a chunk, a page, an atom, a packet or a frame.

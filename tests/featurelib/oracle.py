@@ -1,10 +1,12 @@
-"""The expected values: librosa called directly, each descriptor by a call of its own."""
+"""The expected values: librosa called directly, each feature by a call of its own."""
 
 from __future__ import annotations
 
 import functools
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from unittest import mock
 
 import librosa
@@ -12,68 +14,157 @@ import librosa.feature.spectral
 import numpy as np
 import scipy.stats
 
-from featurelib import FeatureSpec
+from featurelib import Entry, Feature, FeatureSpec
 
 #: Value of a column, and root mean square of the frame series behind it.
 Expected = dict[str, tuple[float, float]]
 
 
-def frame_series(y: np.ndarray, spec: FeatureSpec) -> dict[str, np.ndarray]:
-    """The frame series of every family, of shape (rows, frames), by librosa's names."""
-    stft = {
-        "n_fft": spec.n_fft,
-        "hop_length": spec.hop_length,
-        "window": spec.window,
-        "center": spec.center,
-        "pad_mode": spec.pad_mode,
-    }
-    frames = {
-        "frame_length": spec.n_fft,
-        "hop_length": spec.hop_length,
-        "center": spec.center,
-    }
-    rate = {"sr": spec.sr}
-    feature = librosa.feature
-    # Of contrast, librosa has no argument for the range.
-    in_db = functools.partial(librosa.power_to_db, top_db=spec.top_db)
-    with (
-        warnings.catch_warnings(),
-        mock.patch.object(librosa.feature.spectral, "power_to_db", in_db),
-    ):
+def frame_series(y: np.ndarray, sr: int, feature: Feature) -> np.ndarray:
+    """The frame series of a feature, of shape (rows, frames); the one value of a single one.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)]
+        The signal.
+    sr : int
+        Its rate [Hz].
+    feature : Feature
+        Only its parameters are read.
+    """
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # librosa warns of short and of toneless signals
-        S = np.abs(librosa.stft(y, **stft))
-        mel = feature.melspectrogram(y=y, n_mels=spec.n_mels, **rate, **stft)
-        mel_db = in_db(mel)
-        return {
-            "rms": feature.rms(y=y, pad_mode=spec.pad_mode, **frames),
-            "zero_crossing_rate": feature.zero_crossing_rate(y, **frames),
-            "spectral_centroid": feature.spectral_centroid(y=y, **rate, **stft),
-            "spectral_bandwidth": feature.spectral_bandwidth(y=y, **rate, **stft),
-            "spectral_rolloff": feature.spectral_rolloff(
-                y=y, roll_percent=spec.roll_percent, **rate, **stft
-            ),
-            "spectral_flatness": feature.spectral_flatness(y=y, **stft),
-            "spectral_flux": _flux(S),
-            "spectral_contrast": feature.spectral_contrast(
-                y=y,
-                fmin=spec.contrast_fmin,
-                n_bands=spec.n_bands,
-                quantile=spec.contrast_quantile,
-                **rate,
-                **stft,
-            ),
-            "mfcc": feature.mfcc(S=mel_db, n_mfcc=spec.n_mfcc, **rate),
-            "chroma_stft": feature.chroma_stft(y=y, n_chroma=spec.n_chroma, **rate, **stft),
-            "stft": S.reshape(1, -1),
-            "stft_db": librosa.amplitude_to_db(S, ref=1.0, amin=1e-5, top_db=None).reshape(1, -1),
-        }
+        return SERIES[feature.family](y, sr, feature)
 
 
-def _flux(S: np.ndarray) -> np.ndarray:
-    S = S.astype(np.float64)
+def _stft_arguments(stft: Any) -> dict[str, Any]:
+    frames = stft.frames
+    return {
+        "n_fft": frames.n_fft,
+        "hop_length": frames.hop_length,
+        "window": stft.window,
+        "center": frames.center,
+        "pad_mode": frames.pad_mode,
+    }
+
+
+def _frame_arguments(frames: Any) -> dict[str, Any]:
+    return {
+        "frame_length": frames.n_fft,
+        "hop_length": frames.hop_length,
+        "center": frames.center,
+    }
+
+
+def _rms(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    frames = feature.frames
+    return librosa.feature.rms(y=y, pad_mode=frames.pad_mode, **_frame_arguments(frames))
+
+
+def _zero_crossing_rate(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    return librosa.feature.zero_crossing_rate(y, **_frame_arguments(feature.frames))
+
+
+def _spectral_centroid(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    return librosa.feature.spectral_centroid(y=y, sr=sr, **_stft_arguments(feature.stft))
+
+
+def _spectral_bandwidth(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    stft = _stft_arguments(feature.stft)
+    return librosa.feature.spectral_bandwidth(y=y, sr=sr, p=feature.p, **stft)
+
+
+def _spectral_rolloff(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    stft = _stft_arguments(feature.stft)
+    return librosa.feature.spectral_rolloff(y=y, sr=sr, roll_percent=feature.roll_percent, **stft)
+
+
+def _spectral_flatness(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    return librosa.feature.spectral_flatness(y=y, **_stft_arguments(feature.stft))
+
+
+def _spectral_flux(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    S = _stft(y, sr, feature).astype(np.float64)
     totals = S.sum(axis=0)
     shape = np.divide(S, totals, out=np.zeros_like(S), where=totals > 0)
     return np.linalg.norm(np.diff(shape, axis=1), axis=0)[np.newaxis]
+
+
+def _spectral_contrast(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    # librosa has no argument for the range.
+    in_db = functools.partial(librosa.power_to_db, top_db=feature.top_db)
+    with mock.patch.object(librosa.feature.spectral, "power_to_db", in_db):
+        return librosa.feature.spectral_contrast(
+            y=y,
+            sr=sr,
+            fmin=feature.fmin,
+            n_bands=feature.n_bands,
+            quantile=feature.quantile,
+            **_stft_arguments(feature.stft),
+        )
+
+
+def _mfcc(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    mel = feature.mel.mel
+    S = librosa.feature.melspectrogram(
+        y=y,
+        sr=sr,
+        n_mels=mel.n_mels,
+        fmin=mel.fmin,
+        fmax=mel.fmax,
+        **_stft_arguments(mel.stft),
+    )
+    S_db = librosa.power_to_db(S, top_db=feature.mel.top_db)
+    # A cosine transform in float32 rounds by more than deltas of it may differ.
+    return librosa.feature.mfcc(S=S_db.astype(np.float64), sr=sr, n_mfcc=feature.n_mfcc)
+
+
+def _chroma_stft(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    stft = _stft_arguments(feature.stft)
+    return librosa.feature.chroma_stft(y=y, sr=sr, n_chroma=feature.n_chroma, **stft)
+
+
+def _stft(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    return np.abs(librosa.stft(y, **_stft_arguments(feature.stft)))
+
+
+def _stft_db(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    return librosa.amplitude_to_db(_stft(y, sr, feature), ref=1.0, amin=1e-5, top_db=None)
+
+
+def _tuning(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    power = _stft(y, sr, feature) ** 2
+    n_fft, bins_per_octave = feature.stft.frames.n_fft, feature.bins_per_octave
+    tuning = librosa.estimate_tuning(S=power, sr=sr, n_fft=n_fft, bins_per_octave=bins_per_octave)
+    return np.array([[tuning]])
+
+
+def _delta(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
+    # In float32, librosa's sums of differences keep fewer digits than are compared.
+    series = frame_series(y, sr, feature.of).astype(np.float64)
+    return librosa.feature.delta(series, width=feature.delta_width, order=feature.order)
+
+
+#: What gives the frame series of each family.
+SERIES: dict[str, Callable[[np.ndarray, int, Any], np.ndarray]] = {
+    "rms": _rms,
+    "zero_crossing_rate": _zero_crossing_rate,
+    "spectral_centroid": _spectral_centroid,
+    "spectral_bandwidth": _spectral_bandwidth,
+    "spectral_rolloff": _spectral_rolloff,
+    "spectral_flatness": _spectral_flatness,
+    "spectral_flux": _spectral_flux,
+    "spectral_contrast": _spectral_contrast,
+    "mfcc": _mfcc,
+    "chroma_stft": _chroma_stft,
+    "stft": _stft,
+    "stft_db": _stft_db,
+    "tuning": _tuning,
+    "delta": _delta,
+}
+
+#: Families with a column for each row.
+NUMBERED = frozenset(("spectral_contrast", "mfcc", "chroma_stft"))
 
 
 def statistic(values: np.ndarray, name: str) -> float:
@@ -83,23 +174,47 @@ def statistic(values: np.ndarray, name: str) -> float:
         return 0.0
     if name in ("skew", "kurtosis"):
         return float(getattr(scipy.stats, name)(values)) if np.ptp(values) else 0.0
+    if re.fullmatch(r"q[\d_]+", name):
+        return float(np.quantile(values, float(name[1:].replace("_", ".")) / 100))
     return float(getattr(np, name)(values))
 
 
-def columns(y: np.ndarray, spec: FeatureSpec) -> Expected:
-    """Every feature column of a spec that numbers its columns."""
+def columns(y: np.ndarray, spec: FeatureSpec, sr: int | None = None) -> Expected:
+    """Every feature column of a spec that holds one number a row.
+
+    `sr` is the rate of the signal [Hz], where the spec leaves it open.
+    """
     result: Expected = {}
-    series = frame_series(y, spec)
-    for family, statistics in spec.features:
-        rows = series[family]
-        numbered = family in ("spectral_contrast", "mfcc", "chroma_stft")
-        if family in spec.pooled:
-            rows, numbered = rows.reshape(1, -1), False
-        for i, row in enumerate(rows):
-            base = f"{family}_{i + 1:02d}" if numbered else family
-            for name in statistics:
-                result[f"{base}_{name}"] = (statistic(row, name), _rms(row))
+    for entry in spec.features:
+        series = frame_series(y, sr or spec.sr, entry.feature)
+        for row, values in _populations(entry, series):
+            for name in entry.statistics:
+                if name != "series":
+                    column = column_name(entry, row, name)
+                    result[column] = (statistic(values, name), root_mean_square(values))
+            if entry.feature.family == "tuning":
+                result[column_name(entry, row, "")] = (float(values[0]), root_mean_square(values))
     return result
+
+
+def _populations(entry: Entry, series: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
+    feature: Any = entry.feature
+    while feature.family == "delta":
+        feature = feature.of
+    if feature.family in NUMBERED and not entry.pooled:
+        yield from enumerate(series)
+    else:
+        yield None, series.ravel()
+
+
+def column_name(entry: Entry, row: int | None, statistic: str) -> str:
+    """The name of a column: the template of an entry, without what the column has none of."""
+    template = entry.columns
+    if row is None:
+        template = re.sub(r"_?\{row[^}]*\}", "", template)
+    if not statistic:
+        template = re.sub(r"_?\{stat\}", "", template)
+    return template.format(name=entry.name, row=(row or 0) + 1, stat=statistic)
 
 
 def tutorial(y: np.ndarray) -> Expected:
@@ -117,10 +232,13 @@ def tutorial(y: np.ndarray) -> Expected:
         }
         for i, row in enumerate(librosa.feature.mfcc(y=y, sr=sr)):
             series[f"mfcc{i + 1}"] = row
-    return {name: (float(np.mean(values)), _rms(values)) for name, values in series.items()}
+    return {
+        name: (float(np.mean(values)), root_mean_square(values)) for name, values in series.items()
+    }
 
 
-def _rms(values: np.ndarray) -> float:
+def root_mean_square(values: np.ndarray) -> float:
+    """Root mean square of all values; 0 of none."""
     values = np.asarray(values, np.float64)
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 

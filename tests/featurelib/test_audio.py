@@ -25,7 +25,9 @@ from tests.audio_files import open_below, write_audio
 from tests.featurelib.signals import SR, chord, encode, noise, sine
 
 #: A spec that costs little, for what does not concern the features.
-LIGHT = spec_from_settings({"features": {"rms": ["mean"], "zero_crossing_rate": ["mean"]}})
+LIGHT = spec_from_settings(
+    {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}
+)
 
 
 def row(source, spec=LIGHT, **kwargs):
@@ -304,7 +306,9 @@ def test_duration_cuts_where_librosa_does(fmt, duration):
     data = encode(noise(2.0, sr=44_100), 44_100, fmt=fmt)
     expected, _ = librosa.load(io.BytesIO(data), sr=None, duration=duration)
     np.testing.assert_array_equal(decoded(data, duration=duration)[:, 0], expected)
-    spec = spec_from_settings({"features": {"rms": ["mean"]}, "duration": duration})
+    spec = spec_from_settings(
+        {"features": ["rms"], "defaults": {"statistics": ["mean"]}, "duration": duration}
+    )
     assert row(data, spec)["duration_s"] == len(expected) / 44_100
 
 
@@ -451,7 +455,9 @@ def test_samples_that_are_not_finite_are_refused_where_they_are(bad, place):
 def test_samples_behind_the_duration_do_not_matter():
     y = noise(2.0)
     y[-1] = np.nan
-    spec = spec_from_settings({"features": {"rms": ["mean"]}, "duration": 1.0})
+    spec = spec_from_settings(
+        {"features": ["rms"], "defaults": {"statistics": ["mean"]}, "duration": 1.0}
+    )
     assert row(encode(y), spec)["duration_s"] == 1.0
 
 
@@ -465,7 +471,9 @@ def test_levels_that_are_taken_give_finite_features(level, preset):
 
 
 def test_the_largest_samples_stay_finite_in_the_longest_frames():
-    spec = spec_from_settings({"preset": "genre-v1", "n_fft": 65_536, "hop_length": 65_536})
+    spec = spec_from_settings(
+        {"preset": "genre-v1", "defaults": {"n_fft": 65_536, "hop_length": 65_536}}
+    )
     y = np.full(200_000, MAX_SAMPLE, np.float32)
     numbers = [value for value in row(encode(y), spec).values() if isinstance(value, float)]
     assert np.isfinite(np.float32(numbers)).all()

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from featurelib.frames import Framer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from featurelib.transforms.frames import Framer
 
 
 def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):

@@ -10,7 +10,7 @@ from tests.featurelib.encoders import FORMATS, made
 from tests.featurelib.listening import listen, merged, rms, seconds
 from tests.featurelib.troubles import TROUBLES
 
-LIGHT = spec_from_settings({"features": {"rms": ["mean"]}})
+LIGHT = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 
 
 @pytest.mark.parametrize("n_bytes", [1, 5, 11, 20])

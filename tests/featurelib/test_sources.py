@@ -14,7 +14,9 @@ from featurelib import extract_columns, spec_from_settings
 from featurelib.audio.sources import ByteReader, Piece, View
 from tests.featurelib.troubles import TROUBLES
 
-LIGHT = spec_from_settings({"features": {"rms": ["mean"], "zero_crossing_rate": ["mean"]}})
+LIGHT = spec_from_settings(
+    {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}
+)
 
 #: Trouble → a suffix of another format.
 WRONGLY_NAMED = {

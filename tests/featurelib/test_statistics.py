@@ -1,4 +1,10 @@
+"""The operators of statistics, against NumPy and SciPy over whole series."""
+
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -6,8 +12,42 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurelib.spec import STATISTICS
-from featurelib.statistics import CHUNK, CellSeries, Moments, RowSeries
+from featurelib import AudioError, Feature, spill, statistics
+from featurelib.graph import Block
+from featurelib.statistics import (
+    CHUNK,
+    STATISTICS,
+    Moments,
+    PooledMoments,
+    Quantiles,
+    QuantilesOperator,
+    RowMoments,
+    Series,
+    is_statistic,
+    meaning,
+    quantile_of,
+    statistic_node,
+)
+from tests.featurelib.oracle import statistic as oracle_statistic
+
+MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
+QUANTILES = ("median", "q00", "q05", "q25", "q2_5", "q99_99")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows(Feature):
+    """Two rows of no signal: only its width is asked for."""
+
+    family: ClassVar[str] = "rows"
+    has_rows: ClassVar[bool] = True  # type: ignore[misc]
+    width: ClassVar[int] = 2  # type: ignore[misc]
+
+
+@dataclass(frozen=True, kw_only=True)
+class One(Feature):
+    """One row of no signal."""
+
+    family: ClassVar[str] = "one"
 
 
 def expected(x: np.ndarray, name: str) -> np.ndarray:
@@ -15,7 +55,11 @@ def expected(x: np.ndarray, name: str) -> np.ndarray:
     return function(x, axis=0)
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+def push(operator, x):
+    assert list(operator.push(Block(x, len(x)), 0)) == []
+
+
+@pytest.mark.parametrize("name", MOMENTS)
 @settings(deadline=None, max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda x: sum(x) > 4),
@@ -24,55 +68,193 @@ def expected(x: np.ndarray, name: str) -> np.ndarray:
 )
 def test_pieces_give_the_statistics_of_the_whole(name, lengths, seed, offset):
     x = offset + np.random.default_rng(seed).gamma(2.0, size=(sum(lengths), 3))
-    moments = Moments(3)
+    rows, cells = RowMoments(3), PooledMoments()
     for part in np.split(x, np.cumsum(lengths)[:-1]):
-        moments.update(part)
-    np.testing.assert_allclose(moments.statistic(name), expected(x, name), rtol=1e-6, atol=1e-9)
+        for operator in (rows, cells):
+            push(operator, part)
+        rows.finish()  # each part is condensed by itself
+    np.testing.assert_allclose(rows.statistic(name), expected(x, name), rtol=1e-6, atol=1e-9)
+    whole = expected(x.ravel(), name)
+    np.testing.assert_allclose(cells.statistic(name), [whole], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", MOMENTS)
 def test_rows_are_condensed_chunk_by_chunk(name):
     x = np.random.default_rng(0).gamma(1.0, size=(2 * CHUNK + 77, 2))
     for step in (1000, CHUNK - 1, len(x)):
-        series = RowSeries(2)
+        series = RowMoments(2)
         for start in range(0, len(x), step):
-            series.append(x[start : start + step])
+            push(series, x[start : start + step])
+        series.finish()
         np.testing.assert_allclose(series.statistic(name), expected(x, name), rtol=1e-9)
         # Asking does not change the answer.
         np.testing.assert_allclose(series.statistic(name), expected(x, name), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("name", MOMENTS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cells_count_alike_wherever_they_are(name, dtype):
     x = np.random.default_rng(0).gamma(1.0, size=(50, 7)).astype(dtype)
-    series = CellSeries()
+    series = PooledMoments()
     for part in np.split(x, [3, 3, 20]):
-        series.append(part)
+        push(series, part)
+    series.finish()
     value = expected(x.astype(np.float64).ravel(), name)
     np.testing.assert_allclose(series.statistic(name), [value], rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [lambda: RowSeries(1), CellSeries], ids=["rows", "cells"])
+@pytest.mark.parametrize("make", [lambda: RowMoments(1), PooledMoments], ids=["rows", "cells"])
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e5, 1 / 3])
 def test_a_constant_has_no_spread_and_finite_shape(make, value):
     series = make()
     for n in (3, 1, 7, 50_000):
-        series.append(np.full((n, 1), value))
+        push(series, np.full((n, 1), value))
+    series.finish()
     assert series.statistic("skew") == series.statistic("kurtosis") == 0.0
     assert series.statistic("std") <= 1e-12 * abs(value)
 
 
 def test_no_values_give_zeros():
-    for series in (RowSeries(2), CellSeries()):
-        series.append(np.empty((0, 2)))
-        for name in STATISTICS:
+    for series in (RowMoments(2), PooledMoments()):
+        push(series, np.empty((0, 2)))
+        series.finish()
+        for name in MOMENTS:
             assert not series.statistic(name).any()
+    quantiles = QuantilesOperator(2)
+    push(quantiles, np.empty((0, 2), np.float32))
+    quantiles.finish()
+    for name in QUANTILES:
+        np.testing.assert_array_equal(quantiles.statistic(name), [0.0, 0.0])
 
 
 def test_a_small_spread_on_a_large_offset_is_not_lost():
     x = 1e6 + np.random.default_rng(0).standard_normal((10_000, 1))
-    series = RowSeries(1)
+    series = RowMoments(1)
     for part in np.array_split(x, 7):
-        series.append(part)
+        push(series, part)
+    series.finish()
     np.testing.assert_allclose(series.statistic("std"), x.std(), rtol=1e-9)
+
+
+# --- quantiles
+
+#: Values with ties, both signs of zero, and the ends of the range.
+VALUES = st.one_of(
+    st.floats(-(2.0**100), 2.0**100, width=32),
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0**-149, -(2.0**-149), 3.0]),
+)
+
+
+def quantiles_of(x: np.ndarray, cuts: list[int]) -> QuantilesOperator:
+    operator = QuantilesOperator(x.shape[1])
+    for part in np.split(x, sorted(cuts)):
+        push(operator, part)
+    operator.finish()
+    return operator
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.integers(1, 3).flatmap(
+        lambda width: st.lists(
+            st.lists(VALUES, min_size=width, max_size=width), min_size=1, max_size=40
+        )
+    ),
+    st.lists(st.integers(0, 40), max_size=3),
+    st.sampled_from(QUANTILES) | st.integers(0, 99).map("q{:02}".format),
+)
+def test_quantiles_are_numpys_in_memory_and_beyond(values, cuts, name):
+    x = np.array(values, np.float32)
+    # In float64, as those of float32 would overflow between the ends of the range.
+    whole = np.array([oracle_statistic(column, name) for column in x.T])
+    in_memory = quantiles_of(x, cuts).statistic(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spill, "MEMORY_BYTES", 8 * x.shape[1])
+        operator = quantiles_of(x, cuts)
+    assert operator._values.is_in_memory == (len(x) <= 2)
+    np.testing.assert_array_equal(operator.statistic(name), in_memory)
+    # What lies between two values is in proportion: the rounding is that of the larger.
+    largest = np.abs(x).max(axis=0).astype(np.float64)
+    assert (np.abs(in_memory - whole) <= 1e-12 * largest).all()
+
+
+@pytest.mark.parametrize("memory_bytes", [10**6, 64])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 1000])
+def test_medians_and_extremes_of_few_frames(n, memory_bytes, monkeypatch):
+    monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
+    x = np.random.default_rng(n).standard_normal((n, 2)).astype(np.float32)
+    operator = quantiles_of(x, [])
+    exact = x.astype(np.float64)
+    np.testing.assert_array_equal(operator.statistic("median"), np.median(exact, axis=0))
+    np.testing.assert_array_equal(operator.statistic("q00"), exact.min(axis=0))
+
+
+def test_pooled_quantiles_are_of_all_cells():
+    x = np.random.default_rng(0).standard_normal((101, 2)).astype(np.float32)
+    operator = Quantiles(of=Rows(), pooled=True).operator(22_050)
+    push(operator, x)
+    operator.finish()
+    for name in QUANTILES:
+        np.testing.assert_allclose(operator.statistic(name), [oracle_statistic(x, name)], 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("median", 0.5), ("q05", 0.05), ("q5", 0.05), ("q2_5", 0.025), ("q99_999", 0.99999)],
+)
+def test_names_of_quantiles_are_percentages(name, share):
+    assert is_statistic(name)
+    assert quantile_of(name) == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["q", "q100", "q-5", "q2.5", "q2_", "Q25", "mode", "", "q25 "])
+def test_other_names_are_no_statistics(name):
+    assert not is_statistic(name)
+
+
+def test_every_statistic_has_a_meaning_and_a_node():
+    for name in (*STATISTICS, *QUANTILES):
+        assert re.fullmatch(r"[^\n]{3,}", meaning(name))
+        assert statistic_node(name, Rows(), pooled=False).operator(22_050) is not None
+    assert "0.025" in meaning("q2_5")
+
+
+def test_statistics_of_one_kind_share_one_node():
+    def node(name, **parameters):
+        return statistic_node(name, Rows(), **{"pooled": False, **parameters})
+
+    assert node("mean") == node("kurtosis") == Moments(of=Rows())
+    assert node("q05") == node("median") != node("mean")
+    assert node("mean", pooled=True) != node("mean")
+
+
+# --- series
+
+
+@pytest.mark.parametrize(("feature", "shape"), [(One(), (30,)), (Rows(), (30, 2))])
+def test_series_are_the_frames_as_they_came(feature, shape):
+    x = np.random.default_rng(0).standard_normal((30, feature.width))
+    operator = Series(of=feature).operator(22_050)
+    for part in np.split(x, [0, 7, 8]):
+        part = part.copy()
+        push(operator, part)
+        part[:] = np.nan  # the memory may be used again
+    operator.finish()
+    np.testing.assert_array_equal(operator.series(), x.astype(np.float32).reshape(shape))
+
+
+@pytest.mark.parametrize(("feature", "shape"), [(One(), (0,)), (Rows(), (0, 2))])
+def test_series_of_no_frames_are_empty(feature, shape):
+    operator = Series(of=feature).operator(22_050)
+    operator.finish()
+    assert operator.series().shape == shape
+
+
+def test_series_that_no_row_could_hold_are_refused_on_the_way(monkeypatch):
+    monkeypatch.setattr(statistics, "MAX_SERIES_BYTES", 2**20)
+    operator = Series(of=Rows()).operator(22_050)
+    for _ in range(2):
+        push(operator, np.zeros((2**16, 2)))
+    with pytest.raises(AudioError, match=r"1 MB.*segments") as caught:
+        push(operator, np.zeros((1, 2)))
+    assert caught.value.kind == "too_long"

@@ -22,7 +22,7 @@ from tests.featurelib.surgery import (
     without_info,
 )
 
-LIGHT = spec_from_settings({"features": {"rms": ["mean"]}})
+LIGHT = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 
 #: Formats of libsndfile; "raw" has no count of its frames.
 TAGGED = ("mp3", "mp3 raw", "flac", "wav16", "aiff", "ogg_vorbis", "ogg_opus", "au", "caf", "w64")

@@ -517,7 +517,7 @@ def test_hostile_files_cost_themselves_alone(tmp_path: Path) -> None:
     options = {"spec": featurelib.get_spec("genre-v1"), "extractor": featurelib.extract_rows}
     report = run(tmp_path / "music", tmp_path / "t", **options)
     failed, rows = errors(tmp_path / "t"), features(tmp_path / "t")
-    assert report.n_rows + report.n_errors == len(failed) + len(rows) == n_files
+    assert report.n_files + report.n_errors == len(failed) + len(rows) == n_files
     assert not failed.keys() & set(rows["path"].to_pylist())
     assert {name: failed.get(name) for name in UNUSABLE} == UNUSABLE
     assert set(rows["path"].to_pylist()) >= USABLE

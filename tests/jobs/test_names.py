@@ -96,7 +96,7 @@ def test_every_name_in_a_list_and_a_label_file(tmp_path: Path) -> None:
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("path", "label"), *rows])
     report = run(music, tmp_path / "t2", labels=str(tmp_path / "labels.csv"))
-    assert report.n_rows == len(NAMES)
+    assert report.n_files == len(NAMES)
     found = labels(tmp_path / "t2")
     assert len(utf8) == len(NAMES) - 2
     assert [found[encode_path(t)] for t in utf8] == [label for _, label in rows]

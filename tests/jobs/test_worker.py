@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import featurelib
 from jobs.errors import ClusterError
-from jobs.fragments import FragmentWriter, as_fragment
+from jobs.fragments import FragmentWriter, as_fragment, outcome_rows
 from jobs.native import captured_output
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
@@ -44,7 +44,8 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     with (tmp_path / "table" / fragment).open("rb") as source:
         file = as_fragment(source, schema, doubles.ORIGIN)
         assert file is not None
-        rows = file.read(["path", "source_version", "error_kind", "rmse"], use_threads=False)
+        rows = outcome_rows(file)
+        assert rows is not None
     return result, rows.to_pylist()
 
 
@@ -69,7 +70,7 @@ def test_every_failure_costs_one_row(tmp_path: Path) -> None:
     assert [(row["path"], row["error_kind"]) for row in rows] == list(
         zip(files, kinds, strict=True)
     )
-    assert result.n_rows == 2
+    assert result.n_files == 2
     assert [failure.kind for failure in result.failures] == kinds[1:4]
     assert "in _surprise" in result.failures[2].details
 
@@ -86,8 +87,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     name = tmp_path / "corpus" / "a.wav"
     first = f"rewrite {name} play again"
     result, [row] = extract(tmp_path, {"a.wav": first})
-    assert (result.n_rows, row["error_kind"]) == (1, None)
-    assert row["rmse"] == doubles.columns_of("play again")["rmse"][0]
+    assert (result.n_files, row["error_kind"]) == (1, None)
+    assert row["peak"] == next(doubles.rows_of("play again")).columns["peak"][0]
     # the row's version is that of the bytes it was made of
     [entry] = open_store(str(tmp_path / "corpus")).stat(["a.wav"])
     assert entry is not None
@@ -105,7 +106,7 @@ def _growing(source: str, spec: object) -> list[featurelib.Rows]:
     if source.endswith("a.wav"):
         with open(source, "a") as file:
             file.write("more")
-    return [featurelib.Rows(1, {}, doubles.columns_of("x"))]
+    return list(doubles.rows_of("x"))
 
 
 def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_path: Path) -> None:
@@ -117,14 +118,14 @@ def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_pat
         ("a.wav", None),
         ("b.wav", "timed_out"),
     ]
-    assert result.n_rows == 1
+    assert result.n_files == 1
     assert result.unfinished is not None
     assert [path for path, _ in result.unfinished.files] == ["c.wav", "d.wav"]
     # what the hung file comes to later is not added any more
     [thread] = [thread for thread in threading.enumerate() if thread.name == "extract"] or [None]
     if thread is not None:
         thread.join(10)
-    assert result.n_rows == 1
+    assert result.n_files == 1
 
 
 def test_a_file_that_hangs_when_it_is_looked_at_ahead_is_the_one_that_is_named(
@@ -170,10 +171,10 @@ def test_where_files_are_fetched_one_by_one_the_one_that_hangs_is_named(
     try:
         result = extract_shard(job, shard)
         assert [(f.path, f.kind) for f in result.failures] == [("05.wav", "timed_out")]
-        assert result.n_rows <= 5
+        assert result.n_files <= 5
         assert result.unfinished is not None
         rest = extract_shard(job, result.unfinished)  # over a connection of its own
-        assert (rest.n_rows, rest.failures) == (23 - result.n_rows, [])
+        assert (rest.n_files, rest.failures) == (23 - result.n_files, [])
     finally:
         answered.set()
 
