@@ -19,7 +19,7 @@ from tests.featurelib.test_audio import row
 RECORD = json.loads(goldens.RECORD.read_text())
 REMEDY = (
     f"The goldens were recorded with {RECORD['decoders']}, and here is {goldens.versions()}."
-    " Where values of a decoder have changed, raise VALUES_VERSION in featurelib/spec.py, so that"
+    " Where values of a decoder have changed, raise Signal.version in featurelib/graph.py, so that"
     " tables are not mixed; then record the goldens: python -m tests.featurelib.goldens"
 )
 
