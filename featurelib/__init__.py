@@ -18,6 +18,7 @@ from featurelib.errors import (
 
 if TYPE_CHECKING:
     from featurelib.audio import check_decoders
+    from featurelib.batch import extract_files
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction import (
         Extractor,
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
         extract_signal_columns,
         warm_up,
     )
+    from featurelib.family_table import describe_families
     from featurelib.features import Feature, families
+    from featurelib.framewise import extract_frames
     from featurelib.level import Level
+    from featurelib.loading import load
     from featurelib.presets import PRESETS, get_spec, spec_from_settings
     from featurelib.rows import RowCollector, Rows, arrow_type
     from featurelib.spec import Entry, FeatureSpec, spec_differences
@@ -49,14 +53,18 @@ _LAZY = {
     "arrow_type": "rows",
     "check_decoders": "audio",
     "describe": "columns",
+    "describe_families": "family_table",
     "extract": "extraction",
     "extract_columns": "extraction",
+    "extract_files": "batch",
+    "extract_frames": "framewise",
     "extract_rows": "extraction",
     "extract_signal": "extraction",
     "extract_signal_columns": "extraction",
     "families": "features",
     "feature_names": "columns",
     "get_spec": "presets",
+    "load": "loading",
     "schema": "columns",
     "spec_differences": "spec",
     "spec_from_settings": "presets",
@@ -82,14 +90,18 @@ __all__ = [
     "arrow_type",
     "check_decoders",
     "describe",
+    "describe_families",
     "extract",
     "extract_columns",
+    "extract_files",
+    "extract_frames",
     "extract_rows",
     "extract_signal",
     "extract_signal_columns",
     "families",
     "feature_names",
     "get_spec",
+    "load",
     "schema",
     "spec_differences",
     "spec_from_settings",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from featurelib.features.base import Feature
 from featurelib.presets import get_spec
-from featurelib.rows import arrow_type
+from featurelib.rows import arrow_field
 from featurelib.spec import Entry, FeatureSpec
 from featurelib.statistics import SERIES, meaning
 
@@ -76,18 +76,7 @@ def schema(spec: str | FeatureSpec | None = None, *, preset: str | None = None) 
     spec = get_spec(spec, preset=preset)
     kept: dict[str, pa.Schema] = spec.__dict__.setdefault("_kept", {})
     if "schema" not in kept:  # making it takes a good part of a short file's time
-        kept["schema"] = pa.schema(
-            pa.field(
-                column.name,
-                arrow_type(column.type),
-                metadata={
-                    "unit": column.unit,
-                    "description": column.definition,
-                    "librosa": column.librosa,
-                },
-            )
-            for column in describe(spec)
-        )
+        kept["schema"] = pa.schema(arrow_field(**asdict(column)) for column in describe(spec))
     return kept["schema"]
 
 

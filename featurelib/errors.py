@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-AudioErrorKind = Literal["undecodable", "empty", "not_finite", "too_short"]
+AudioErrorKind = Literal[
+    "undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"
+]
 
 
 class FeaturelibError(Exception):
@@ -26,8 +28,9 @@ class AudioError(FeaturelibError):
 
     Attributes
     ----------
-    kind : {"undecodable", "empty", "not_finite", "too_short"}
-        What is wrong, for a program.
+    kind : {"undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"}
+        What is wrong, for a program. "unsuitable" is audio that the spec cannot be applied
+        to, by its rate or channels.
     message : str
         What is wrong and, where there is one, the remedy; one line, for a person.
     """

@@ -19,7 +19,8 @@ from featurelib.row_buffer import RowBuffer
 from featurelib.rows import Rows
 from featurelib.segments import Segment, Segmenter, SegmentPeaks
 from featurelib.spec import FeatureSpec
-from featurelib.statistics import SERIES, check_series_bytes
+from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
+from featurelib.stretch import cut, stretch
 from featurelib.transforms.frames import BLOCK_FRAMES, Frames
 
 if TYPE_CHECKING:
@@ -29,18 +30,14 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[Any]]
 
-#: Sampling rate [Hz], and samples of shape (n, channels).
-_Blocks = Iterable[tuple[int, np.ndarray]]
-
 #: Columns of the rows' own, in the order of `_Channel`.
-_OWN = ("segment", "start_s", "end_s", "n_frames", "peak", "mix_peak", "clipped_fraction")
-_OWN = (*_OWN, "is_silent")
+_OWN = (
+    *("segment", "start_s", "end_s", "n_frames"),
+    *("peak", "mix_peak", "clipped_fraction", "is_silent"),
+)
 
 #: Most channels that get rows of their own.
 _MAX_CHANNELS = 64
-
-#: More than is wanted is decoded by so much [s], where the rate is not known yet.
-_SLACK_S = 0.002
 
 
 class Extractor:
@@ -52,6 +49,8 @@ class Extractor:
         What to compute, or a preset's name.
     preset : str, optional
         A preset's name.
+    max_series_bytes : int
+        Most bytes that the series of one row may take.
 
     Raises
     ------
@@ -59,8 +58,15 @@ class Extractor:
         If the spec is unknown.
     """
 
-    def __init__(self, spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> None:
+    def __init__(
+        self,
+        spec: str | FeatureSpec | None = None,
+        *,
+        preset: str | None = None,
+        max_series_bytes: int = MAX_SERIES_BYTES,
+    ) -> None:
         self.spec = get_spec(spec, preset=preset)
+        self._max_series_bytes = max_series_bytes
 
     def file(self, source: Source, *, block_samples: int = audio.BLOCK_SAMPLES) -> Iterator[Rows]:
         """Compute one file's rows, in order of channel and segment.
@@ -86,14 +92,11 @@ class Extractor:
             If the source is of no known kind.
         """
         spec = self.spec
-        until = spec.duration
-        if until is not None and spec.offset:
-            until += spec.offset + _SLACK_S
-        with audio.open_audio(source, until) as file:
+        with stretch(source, spec.offset, spec.duration) as file:
             while True:
-                run = _Run(spec)
+                run = _Run(spec, self._max_series_bytes)
                 try:
-                    run.take(_stretch(spec, file.blocks(block_samples)))
+                    run.take(file.blocks(block_samples))
                 except audio.MoreAudioError:
                     continue
                 return run.rows(file.facts()._asdict())
@@ -106,8 +109,9 @@ class Extractor:
             raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
         if not low <= sr <= high:
             raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
-        run = _Run(self.spec)
-        run.take(_stretch(self.spec, ((int(sr), block) for block in _slices(samples))))
+        run = _Run(self.spec, self._max_series_bytes)
+        blocks = ((int(sr), block) for block in _slices(samples))
+        run.take(cut(blocks, self.spec.offset, self.spec.duration))
         return run.rows({})
 
 
@@ -119,8 +123,15 @@ class _Outputs(NamedTuple):
     values: list[tuple[int, int, list[tuple[int, str]]]]
     #: Place of the operator of each series.
     series: list[int]
+    #: Values a frame of each series, by column; None for one that has no rows.
+    series_widths: dict[str, int | None]
     #: Places of the frames' operators; those of the first feature come first.
     frames: list[int]
+
+    @property
+    def n_values(self) -> int:
+        """Number of columns of one number a row."""
+        return self.values[-1][1] if self.values else 0
 
 
 def _outputs(spec: FeatureSpec, sr: int) -> _Outputs:
@@ -145,18 +156,25 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> _Outputs:
         start += n
     first = plan.index[spec.features[0].feature.frames]
     others = [i for i, node in enumerate(plan.nodes) if isinstance(node, Frames)]
-    return _Outputs(plan, values, series, [first, *(i for i in others if i != first)])
+    widths = {
+        name: entry.feature.width if entry.feature.has_rows else None
+        for entry in spec.features
+        for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
+        if statistic == SERIES
+    }
+    return _Outputs(plan, values, series, widths, [first, *(i for i in others if i != first)])
 
 
 class _Run:
     """One signal on its way through everything."""
 
-    def __init__(self, spec: FeatureSpec) -> None:
+    def __init__(self, spec: FeatureSpec, max_series_bytes: int) -> None:
         self._spec = spec
+        self._max_series_bytes = max_series_bytes
         self._meter = audio.SignalMeter()
         self._channels: list[_Channel] = []
 
-    def take(self, blocks: _Blocks) -> None:
+    def take(self, blocks: audio.Blocks) -> None:
         """Take in the whole signal."""
         spec = self._spec
         mixed = spec.channels == "mix"
@@ -191,7 +209,7 @@ class _Run:
         target = spec.fixed_sr or sr
         try:
             outputs = _outputs(spec, target)
-            self._channels = [_Channel(spec, outputs) for _ in range(n)]
+            self._channels = [_Channel(spec, outputs, self._max_series_bytes) for _ in range(n)]
         except SpecError as error:  # a fixed rate was checked when the spec was made
             raise AudioError("unsuitable", f"at its own rate of {sr} Hz: {error}") from error
 
@@ -208,27 +226,27 @@ class _Run:
 class _Channel:
     """One channel, or the mix of all: resampled, cut, analysed; its rows."""
 
-    def __init__(self, spec: FeatureSpec, outputs: _Outputs) -> None:
+    def __init__(self, spec: FeatureSpec, outputs: _Outputs, max_series_bytes: int) -> None:
         sr = outputs.plan.sr
+        self._max_series_bytes = max_series_bytes
         self._spec = spec
         self._outputs = outputs
-        self._n_values = len(feature_names(spec))
         self._resampler = audio.JoiningResampler(sr)
-        self._segmenter = Segmenter(spec.level, sr, lambda: Analysis(outputs.plan))
+        self._segmenter = Segmenter(spec.level, sr, self._analysis)
         self._peaks = SegmentPeaks(spec.level, sr)
-        widths = {
-            name: entry.feature.width if entry.feature.has_rows else None
-            for entry in spec.features
-            for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
-            if statistic == SERIES
-        }
-        self._rows = RowBuffer(_OWN, widths)
+        self._rows = RowBuffer(_OWN, outputs.series_widths)
         self._n = 0
 
     def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
         """Take in samples as they were decoded, and the same as one channel."""
         self._peaks.push(block, y, sr, peak)
         self._feed(self._resampler.push(y, sr))
+
+    def _analysis(self) -> Analysis:
+        analysis = Analysis(self._outputs.plan)
+        for i in self._outputs.series:
+            analysis.operators[i].max_bytes = self._max_series_bytes
+        return analysis
 
     def _feed(self, y: np.ndarray) -> None:
         self._n += len(y)
@@ -248,20 +266,14 @@ class _Channel:
 
     def _add(self, segment: Segment) -> None:
         analysis, outputs = segment.analysis, self._outputs
-        for i in outputs.frames:
-            if analysis.operators[i].n_frames == 0:
-                n_fft = outputs.plan.nodes[i].n_fft  # type: ignore[attr-defined]
-                raise AudioError(
-                    "too_short", f"shorter than one frame of {n_fft} samples, without padding"
-                )
-        row = np.empty(self._n_values)
+        row = np.empty(outputs.n_values)
         for start, stop, scalars in outputs.values:
             # Rows first: all statistics of one row stand together.
             part = row[start:stop].reshape(-1, len(scalars))
             for j, (i, name) in enumerate(scalars):
                 part[:, j] = analysis.operators[i].statistic(name)
         series = [analysis.operators[i].series() for i in outputs.series]
-        check_series_bytes(sum(one.nbytes for one in series))
+        check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
         with np.errstate(over="ignore"):  # what overflows is found as not finite
             values = row.astype(np.float32)
         if not all(bool(np.isfinite(one).all()) for one in (values, *series)):
@@ -476,35 +488,6 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     for _, _, scalars in outputs.values:
         for i, name in scalars:
             analysis.operators[i].statistic(name)
-
-
-def _stretch(spec: FeatureSpec, blocks: _Blocks) -> _Blocks:
-    """Leave out what lies outside of a spec's offset and duration."""
-    if not spec.offset and spec.duration is None:
-        return blocks
-    return _cut(spec.offset, spec.duration, blocks)
-
-
-def _cut(offset: float, duration: float | None, blocks: _Blocks) -> _Blocks:
-    skip_s, left_s, is_begun = offset, duration, False
-    form, skip, left = None, 0, 0
-    for sr, block in blocks:
-        if sr != form:
-            if form is not None:
-                skip_s, left_s = skip / form, None if left_s is None else left / form
-            form, skip = sr, int(skip_s * sr)
-            left = 0 if left_s is None else int(left_s * sr)
-        n = min(skip, len(block))
-        skip -= n
-        block = block[n:]
-        if left_s is not None:
-            block = block[:left]
-            left -= len(block)
-        if len(block):
-            is_begun = True
-            yield sr, block
-    if offset and not is_begun and form is not None:
-        raise AudioError("too_short", f"it ends before the offset of {offset:g} s")
 
 
 def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:

@@ -254,7 +254,7 @@ def _assemble(
 ) -> NodeType:
     """Make the node at a path; what is not said is as in its default, if there is one."""
     arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         here = (*path, field.name)
         if not path and field.name in given:
             arguments[field.name] = given[field.name]
@@ -267,10 +267,10 @@ def _assemble(
         elif here in by_path:
             arguments[field.name] = by_path[here]
     if default is not None:
-        return dataclasses.replace(default, **arguments)
+        return dataclasses.replace(default, **arguments)  # type: ignore[type-var]
     missing = [
         field.name
-        for field in dataclasses.fields(kind)
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
         if field.default is dataclasses.MISSING and field.name not in arguments
     ]
     if missing:

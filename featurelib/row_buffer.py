@@ -59,9 +59,10 @@ class RowBuffer:
             )
         self._away[0].append(np.concatenate((own, lengths), axis=1))
         self._away[1].append(values if values.shape[1] else np.zeros((len(own), 1), np.float32))
-        for i, buffer in enumerate(self._away[2].values()):
+        for i, (name, buffer) in enumerate(self._away[2].items()):
+            width = self._widths[name] or 1
             for _, _, series in self._waiting:
-                buffer.append(series[i].reshape(len(series[i]), -1))
+                buffer.append(series[i].reshape(len(series[i]), width))
         self._waiting.clear()
         self._waiting_bytes = 0
 

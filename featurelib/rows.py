@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,48 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LIST = re.compile(r"list<(.+)>")
+_VECTOR = re.compile(r"(\w+)\[(\d+)\]")
+_ALIASES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+
+def arrow_type(text: str) -> pa.DataType:
+    """Arrow type of a column, from the text by which columns are described.
+
+    Parameters
+    ----------
+    text : str
+        A scalar type as Arrow prints it (``"float"``, ``"int32"``), or a series:
+        ``"list<float>"``, one number a frame, or ``"list<float[20]>"``, a vector a frame.
+        Series are large lists, whose offsets have 64 bits.
+
+    Raises
+    ------
+    ValueError
+        If there is no such type.
+    """
+    import pyarrow as pa
+
+    if match := _LIST.fullmatch(text):
+        return pa.large_list(arrow_type(match[1]))
+    if match := _VECTOR.fullmatch(text):
+        return pa.list_(arrow_type(match[1]), int(match[2]))
+    return pa.type_for_alias(_ALIASES.get(text, text))
+
+
+def arrow_field(name: str, type: str, unit: str, definition: str, librosa: str) -> pa.Field:  # noqa: A002
+    """Arrow field of a column, with its description as metadata.
+
+    Parameters
+    ----------
+    name, type, unit, definition, librosa : str
+        As of `ColumnDescription`.
+    """
+    import pyarrow as pa
+
+    metadata = {"unit": unit, "description": definition, "librosa": librosa}
+    return pa.field(name, arrow_type(type), metadata=metadata)
 
 
 class Rows(NamedTuple):
@@ -21,7 +64,8 @@ class Rows(NamedTuple):
     facts : mapping of str to object
         Columns that are the same on each row, such as ``audio_hash``: their value.
     columns : mapping of str to sequence
-        Columns of the rows' own, such as ``segment``: one value a row.
+        Columns of the rows' own, such as ``segment``: one value a row. Of a series, one array
+        a row: np.ndarray [shape=(n_frames,) or (n_frames, width), dtype=float32].
     values : np.ndarray [shape=(n, n_values), dtype=float32] or None
         The feature columns of one number a row, in table order.
     """
@@ -31,27 +75,49 @@ class Rows(NamedTuple):
     columns: Mapping[str, Any]
     values: np.ndarray | None = None
 
+    def first(self, name: str) -> Any:
+        """Value that the first row has in a column other than those of `values`."""
+        return self.columns[name][0] if name in self.columns else self.facts.get(name)
+
 
 class RowCollector:
     """Rows of many files, put together column by column.
 
+    A row without a value for a column, such as that of a failed file, is null there.
+
     Parameters
     ----------
     schema : pyarrow.Schema
-        Schema of the rows, as `featurelib.schema` gives it.
+        Schema of the rows, as `featurelib.schema` gives it; it may have further columns.
     value_names : sequence of str
         Names of the columns that are in `Rows.values`.
     """
 
     def __init__(self, schema: pa.Schema, value_names: list[str]) -> None:
+        import pyarrow as pa
+
         self._schema = schema
         self._value_names = value_names
-        self._others = [name for name in schema.names if name not in set(value_names)]
-        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-        self._values: list[np.ndarray] = []
+        values = set(value_names)
+        self._others = [field.name for field in schema if field.name not in values]
+        self._series = [f.name for f in schema if pa.types.is_large_list(f.type)]
+        self._columns: dict[str, list[Any]] = {name: [] for name in self._others}
+        self._values: list[np.ndarray | None] = []
+        self._counts: list[int] = []
         self.n_rows = 0
-        #: About as much memory as the rows take.
+        #: About as much memory as the rows take [byte].
         self.n_bytes = 0
+
+    def n_bytes_of(self, rows: Rows) -> int:
+        """About as much memory as rows take [byte]."""
+        n_series = sum(
+            array.nbytes
+            for name in self._series
+            for array in rows.columns.get(name, ())
+            if array is not None
+        )
+        n_others = len(self._others) - len(self._series)
+        return n_series + rows.n * (8 * n_others + 4 * len(self._value_names))
 
     def add(self, rows: Rows) -> None:
         """Take in more rows."""
@@ -62,43 +128,54 @@ class RowCollector:
             else:
                 columns[name].extend([rows.facts.get(name)] * rows.n)
         values = rows.values
-        if values is None:
+        if values is None and self._value_names and self._value_names[0] in rows.columns:
             values = np.array([rows.columns[name] for name in self._value_names], np.float32).T
-            values = values.reshape(rows.n, len(self._value_names))
         self._values.append(values)
+        self._counts.append(rows.n)
         self.n_rows += rows.n
-        self.n_bytes += values.nbytes + 8 * rows.n * len(self._others)
+        self.n_bytes += self.n_bytes_of(rows)
 
     def table(self) -> pa.Table:
         """The rows as an Arrow table."""
         import pyarrow as pa
 
-        none = np.empty((0, len(self._value_names)), np.float32)
-        values = np.concatenate([none, *self._values])
+        values, is_null = self._matrix()
         place = {name: i for i, name in enumerate(self._value_names)}
-        arrays = [
-            pa.array(np.ascontiguousarray(values[:, place[field.name]]))
-            if field.name in place
-            else pa.array(self._columns[field.name], field.type)
-            for field in self._schema
-        ]
+        arrays = []
+        for field in self._schema:
+            if field.name in place:
+                column = np.ascontiguousarray(values[:, place[field.name]])
+                arrays.append(pa.array(column, mask=is_null))
+            elif pa.types.is_large_list(field.type):
+                arrays.append(_series_array(self._columns[field.name], field.type))
+            else:
+                arrays.append(pa.array(self._columns[field.name], field.type))
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
+    def _matrix(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The values of all rows, and which rows have none."""
+        width = len(self._value_names)
+        blocks = [
+            np.zeros((n, width), np.float32) if values is None else values.reshape(n, width)
+            for n, values in zip(self._counts, self._values, strict=True)
+        ]
+        values = np.concatenate([np.empty((0, width), np.float32), *blocks])
+        has_none = [values is None for values in self._values]
+        return values, np.repeat(has_none, self._counts) if any(has_none) else None
 
-def arrow_type(text: str) -> pa.DataType:
-    """The Arrow type that a column's description names.
 
-    Parameters
-    ----------
-    text : str
-        As Arrow prints it, or ``list<float>`` for one number a frame, ``list<float[20]>``
-        for twenty.
-    """
+def _series_array(arrays: list[np.ndarray | None], kind: pa.DataType) -> pa.Array:
+    """Arrays of one row each, as one Arrow array: their offsets and one flat array."""
     import pyarrow as pa
 
-    if not text.startswith("list<"):
-        return pa.type_for_alias({"float": "float32", "double": "float64"}.get(text, text))
-    inside = text.removeprefix("list<float").removesuffix(">")
-    if not inside:
-        return pa.large_list(pa.float32())
-    return pa.large_list(pa.list_(pa.float32(), int(inside.strip("[]"))))
+    lengths = [0 if array is None else len(array) for array in arrays]
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    flat = np.concatenate(
+        [np.empty(0, np.float32), *(array.ravel() for array in arrays if array is not None)],
+        dtype=np.float32,
+    )
+    items = pa.array(flat)
+    if pa.types.is_fixed_size_list(kind.value_type):
+        items = pa.FixedSizeListArray.from_arrays(items, type=kind.value_type)
+    mask = pa.array([array is None for array in arrays], pa.bool_())
+    return pa.LargeListArray.from_arrays(offsets, items, type=kind, mask=mask)

@@ -145,19 +145,26 @@ class SegmentPeaks:
             if self._form is not None:
                 self._base += math.ceil(self._n * (self._sr / self._form))
             self._form, self._n = sr, 0
-        ratio = sr / self._sr
-        low = self._base + self._n / ratio
-        self._n += len(y)
-        high = self._base + self._n / ratio
-        number = max(math.floor((low - self._length) / self._hop) + 1, 0)
-        first = self._n - len(y)
-        while number * self._hop < high:
-            start = number * self._hop - self._base
-            a = max(math.ceil(start * ratio) - first, 0)
-            b = max(math.ceil((start + self._length) * ratio) - first, 0)
+        first, self._n = self._n, self._n + len(y)
+        # The first segment that reaches beyond the block's first sample.
+        number = max((self._place(first) - self._length) // self._hop + 1, 0)
+        while self._sample(number * self._hop) < self._n:
+            start = number * self._hop
+            a = max(self._sample(start) - first, 0)
+            b = max(self._sample(start + self._length) - first, 0)
             meter = self._meters.setdefault(number, PeakMeter())
             meter.add(block[a:b], y[a:b])
             number += 1
+
+    def _place(self, sample: int) -> int:
+        """Where a sample of the current stream is in the resampled signal, rounded down."""
+        assert self._form is not None
+        return self._base + sample * self._sr // self._form
+
+    def _sample(self, place: int) -> int:
+        """The first sample of the current stream at or behind a place in the resampled signal."""
+        assert self._form is not None
+        return -(-(place - self._base) * self._form // self._sr)
 
     def pop(self, number: int) -> PeakFacts:
         """The peaks of a segment; it and those before it are forgotten."""

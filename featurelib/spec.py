@@ -14,6 +14,7 @@ from typing import Any
 
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
+from featurelib.features.base import frames_of
 from featurelib.graph import Node, Plan, Signal, canonical
 from featurelib.imports import Import
 from featurelib.level import Level
@@ -38,6 +39,9 @@ from featurelib.statistics import (
 
 #: The rate of each file itself.
 NATIVE = "native"
+
+#: The rate that is reckoned with where each file has its own [Hz].
+NOMINAL_SR = 44_100
 
 CHANNELS = ("mix", "first", "each")
 
@@ -285,6 +289,40 @@ class FeatureSpec:
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def spill_bytes_a_second(self) -> float:
+        """Bytes that one channel's analysis keeps of every second until the signal ends.
+
+        Of a spec of native rate, at 44.1 kHz.
+        """
+        plan = self.plan(self.fixed_sr or NOMINAL_SR)
+        return sum(
+            node.spill_bytes() * plan.sr / frames.hop_length
+            for node in plan.nodes
+            if node.spill_bytes() and (frames := frames_of(node)) is not None
+        )
+
+    def rows_a_second(self) -> float:
+        """Rows that a second of audio gives; 0 where there is one for the whole file.
+
+        Where each channel has rows of its own, those of two channels.
+        """
+        n_channels = 2 if self.channels == "each" else 1
+        return n_channels * self.level.rows_a_second(self.fixed_sr or NOMINAL_SR)
+
+    def series_bytes_a_second(self) -> float:
+        """Bytes that the series take in a table for every second, as of `rows_a_second`."""
+        sr = self.fixed_sr or NOMINAL_SR
+        overlap = 1.0
+        if self.level.kind == "segment":
+            length, hop = self.level.samples(sr)
+            overlap = length / hop
+        overlap *= 2 if self.channels == "each" else 1
+        return overlap * sum(
+            4 * entry.feature.width * sr / entry.feature.frames.hop_length
+            for entry in self.features
+            if SERIES in entry.statistics
+        )
+
     @property
     def sources(self) -> dict[str, str]:
         """The code of imported features, by digest: what `from_dict` needs beside `to_dict`."""
@@ -488,11 +526,12 @@ def _entry(
         value = {"family": value}
     if not isinstance(value, Mapping):
         raise SpecError(f"features: {value!r} is neither a family nor a table with one")
-    family = value.get("family")
+    if "family" not in value:
+        listed = ", ".join(kinds)
+        raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
+    family = value["family"]
     if family not in kinds:
         listed = ", ".join(kinds)
-        if family is None:
-            raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
         hint = did_you_mean(str(family), kinds)
         raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
     kind = kinds[family]

@@ -298,13 +298,15 @@ class SeriesOperator(Operator):
 
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
+        #: Most bytes that are kept.
+        self.max_bytes = MAX_SERIES_BYTES
         self._blocks: list[np.ndarray] = []
         self._n_bytes = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         values = np.array(block.x, np.float32)
         self._n_bytes += values.nbytes
-        check_series_bytes(self._n_bytes)
+        check_series_bytes(self._n_bytes, self.max_bytes)
         self._blocks.append(values)
         return ()
 
@@ -315,17 +317,17 @@ class SeriesOperator(Operator):
         return values if self._feature.has_rows else values[:, 0]
 
 
-def check_series_bytes(n_bytes: int) -> None:
+def check_series_bytes(n_bytes: int, max_bytes: int) -> None:
     """Refuse series that are too long for one row.
 
     Raises
     ------
     AudioError
-        If they take more than `MAX_SERIES_BYTES`.
+        If they take more than `max_bytes`.
     """
-    if n_bytes > MAX_SERIES_BYTES:
+    if n_bytes > max_bytes:
         raise AudioError(
             "too_long",
-            f"its series take more than {MAX_SERIES_BYTES // 2**20} MB, too much for one row of a"
-            " table: cut it into segments (level), or leave out series",
+            f"its series take more than {max_bytes // 2**20} MB, too much for one row:"
+            " cut it into segments (level), or leave out series",
         )

@@ -23,3 +23,7 @@ def __getattr__(name: str) -> Any:
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(homes[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

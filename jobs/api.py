@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import featurelib
 from jobs.errors import UsageError
-from jobs.progress import Reporter
+from jobs.progress import Reporter, reporter_for_terminal
 from jobs.report import RunReport
 from jobs.run import OpenExecutor, Request, plan_job, run_job
 from jobs.settings import Settings, with_values
@@ -24,8 +24,10 @@ def extract_corpus(
     corpus: str | os.PathLike[str],
     table: str | os.PathLike[str],
     *,
-    spec: str | featurelib.FeatureSpec = "genre-v1",
+    spec: str | featurelib.FeatureSpec | None = None,
+    preset: str | None = None,
     client: distributed.Client | None = None,
+    progress: bool = False,
     reporter: Reporter | None = None,
     dry_run: bool = False,
     **settings: Any,
@@ -38,13 +40,17 @@ def extract_corpus(
         A folder, ``s3://bucket/prefix`` or another fsspec URL, a glob, or a file list.
     table : str or path
         Folder or URL of the table; made if it is not there.
-    spec : str or FeatureSpec
-        What to extract: a preset's name, or a spec.
+    spec : str or FeatureSpec, optional
+        What to extract: a preset's name, or a spec; ``genre-v1`` by default.
+    preset : str, optional
+        A preset's name, in place of `spec`.
     client : distributed.Client, optional
         A client of the cluster to use. Without it one is made as `settings` say, on an
         embedded local cluster by default.
+    progress : bool
+        Show a bar on a terminal or in a notebook, lines elsewhere.
     reporter : Reporter, optional
-        Hears of the run's progress; nothing is printed without one.
+        Hears of the run's progress, in place of `progress`.
     dry_run : bool
         Only return what would be done.
     **settings
@@ -72,12 +78,18 @@ def extract_corpus(
     request = Request(
         os.fspath(corpus),
         os.fspath(table),
-        featurelib.get_spec(spec),
+        featurelib.get_spec(spec, preset=preset),
         with_values(Settings(), _plain(settings), "extract_corpus"),
     )
-    if dry_run:
-        return plan_job(request, reporter)
-    return run_job(request, executor_opener(request.settings, client), reporter)
+    if reporter is None and progress:
+        reporter = reporter_for_terminal(quiet=False)
+    try:
+        if dry_run:
+            return plan_job(request, reporter)
+        return run_job(request, executor_opener(request.settings, client), reporter)
+    finally:
+        if reporter is not None:
+            reporter.stop()
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

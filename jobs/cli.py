@@ -150,7 +150,7 @@ def extract(
         from jobs.api import executor_opener
         from jobs.run import Request, plan_job, run_job
 
-        request = Request(corpus, table, _spec(preset, spec_values), settings)
+        request = Request(corpus, table, _spec(preset, spec_values, config), settings)
         try:
             if dry_run:
                 report = plan_job(request, reporter)
@@ -187,12 +187,14 @@ def _settings(config: str | None, options: dict[str, Any]) -> tuple[Settings, di
     return with_values(settings, given, "command line"), spec_values
 
 
-def _spec(preset: str | None, values: dict[str, Any]) -> Any:
+def _spec(preset: str | None, values: dict[str, Any], config: str | None) -> Any:
     import featurelib
 
     if preset is not None:
         values = {**values, "preset": preset}
-    return featurelib.spec_from_settings(values) if values else featurelib.get_spec("genre-v1")
+    if not values:
+        return featurelib.get_spec()
+    return featurelib.spec_from_settings(values, os.path.dirname(config or "") or ".")
 
 
 @cli.command(short_help="Show what a table holds, its runs, and what is new.")
@@ -319,24 +321,66 @@ def presets(as_json: bool, debug: bool) -> int:
     return 0
 
 
-@cli.command(short_help="Define every column of a preset.")
-@click.argument("preset")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@cli.command(short_help="List the families of features, and their parameters.")
+@click.option("--markdown", is_flag=True, help="Print a table for a document.")
 @_common
-def describe(preset: str, as_csv: bool, as_json: bool, debug: bool) -> int:
-    """Show every column of PRESET: name, type, unit, definition, librosa counterpart."""
+def families(markdown: bool, as_json: bool, debug: bool) -> int:
+    """List what a spec may name: families of features, their parameters, and statistics."""
     import featurelib
 
-    columns = [
-        {
-            "name": c.name,
-            "type": c.type,
-            "unit": c.unit,
-            "definition": c.definition,
-            "librosa": c.librosa,
-        }
-        for c in featurelib.describe(featurelib.get_spec(preset))
-    ]
+    found = featurelib.describe_families()
+    if as_json:
+        click.echo(json.dumps({"families": found, "statistics": featurelib.STATISTICS}, indent=1))
+    elif markdown:
+        _print_lines(_markdown(found))
+    else:
+        shared = {p["name"]: p for family in found for p in family["parameters"] if p["is_shared"]}
+        for family in found:
+            unit = f" [{family['unit']}]" if family["unit"] != "1" else ""
+            _print_lines([f"{family['family']}{unit}  {family['definition']}"])
+            own = [p for p in family["parameters"] if p["name"] not in shared]
+            _print_rows([_parameter_cells(parameter) for parameter in own])
+        _print_lines(["", "Parameters of all that reads frames or spectra:"])
+        _print_rows([_parameter_cells(parameter) for parameter in shared.values()])
+        _print_lines(["", "Statistics:"])
+        _print_rows([["    " + name, text] for name, text in featurelib.STATISTICS.items()])
+        _print_lines(["    q and a percentage: that quantile, such as q25, or q2_5 for 2.5 %"])
+    return 0
+
+
+def _parameter_cells(parameter: dict[str, Any]) -> list[str]:
+    default = "" if parameter["default"] is None else json.dumps(parameter["default"])
+    return ["    " + parameter["name"], default, parameter["bounds"], parameter["definition"]]
+
+
+def _markdown(found: list[dict[str, Any]]) -> list[str]:
+    lines = ["| family | what it is | parameters |", "|---|---|---|"]
+    for family in found:
+        parameters = ", ".join(
+            f"`{p['name']}`" + ("" if p["default"] is None else f" {p['default']}")
+            for p in family["parameters"]
+            if not p["is_shared"]
+        )
+        lines.append(f"| `{family['family']}` | {family['definition']} | {parameters} |")
+    return lines
+
+
+@cli.command(short_help="Define every column of a preset, a settings file or a table.")
+@click.argument("spec", metavar="PRESET|FILE.toml|TABLE")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_storage_options
+@_common
+def describe(
+    spec: str, as_csv: bool, storage_options: tuple[str, ...], as_json: bool, debug: bool
+) -> int:
+    """Show every column of a spec: name, type, unit, definition, librosa counterpart.
+
+    The spec is a PRESET, the one in a settings file FILE.toml, or that of a TABLE. Of a table
+    nothing is run: its columns are described as they were when it was made.
+    """
+    from jobs.describing import described
+
+    columns, lines = described(spec, _options(storage_options))
     if as_json:
         click.echo(json.dumps(columns, indent=1))
     elif as_csv:
@@ -344,6 +388,7 @@ def describe(preset: str, as_csv: bool, as_json: bool, debug: bool) -> int:
     else:
         for column in columns:
             _print_description(column)
+        _print_lines(lines)
     return 0
 
 
@@ -361,7 +406,7 @@ def show(
     from jobs.native import captured_output
 
     _, spec_values = _settings(config, {})
-    spec = _spec(preset, spec_values)
+    spec = _spec(preset, spec_values, config)
     try:
         with captured_output() as said:
             frame = featurelib.extract(file, spec)

@@ -33,7 +33,7 @@ class Tally:
 
     def add(self, result: ShardResult) -> None:
         """Count a shard."""
-        n_files = result.n_rows + len(result.failures)
+        n_files = result.n_files + len(result.failures)
         self.n_read += n_files
         self.n_tried += n_files
         self.failures.update(result.kinds)
@@ -80,10 +80,10 @@ def take_in(
     reporter.start("extracting", n_planned)
     for result in results:
         tally.add(result)
-        if result.fragment is not None:
-            fragments.add(result.fragment)
+        for name in result.fragments:
+            fragments.add(name)
         _log(result, log)
-        reporter.advance(result.n_rows + len(result.failures), note=f"{tally.n_failed} failed")
+        reporter.advance(result.n_files + len(result.failures), note=f"{tally.n_failed} failed")
         if tally.nothing_can_be_read(n_planned, n_retries):
             last = result.failures[-1]
             raise CorpusError(
@@ -108,6 +108,7 @@ def _log(result: ShardResult, log: RunLog) -> None:
     log.write(
         "shard",
         bucket=result.bucket,
+        files=result.n_files,
         rows=result.n_rows,
         errors=len(result.failures),
         seconds=round(result.seconds, 3),

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 import featurelib
+from jobs.parquet import ROW_GROUP_BYTES, Writer, is_storage_error, open_parquet, read_groups
 from jobs.paths import encode_path
 from jobs.plan import Outcome
-from jobs.schema import (
-    ERROR_KIND,
-    MAX_MESSAGE,
-    PATH,
-    SEGMENT,
-    fragment_schema,
-    from_parquet,
-    to_parquet,
-)
+from jobs.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, fragment_schema, is_first
+from jobs.signs import COLUMNS
 from jobs.storage import Store
 
 RUNS = "_job/runs"
+
+FRAGMENT_BYTES = 64 * 2**20
+"""Rows that a worker keeps in memory, uncompressed, before it writes a fragment."""
+
+_SPOOL_BYTES = 8 * 2**20
+_OUTCOME_COLUMNS = (PATH, *ROW_KEY, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
+
 _NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/fragments/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
 
 
@@ -61,6 +65,12 @@ class FragmentFiles:
             n for bucket, names in self._by_bucket.items() if bucket >= n_buckets for n in names
         ]
 
+    def discard(self, name: str) -> None:
+        """Forget a name."""
+        for names in self._by_bucket.values():
+            if name in names:
+                names.remove(name)
+
     def names(self) -> list[str]:
         """Return all names."""
         return [name for names in self._by_bucket.values() for name in names]
@@ -81,77 +91,211 @@ class Origin:
         """Return it as metadata of an Arrow schema."""
         return {"corpus": self.corpus, "n_buckets": str(self.n_buckets)}
 
-    def is_of(self, rows: pa.Table) -> bool:
-        """Say whether rows were made with this origin."""
-        found = rows.schema.metadata or {}
+    def is_of(self, schema: pa.Schema) -> bool:
+        """Say whether rows of a schema were made with this origin."""
+        found = schema.metadata or {}
         return all(found.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
-@dataclass
-class FragmentBuilder:
-    """Collects the rows and errors of a shard as columns."""
+class FragmentWriter:
+    """Collects the rows and errors of a shard, and writes them as fragments.
 
-    spec: featurelib.FeatureSpec
-    run_id: str
-    origin: Origin
-    _columns: dict[str, list[Any]] = field(init=False)
-    _schema: pa.Schema = field(init=False)
+    A file's rows are all in one fragment. A fragment holds many files, or one whose rows
+    are more than is kept in memory.
 
-    def __post_init__(self) -> None:
-        self._schema = fragment_schema(self.spec)
-        self._columns = {name: [] for name in self._schema.names}
-        self._signal = list(featurelib.schema(self.spec).names)
+    Parameters
+    ----------
+    store : Store
+        The table's place.
+    bucket : int
+        The shard's bucket.
+    spec : FeatureSpec
+        What is extracted.
+    run_id : str
+        The run.
+    origin : Origin
+        What the fragments are marked with.
+    """
 
-    def __len__(self) -> int:
-        return len(self._columns[PATH])
+    def __init__(
+        self, store: Store, bucket: int, spec: featurelib.FeatureSpec, run_id: str, origin: Origin
+    ) -> None:
+        self._store, self._bucket = store, bucket
+        self._common = {"spec_fingerprint": spec.fingerprint, "run_id": run_id}
+        self._run_id = run_id
+        schema = fragment_schema(featurelib.schema(spec))
+        self._schema = schema.with_metadata(origin.metadata())
+        self._value_names = featurelib.feature_names(spec)
+        self._rows = self._collector()
+        self.names: list[str] = []
+        """Fragments that are written."""
 
-    def add_rows(self, path: str, version: str, size: int, columns: dict[str, list[Any]]) -> None:
-        """Add a file's rows, as `featurelib.extract_columns` gives them."""
-        n_rows = len(columns[self._signal[0]])
-        for name in self._signal:
-            self._columns[name].extend(columns[name])
-        self._add_common(path, version, size, n_rows, None, None)
+    def _collector(self) -> featurelib.RowCollector:
+        return featurelib.RowCollector(self._schema, self._value_names)
+
+    def file(self, path: str, version: str, size: int | None) -> FileRows:
+        """Begin a file; its rows count once they are given to `add_file`."""
+        common = {PATH: path, "size_bytes": size, "source_version": version, **self._common}
+        return FileRows(common, self._collector, self._schema)
+
+    def add_file(self, rows: FileRows) -> None:
+        """Take in all rows of a file.
+
+        Raises
+        ------
+        OSError
+            If a fragment that is full cannot be written.
+        """
+        if rows.spooled is not None:
+            self._replace(rows.spooled)
+            return
+        for some in rows.waiting:
+            self._rows.add(some)
+        if self._rows.n_bytes >= FRAGMENT_BYTES:
+            self.flush()
 
     def add_error(self, path: str, version: str, size: int | None, kind: str, message: str) -> None:
         """Add a file that could not be used."""
-        for name in self._signal:
-            self._columns[name].append(None)
-        # a message may quote a name that is not UTF-8
-        self._add_common(path, version, size, 1, kind, encode_path(message)[:MAX_MESSAGE])
-
-    def _add_common(
-        self,
-        path: str,
-        version: str,
-        size: int | None,
-        n_rows: int,
-        kind: str | None,
-        message: str | None,
-    ) -> None:
-        values = {
+        facts = {
             PATH: path,
-            ERROR_KIND: kind,
-            "message": message,
             "size_bytes": size,
             "source_version": version,
-            "spec_fingerprint": self.spec.fingerprint,
-            "run_id": self.run_id,
+            ERROR_KIND: kind,
+            # a message may quote a name that is not UTF-8
+            "message": encode_path(message)[:MAX_MESSAGE],
+            **self._common,
         }
-        for name, value in values.items():
-            self._columns[name].extend([value] * n_rows)
+        self._rows.add(featurelib.Rows(1, facts, {}))
 
-    def to_bytes(self) -> bytes:
-        """Return the fragment as a Parquet file."""
-        schema = self._schema.with_metadata(self.origin.metadata())
-        return to_parquet(pa.table(self._columns, schema=schema))
+    def flush(self) -> None:
+        """Write what is in memory, if anything is."""
+        if not self._rows.n_rows:
+            return
+        rows, self._rows = self._rows.table(), self._collector()
+        with _spool() as sink:
+            with Writer(sink, self._schema) as writer:
+                writer.write(rows)
+            del rows
+            self._replace(sink)
+
+    def _replace(self, data: BinaryIO) -> None:
+        name = fragment_name(self._run_id, self._bucket)  # nobody else has it
+        self._store.replace(name, data)
+        self.names.append(name)
 
 
-def read_fragments(
+class FileRows:
+    """The rows of one file: in memory, or in a temporary file where they are many.
+
+    Parameters
+    ----------
+    common : dict
+        Columns that are the same on each row.
+    collector : callable
+        Makes an empty `featurelib.RowCollector`.
+    schema : pyarrow.Schema
+        Of a fragment.
+    """
+
+    def __init__(
+        self,
+        common: dict[str, Any],
+        collector: Callable[[], featurelib.RowCollector],
+        schema: pa.Schema,
+    ) -> None:
+        self._common, self._collector, self._schema = common, collector, schema
+        self._sizes = collector()
+        self._n_bytes = 0
+        self._writer: Writer | None = None
+        self.n_rows = 0
+        self.waiting: list[featurelib.Rows] = []
+        """Rows in memory."""
+        self.spooled: BinaryIO | None = None
+        """All rows as a fragment, where they are many."""
+
+    def add(self, rows: featurelib.Rows) -> None:
+        """Take in rows that follow those before."""
+        self.n_rows += rows.n
+        self.waiting.append(rows._replace(facts={**rows.facts, **self._common}))
+        self._n_bytes += self._sizes.n_bytes_of(rows)
+        limit = FRAGMENT_BYTES if self._writer is None else ROW_GROUP_BYTES
+        if self._n_bytes >= limit:
+            self._spill()
+
+    def end(self) -> None:
+        """Say that there are no more rows."""
+        if self._writer is not None:
+            self._spill()
+            self._writer.close()
+
+    def close(self) -> None:
+        """Give back what the rows take up."""
+        self.waiting = []
+        if self._writer is not None:
+            self._writer.close()
+        if self.spooled is not None:
+            self.spooled.close()
+
+    def _spill(self) -> None:
+        if self._writer is None:
+            self.spooled = _spool()
+            self._writer = Writer(self.spooled, self._schema)
+        collector = self._collector()
+        for rows in self.waiting:
+            collector.add(rows)
+        self.waiting, self._n_bytes = [], 0
+        self._writer.write(collector.table())
+
+
+def _spool() -> BinaryIO:
+    """Open a file in memory, which goes to disk when it grows."""
+    file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix="featurelib-")  # noqa: SIM115
+    return cast(BinaryIO, file)
+
+
+def as_fragment(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
+    """Open a file as a fragment; None where it is damaged, or of another schema or origin.
+
+    Raises
+    ------
+    OSError
+        If the storage fails: that says nothing of the fragment.
+    """
+    try:
+        file = open_parquet(source)
+    except (pa.ArrowException, OSError) as error:
+        if is_storage_error(error):
+            raise
+        return None
+    is_ours = file.schema_arrow.equals(schema) and origin.is_of(file.schema_arrow)
+    return file if is_ours else None
+
+
+def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
+    """Return what planning needs of a fragment: of each file its first row.
+
+    None where the fragment is damaged.
+
+    Raises
+    ------
+    OSError
+        If the storage fails.
+    """
+    try:
+        rows = read_groups(file, [*_OUTCOME_COLUMNS, *COLUMNS])
+    except (pa.ArrowException, OSError) as error:
+        if is_storage_error(error):
+            raise
+        return None
+    return rows.filter(pc.or_(pc.is_valid(rows[ERROR_KIND]), pc.fill_null(is_first(rows), False)))
+
+
+def read_outcomes(
     store: Store, names: Sequence[str], schema: pa.Schema, origin: Origin
-) -> pa.Table:
-    """Return the rows of all fragments that are whole and of this origin.
+) -> dict[str, pa.Table]:
+    """Return the first rows of fragments by name.
 
-    One that is gone or damaged is passed over when work is planned, and its files are
+    One that is gone, damaged, or of another schema or origin has none: its files are
     extracted again.
 
     Raises
@@ -159,56 +303,46 @@ def read_fragments(
     OSError
         If the storage fails: that says nothing of the fragment.
     """
-    tables = []
+    columns = [*_OUTCOME_COLUMNS, *COLUMNS]
+    none = pa.schema([schema.field(column) for column in columns]).empty_table()
+    found = dict.fromkeys(names, none)
     for name in names:
         try:
-            data, _ = store.read(name)
+            source, _ = store.open(name)
         except FileNotFoundError:
             continue
-        try:
-            table = from_parquet(data)
-        except (pa.ArrowException, OSError):  # Arrow's errors over damaged bytes
-            continue
-        if table.schema.equals(schema) and origin.is_of(table):
-            tables.append(table.replace_schema_metadata(schema.metadata))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+        with source:
+            file = as_fragment(source, schema, origin)
+            rows = outcome_rows(file) if file is not None else None
+        if rows is not None:
+            found[name] = rows
+    return found
 
 
 def outcomes_of(
-    rows: pa.Table, accepts: Callable[[Outcome], bool]
-) -> dict[str, tuple[Outcome, int]]:
-    """Return, by path, the outcome that counts and the index of its first row.
+    fragments: dict[str, pa.Table], accepts: Callable[[Outcome], bool]
+) -> dict[str, tuple[Outcome, str, int]]:
+    """Return, by path, the outcome that counts, its fragment, and the index of its row there.
 
     Two attempts at one file give equal rows; of a row and an error the row counts,
     and then the later one.
 
     Parameters
     ----------
-    rows : pyarrow.Table
-        Rows of fragments.
+    fragments : dict
+        First rows by fragment, as of `outcome_rows`; the earliest run first.
     accepts : callable
         Says which outcomes may count.
     """
-    outcomes: dict[str, tuple[Outcome, int]] = {}
-    names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND, SEGMENT)
-    columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
-    for index, (*values, segment) in enumerate(columns):
-        outcome = Outcome(*values)
-        if segment or not accepts(outcome):
-            continue
-        before = outcomes.get(outcome.path)
-        if before is None or outcome.error_kind is None or before[0].error_kind is not None:
-            outcomes[outcome.path] = (outcome, index)
+    outcomes: dict[str, tuple[Outcome, str, int]] = {}
+    names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
+    for fragment, rows in fragments.items():
+        columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
+        for index, values in enumerate(columns):
+            outcome = Outcome(*values)
+            if not accepts(outcome):
+                continue
+            before = outcomes.get(outcome.path)
+            if before is None or outcome.error_kind is None or before[0].error_kind is not None:
+                outcomes[outcome.path] = (outcome, fragment, index)
     return outcomes
-
-
-def rows_from(rows: pa.Table, starts: Sequence[int]) -> pa.Table:
-    """Return each file's rows, given the index of the first of each."""
-    segments = rows[SEGMENT].to_pylist()
-    indices: list[int] = []
-    for start in starts:
-        end = start + 1
-        while end < len(segments) and segments[end]:  # each file's rows begin with segment 0
-            end += 1
-        indices.extend(range(start, end))
-    return rows.take(pa.array(indices, pa.int64()))

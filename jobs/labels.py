@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from jobs.errors import UsageError
 from jobs.inventory import Inventory
+from jobs.parquet import read_parquet
 from jobs.paths import encode_path, stored_path
-from jobs.schema import read_parquet
 from jobs.stated import add_urls
 from jobs.textfile import as_utf8, read_csv
 

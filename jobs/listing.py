@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.corpus import Corpus, explain, in_another_form, relative_path
+from jobs.costs import guessed_duration
 from jobs.errors import UsageError
 from jobs.inventory import Inventory, on_disk
 from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
@@ -38,6 +39,8 @@ class Listing:
         self._labels: set[str | None] = set()
         self._looked_up: dict[int, pa.Table] = {}
         self._n_unlabelled = 0
+        self.n_seconds = 0.0
+        """Rough duration of all files."""
 
     @property
     def n_files(self) -> int:
@@ -80,6 +83,8 @@ class Listing:
                 self._n_unlabelled += sum(not label for label in page[LABEL].to_pylist())
             if len(self._labels) < _LABELS_COUNTED:
                 self._labels.update(page[LABEL].unique().to_pylist())
+            files = zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True)
+            self.n_seconds += sum(guessed_duration(path, size) for path, size in files)
             reporter.advance(len(page))
         reporter.stop()
 

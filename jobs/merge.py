@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
 
-from jobs import schema
-from jobs.errors import ConflictError, TableError
-from jobs.fragments import outcomes_of, read_fragments, rows_from
+from jobs.assembly import Cache, Pick, RowSource, write_part
+from jobs.errors import ConflictError, StorageError
+from jobs.fragments import as_fragment, outcome_rows, outcomes_of
+from jobs.parquet import Writer, is_storage_error, open_parquet
 from jobs.plan import (
     EXTRACTED,
     Held,
@@ -22,16 +24,31 @@ from jobs.plan import (
     resolve,
     usable,
 )
-from jobs.table import ERRORS, Table
+from jobs.storage.spool import LocalFiles, Section, Spool
+from jobs.table import Table, is_errors
+
+_SPOOL_BYTES = 32 * 2**20
+"""Larger contents of a bucket's new parts go to a temporary file."""
+
+
+class DamagedFragmentError(StorageError):
+    """A fragment cannot be read; its files are to be extracted again."""
+
+    def __init__(self, name: str, why: object) -> None:
+        super().__init__(f"{name} is damaged ({str(why).splitlines()[0]})")
+        self.name = name
 
 
 @dataclass(frozen=True)
 class Merged:
     """What a bucket holds once it is published."""
 
-    n_rows: int
+    n_files: int
     """Files that have feature rows."""
+    n_rows: int
+    """Feature rows, of all these files."""
     n_errors: int
+    """Files that have an error row."""
     parts_written: tuple[str, ...]
     moving: bool
     """Whether some rows are in two parts now, and are to leave one of them."""
@@ -40,7 +57,7 @@ class Merged:
 
 
 class BucketMerge:
-    """The merge of one bucket.
+    """The merge of one bucket; a context manager, which closes the files that rows come from.
 
     Parameters
     ----------
@@ -61,6 +78,8 @@ class BucketMerge:
     ------
     ConflictError
         If a part is not the version that the bucket was planned from.
+    DamagedFragmentError
+        If a fragment is damaged.
     """
 
     def __init__(
@@ -72,24 +91,28 @@ class BucketMerge:
         rules: Rules,
         run_id: str,
     ) -> None:
-        self.table = table
+        self.table, self._bucket = table, bucket
         planned = {part: table.parts[part] for part in table.parts_of(bucket)}
         self.held = table.held(bucket)
         for part, version in planned.items():
             if table.parts[part] != version:
                 raise ConflictError(f"{part} changed since it was planned")
-        self.fragment_rows = read_fragments(
-            table.store, fragments, table.fragment_schema, table.origin
-        )
+        self._n_rows = table.n_rows_by_part(bucket)
+        self._files = LocalFiles(table.store, _SPOOL_BYTES)
+        self._sources: dict[str, RowSource] = {}
+        try:
+            outcomes = self._open_fragments(fragments)
+        except BaseException:
+            self._files.__exit__()
+            raise
         found = outcomes_of(
-            self.fragment_rows,
-            lambda o: o.run_id == run_id or usable(o, items.get(o.path), rules),
+            outcomes, lambda o: o.run_id == run_id or usable(o, items.get(o.path), rules)
         )
-        self._starts = {path: start for path, (_, start) in found.items()}
+        self._fragment_of = {path: fragment for path, (_, fragment, _) in found.items()}
         self.placed = resolve(
             items,
             self.held,
-            {path: outcome for path, (outcome, _) in found.items()},
+            {path: outcome for path, (outcome, _, _) in found.items()},
             rules,
             lambda label, kind: table.part_for(bucket, label, kind),
         )
@@ -102,11 +125,34 @@ class BucketMerge:
         self._gains = self._find_gains()
         self._losses = self._find_losses()
         self._moving = self._find_moving()
-        self._old: dict[str, pa.Table] = {}
+
+    def __enter__(self) -> BucketMerge:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._files.__exit__()
+
+    def _open_fragments(self, names: Sequence[str]) -> dict[str, pa.Table]:
+        """Open the fragments as sources of rows, and return their first rows by name."""
+        outcomes = {}
+        for name in names:
+            try:
+                source, _ = self._files.open(name)
+            except FileNotFoundError:
+                continue
+            with source:
+                file = as_fragment(source, self.table.fragment_schema, self.table.origin)
+                rows = outcome_rows(file) if file is not None else None
+            if file is not None and rows is not None:
+                outcomes[name] = rows
+                opener = functools.partial(self._open, name, None)
+                damaged = functools.partial(DamagedFragmentError, name)
+                self._sources[name] = RowSource(opener, file.metadata, damaged)
+        return outcomes
 
     def accounts(self) -> tuple[int, int]:
         """Return how many files have feature rows afterwards, and how many are errors."""
-        n_errors = sum(placed.part.startswith(f"{ERRORS}/") for placed in self.placed)
+        n_errors = sum(is_errors(placed.part) for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
 
     def _find_gains(self) -> dict[str, list[Placed]]:
@@ -145,17 +191,43 @@ class BucketMerge:
     def _moves_features(self) -> bool:
         """Say whether a row goes from one part of features to another."""
         losing = {
-            path for part, paths in self._moving.items() if _is_features(part) for path in paths
+            path for part, paths in self._moving.items() if not is_errors(part) for path in paths
         }
         return any(
             placed.path in losing
             for part, gains in self._gains.items()
-            if _is_features(part)
+            if not is_errors(part)
             for placed in gains
         )
 
-    def content(self, part: str, *, keep_moving: bool = False) -> pa.Table:
-        """Return the rows that a part is to have.
+    def _open(self, name: str, version: str | None) -> BinaryIO:
+        """Open a part or fragment, if a version is given only this one."""
+        source, found = self._files.open(name)
+        if version not in (None, found):
+            source.close()
+            raise ConflictError(f"{name} changed while it was merged")
+        return source
+
+    def _source(self, part: str) -> RowSource:
+        """Return an old part as a source of rows."""
+        if part not in self._sources:
+            opener = functools.partial(self._open, part, self.table.parts[part])
+            damaged = functools.partial(self.table.damaged, part)
+            try:
+                with opener() as source, open_parquet(source) as file:
+                    metadata = file.metadata
+            except (pa.ArrowException, OSError) as error:
+                if is_storage_error(error):
+                    raise
+                raise damaged(error) from error
+            opened = RowSource(opener, metadata, damaged)
+            if not opened.schema.equals(self.table.schema_of(part)):
+                raise damaged("its columns are not those of this table")
+            self._sources[part] = opened
+        return self._sources[part]
+
+    def _picks(self, part: str, keep_moving: bool) -> list[Pick]:
+        """Return which files' rows a part is to have, by the source that they come from.
 
         Parameters
         ----------
@@ -164,58 +236,46 @@ class BucketMerge:
         keep_moving : bool
             Keep, for now, the rows that go to another part.
         """
-        gains, leaving = self._gains.get(part, []), self._losses.get(part, set())
-        if keep_moving:
-            leaving = leaving - self._moving.get(part, set())
-        pieces = []
-        if part in self.table.parts:
-            pieces.append(_without(self._read_old(part), leaving))
-        fresh = [placed for placed in gains if placed.source is None]
-        if fresh:
-            rows = rows_from(self.fragment_rows, [self._starts[p.path] for p in fresh])
-            pieces.append(self._with_facts(rows, fresh, part))
-        by_source: dict[str, list[Placed]] = {}
-        for placed in gains:
-            if placed.source is not None:
-                by_source.setdefault(placed.source.part, []).append(placed)
-        for source, moved in by_source.items():
-            rows = _only(self._read_old(source), {placed.path for placed in moved})
-            pieces.append(self._with_facts(rows, moved, part))
-        wanted = self.table.schema_of(part)
-        rows = pa.concat_tables(pieces) if pieces else wanted.empty_table()
-        return _sorted_unique(rows, part)
+        gains = {placed.path for placed in self._gains.get(part, ())}
+        also = self._moving.get(part, set()) if keep_moving else set()
+        names: dict[tuple[str, bool], list[int]] = {}
+        for number, placed in enumerate(self.placed):
+            if placed.part == part:
+                source = placed.source.part if placed.source else self._fragment_of[placed.path]
+                names.setdefault((source, placed.path not in gains), []).append(number)
+            elif placed.path in also:
+                names.setdefault((part, True), []).append(number)
+        picks = []
+        for (source, as_it_is), numbers in names.items():
+            files = np.zeros(len(self.placed), bool)
+            files[numbers] = True
+            is_old = source in self.table.parts
+            opened = self._source(source) if is_old else self._sources[source]
+            picks.append(Pick(opened, files, as_it_is))
+        return picks
 
-    def _with_facts(self, rows: pa.Table, placed: Sequence[Placed], part: str) -> pa.Table:
-        """Return rows with the label and carried columns of the listing, in a part's schema."""
-        facts = {p.path: p.facts for p in placed}
-        of_row = [facts[path] for path in rows[schema.PATH].to_pylist()]
-        wanted = self.table.schema_of(part)
-        columns = {}
-        for field in wanted:
-            if field.name in self.table.fact_names:
-                index = self.table.fact_names.index(field.name)
-                columns[field.name] = pa.array([f[index] for f in of_row], field.type)
-            elif field.name == "error_class":
-                kinds = rows[schema.ERROR_KIND].to_pylist()
-                columns[field.name] = pa.array([schema.error_class(k) for k in kinds], field.type)
-            else:
-                columns[field.name] = rows[field.name].cast(field.type)
-        return pa.table(columns, schema=wanted)
+    def _facts(self) -> pa.Table:
+        """Return the label and carried columns of each file, in the order of `placed`."""
+        names = self.table.fact_names
+        columns = list(zip(*(placed.facts for placed in self.placed), strict=True))
+        wanted = pa.schema([self.table.feature_schema.field(name) for name in names])
+        return pa.table(columns, schema=wanted) if columns else wanted.empty_table()
 
-    def _read_old(self, part: str) -> pa.Table:
-        if part not in self._old:
-            data, version = self.table.store.read(part)
-            if version != self.table.parts[part]:
-                raise ConflictError(f"{part} changed while it was merged")
-            try:
-                rows = schema.from_parquet(data)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise self.table.damaged(part, error) from error
+    def _write(self, parts: Sequence[str], spool: Spool, keep_moving: bool) -> list[Section]:
+        """Write the contents of parts into a temporary file, one after the other."""
+        paths = pa.array([placed.path for placed in self.placed], pa.string())
+        facts, cache = self._facts(), Cache()
+        sections: list[Section] = []
+        for part in parts:
+            section = spool.section()
             wanted = self.table.schema_of(part)
-            if not rows.schema.equals(wanted):
-                raise self.table.damaged(part, "its columns are not those of this table")
-            self._old[part] = rows.replace_schema_metadata(wanted.metadata).cast(wanted)
-        return self._old[part]
+            picks = self._picks(part, keep_moving)
+            with Writer(cast(BinaryIO, section), wanted) as writer:
+                n_rows = write_part(writer, wanted, paths, facts, picks, cache, part)
+            if not is_errors(part):
+                self._n_rows[part] = n_rows
+            sections.append(section)
+        return sections
 
     def publish(
         self,
@@ -246,44 +306,26 @@ class BucketMerge:
             parts = [
                 p for p in parts if p in self._gains or self._losses[p] - self._moving.get(p, set())
             ]
-        # every part is made before any is written: an error here leaves the bucket as it is
-        contents = [schema.to_parquet(self.content(p, keep_moving=keep_moving)) for p in parts]
         written: dict[str, str] = {}
-        for part, data in zip(parts, contents, strict=True):
-            may_write()
-            expected = self.table.parts.get(part)
-            written[part] = self.table.store.replace(part, data, expected=expected)
-            on_written()
+        with Spool(_SPOOL_BYTES) as spool:
+            # every part is made before any is written: an error here leaves the bucket as it is
+            contents = self._write(parts, spool, keep_moving)
+            for part, data in zip(parts, contents, strict=True):
+                may_write()
+                expected = self.table.parts.get(part)
+                written[part] = self.table.store.replace(
+                    part, cast(BinaryIO, data), expected=expected
+                )
+                on_written()
         for part, version in written.items():
             self.table.set_part(part, version)
-        n_rows, n_errors = self.accounts()
+        n_files, n_errors = self.accounts()
         left = bool(self._moving) and keep_moving
-        return Merged(n_rows, n_errors, tuple(parts), left, left and self._moves_features())
-
-
-def _is_features(part: str) -> bool:
-    return not part.startswith(f"{ERRORS}/")
-
-
-def _mask(rows: pa.Table, paths: set[str]) -> np.ndarray:
-    return np.fromiter((p in paths for p in rows[schema.PATH].to_pylist()), bool, len(rows))
-
-
-def _without(rows: pa.Table, paths: set[str]) -> pa.Table:
-    return rows.filter(pa.array(~_mask(rows, paths))) if paths else rows
-
-
-def _only(rows: pa.Table, paths: set[str]) -> pa.Table:
-    return rows.filter(pa.array(_mask(rows, paths)))
-
-
-def _sorted_unique(rows: pa.Table, part: str) -> pa.Table:
-    keys = [schema.PATH]
-    if schema.SEGMENT in rows.column_names:
-        keys.append(schema.SEGMENT)
-    rows = rows.combine_chunks().sort_by([(key, "ascending") for key in keys])
-    listed = list(zip(*(rows[key].to_pylist() for key in keys), strict=True))
-    for before, after in itertools.pairwise(listed):
-        if before == after:
-            raise TableError(f"{part} would hold {after[0]} twice: nothing of it was written")
-    return rows
+        return Merged(
+            n_files,
+            sum(self._n_rows.values()),
+            n_errors,
+            tuple(parts),
+            left,
+            left and self._moves_features(),
+        )

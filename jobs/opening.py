@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,10 +14,11 @@ from jobs.corpus import Corpus, check_apart, open_corpus
 from jobs.errors import TableError, UsageError
 from jobs.labels import LabelFile
 from jobs.listing import Listing, open_label_file
-from jobs.plan import bucket_count
+from jobs.plan import bucket_count, row_bytes, table_bytes
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.table import (
+    RecordedSpec,
     Table,
     TableInfo,
     carried_types,
@@ -40,9 +42,20 @@ class Request:
 
     corpus: str
     table: str
-    spec: featurelib.FeatureSpec
+    spec: featurelib.FeatureSpec | RecordedSpec
+    """What to extract; one that a table records is enough to plan with."""
     settings: Settings = field(default_factory=Settings)
-    extractor: Extractor = featurelib.extract_columns
+    extractor: Extractor = featurelib.extract_rows
+
+    @functools.cached_property
+    def recorded_spec(self) -> RecordedSpec:
+        """The spec as a table records it."""
+        return self.spec if isinstance(self.spec, RecordedSpec) else RecordedSpec.of(self.spec)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Code of features of the user's own, by digest; a table records none."""
+        return {} if isinstance(self.spec, RecordedSpec) else self.spec.sources
 
 
 def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
@@ -80,7 +93,7 @@ def _open_corpus(request: Request, known_root: str | None = None) -> Corpus:
         exclude=settings.exclude,
         limit=settings.limit,
         label_from_parent=settings.labels == "parent",
-        taken=schema.taken_names(request.spec),
+        taken=schema.taken_names(request.recorded_spec.schema),
         known_root=known_root,
         verify_list=settings.verify_list,
     )
@@ -96,7 +109,7 @@ def _open_label_file(request: Request, corpus: Corpus) -> LabelFile | None:
         labels,
         corpus.root,
         options=request.settings.options_for("corpus"),
-        taken=[*schema.taken_names(request.spec), *corpus.carried.names],
+        taken=[*schema.taken_names(request.recorded_spec.schema), *corpus.carried.names],
     )
 
 
@@ -164,8 +177,9 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
         n_buckets=settings.buckets or 0,
         partition_by=settings.partition_by or ("label" if has_labels else "none"),
         labels=labels,
-        spec=request.spec.to_dict(),
-        fingerprint=request.spec.fingerprint,
+        spec=request.recorded_spec.values,
+        fingerprint=request.recorded_spec.fingerprint,
+        columns=request.recorded_spec.columns,
         carried=carried_types(listing.carried),
         featurelib=software_version(),
     )
@@ -173,7 +187,18 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
 
 def _fitting_buckets(request: Request, listing: Listing, info: TableInfo) -> int:
     n_labels = listing.n_labels if info.partition_by == "label" else 1
-    return bucket_count(listing.n_files, len(featurelib.schema(request.spec)), n_labels)
+    spec = request.spec
+    rows_a_second = bytes_a_second = 0.0
+    if isinstance(spec, featurelib.FeatureSpec):
+        rows_a_second, bytes_a_second = spec.rows_a_second(), spec.series_bytes_a_second()
+    n_bytes = table_bytes(
+        listing.n_files,
+        listing.n_seconds,
+        rows_a_second=rows_a_second,
+        bytes_a_row=row_bytes(len(request.recorded_spec.columns)),
+        bytes_a_second=bytes_a_second,
+    )
+    return bucket_count(listing.n_files, n_bytes, n_labels)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-CONTENT_KINDS = frozenset({"undecodable", "empty", "not_finite", "too_short", "crashed"})
+CONTENT_KINDS = frozenset(
+    {
+        *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
+        "crashed",
+    }
+)
 """Errors of the file itself: not tried again until the file changes or `retry_failed`."""
 
 ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})
@@ -297,23 +302,56 @@ def shard_of(bucket: int, items: Sequence[Item]) -> Shard:
 BYTES_A_ROW_FIXED = 250
 BYTES_A_COLUMN = 4
 PART_BYTES = 50_000_000
+BUCKET_BYTES = 2_000_000_000
 BUCKET_FILES = 250_000
 
 
-def bucket_count(n_files: int, n_columns: int, n_labels: int) -> int:
+def row_bytes(n_columns: int) -> float:
+    """Return about how many bytes a row takes, without series."""
+    return BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns
+
+
+def table_bytes(
+    n_files: int,
+    n_seconds: float,
+    *,
+    rows_a_second: float,
+    bytes_a_row: float,
+    bytes_a_second: float,
+) -> float:
+    """Return about how many bytes the rows of files take.
+
+    Parameters
+    ----------
+    n_files : int
+        Files.
+    n_seconds : float
+        Their duration together.
+    rows_a_second : float
+        Rows for each second of audio; 0 where a file has one row.
+    bytes_a_row : float
+        Bytes of a row, without series.
+    bytes_a_second : float
+        Bytes of the series for each second of audio.
+    """
+    n_rows = n_files + rows_a_second * n_seconds
+    return n_rows * bytes_a_row + bytes_a_second * n_seconds
+
+
+def bucket_count(n_files: int, n_bytes: float, n_labels: int) -> int:
     """Return how many buckets a new table gets: parts of about 50 MB, at least one.
 
-    With very many labels the parts are smaller, for planning and merging hold a
+    With very many labels the parts are smaller, for planning and merging deal with a
     whole bucket's files at once.
 
     Parameters
     ----------
     n_files : int
         Files that it will hold.
-    n_columns : int
-        Feature columns.
+    n_bytes : float
+        Bytes of their rows.
     n_labels : int
         Label folders among which a bucket's rows are spread.
     """
-    expected = n_files * (BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns)
-    return max(1, round(expected / max(1, n_labels) / PART_BYTES), n_files // BUCKET_FILES)
+    fitting = round(n_bytes / max(1, n_labels) / PART_BYTES)
+    return max(1, fitting, n_files // BUCKET_FILES, int(n_bytes // BUCKET_BYTES))

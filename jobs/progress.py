@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, Protocol
 
+from featurelib.progress import NotebookBar, in_notebook
+
 _PLAIN_EVERY_S = 30.0
 
 
@@ -123,8 +125,33 @@ class Bar(Silent):
             self._progress = None
 
 
+class Notebook(Silent):
+    """A bar below a notebook's cell."""
+
+    def __init__(self) -> None:
+        self._bar: NotebookBar | None = None
+
+    def say(self, text: str) -> None:
+        print(printable(text))
+
+    def start(self, what: str, total: int | None) -> None:
+        self.stop()
+        self._bar = NotebookBar(what, total)
+
+    def advance(self, n: int, note: str = "") -> None:
+        if self._bar is not None:
+            self._bar.advance(n, note)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
 def reporter_for_terminal(*, quiet: bool) -> Reporter:
-    """Return a bar where standard error is a terminal, plain lines where it is not."""
+    """Return a bar where standard error is a terminal or a notebook, plain lines elsewhere."""
     if quiet:
         return Silent()
+    if in_notebook():
+        return Notebook()
     return Bar() if sys.stderr.isatty() else Plain()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jobs.errors import ConflictError, TableError
 from jobs.fragments import RUNS, FragmentFiles
 from jobs.lease import Guard
 from jobs.listing import Listing
-from jobs.merge import BucketMerge, Merged
+from jobs.merge import BucketMerge, DamagedFragmentError, Merged
 from jobs.plan import Rules
 from jobs.progress import Reporter
 from jobs.runlog import RunLog
@@ -23,9 +24,12 @@ from jobs.table import Table, list_parts
 class Published:
     """What the merge did."""
 
-    n_rows: int = 0
+    n_files: int = 0
     """Files with feature rows in the buckets that were merged."""
     n_errors: int = 0
+    """Files with an error row in these."""
+    rows: dict[int, int] = field(default_factory=dict)
+    """Feature rows by bucket."""
     parts: int = 0
     settled: bool = True
     """False: another writer came between, and there is more to do."""
@@ -92,9 +96,9 @@ class Publication:
             merged = self._merge(bucket, published, keep_moving=True)
             if merged is None:
                 continue
-            published.n_rows += merged.n_rows
+            published.n_files += merged.n_files
             published.n_errors += merged.n_errors
-            self._reporter.advance(merged.n_rows + merged.n_errors)
+            self._reporter.advance(merged.n_files + merged.n_errors)
             if merged.moving:
                 moving.append(bucket)
                 features_move = features_move or merged.moving_features
@@ -110,19 +114,27 @@ class Publication:
         items = self._listing.items(bucket)
         names = self._fragments.of_bucket(bucket)
         try:
-            merge = BucketMerge(self._table, bucket, items, names, self._rules, self._run_id)
-            self._check_books(merge, bucket)
-            merged = merge.publish(
-                self._may_write, lambda: self._reporter.step("promoted"), keep_moving=keep_moving
-            )
-        except ConflictError as error:
+            with BucketMerge(self._table, bucket, items, names, self._rules, self._run_id) as merge:
+                self._check_books(merge, bucket)
+                merged = merge.publish(
+                    self._may_write,
+                    lambda: self._reporter.step("promoted"),
+                    keep_moving=keep_moving,
+                )
+        except (ConflictError, DamagedFragmentError) as error:
+            if isinstance(error, DamagedFragmentError):  # or the next plan would count on it
+                self._guard.check()
+                self._fragments.discard(error.name)
+                self._table.store.delete([error.name])
             self._log.write("conflict", bucket=bucket, message=str(error))
             published.settled = False
             return None
+        published.rows[bucket] = merged.n_rows
         published.parts += len(merged.parts_written)
         self._log.write(
             "merged",
             bucket=bucket,
+            files=merged.n_files,
             rows=merged.n_rows,
             errors=merged.n_errors,
             parts=merged.parts_written,
@@ -136,11 +148,11 @@ class Publication:
                 f" ({merge.unfinished[0]!r} is one): nothing of their bucket was written; run the"
                 " same command again"
             )
-        n_rows, n_errors = merge.accounts()
+        n_files, n_errors = merge.accounts()
         n_expected = self._survey.touched[bucket]
-        if n_rows + n_errors != n_expected:
+        if n_files + n_errors != n_expected:
             raise TableError(
-                f"bucket {bucket} was planned to hold {n_expected} files and would hold {n_rows}"
+                f"bucket {bucket} was planned to hold {n_expected} files and would hold {n_files}"
                 f" with features and {n_errors} errors: nothing of it was written; please report it"
             )
 
@@ -149,8 +161,17 @@ class Publication:
         self._guard.check()
 
 
-def verify(table: Table, survey: Survey) -> bool:
+def verify(table: Table, survey: Survey, n_rows: Mapping[int, int]) -> bool:
     """Read back what was published.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    survey : Survey
+        How many files each bucket is to hold.
+    n_rows : mapping
+        How many rows of features each bucket was given.
 
     Returns
     -------
@@ -161,7 +182,7 @@ def verify(table: Table, survey: Survey) -> bool:
     Raises
     ------
     TableError
-        If a bucket holds a file twice, or not as many files as planned.
+        If a bucket holds a file twice, or not as many files or rows as it should.
     """
     if list_parts(table.store) != table.parts:
         return False
@@ -174,6 +195,12 @@ def verify(table: Table, survey: Survey) -> bool:
             raise TableError(
                 f"bucket {bucket} of {table.store.url} holds {len(held)} files instead of"
                 f" {n_expected}; please report it"
+            )
+        n_found = sum(table.n_rows_by_part(bucket).values())
+        if n_found != n_rows[bucket]:
+            raise TableError(
+                f"bucket {bucket} of {table.store.url} holds {n_found} rows of features instead"
+                f" of {n_rows[bucket]}; please report it"
             )
     return True
 

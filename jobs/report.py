@@ -28,14 +28,16 @@ class RunReport:
         Files by planning class.
     n_surplus : int
         Entries that left the table because a file had more than one.
-    n_rows, n_errors : int
-        Files that the table holds now, as feature rows and as errors.
+    n_files, n_errors : int
+        Files that the table holds now, with rows of features and as errors.
+    n_rows : int
+        Rows of features that the table holds now, one or more a file.
     n_read : int
         Files that were extracted by this run, or by one that was killed before.
     failures : Counter
         Those of them that failed, by kind.
     signs : Counter
-        What the rows of the others say of their audio: see `jobs.signs`.
+        What the first rows of the others say of their audio: see `jobs.signs`.
     passed_over : Counter
         Files that are no part of the corpus, by reason.
     not_audio : Counter
@@ -55,6 +57,7 @@ class RunReport:
     status: str = "running"
     counts: Counter[Change] = field(default_factory=Counter)
     n_surplus: int = 0
+    n_files: int = 0
     n_rows: int = 0
     n_errors: int = 0
     n_read: int = 0
@@ -87,6 +90,7 @@ class RunReport:
             "reason": self.reason,
             "planned": {change.value: self.counts[change] for change in Change},
             "surplus": self.n_surplus,
+            "files": self.n_files,
             "rows": self.n_rows,
             "errors": self.n_errors,
             "read": self.n_read,
@@ -141,5 +145,8 @@ class RunReport:
         if others := by_reason(self.passed_over, self.not_audio):
             lines.append(f"{others} passed over")
         lines.append(f"Done: {changes}" if changes else "Everything is up to date")
-        lines.append(f"{self.table}: {self.n_rows} files with features, {self.n_errors} failed")
+        rows = f" in {self.n_rows} rows" if self.n_rows != self.n_files else ""
+        lines.append(
+            f"{self.table}: {self.n_files} files with features{rows}, {self.n_errors} failed"
+        )
         return lines

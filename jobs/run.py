@@ -149,10 +149,11 @@ class _Run:
                     self.reporter,
                 ).publish(self.settings.reader_grace_s)
                 self.report.parts_written += published.parts
-                self.report.n_rows = published.n_rows + found.n_rows_untouched
+                self.report.n_files = published.n_files + found.n_files_untouched
+                self.report.n_rows = sum(published.rows.values()) + found.n_rows_untouched
                 self.report.n_errors = published.n_errors + found.n_errors_untouched
             with self._step("verify"):
-                if published.settled and verify(table, found):
+                if published.settled and verify(table, found, published.rows):
                     break
                 table.refresh()
         else:
@@ -188,7 +189,7 @@ class _Run:
         self.log.write(
             "start",
             corpus=lasting(self.request.corpus),
-            spec=self.request.spec.to_dict(),
+            spec=self.request.recorded_spec.values,
             code=code_version(),
             settings=public(self.settings),
         )
@@ -246,7 +247,7 @@ class _Run:
     def _rules(self, corpus: Corpus) -> Rules:
         keep = self.settings.keep_missing
         return Rules(
-            fingerprint=self.request.spec.fingerprint,
+            fingerprint=self.request.recorded_spec.fingerprint,
             delete_missing=corpus.complete if keep is None else not keep,
             retry_failed=self.settings.retry_failed,
             recompute=self.settings.recompute,
@@ -292,7 +293,7 @@ class _Run:
                 run_id=self.report.run_id,
                 corpus=listing.corpus.address,
                 table=self.store.address,
-                spec=self.request.spec.to_dict(),
+                spec=self.request.recorded_spec.values,
                 code_version=code_version(),
                 origin=table.origin,
                 corpus_options=self.settings.options_for("corpus"),
@@ -301,6 +302,7 @@ class _Run:
                 file_timeout_s=self.settings.file_timeout_s,
                 prefetch_bytes=int(self.settings.prefetch_mb * 2**20),
                 extractor=self.request.extractor,
+                sources=self.request.sources,
             )
             with contextlib.ExitStack() as stack:
                 with self._step("cluster"):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-import featurelib
+from featurelib.rows import arrow_field
 from jobs.plan import CONTENT_KINDS
 
 PATH = "path"
+CHANNEL = "channel"
 SEGMENT = "segment"
 LABEL = "label"
 ERROR_KIND = "error_kind"
+ERROR_CLASS = "error_class"
 
 MAX_MESSAGE = 500
 
@@ -25,7 +25,6 @@ def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = T
 
 
 _PATH = _field(PATH, pa.string(), "path relative to the corpus root, in stored form")
-_SEGMENT = _field(SEGMENT, pa.int32(), "number of the segment of the file, from 0")
 _LABEL = _field(LABEL, pa.string(), "label of the file")
 _PROVENANCE = (
     pa.field(
@@ -42,20 +41,33 @@ _ERROR = (
     _field("message", pa.string(), "what went wrong, in a line"),
 )
 _ERROR_CLASS = _field(
-    "error_class", pa.string(), "content: of the file itself; environment: tried again next run"
+    ERROR_CLASS, pa.string(), "content: of the file itself; environment: tried again next run"
 )
 
 HELD_COLUMNS = (PATH, "source_version", "spec_fingerprint", "run_id")
 """Columns that planning reads of every part, beside the label, carried and error columns."""
 
+ROW_KEY = (CHANNEL, SEGMENT)
+"""Columns that number the rows of one file; with the path, the key of the table."""
 
-def _signal_fields(spec: featurelib.FeatureSpec) -> list[pa.Field]:
-    return [f for f in featurelib.schema(spec) if f.name != SEGMENT]
+
+def row_schema(columns: Iterable[Mapping[str, str]]) -> pa.Schema:
+    """Return the schema of what extraction gives, from the descriptions of its columns."""
+    return pa.schema([arrow_field(**column) for column in columns])
 
 
-def feature_schema(spec: featurelib.FeatureSpec, carried: pa.Schema) -> pa.Schema:
-    """Return the schema of the parts below ``features/``."""
-    return pa.schema([_PATH, _SEGMENT, _LABEL, *carried, *_PROVENANCE, *_signal_fields(spec)])
+def feature_schema(rows: pa.Schema, carried: pa.Schema) -> pa.Schema:
+    """Return the schema of the parts below ``features/``.
+
+    Parameters
+    ----------
+    rows : pyarrow.Schema
+        Of what extraction gives.
+    carried : pyarrow.Schema
+        Columns carried from lists and label files.
+    """
+    key, rest = _split(rows)
+    return pa.schema([_PATH, *key, _LABEL, *carried, *_PROVENANCE, *rest])
 
 
 def error_schema(carried: pa.Schema) -> pa.Schema:
@@ -63,39 +75,30 @@ def error_schema(carried: pa.Schema) -> pa.Schema:
     return pa.schema([_PATH, _LABEL, *carried, *_ERROR, _ERROR_CLASS, *_PROVENANCE])
 
 
-def fragment_schema(spec: featurelib.FeatureSpec) -> pa.Schema:
+def fragment_schema(rows: pa.Schema) -> pa.Schema:
     """Return the schema of a fragment: rows and errors in one file, labels in neither."""
-    return pa.schema([_PATH, _SEGMENT, *_ERROR, *_PROVENANCE, *_signal_fields(spec)])
+    key, rest = _split(rows)
+    return pa.schema([_PATH, *key, *_ERROR, *_PROVENANCE, *rest])
 
 
-def taken_names(spec: featurelib.FeatureSpec) -> list[str]:
+def _split(rows: pa.Schema) -> tuple[list[pa.Field], list[pa.Field]]:
+    key = [rows.field(name) for name in ROW_KEY]
+    return key, [field for field in rows if field.name not in ROW_KEY]
+
+
+def taken_names(rows: pa.Schema) -> list[str]:
     """Return the column names that columns carried from lists may not have."""
     none = pa.schema([])
-    return sorted({*feature_schema(spec, none).names, *error_schema(none).names})
+    return sorted({*feature_schema(rows, none).names, *error_schema(none).names})
 
 
-def error_class(kind: str) -> str:
-    """Return ``content`` or ``environment``."""
-    return "content" if kind in CONTENT_KINDS else "environment"
+def is_first(rows: pa.Table) -> pa.ChunkedArray:
+    """Say of each row whether it is its file's first: channel null or 0, and segment 0."""
+    channel = pc.fill_null(rows[CHANNEL], 0)
+    return pc.and_(pc.equal(channel, 0), pc.equal(rows[SEGMENT], 0))
 
 
-def to_parquet(table: pa.Table) -> bytes:
-    """Return a table as a Parquet file, with a checksum on every page."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
-
-
-def from_parquet(data: bytes) -> pa.Table:
-    """Return the table in a Parquet file, its page checksums verified."""
-    return read_parquet(pa.py_buffer(data))
-
-
-def read_parquet(source: BinaryIO | pa.Buffer, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the table, or some columns of it, in a Parquet file, its page checksums verified.
-
-    All in the calling thread: one of PyArrow's own that still has a Python file in hand
-    when the process ends would abort it.
-    """
-    with pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file:
-        return file.read(columns, use_threads=False)
+def error_classes(kinds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ``content`` or ``environment`` for each kind of error."""
+    is_content = pc.is_in(kinds, pa.array(sorted(CONTENT_KINDS)))
+    return pc.if_else(is_content, "content", "environment")

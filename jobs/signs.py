@@ -1,9 +1,11 @@
-"""What a row of features says of its audio that its user should hear of."""
+"""What a file's first row says of its audio that its user should hear of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DAMAGED, CUT, CANCELLING = "damaged", "cut", "cancelling"
 
@@ -39,6 +41,6 @@ def sign_lines(signs: dict[str, int], table: str) -> list[str]:
     return lines
 
 
-def values_of(columns: dict[str, list[Any]]) -> Iterable[tuple[Any, ...]]:
+def values_of(rows: pa.Table) -> list[tuple[Any, ...]]:
     """Return the values of `COLUMNS` of each row, for `signs_of`."""
-    return zip(*(columns[name] for name in COLUMNS), strict=True)
+    return list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))

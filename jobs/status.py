@@ -14,7 +14,7 @@ from jobs.errors import JobError, TableError
 from jobs.runlog import read_summaries
 from jobs.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
 from jobs.storage import from_lasting, open_store
-from jobs.table import ERRORS, Table, read_info
+from jobs.table import Table, is_errors, read_info
 
 
 def open_table(location: str, options: dict[str, Any]) -> Table:
@@ -43,7 +43,7 @@ def open_table(location: str, options: dict[str, Any]) -> Table:
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
     """Return the error rows of a table, by path."""
     table = open_table(location, options)
-    parts = [part for part in table.parts if part.startswith(f"{ERRORS}/")]
+    parts = [part for part in table.parts if is_errors(part)]
     rows = [table.read_columns(part, table.error_schema.names) for part in sorted(parts)]
     whole = pa.concat_tables(rows) if rows else table.error_schema.empty_table()
     return whole.sort_by("path")
@@ -56,8 +56,8 @@ def partial_rows(location: str, options: dict[str, Any]) -> pa.Table:
     schema = pa.schema([table.feature_schema.field(name) for name in names])
     rows = [schema.empty_table()]
     for part in sorted(table.parts):
-        if not part.startswith(f"{ERRORS}/"):
-            found = table.read_columns(part, names)
+        if not is_errors(part):
+            found = table.first_rows(part, names)
             rows.append(found.filter(pc.is_in(found["decoding"], pa.array([DAMAGED, CUT]))))
     return pa.concat_tables([r.replace_schema_metadata(None) for r in rows]).sort_by("path")
 
@@ -70,14 +70,16 @@ class Status:
     ----------
     table, corpus, preset : str
         Where it is, what it is of, and the name of its spec.
+    n_files : int
+        Files that have rows of features.
     n_rows : int
-        Rows of features.
+        Rows of features, one or more a file.
     errors : Counter
-        Error rows by kind.
+        Files that have an error row, by kind.
     labels : Counter
-        Rows by label.
+        Files that have rows of features, by label.
     signs : Counter
-        What rows say of their audio: see `jobs.signs`.
+        What files' first rows say of their audio: see `jobs.signs`.
     n_parts, n_buckets : int
         Parts published, and buckets.
     runs : list of dict
@@ -93,6 +95,7 @@ class Status:
     preset: str
     n_buckets: int
     n_parts: int
+    n_files: int = 0
     n_rows: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     labels: Counter[str | None] = field(default_factory=Counter)
@@ -107,7 +110,7 @@ class Status:
             **{k: v for k, v in vars(self).items() if k not in ("labels", "errors", "signs")},
             "errors": dict(self.errors),
             "signs": dict(self.signs),
-            "labels": [{"label": label, "rows": n} for label, n in self.labels.items()],
+            "labels": [{"label": label, "files": n} for label, n in self.labels.items()],
         }
 
     def lines(self) -> list[str]:
@@ -117,7 +120,8 @@ class Status:
             f"table    {self.table}",
             f"corpus   {self.corpus}",
             f"spec     {self.preset}",
-            f"rows     {self.n_rows}",
+            f"rows     {self.n_rows}"
+            + (f" of {self.n_files} files" if self.n_rows != self.n_files else ""),
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
             *(f"         {line}" for line in sign_lines(self.signs, self.table)),
             f"parts    {self.n_parts} (buckets: {self.n_buckets})",
@@ -150,14 +154,15 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
         len(table.parts),
     )
     for part in table.parts:
-        if part.startswith(f"{ERRORS}/"):
+        if is_errors(part):
             status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
         else:
-            rows = table.read_columns(part, ["label", *COLUMNS])
+            rows = table.first_rows(part, ["label", *COLUMNS])
             status.labels.update(rows["label"].to_pylist())
-            for values in values_of(rows.to_pydict()):
+            for values in values_of(rows):
                 status.signs.update(signs_of(*values))
-    status.n_rows = sum(status.labels.values())
+            status.n_rows += table.n_rows(part)
+    status.n_files = sum(status.labels.values())
     status.runs = read_summaries(table.store)
     try:
         status.rerun = _rerun(table, status.runs, options)
@@ -180,5 +185,6 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     ]
     values["labels"] = from_lasting(values["labels"])
     settings = with_values(Settings(), values, "run.json")
-    request = Request(from_lasting(last["corpus"]), table.store.address, table.spec, settings)
+    spec = table.info.recorded_spec
+    request = Request(from_lasting(last["corpus"]), table.store.address, spec, settings)
     return plan_job(request).to_dict()["planned"]

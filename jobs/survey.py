@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.fragments import FragmentFiles, outcomes_of, read_fragments
+import pyarrow as pa
+
+from jobs.fragments import FragmentFiles, outcomes_of, read_outcomes
 from jobs.listing import Listing
 from jobs.plan import Change, Held, Item, Outcome, Rules, plan_bucket, usable
 from jobs.schema import PATH
-from jobs.signs import COLUMNS, signs_of
+from jobs.signs import signs_of, values_of
 from jobs.table import Table
 from jobs.work import Work
 
@@ -34,15 +36,15 @@ class Survey:
     reused_failures : Counter
         Those of them that are errors, by kind.
     reused_signs : Counter
-        What the rows of the others say of their audio: see `jobs.signs`.
+        What the first rows of the others say of their audio: see `jobs.signs`.
     spent : list of str
         Fragments that are of no use once this run has published: what they have is in the
         table, or of files that are gone. Files that are not in a part of the corpus may
         have their use yet.
     touched : dict
         For each bucket that changes, how many files it is to hold.
-    n_rows_untouched, n_errors_untouched : int
-        Files in the other buckets.
+    n_files_untouched, n_rows_untouched, n_errors_untouched : int
+        Files with features in the other buckets, their rows, and files that are errors.
     """
 
     work: Work = field(default_factory=Work)
@@ -54,6 +56,7 @@ class Survey:
     reused_signs: Counter[str] = field(default_factory=Counter)
     spent: list[str] = field(default_factory=list)
     touched: dict[int, int] = field(default_factory=dict)
+    n_files_untouched: int = 0
     n_rows_untouched: int = 0
     n_errors_untouched: int = 0
 
@@ -82,9 +85,12 @@ def survey(
     """
     found = Survey(spent=fragments.beyond(table.info.n_buckets))
     for bucket in range(table.info.n_buckets):
-        held, names = table.held(bucket), fragments.of_bucket(bucket)
+        held = table.held(bucket)
+        outcomes = read_outcomes(
+            table.store, fragments.of_bucket(bucket), table.fragment_schema, table.origin
+        )
         if listing.corpus.stated is not None:
-            listing.look_up(bucket, _known_versions(table, held, names))
+            listing.look_up(bucket, _known_versions(held, outcomes))
         items = listing.items(bucket)
         plan = plan_bucket(items, held, rules)
         found.counts += plan.counts
@@ -94,8 +100,9 @@ def survey(
             found.touched[bucket] = plan.n_after
         else:
             found.n_errors_untouched += plan.n_held_errors
-            found.n_rows_untouched += plan.n_after - plan.n_held_errors
-        reused = _reuse(table, names, items, rules, found)
+            found.n_files_untouched += plan.n_after - plan.n_held_errors
+            found.n_rows_untouched += sum(table.n_rows_by_part(bucket).values())
+        reused = _reuse(outcomes, items, rules, found)
         for item in plan.extract:
             if item.path in reused:
                 outcome, signs = reused[item.path]
@@ -109,13 +116,12 @@ def survey(
 
 
 def _known_versions(
-    table: Table, held: dict[str, list[Held]], names: list[str]
+    held: dict[str, list[Held]], outcomes: dict[str, pa.Table]
 ) -> dict[str, set[str]]:
     """Return, by path, the versions that a bucket's parts have; or else, that fragments have."""
     known = {path: {entry.version for entry in entries} for path, entries in held.items()}
     in_fragments: dict[str, set[str]] = {}
-    for name in names:
-        rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
+    for rows in outcomes.values():
         columns = (rows[column].to_pylist() for column in (PATH, "source_version"))
         for path, version in zip(*columns, strict=True):
             in_fragments.setdefault(path, set()).add(version)
@@ -123,20 +129,18 @@ def _known_versions(
 
 
 def _reuse(
-    table: Table, names: list[str], items: dict[str, Item], rules: Rules, found: Survey
+    outcomes: dict[str, pa.Table], items: dict[str, Item], rules: Rules, found: Survey
 ) -> dict[str, tuple[Outcome, list[str]]]:
     """Return what fragments have of a bucket's files, and note those that have nothing else.
 
-    With each outcome come the signs of its row, see `jobs.signs`.
+    With each outcome come the signs of its first row, see `jobs.signs`.
     """
-    outcomes: dict[str, tuple[Outcome, list[str]]] = {}
-    for name in names:
-        rows = read_fragments(table.store, [name], table.fragment_schema, table.origin)
+    for name, rows in outcomes.items():
         if rules.delete_missing or items.keys() >= set(rows[PATH].to_pylist()):
             found.spent.append(name)
-        usable_here = outcomes_of(rows, lambda o: usable(o, items.get(o.path), rules))
-        values = list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
-        for path, (outcome, index) in usable_here.items():
-            signs = signs_of(*values[index]) if outcome.error_kind is None else []
-            outcomes[path] = (outcome, signs)
-    return outcomes
+    values = {name: values_of(rows) for name, rows in outcomes.items()}
+    usable_here = outcomes_of(outcomes, lambda o: usable(o, items.get(o.path), rules))
+    return {
+        path: (outcome, signs_of(*values[name][index]) if outcome.error_kind is None else [])
+        for path, (outcome, name, index) in usable_here.items()
+    }

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 import featurelib
-from jobs import schema
+from featurelib.rows import arrow_type
+from jobs import parquet, schema
 from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
 from jobs.fragments import Origin
 from jobs.labels import comparable
@@ -20,12 +21,34 @@ from jobs.plan import Held
 from jobs.retry import with_retries
 from jobs.storage import Store, is_url
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout; a table of another one is refused."""
 
 TABLE_JSON = "_job/table.json"
 FEATURES = "features"
 ERRORS = "errors"
+
+
+@dataclass(frozen=True)
+class RecordedSpec:
+    """A spec as a table records it: enough to plan with and to read, without the spec's code."""
+
+    values: dict[str, Any]
+    """The spec as a dictionary."""
+    fingerprint: str
+    columns: list[dict[str, str]]
+    """Name, type, unit, definition and librosa counterpart of each column of its rows."""
+
+    @classmethod
+    def of(cls, spec: featurelib.FeatureSpec) -> RecordedSpec:
+        """Return a spec as it is recorded."""
+        columns = [asdict(column) for column in featurelib.describe(spec)]
+        return cls(spec.to_dict(), spec.fingerprint, columns)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of its rows."""
+        return schema.row_schema(self.columns)
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,8 @@ class TableInfo:
     spec: dict[str, Any]
     fingerprint: str
     """The spec's; it also tells the version of the values that the software gives."""
+    columns: list[dict[str, str]]
+    """Columns of the spec's rows, as `RecordedSpec` has them."""
     carried: dict[str, str]
     """Columns carried from lists and label files, with their Arrow types."""
     featurelib: str
@@ -73,12 +98,12 @@ class TableInfo:
         return json.dumps(asdict(self), indent=1, ensure_ascii=True).encode()
 
     @property
+    def recorded_spec(self) -> RecordedSpec:
+        return RecordedSpec(self.spec, self.fingerprint, self.columns)
+
+    @property
     def carried_schema(self) -> pa.Schema:
-        return pa.schema([(n, pa.type_for_alias(_alias(t))) for n, t in self.carried.items()])
-
-
-def _alias(name: str) -> str:
-    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(name, name)
+        return pa.schema([(name, arrow_type(text)) for name, text in self.carried.items()])
 
 
 def carried_types(carried: pa.Schema) -> dict[str, str]:
@@ -92,7 +117,7 @@ def carried_types(carried: pa.Schema) -> dict[str, str]:
     types = {}
     for field in carried:
         try:
-            pa.type_for_alias(_alias(str(field.type)))
+            arrow_type(str(field.type))
         except ValueError as error:
             raise UsageError(
                 f"column {field.name!r} has the type {field.type}, which cannot be carried:"
@@ -108,11 +133,12 @@ class Table:
     def __init__(self, store: Store, info: TableInfo) -> None:
         self.store = store
         self.info = info
-        self.spec = featurelib.FeatureSpec.from_dict(info.spec)
         self.carried = info.carried_schema
-        self.feature_schema = schema.feature_schema(self.spec, self.carried)
+        rows = info.recorded_spec.schema
+        self.feature_schema = schema.feature_schema(rows, self.carried)
         self.error_schema = schema.error_schema(self.carried)
-        self.fragment_schema = schema.fragment_schema(self.spec)
+        self.fragment_schema = schema.fragment_schema(rows)
+        self._n_rows: dict[tuple[str, str], int] = {}
         self.parts: dict[str, str] = {}
         self._by_bucket: dict[int, list[str]] = {}
         self.refresh()
@@ -156,7 +182,7 @@ class Table:
 
     def schema_of(self, part: str) -> pa.Schema:
         """Return the schema that a part has."""
-        return self.error_schema if part.startswith(f"{ERRORS}/") else self.feature_schema
+        return self.error_schema if is_errors(part) else self.feature_schema
 
     @property
     def origin(self) -> Origin:
@@ -169,7 +195,7 @@ class Table:
         return [schema.LABEL, *self.carried.names]
 
     def held(self, bucket: int) -> dict[str, list[Held]]:
-        """Return what a bucket's parts hold, by path; of many segments, one entry."""
+        """Return what a bucket's parts hold, by path: an entry for each file's first row."""
         held: dict[str, list[Held]] = {}
         for part in self.parts_of(bucket):
             for entry in self._entries(part):
@@ -177,19 +203,48 @@ class Table:
         return held
 
     def _entries(self, part: str) -> Iterator[Held]:
-        is_error = part.startswith(f"{ERRORS}/")
-        last = schema.ERROR_KIND if is_error else schema.SEGMENT
-        names = [*schema.HELD_COLUMNS, last, *self.fact_names]
-        rows = self.read_columns(part, names)
-        for path, version, fingerprint, run_id, value, *facts in zip(
-            *(rows[name].to_pylist() for name in names), strict=True
-        ):
-            if is_error or value == 0:
-                kind = value if is_error else None
-                yield Held(path, part, version, fingerprint, run_id, comparable(facts), kind)
+        kind = [schema.ERROR_KIND] if is_errors(part) else []
+        rows = self.first_rows(part, [*schema.HELD_COLUMNS, *self.fact_names, *kind])
+        kinds = rows[schema.ERROR_KIND].to_pylist() if kind else [None] * len(rows)
+        facts = zip(*(rows[name].to_pylist() for name in self.fact_names), strict=True)
+        entries = zip(*(rows[name].to_pylist() for name in schema.HELD_COLUMNS), strict=True)
+        for (path, *values), own, error in zip(entries, facts, kinds, strict=True):
+            version, fingerprint, run_id = values
+            yield Held(path, part, version, fingerprint, run_id, comparable(own), error)
 
-    def read_columns(self, part: str, names: list[str]) -> pa.Table:
+    def first_rows(self, part: str, names: list[str]) -> pa.Table:
+        """Return some columns of a part, of each file's first row only.
+
+        Raises
+        ------
+        TableError
+            As of `read_columns`.
+        """
+        if is_errors(part):
+            return self.read_columns(part, names)
+        key = [name for name in schema.ROW_KEY if name not in names]
+        rows = self.read_columns(part, [*names, *key], first=True)
+        return rows.filter(schema.is_first(rows)).select(names)
+
+    def n_rows_by_part(self, bucket: int) -> dict[str, int]:
+        """Return how many rows each of a bucket's parts of features has; `held` has read them."""
+        return {part: self.n_rows(part) for part in self.parts_of(bucket) if not is_errors(part)}
+
+    def n_rows(self, part: str) -> int:
+        """Return how many rows a part has, some columns of which were read before."""
+        return self._n_rows[part, self.parts[part]]
+
+    def read_columns(self, part: str, names: list[str], *, first: bool = False) -> pa.Table:
         """Return some columns of a part.
+
+        Parameters
+        ----------
+        part : str
+            The part's name.
+        names : list of str
+            The columns.
+        first : bool
+            Only the row groups that hold files' first rows.
 
         Raises
         ------
@@ -197,23 +252,22 @@ class Table:
             If the part is damaged, or not of this table's making.
         """
 
-        def read() -> tuple[pa.Table, str]:
-            file, version = self.store.open(part)
-            with file:
-                rows = schema.read_parquet(file, names)
-            return rows, version
+        def read() -> tuple[pa.Table, int, str]:
+            source, version = self.store.open(part)
+            with source, parquet.open_parquet(source) as file:
+                groups = parquet.first_row_groups(file) if first else None
+                return parquet.read_groups(file, names, groups), file.metadata.num_rows, version
 
         try:
-            rows, version = with_retries(read, attempts=4, retry_if=_is_conflict)
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise self.damaged(part, error) from error
-        except OSError as error:
-            if type(error) is not OSError or error.errno is not None:
+            rows, n_rows, version = with_retries(read, attempts=4, retry_if=_is_conflict)
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            if parquet.is_storage_error(error):
                 raise
-            raise self.damaged(part, error) from error  # a bare one is pyarrow's word for it
+            raise self.damaged(part, error) from error
         if len(rows.column_names) != len(names):
             raise self.damaged(part, "columns are missing")
         self.set_part(part, version)
+        self._n_rows[part, version] = n_rows
         return rows
 
     def damaged(self, part: str, why: object) -> TableError:
@@ -223,6 +277,11 @@ class Table:
             f"{self.store.url}/{part} is damaged ({line}): restore it, or delete it and run the"
             " job again, which makes its rows anew"
         )
+
+
+def is_errors(part: str) -> bool:
+    """Say whether a part is one of errors, not of features."""
+    return part.startswith(f"{ERRORS}/")
 
 
 def _is_conflict(error: BaseException) -> bool:
@@ -357,13 +416,13 @@ def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
             f"{where} is the table of the corpus {info.corpus}, not of {wanted.corpus}: give"
             " another --output or, if that corpus has moved, use featurelib relocate first"
         )
-    differences = featurelib.spec_differences(info.spec, wanted.spec)
-    if differences:
-        raise UsageError(
-            f"{where} was made with another spec ({'; '.join(differences)}): another spec is"
-            " another table, give another --output"
-        )
     if info.fingerprint != wanted.fingerprint:
+        differences = featurelib.spec_differences(info.spec, wanted.spec)
+        if differences:
+            raise UsageError(
+                f"{where} was made with another spec ({'; '.join(differences)}): another spec is"
+                " another table, give another --output"
+            )
         raise UsageError(
             f"{where} was made by featurelib {info.featurelib}, whose values for this spec differ"
             f" from those of {wanted.featurelib}: give another --output, or use the older version"

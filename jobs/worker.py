@@ -1,4 +1,4 @@
-"""What one task does: read the files of a shard, extract each, leave one fragment."""
+"""What one task does: read the files of a shard, extract each, leave fragments."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import featurelib
 from jobs.costs import Spent, format_of, guessed_seconds
 from jobs.errors import ClusterError, JobError, StorageError
-from jobs.fragments import FragmentBuilder, Origin, fragment_name
+from jobs.fragments import FileRows, FragmentWriter, Origin
 from jobs.native import captured_output, keep_freed_memory
+from jobs.parquet import to_parquet
 from jobs.plan import Shard
 from jobs.prefetch import Prefetch
-from jobs.signs import signs_of, values_of
+from jobs.schema import fragment_schema
+from jobs.signs import COLUMNS, signs_of
 from jobs.storage import Fetched, Store, open_store
 from jobs.storage.listed import ListedStore
 from jobs.version import code_version
 
-Extractor = Callable[[Any, featurelib.FeatureSpec], dict[str, list[Any]]]
+Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
+"""Gives a file's rows, in order of channel and segment; an error comes before the first."""
 
 _CONNECT_S = 10.0
 _PREPARE_S = 120.0
@@ -53,7 +56,9 @@ class Job:
     """The corpus is a list, in which names may be URLs of their own."""
     file_timeout_s: float = 600.0
     prefetch_bytes: int = 64 * 2**20
-    extractor: Extractor = featurelib.extract_columns
+    extractor: Extractor = featurelib.extract_rows
+    sources: dict[str, str] = field(default_factory=dict, repr=False)
+    """Code of features of the user's own, by the digests that the spec has."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,14 @@ class Failure:
 
 @dataclass
 class ShardResult:
-    """What the driver learns of a shard: where its fragment is, and counts."""
+    """What the driver learns of a shard: where its fragments are, and counts."""
 
     bucket: int
-    fragment: str | None = None
+    fragments: list[str] = field(default_factory=list)
+    n_files: int = 0
+    """Files that have rows of features."""
     n_rows: int = 0
+    """Rows of features, of all these files."""
     seconds: float = 0.0
     signs: list[tuple[str, str]] = field(default_factory=list)
     """File, and what its row says of its audio: see `jobs.signs`."""
@@ -94,14 +102,14 @@ class ShardResult:
 
 
 def extract_shard(job: Job, shard: Shard) -> ShardResult:
-    """Extract the files of a shard and write one fragment; one bad file costs one error row.
+    """Extract the files of a shard and write fragments; one bad file costs one error row.
 
     Raises
     ------
     ClusterError
         If this process runs other code than the driver.
     OSError
-        If the fragment cannot be written.
+        If a fragment cannot be written.
     """
     if job.code_version != code_version():
         raise ClusterError(
@@ -110,15 +118,12 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
         )
     prepare(job)
     started = time.monotonic()
-    spec = featurelib.FeatureSpec.from_dict(job.spec)
+    spec = _spec_of(job)
     attempt = _Attempt(job, shard, spec)
     attempt.run()
+    attempt.fragments.flush()
     result = attempt.result
-    if len(attempt.builder):
-        _, store = _stores(job)
-        name = fragment_name(job.run_id, shard.bucket)
-        store.replace(name, attempt.builder.to_bytes())  # the name is nobody else's
-        result.fragment = name
+    result.fragments = attempt.fragments.names
     result.seconds = time.monotonic() - started
     return result
 
@@ -134,10 +139,11 @@ def prepare(job: Job) -> None:
     keep_freed_memory()
     connecting = threading.Thread(target=_connect, args=(job,), name="connect", daemon=True)
     connecting.start()
-    if job.extractor is featurelib.extract_columns:
-        spec = featurelib.FeatureSpec.from_dict(job.spec)
+    if job.extractor is featurelib.extract_rows:
+        spec = _spec_of(job)
         _warm_up(spec)
-        FragmentBuilder(spec, job.run_id, job.origin).to_bytes()  # what writes Parquet loads late
+        # what writes Parquet loads late
+        to_parquet(fragment_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
     _prepared_for["run"] = job.run_id
 
@@ -161,11 +167,12 @@ def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
     """Write the error row of the one file in a shard, at which workers died."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
-    builder = FragmentBuilder(featurelib.FeatureSpec.from_dict(job.spec), job.run_id, job.origin)
-    builder.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
-    name = fragment_name(job.run_id, shard.bucket)
-    store.replace(name, builder.to_bytes())
-    return ShardResult(shard.bucket, name, failures=[Failure(path, "crashed", message)])
+    spec = _spec_of(job)
+    fragments = FragmentWriter(store, shard.bucket, spec, job.run_id, job.origin)
+    fragments.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
+    fragments.flush()
+    failures = [Failure(path, "crashed", message)]
+    return ShardResult(shard.bucket, fragments.names, failures=failures)
 
 
 class _Attempt:
@@ -173,9 +180,9 @@ class _Attempt:
 
     def __init__(self, job: Job, shard: Shard, spec: featurelib.FeatureSpec) -> None:
         self._job, self._shard, self._spec = job, shard, spec
-        self.builder = FragmentBuilder(spec, job.run_id, job.origin)
+        self._store, table = _stores(job)
+        self.fragments = FragmentWriter(table, shard.bucket, spec, job.run_id, job.origin)
         self.result = ShardResult(shard.bucket)
-        self._store, _ = _stores(job)
         self._changes = threading.Lock()
         self._abandoned = False
         self._n_done = 0
@@ -256,15 +263,18 @@ class _Attempt:
 
     def _extract(self, index: int, path: str, listed: str) -> None:
         fetched: Fetched | None = None
+        rows: FileRows | None = None
         kind, message, details = "", "", ""
         try:
             assert self._ahead is not None
             fetched = self._ahead.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
-                columns = self._columns(fetched)
-                if columns is not None:
+                rows = self.fragments.file(path, fetched.version, fetched.size)
+                signs = self._extract_rows(fetched, rows)
+                if signs is not None:
                     break
+                rows.close()
                 fetched.close()
                 fetched = self._store.fetch(path)
             else:
@@ -282,12 +292,17 @@ class _Attempt:
         else:
             with self._changes:
                 if not self._abandoned:
-                    self.builder.add_rows(path, fetched.version, fetched.size, columns)
-                    self.result.n_rows += 1
-                    for values in values_of(columns):
-                        self.result.signs += [(path, sign) for sign in signs_of(*values)]
+                    # a fragment that is full is written under the lock: the time that this
+                    # takes is not the next file's
+                    self.fragments.add_file(rows)
+                    self.result.n_files += 1
+                    self.result.n_rows += rows.n_rows
+                    self.result.signs += [(path, sign) for sign in signs]
+                    self._since = time.monotonic()
             return
         finally:
+            if rows is not None:
+                rows.close()
             if fetched is not None:
                 fetched.close()
         with self._changes:
@@ -296,18 +311,23 @@ class _Attempt:
                 size = fetched.size if fetched else None
                 self._add_failure(Failure(path, kind, message, details), version, size)
 
-    def _columns(self, fetched: Fetched) -> dict[str, list[Any]] | None:
-        """Return a file's columns; None where it changed while it was read."""
+    def _extract_rows(self, fetched: Fetched, rows: FileRows) -> list[str] | None:
+        """Collect a file's rows, and return its signs; None where it changed while it was read."""
+        signs: list[str] = []
         try:
-            columns = self._job.extractor(fetched.source, self._spec)
+            for some in self._job.extractor(fetched.source, self._spec):
+                if not rows.n_rows:
+                    signs = signs_of(*(some.first(name) for name in COLUMNS))
+                rows.add(some)
+            rows.end()
         except featurelib.AudioError:
             if fetched.still():
                 raise
             return None  # half of one version and half of another are no audio
-        return columns if fetched.still() else None
+        return signs if fetched.still() else None
 
     def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
-        self.builder.add_error(failure.path, version, size, failure.kind, failure.message)
+        self.fragments.add_error(failure.path, version, size, failure.kind, failure.message)
         self.result.failures.append(failure)
 
 
@@ -320,6 +340,17 @@ def _environment_kind(error: OSError) -> str:
 def _one_line(error: BaseException) -> str:
     strerror = getattr(error, "strerror", None)
     return " ".join(str(strerror or error).split()) or type(error).__name__
+
+
+def _spec_of(job: Job) -> featurelib.FeatureSpec:
+    """Return a job's spec, made once a process."""
+    if job.run_id not in _specs:
+        _specs.clear()
+        _specs[job.run_id] = featurelib.FeatureSpec.from_dict(job.spec, sources=job.sources)
+    return _specs[job.run_id]
+
+
+_specs: dict[str, featurelib.FeatureSpec] = {}
 
 
 def _key(options: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,35 @@ ORIGIN = Origin("corpus", 1)
 """The spec that the doubles make columns for quickest."""
 
 
-def by_content(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
-    """Do what a file's first word says, and return columns that its whole text decides."""
+def by_content(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
+    """Do what a file's first word says, and give rows that its whole text decides."""
     text = (source if isinstance(source, bytes) else Path(source).read_bytes()).decode()
     verb, _, rest = text.partition(" ")
     _VERBS[verb](rest)
-    return columns_of(text, spec)
+    yield from rows_of(text, spec)
+
+
+def rows_of(text: str, spec: featurelib.FeatureSpec = SPEC) -> Iterator[featurelib.Rows]:
+    """Give one to three segments of one to three channels, or of all of them together."""
+    n_segments, n_channels = _number(text) % 3 + 1, _number(text) // 3 % 4
+    for channel in range(n_channels) if n_channels else (None,):
+        rows = [columns_of(f"{text} {channel} {i}", spec) for i in range(n_segments)]
+        columns = {name: [row[name][0] for row in rows] for name in rows[0]}
+        columns |= {"channel": [channel] * n_segments, "segment": range(n_segments)}
+        yield featurelib.Rows(n_segments, {}, columns)
 
 
 def columns_of(text: str, spec: featurelib.FeatureSpec = SPEC) -> dict[str, list[Any]]:
     """Return one row of values that a text decides."""
-    number = xxhash.xxh64_intdigest(text.encode()) % 1000
+    number = _number(text)
     return {field.name: [_value(field, number)] for field in featurelib.schema(spec)}
 
 
+def _number(text: str) -> int:
+    return xxhash.xxh64_intdigest(text.encode()) % 1000
+
+
 def _value(field: pa.Field, number: int) -> Any:
-    if field.name == "segment":
-        return 0
     if pa.types.is_string(field.type):
         return f"{field.name} {number}"
     return bool(number % 2) if pa.types.is_boolean(field.type) else number

@@ -3,6 +3,7 @@
 from featurelib.audio.decoding import (
     BLOCK_SAMPLES,
     AudioFile,
+    Blocks,
     DecodingFacts,
     MoreAudioError,
     check_rate,
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_SAMPLE",
     "SILENCE_LEVEL",
     "AudioFile",
+    "Blocks",
     "DecodingFacts",
     "JoiningResampler",
     "MoreAudioError",

@@ -9,7 +9,7 @@ never from the name, nor from the kind of source.
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ class MoreAudioError(Exception):
 
 #: Sampling rate [Hz], and samples of shape (n, channels).
 Block = tuple[int, np.ndarray]
+Blocks = Iterable[Block]
 
 
 class DecodingFacts(NamedTuple):

@@ -82,7 +82,7 @@ class LibsndfileDecoder:
         self.sr: int = self._decoder.samplerate
         self.channels: int = self._decoder.channels
         self.format: str = self._decoder.format
-        n_samples = self._decoder.frames
+        self._left = n_samples = self._decoder.frames
         plausible = 0 < n_samples <= size * _MAX_FRAMES_PER_BYTE
         self.n_samples: int | None = n_samples if plausible else None
 
@@ -100,12 +100,17 @@ class LibsndfileDecoder:
         # the position does not either; so mark what is not written.
         words = out.view(np.uint32)
         words.fill(_UNWRITTEN)
+        reason = None
         try:
-            return self._decoder.buffer_read_into(out, "float32"), None
+            n = self._decoder.buffer_read_into(out, "float32")
         except soundfile.LibsndfileError as error:
+            reason = _reason(error)
             written = np.flatnonzero(words.ravel() != _UNWRITTEN)
             n = (int(written[-1]) + 1) // self.channels if len(written) else 0
-            return n, _reason(error)
+            # What libsndfile decodes beyond the header's length it overwrites with zeros.
+            n = min(n, self._left)
+        self._left -= n
+        return n, reason
 
     @property
     def position(self) -> int:

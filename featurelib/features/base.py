@@ -41,10 +41,10 @@ class Feature(Node):
     @cached_property
     def frames(self) -> Frames:
         """The frames that the values are of."""
-        for node in walk(self):
-            if isinstance(node, Frames):
-                return node
-        raise SpecError(f"{type(self).__name__} reads no frames")
+        frames = frames_of(self)
+        if frames is None:
+            raise SpecError(f"{type(self).__name__} reads no frames")
+        return frames
 
     def cells(self) -> Node:
         """A node that gives the same values in any order and shape: for pooled statistics."""
@@ -78,3 +78,8 @@ def stft_arguments(stft: STFT) -> str:
 def rate(sr: int | None) -> str:
     """A sampling rate as the calls of librosa have it: a number, or the file's own."""
     return "sr" if sr is None else str(sr)
+
+
+def frames_of(node: Node) -> Frames | None:
+    """The frames that a node's values are of, if there are any."""
+    return next((found for found in walk(node) if isinstance(found, Frames)), None)

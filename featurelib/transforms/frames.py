@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from featurelib.errors import SpecError
+from featurelib.errors import AudioError, SpecError
 from featurelib.graph import Block, Node, Operator, Signal
 from featurelib.parameters import parameter
 
@@ -130,6 +131,8 @@ class Frames(Node):
     goes around it one sample further.
     """
 
+    realigns: ClassVar[bool] = True
+
     signal: Signal = Signal()
     n_fft: int = parameter(2048, "length of a frame [samples]", ge=16, le=65_536, even=True)
     hop_length: int = parameter(512, "from one frame to the next [samples]", ge=1)
@@ -157,6 +160,7 @@ class FramesOperator(Operator):
             pad_mode=node.pad_mode,
             block_frames=BLOCK_FRAMES,
         )
+        self._n_fft = node.n_fft
         self.n_frames = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
@@ -166,6 +170,10 @@ class FramesOperator(Operator):
     def finish(self) -> Iterable[Block]:
         for frames in self._framer.finish():
             yield self._block(frames)
+        if self.n_frames == 0:
+            raise AudioError(
+                "too_short", f"shorter than one frame of {self._n_fft} samples, without padding"
+            )
 
     def _block(self, frames: FrameBlock) -> Block:
         self.n_frames += frames.n_frames

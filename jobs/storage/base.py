@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ PAGE = 1000
 
 SPOOL_BYTES = 64 * 2**20
 """Larger files from elsewhere are fetched to a temporary file, not into memory."""
+
+Contents = bytes | BinaryIO
+"""What is written: bytes, or a file that is read from its start and can be rewound."""
 
 Precondition = str | None | Literal["any"]
 """What a conditional write expects: a version, None for absent, ``"any"`` for no condition."""
@@ -100,7 +104,7 @@ class Store(Protocol):
     def open(self, name: str) -> tuple[BinaryIO, str]:
         """Open a file for random reads of one version, and say which."""
 
-    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+    def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
         """Publish a file's whole contents in one atomic step; return the new version.
 
         Raises
@@ -114,6 +118,17 @@ class Store(Protocol):
 
     def check_writable(self) -> None:
         """Raise OSError unless files can be made below the root (which is made too)."""
+
+
+def contents_of(fetched: Fetched) -> BinaryIO:
+    """Open what was fetched for reading."""
+    source = fetched.source
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
+
+
+def size_of(data: Contents) -> int:
+    """Return how many bytes will be written."""
+    return len(data) if isinstance(data, bytes) else data.seek(0, io.SEEK_END)
 
 
 def fetched_bytes(data: bytes, version: str) -> Fetched:

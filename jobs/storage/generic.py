@@ -23,7 +23,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, is_transient, with_retries
 from jobs.storage import base
-from jobs.storage.base import PAGE, Entry, Fetched, Precondition, Stated
+from jobs.storage.base import PAGE, Contents, Entry, Fetched, Precondition, Stated
 
 _CHUNK_BYTES = 4 * 2**20
 _STATS_AT_ONCE = 16
@@ -260,15 +260,18 @@ class GenericStore:
         data, version = self.read(name)
         return io.BytesIO(data), version
 
-    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+    def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
         if expected != "any" and self._version(name) != expected:
             raise ConflictError(f"{name} is not the version it was merged from")
         path = self.path(name)
+        if not isinstance(data, bytes):
+            data.seek(0)
+        contents = data if isinstance(data, bytes) else data.read()
 
         def put() -> None:
             self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             # pipe_file: an `open` that is left by an error would publish half a file
-            self.fs.pipe_file(path, data)
+            self.fs.pipe_file(path, contents)
 
         self._ask(put, name)
         version = self._version(name)

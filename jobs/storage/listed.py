@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from jobs.errors import StorageError, UsageError
-from jobs.storage.base import Entry, Fetched, Precondition, Stated, Store
+from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated, Store
 
 _REMOTE = frozenset(
     {
@@ -166,7 +166,7 @@ class ListedStore:
         store, below = self._open_of(name)
         return store.open(below)
 
-    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+    def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
         raise StorageError("the files of a list are only read")
 
     def delete(self, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat as stat_module
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from jobs.paths import decode_local, encode_local, utf8_name
 from jobs.retry import with_retries
 from jobs.storage.base import (
     PAGE,
+    Contents,
     Entry,
     Fetched,
     Precondition,
@@ -26,6 +28,8 @@ from jobs.storage.base import (
 
 TEMPORARY = "_job/tmp"
 """Folder for files that are being written; on the same file system as their destination."""
+
+_COPY_BYTES = 2**20
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """Errors by which the system says that a name leads to no file."""
@@ -151,7 +155,7 @@ class LocalStore:
         file = open(self.path(name), "rb")  # noqa: SIM115 - the caller closes it
         return file, local_version(os.fstat(file.fileno()))
 
-    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
+    def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
         path = self.path(name)
         if expected != "any":
             [entry] = self.stat([name])
@@ -164,7 +168,11 @@ class LocalStore:
         os.makedirs(os.path.dirname(temporary), exist_ok=True)
         try:
             with open(temporary, "xb") as file:
-                file.write(data)
+                if isinstance(data, bytes):
+                    file.write(data)
+                else:
+                    data.seek(0)
+                    shutil.copyfileobj(data, file, _COPY_BYTES)
                 file.flush()
                 os.fsync(file.fileno())
                 version = local_version(os.fstat(file.fileno()))

@@ -20,7 +20,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.paths import decode_path, encode_path
 from jobs.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage import base
-from jobs.storage.base import Entry, Fetched, Precondition, Stated
+from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
 
 MAX_PUT_BYTES = 4 * 2**30
 """Largest object written: beyond it S3 takes several parts, which cannot be conditional."""
@@ -300,10 +300,11 @@ class S3Store:
                 raise ConflictError(f"{name} changed while it was read") from error
             raise
 
-    def replace(self, name: str, data: bytes, *, expected: Precondition = "any") -> str:
-        if len(data) > MAX_PUT_BYTES:
+    def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
+        n_bytes = base.size_of(data)
+        if n_bytes > MAX_PUT_BYTES:
             raise StorageError(
-                f"{name} would be {len(data) / 2**30:.1f} GiB, more than one conditional write"
+                f"{name} would be {n_bytes / 2**30:.1f} GiB, more than one conditional write"
                 " takes: make a table of more buckets (featurelib extract --buckets)"
             )
         condition: dict[str, Any] = {}
@@ -313,22 +314,34 @@ class S3Store:
             condition = {"IfNoneMatch": "*"}
         elif expected != "any":
             condition = {"IfMatch": f'"{expected}"' if self._quote_etag else expected}
+
+        async def put() -> dict[str, Any]:
+            if not isinstance(data, bytes):
+                data.seek(0)  # an attempt before may have read some of it
+            return await self._send("put_object", Key=self.key(name), Body=data, **condition)
+
         try:
-            return _version(self._call("put_object", Key=self.key(name), Body=data, **condition))
+            return _version(self._ask(put))
         except OSError as error:
             if not condition or not _refuses_condition(error):
                 raise
             # a request that was repeated may have met its own first success
-            found, version = self._read_or_none(name)
-            if found == data and version is not None:
+            version = self._version_with(name, data)
+            if version is not None:
                 return version
             raise ConflictError(f"{name} is not the version it was merged from") from error
 
-    def _read_or_none(self, name: str) -> tuple[bytes | None, str | None]:
+    def _version_with(self, name: str, data: Contents) -> str | None:
+        """Return an object's version if its contents are these, else None."""
         try:
-            return self.read(name)
+            fetched = self.fetch(name)
         except FileNotFoundError:
-            return None, None
+            return None
+        try:
+            with base.contents_of(fetched) as found:
+                return fetched.version if _is_same(found, data) else None
+        finally:
+            fetched.close()
 
     def delete(self, names: list[str]) -> None:
         for start in range(0, len(names), _DELETE_AT_ONCE):
@@ -417,6 +430,15 @@ class _RangeReader(io.RawIOBase):
         found = data[self._position - start : end - start]
         self._position = end
         return found
+
+
+def _is_same(found: BinaryIO, data: Contents) -> bool:
+    wanted = io.BytesIO(data) if isinstance(data, bytes) else data
+    wanted.seek(0)
+    while chunk := wanted.read(_CHUNK_BYTES):
+        if found.read(len(chunk)) != chunk:
+            return False
+    return not found.read(1)
 
 
 def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:

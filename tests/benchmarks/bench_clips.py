@@ -30,7 +30,7 @@ def run(folder: Path) -> None:
     for workers in (1, 2):
         table = folder / f"table-{workers}"
         report = extract_corpus(corpus, table, spec="tutorial-v1", workers=workers)
-        assert (report.n_rows, report.n_errors) == (_FILES, 0)
+        assert (report.n_files, report.n_errors) == (_FILES, 0)
         walls[workers] = report.seconds["extract"]
         plain.append(_plain(paths))
     one = statistics.median(plain)

@@ -93,7 +93,7 @@ def _empty(client: Any) -> None:
 
 
 def _extract_seconds(report: RunReport) -> float:
-    assert (report.n_rows, report.n_errors) == (_FILES, 0)
+    assert (report.n_files, report.n_errors) == (_FILES, 0)
     return report.seconds["extract"]
 
 

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,12 @@ class Sampled:
         self._count = 0
         self.notes: list[str] = []
 
-    def __call__(self, source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
-        columns = featurelib.extract_columns(source, spec)
+    def __call__(self, source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
+        yield from featurelib.extract_rows(source, spec)
         self._count += 1
         if self._count % _EVERY == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.notes.append(f"{self._count} {pages * resource.getpagesize() / 2**20}")
-        return columns
 
 
 def files(folder: Path, n: int) -> None:
@@ -54,14 +54,14 @@ def files(folder: Path, n: int) -> None:
         job = _job(folder, table, sampled)
         for start in range(0, n, _SHARD):
             result = extract_shard(job, shard_of(0, items[start : start + _SHARD]))
-            assert result.n_rows == len(items[start : start + _SHARD])
+            assert result.n_files == len(items[start : start + _SHARD])
     print(*sampled.notes, sep="\n")
 
 
 def peak(path: Path) -> None:
     """Extract one file."""
     with tempfile.TemporaryDirectory() as table:
-        job = _job(path.parent, table, featurelib.extract_columns)
+        job = _job(path.parent, table, featurelib.extract_rows)
         prepare(job)
         extract_shard(job, shard_of(0, [Item(path.name, path.stat().st_size, "")]))
     # Not getrusage's, which goes back to the process that started this one.

@@ -25,13 +25,14 @@ SPEC = featurelib.get_spec("tutorial-v1")
 FEATURELIB = str(Path(sys.executable).with_name("featurelib"))
 
 
-def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
     """Make a row of a file's length; a file that begins with "bad" is bad content."""
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if data.startswith(b"bad"):
         raise featurelib.AudioError("undecodable", f"bad content: {data.decode()}")
     values: dict[str, Any] = {"bool": False, "string": "x", "int32": 0}
-    return {f.name: [values.get(str(f.type), len(data))] for f in featurelib.schema(spec)}
+    columns = {f.name: [values.get(str(f.type), len(data))] for f in featurelib.schema(spec)}
+    yield featurelib.Rows(1, {}, columns)
 
 
 @contextlib.contextmanager

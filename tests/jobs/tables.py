@@ -22,7 +22,7 @@ def _read(folder: Path) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=["path"])
     rows = pa.concat_tables(parts).to_pandas()
-    keys = ["path", "segment"] if "segment" in rows else ["path"]
+    keys = ["path", *(key for key in ("channel", "segment") if key in rows)]
     return rows.drop(columns="run_id").sort_values(keys, ignore_index=True)
 
 
@@ -62,8 +62,9 @@ def errors_of(table: str | Path) -> dict[str, str]:
 
 def paths_of(table: str | Path) -> list[str]:
     """Return the paths that have feature rows."""
-    parts = _parts(Path(table) / "features", ["path"])
-    return sorted(path for part in parts for path in part["path"].to_pylist())
+    parts = _parts(Path(table) / "features", ["path", "channel", "segment"])
+    rows = [row for part in parts for row in part.to_pylist()]
+    return sorted(row["path"] for row in rows if not (row["channel"] or row["segment"]))
 
 
 def log_of(table: str | Path) -> list[dict[str, Any]]:

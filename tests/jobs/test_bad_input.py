@@ -514,10 +514,10 @@ USABLE = {
 def test_hostile_files_cost_themselves_alone(tmp_path: Path) -> None:
     make_hostile(tmp_path / "music")
     n_files = len(list((tmp_path / "music").iterdir()))
-    options = {"spec": featurelib.get_spec("genre-v1"), "extractor": featurelib.extract_columns}
+    options = {"spec": featurelib.get_spec("genre-v1"), "extractor": featurelib.extract_rows}
     report = run(tmp_path / "music", tmp_path / "t", **options)
     failed, rows = errors(tmp_path / "t"), features(tmp_path / "t")
-    assert report.n_rows + report.n_errors == len(failed) + len(rows) == n_files
+    assert report.n_files + report.n_errors == len(failed) + len(rows) == n_files
     assert not failed.keys() & set(rows["path"].to_pylist())
     assert {name: failed.get(name) for name in UNUSABLE} == UNUSABLE
     assert set(rows["path"].to_pylist()) >= USABLE
@@ -534,7 +534,7 @@ _PEAK = """
 import resource, sys
 import featurelib
 from tests.jobs.light import run
-run(sys.argv[1], sys.argv[2], extractor=featurelib.extract_columns)
+run(sys.argv[1], sys.argv[2], extractor=featurelib.extract_rows)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -164,7 +164,7 @@ def test_status(place: Path) -> None:
     assert lines["rerun"] == "4 unchanged"
     found = json.loads(output("status", place / "table", "--json"))
     assert (found["n_rows"], found["errors"]) == (3, {"undecodable": 1})
-    assert {"label": "01", "rows": 1} in found["labels"]
+    assert {"label": "01", "files": 1} in found["labels"]
 
 
 def test_errors_for_programs(place: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_run_on_a_callers_client(tmp_path: Path, client: distributed.Client) -
     corpus = write_files(tmp_path / "corpus", tunes(30) | {"pop/bad.wav": "bad"})
     request = driver.request_for(corpus, tmp_path / "table", labels="parent", buckets=2)
     report = run_on(client, request)
-    assert (report.n_rows, report.n_errors, report.n_read) == (30, 1, 31)
+    assert (report.n_files, report.n_errors, report.n_read) == (30, 1, 31)
     assert_same_table(request.table, undisturbed(corpus, tmp_path / "inline", buckets=2))
     assert_tidy(request.table)
     assert client.status == "running"  # it is the caller's to close
@@ -100,7 +100,7 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
     kinds = {"exit": "crashed", "hang": "timed_out", "eat": "crashed"}
     assert errors_of(request.table) == {f"rock/{name}.wav": kind for name, kind in kinds.items()}
     assert paths_of(request.table) == sorted(tunes(40))
-    assert report.n_rows + report.n_errors == report.n_read == 43
+    assert report.n_files + report.n_errors == report.n_read == 43
     assert_tidy(request.table)
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_hangs_is_tried_once(tmp_path: Path) -> None:
     report = run_job(request, executor_opener(request.settings))
     assert len(gate.pids) == 1
     assert errors_of(request.table) == {"rock/07.wav": "timed_out"}
-    assert (report.n_rows, report.n_errors) == (39, 1)
+    assert (report.n_files, report.n_errors) == (39, 1)
     assert_tidy(request.table)
 
 
@@ -136,7 +136,7 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
     thread.join()
     assert len(gate.pids) == 2
     assert len(set(gate.pids)) == 2
-    assert (report.n_rows, report.n_errors) == (21, 0)
+    assert (report.n_files, report.n_errors) == (21, 0)
     assert_same_table(request.table, undisturbed(corpus, tmp_path / "inline"))
     assert_tidy(request.table)
 

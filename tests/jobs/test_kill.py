@@ -91,7 +91,7 @@ class Scenario:
         assert_same_table(self.table, self.undisturbed)
         assert_tidy(self.table)
         n_files = sum(1 for path in Path(self.request.corpus).rglob("*") if path.is_file())
-        assert report.n_rows + report.n_errors == n_files
+        assert report.n_files + report.n_errors == n_files
 
     def check_deaths(self, run_and_die: Callable[..., Any], first: int = 1, step: int = 1) -> int:
         """Let the run die at its first, second, … occasion until there is none; count them."""
@@ -351,6 +351,6 @@ def test_a_table_made_while_another_driver_came_is_found(
 
     monkeypatch.setattr(jobs.run, "hold", hold_late)
     report = driver.run_inline(second)
-    assert report.counts[Change.UNCHANGED] == report.n_rows + report.n_errors
+    assert report.counts[Change.UNCHANGED] == report.n_files + report.n_errors
     assert report.parts_written == 0
     assert json.loads((Path(first.table) / "_job" / "table.json").read_text())["n_buckets"] == 2

@@ -6,12 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
+import numpy as np
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -22,6 +23,7 @@ from jobs.plan import Change
 from jobs.progress import Silent
 from jobs.report import RunReport
 from jobs.run import Request, run_job
+from jobs.schema import ROW_KEY
 from jobs.settings import Settings
 
 SPEC = featurelib.get_spec("tutorial-v1")
@@ -33,7 +35,7 @@ unreadable: set[str] = set()
 n_extracted: Counter[str] = Counter()
 
 
-def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list[Any]]:
+def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
     """Make a row of the number in a file; a file with none is bad content."""
     n_extracted[str(source)] += 1
     if str(source) in unreadable:
@@ -49,7 +51,12 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> dict[str, list
         "float": float(text),
         "double": float(text),
     }
-    return {f.name: [values[str(f.type)]] for f in featurelib.schema(spec)}
+    facts = {f.name: values[str(f.type)] for f in featurelib.schema(spec)}
+    n_segments = 1 + int(text) % 3
+    numbers = np.full((n_segments, len(featurelib.feature_names(spec))), float(text), np.float32)
+    for channel in range(2) if int(text) % 2 else (None,):
+        own = {"channel": [channel] * n_segments, "segment": range(n_segments)}
+        yield featurelib.Rows(n_segments, facts, own, numbers)
 
 
 class Interrupted(BaseException):
@@ -78,14 +85,24 @@ Entry = tuple[str, str | None]
 
 
 def read_table(table: Path) -> list[tuple[str, Entry]]:
-    """Return what the table holds, by path, duplicates included."""
+    """Return what the table holds, by path, an entry for all rows that a part has of a file."""
     found: list[tuple[str, Entry]] = []
-    for folder, column in (("features", "rmse"), ("errors", "error_kind")):
-        if not (table / folder).exists():
+    for part in table.rglob("part-*.parquet"):
+        rows = pq.ParquetFile(part).read()
+        if "error_kind" in rows.column_names:
+            columns = (rows[name].to_pylist() for name in ("path", "error_kind", "label"))
+            found += [(path, (kind, label)) for path, kind, label in zip(*columns, strict=True)]
             continue
-        rows = ds.dataset(table / folder, format="parquet").to_table(["path", "label", column])
-        for path, label, value in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-            found.append((path, (str(int(value)) if column == "rmse" else value, label)))
+        keys = defaultdict(list)
+        columns = (rows[name].to_pylist() for name in ("path", "rmse", "label", *ROW_KEY))
+        for path, number, label, *key in zip(*columns, strict=True):
+            keys[path, (str(int(number)), label)].append(tuple(key))
+        for (path, entry), of_file in keys.items():
+            number = int(entry[0])
+            channels = range(2) if number % 2 else (None,)
+            wanted = Counter((c, s) for c in channels for s in range(1 + number % 3))
+            assert Counter(of_file) == wanted  # all rows of a file are there, once
+            found.append((path, entry))
     return sorted(found, key=lambda row: row[0])
 
 
@@ -199,9 +216,10 @@ class TableModel(RuleBasedStateMachine):
         assert held.keys() == expected.keys()
         for name, entry in held.items():
             assert entry in expected[name], name
-        n_rows = sum(entry[0].isdigit() for entry in held.values())
-        assert (report.n_rows, report.n_errors) == (n_rows, len(held) - n_rows)
-        assert report.n_rows + report.n_errors == len(self.files)
+        numbers = [int(entry[0]) for entry in held.values() if entry[0].isdigit()]
+        assert (report.n_files, report.n_errors) == (len(numbers), len(held) - len(numbers))
+        assert report.n_rows == sum((1 + n % 3) * (1 + n % 2) for n in numbers)
+        assert report.n_files + report.n_errors == len(self.files)
         assert not list(self.table.glob("_job/runs/*/fragments/*"))
         self.may_hold = {name: {entry} for name, entry in held.items()}
         self.is_settled = True

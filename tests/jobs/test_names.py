@@ -96,7 +96,7 @@ def test_every_name_in_a_list_and_a_label_file(tmp_path: Path) -> None:
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("path", "label"), *rows])
     report = run(music, tmp_path / "t2", labels=str(tmp_path / "labels.csv"))
-    assert report.n_rows == len(NAMES)
+    assert report.n_files == len(NAMES)
     found = labels(tmp_path / "t2")
     assert len(utf8) == len(NAMES) - 2
     assert [found[encode_path(t)] for t in utf8] == [label for _, label in rows]
@@ -133,7 +133,7 @@ def test_decoding_by_any_name(tmp_path: Path) -> None:
     names = [b"\xe9\n%.wav", b"-=#.ogg", "☃\\.flac".encode(), b"two\nlines.mp3"]
     for name in names:
         write_tone(music / os.fsdecode(name), seconds=0.3)
-    run(music, tmp_path / "t", extractor=featurelib.extract_columns)
+    run(music, tmp_path / "t", extractor=featurelib.extract_rows)
     assert errors(tmp_path / "t") == {}
     rows = features(tmp_path / "t")
     assert set(rows["path"].to_pylist()) == {encode_path(os.fsdecode(name)) for name in names}

@@ -20,6 +20,7 @@ from jobs.plan import (
     classify,
     plan_bucket,
     resolve,
+    row_bytes,
     shard_seconds,
     usable,
 )
@@ -161,4 +162,4 @@ def test_little_work_is_shared_by_all_workers() -> None:
     [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 4), (10**8, 1, 1300), (10**8, 1000, 400)],
 )
 def test_bucket_counts(n_files: int, n_labels: int, n_buckets: int) -> None:
-    assert bucket_count(n_files, 100, n_labels) == n_buckets
+    assert bucket_count(n_files, n_files * row_bytes(100), n_labels) == n_buckets

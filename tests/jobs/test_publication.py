@@ -51,7 +51,7 @@ def test_rows_that_move_are_in_both_parts_for_the_time_of_grace(
     # every part has what it gains, and none has given up anything yet
     assert seen == [(7.0, sorted([*before.items(), *after.items()]))]
     assert labels_of(table) == sorted(after.items())
-    assert (report.n_read, report.n_rows) == (0, 12)
+    assert (report.n_read, report.n_files) == (0, 12)
 
 
 def test_nobody_waits_where_no_row_moves(

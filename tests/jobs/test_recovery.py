@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_fragments_cut_into_other_buckets_are_not_used_and_not_kept(tmp_path: Pa
     write(tmp_path / "corpus", **{f"f{i}": str(i) for i in range(20)})
     die_before_merging(tmp_path / "corpus", tmp_path / "table", buckets=7)
     report = light.run(tmp_path / "corpus", tmp_path / "table", buckets=2)
-    assert (report.n_reused, report.n_rows) == (0, 20)
+    assert (report.n_reused, report.n_files) == (0, 20)
     assert not fragments(tmp_path / "table")
 
 
@@ -84,7 +84,7 @@ def test_a_fragment_with_a_file_that_is_gone_does_not_stay(tmp_path: Path) -> No
     die_before_merging(tmp_path / "corpus", tmp_path / "table")
     (tmp_path / "corpus/a.wav").unlink()
     report = light.run(tmp_path / "corpus", tmp_path / "table")
-    assert (report.n_reused, report.n_rows) == (1, 1)
+    assert (report.n_reused, report.n_files) == (1, 1)
     assert not fragments(tmp_path / "table")
 
 
@@ -93,7 +93,7 @@ def test_work_beyond_a_limited_listing_is_kept(tmp_path: Path) -> None:
     die_before_merging(tmp_path / "corpus", tmp_path / "table")
     light.run(tmp_path / "corpus", tmp_path / "table", include=["a*"])
     report = light.run(tmp_path / "corpus", tmp_path / "table")
-    assert (report.n_reused, report.n_rows) == (2, 3)
+    assert (report.n_reused, report.n_files) == (2, 3)
 
 
 def test_a_recomputing_run_goes_on_only_from_its_like(
@@ -136,14 +136,14 @@ def test_storage_that_fails_at_the_merge_ends_the_run(
 ) -> None:
     corpus, table = tmp_path / "corpus", tmp_path / "table"
     write(corpus, a="1")
-    read = LocalStore.read
+    open_file = LocalStore.open
 
-    def failing(store: LocalStore, name: str) -> tuple[bytes, str]:
+    def failing(store: LocalStore, name: str) -> tuple[BinaryIO, str]:
         if "/fragments/" in name:
             raise TimeoutError("the storage does not answer")
-        return read(store, name)
+        return open_file(store, name)
 
-    monkeypatch.setattr(LocalStore, "read", failing)
+    monkeypatch.setattr(LocalStore, "open", failing)
     with pytest.raises(TableError, match="does not answer"):
         light.run(corpus, table)
     monkeypatch.undo()
@@ -180,7 +180,7 @@ def test_a_table_may_gain_labels_beyond_the_limit_for_new_ones(
         write(tmp_path / "corpus" / label, x="1")
     light.run(tmp_path / "corpus", tmp_path / "table", labels="parent")
     write(tmp_path / "corpus/c", x="1")
-    assert light.run(tmp_path / "corpus", tmp_path / "table", labels="parent").n_rows == 3
+    assert light.run(tmp_path / "corpus", tmp_path / "table", labels="parent").n_files == 3
     with pytest.raises(UsageError, match="3 labels"):
         light.run(tmp_path / "corpus", tmp_path / "other", labels="parent")
 
@@ -225,4 +225,4 @@ def test_files_that_fail_again_do_not_stop_a_run(tmp_path: Path) -> None:
     assert light.run(corpus, table, extractor=partly).n_errors == 40
     write(corpus, z2="3")
     report = light.run(corpus, table, extractor=partly)
-    assert (report.n_rows, report.n_errors) == (2, 40)
+    assert (report.n_files, report.n_errors) == (2, 40)

@@ -57,6 +57,7 @@ def test_a_summary_in_words() -> None:
         counts=Counter({Change.NEW: 3, Change.UNCHANGED: 4}),
         failures=Counter(empty=1, timed_out=1),
         n_read=3,
+        n_files=5,
         n_rows=5,
         n_errors=2,
         n_reused=1,
@@ -73,7 +74,7 @@ def test_a_summary_in_words() -> None:
 
 
 def test_nothing_to_do_and_nothing_published() -> None:
-    assert report(counts=Counter({Change.UNCHANGED: 4}), n_rows=4).summary_lines() == [
+    assert report(counts=Counter({Change.UNCHANGED: 4}), n_files=4, n_rows=4).summary_lines() == [
         "Everything is up to date",
         "/t: 4 files with features, 0 failed",
     ]

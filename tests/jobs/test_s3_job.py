@@ -23,7 +23,7 @@ import pytest
 
 import featurelib
 import jobs.cli
-from jobs import schema
+from jobs import parquet
 from jobs.dispatch import DaskExecutor
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
 from jobs.lease import LEASE
@@ -202,7 +202,7 @@ def test_runs_with_labels_of_folders(place: Place) -> None:
     request = place.request(storage_options=[])
     place.write(FIRST)
     report = driver.run_inline(request)
-    assert (report.n_rows, report.n_errors, report.exit_code) == (N_FILES - 1, 1, 0)
+    assert (report.n_files, report.n_errors, report.exit_code) == (N_FILES - 1, 1, 0)
     assert report.passed_over == {"not audio": 1}
     driver.run_inline(place.local_request())
     place.assert_same_as_local()
@@ -217,7 +217,7 @@ def test_runs_with_labels_of_folders(place: Place) -> None:
     place.change()
     untouched = {key: tag for key, tag in before.items() if "unlabelled" in key}
     report = driver.run_inline(request)
-    assert (report.n_rows, report.n_errors) == (N_FILES_NEXT - 1, 1)
+    assert (report.n_files, report.n_errors) == (N_FILES_NEXT - 1, 1)
     assert report.n_read == len(NEXT)
     driver.run_inline(place.local_request())
     place.assert_same_as_local()
@@ -272,7 +272,7 @@ def test_a_list_of_files_in_a_bucket(place: Place) -> None:
         f"{request.corpus}/list.txt", request.table, storage_options=storage_options(place.s3)
     )
     report = driver.run_inline(request)
-    assert (report.n_rows, report.n_errors) == (len(names) - 1, 2)
+    assert (report.n_files, report.n_errors) == (len(names) - 1, 2)
     assert report.failures == {"undecodable": 1, "vanished": 1}
 
 
@@ -288,7 +288,7 @@ def test_each_side_with_options_of_its_own(place: Place) -> None:
             request.corpus, place.folder / "other", labels="parent", storage_options=sides
         )
     )
-    assert report.n_rows == N_FILES - 1
+    assert report.n_files == N_FILES - 1
     assert list(read_table(place.folder / "other")[0]["path"]) == list(local[0]["path"])
 
 
@@ -318,7 +318,7 @@ def test_large_files_go_through_a_temporary_file(
         labels="parent",
         storage_options=storage_options(place.s3),
     )
-    assert (report.n_rows, report.n_errors) == (N_FILES - 1, 1)
+    assert (report.n_files, report.n_errors) == (N_FILES - 1, 1)
     assert len(sources) == len(files) == N_FILES
     assert all(isinstance(source, str) for source in sources)
     assert all(file.closed for file in files)
@@ -587,7 +587,7 @@ def test_a_stale_write_between_planning_and_promotion(
 
 def cut(part: bytes, n: int) -> bytes:
     """Return a part of which only the first rows are left."""
-    return schema.to_parquet(schema.from_parquet(part).slice(0, n))
+    return parquet.to_parquet(parquet.from_parquet(part).slice(0, n))
 
 
 def test_two_drivers_at_once(changed: Prepared) -> None:
@@ -673,7 +673,7 @@ def test_damaged_bytes_are_not_decoded(
 
     with double(place.s3, rule) as service:
         report = driver.run_inline(place.request(s3=service.s3, labels="none"))
-    assert (report.n_rows, report.failures) == (2, {"unreadable": 1})
+    assert (report.n_files, report.failures) == (2, {"unreadable": 1})
     rows, errors = read_table(place.downloaded())
     assert list(rows["path"]) == ["good.wav", "once.wav"]
     assert rows["duration_s"].nunique() == 1
@@ -681,7 +681,7 @@ def test_damaged_bytes_are_not_decoded(
     assert len(waits) >= 2
 
     report = driver.run_inline(place.request(labels="none"))
-    assert (report.n_rows, report.n_errors, report.n_read) == (3, 0, 1)
+    assert (report.n_files, report.n_errors, report.n_read) == (3, 0, 1)
 
 
 # what users are told

@@ -67,7 +67,7 @@ def assert_goes_on(corpus: Path, gate: Gate) -> None:
     gate.open()
     table = corpus.parent / "table"
     report = driver.run_inline(driver.request_for(corpus, table, labels="parent", buckets=1))
-    assert report.n_rows == N_FILES + 1
+    assert report.n_files == N_FILES + 1
     assert report.n_reused >= N_READ
     undisturbed = corpus.parent / "undisturbed"
     driver.run_inline(driver.request_for(corpus, undisturbed, labels="parent", buckets=1))
@@ -174,4 +174,4 @@ def assert_goes_on_with_nothing_to_do(corpus: Path) -> None:
     table = corpus.parent / "table"
     assert_tidy(table)
     report = driver.run_inline(driver.request_for(corpus, table, labels="parent"))
-    assert (report.n_rows, report.parts_written) == (N_FILES + 1, 0)
+    assert (report.n_files, report.parts_written) == (N_FILES + 1, 0)

@@ -45,7 +45,7 @@ SIGNS = {"damaged": 1, "cut": 1, "cancelling": 1}
 
 @pytest.fixture(scope="module")
 def table(music: Path) -> Path:
-    report = run(music, music.parent / "t", extractor=featurelib.extract_columns)
+    report = run(music, music.parent / "t", extractor=featurelib.extract_rows)
     assert report.signs == SIGNS
     assert report.to_dict()["signs"] == SIGNS
     [line] = [line for line in report.summary_lines() if "Not decoded" in line]
@@ -117,7 +117,7 @@ def test_the_command_lists_them(table: Path) -> None:
 
 def test_a_table_without_any_says_so(tmp_path: Path) -> None:
     write_audio(tmp_path / "music" / "a.wav", tone())
-    run(tmp_path / "music", tmp_path / "t", extractor=featurelib.extract_columns)
+    run(tmp_path / "music", tmp_path / "t", extractor=featurelib.extract_rows)
     assert command("errors", "--partial", tmp_path / "t").stdout == "All decoded as a whole\n"
 
 
@@ -134,8 +134,8 @@ class KilledAtTheMerge(Silent):
 def test_what_an_interrupted_run_found_is_counted_by_the_next(music: Path, tmp_path: Path) -> None:
     table = tmp_path / "t"
     with pytest.raises(Killed):
-        run(music, table, extractor=featurelib.extract_columns, reporter=KilledAtTheMerge())
-    report = run(music, table, extractor=featurelib.extract_columns)
+        run(music, table, extractor=featurelib.extract_rows, reporter=KilledAtTheMerge())
+    report = run(music, table, extractor=featurelib.extract_rows)
     assert (report.n_reused, report.signs) == (7, SIGNS)
 
 

@@ -124,7 +124,7 @@ def _by_version(bucket: Bucket) -> dict[str, list[Any]]:
 def test_no_file_is_looked_up(bucket: Bucket, tmp_path: Path, columns: Any, name: str) -> None:
     file = write_list(tmp_path / name, columns(bucket))
     report, asked = bucket.run(file)
-    assert (report.n_rows, asked) == (N, {"GET": N})
+    assert (report.n_files, asked) == (N, {"GET": N})
     assert versions(bucket.table) == bucket.tags()
     rows = read_table(bucket.table)[0]
     assert set(rows["storage_class"]) == {"STANDARD"}
@@ -165,7 +165,7 @@ def test_times_alone_extract_nothing_twice(bucket: Bucket, tmp_path: Path) -> No
     del columns["e_tag"]
     file = write_list(tmp_path / "list.parquet", columns)
     report, asked = bucket.run(file)
-    assert (report.n_rows, asked) == (N, {"GET": N})
+    assert (report.n_files, asked) == (N, {"GET": N})
     for _ in range(2):
         report, asked = bucket.run(file)
         assert (report.counts, asked) == ({Change.UNCHANGED: N}, {"HEAD": N})
@@ -188,7 +188,7 @@ def test_files_that_are_gone_are_errors(bucket: Bucket, tmp_path: Path) -> None:
     file = write_list(tmp_path / "list.csv", _as_catalogue(bucket))
     bucket._client.delete_object(Bucket=bucket.name, Key="pop/0 é.wav")
     report, _ = bucket.run(file)
-    assert (report.n_rows, report.failures) == (N - 1, {"vanished": 1})
+    assert (report.n_files, report.failures) == (N - 1, {"vanished": 1})
 
 
 # local lists
@@ -201,7 +201,7 @@ def test_results_of_a_killed_run_are_used_whatever_the_list_states(tmp_path: Pat
     request = driver.request_for(file, tmp_path / "table", buckets=2)
     assert driver.exit_code_of(driver.run_killed_at_step, request, 1, "merge") == -9
     report = driver.run_inline(request)
-    assert (report.n_reused, report.n_rows, report.n_read) == (N, N, N)
+    assert (report.n_reused, report.n_files, report.n_read) == (N, N, N)
     assert driver.run_inline(request).counts == {Change.UNCHANGED: N}
     assert driver.run_inline(
         driver.request_for(file, tmp_path / "table", buckets=2, verify_list=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import TableError
-from jobs.schema import read_parquet
+from jobs.parquet import read_parquet
 from jobs.status import error_rows, table_status
 from tests.jobs.light import digest, run, write
 

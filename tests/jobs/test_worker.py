@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+import featurelib
 from jobs.errors import ClusterError
-from jobs.fragments import FragmentBuilder, read_fragments
+from jobs.fragments import FragmentWriter, as_fragment, outcome_rows
 from jobs.native import captured_output
 from jobs.plan import Shard
 from jobs.schema import fragment_schema
@@ -38,10 +39,14 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     job = dataclasses.replace(a_job(str(corpus), tmp_path), **values)
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
-    assert result.fragment is not None
-    store = open_store(str(tmp_path / "table"))
-    rows = read_fragments(store, [result.fragment], fragment_schema(doubles.SPEC), doubles.ORIGIN)
-    return result, rows.select(["path", "source_version", "error_kind", "rmse"]).to_pylist()
+    [fragment] = result.fragments
+    schema = fragment_schema(featurelib.schema(doubles.SPEC))
+    with (tmp_path / "table" / fragment).open("rb") as source:
+        file = as_fragment(source, schema, doubles.ORIGIN)
+        assert file is not None
+        rows = outcome_rows(file)
+        assert rows is not None
+    return result, rows.to_pylist()
 
 
 def test_a_worker_whose_libsndfile_is_too_old_refuses(
@@ -65,7 +70,7 @@ def test_every_failure_costs_one_row(tmp_path: Path) -> None:
     assert [(row["path"], row["error_kind"]) for row in rows] == list(
         zip(files, kinds, strict=True)
     )
-    assert result.n_rows == 2
+    assert result.n_files == 2
     assert [failure.kind for failure in result.failures] == kinds[1:4]
     assert "in _surprise" in result.failures[2].details
 
@@ -82,8 +87,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     name = tmp_path / "corpus" / "a.wav"
     first = f"rewrite {name} play again"
     result, [row] = extract(tmp_path, {"a.wav": first})
-    assert (result.n_rows, row["error_kind"]) == (1, None)
-    assert row["rmse"] == doubles.columns_of("play again")["rmse"][0]
+    assert (result.n_files, row["error_kind"]) == (1, None)
+    assert row["peak"] == next(doubles.rows_of("play again")).columns["peak"][0]
     # the row's version is that of the bytes it was made of
     [entry] = open_store(str(tmp_path / "corpus")).stat(["a.wav"])
     assert entry is not None
@@ -97,11 +102,11 @@ def test_a_file_that_never_stops_changing_is_left_for_another_run(tmp_path: Path
     assert "keeps changing" in result.failures[0].message
 
 
-def _growing(source: str, spec: object) -> dict:
+def _growing(source: str, spec: object) -> list[featurelib.Rows]:
     if source.endswith("a.wav"):
         with open(source, "a") as file:
             file.write("more")
-    return doubles.columns_of("x")
+    return list(doubles.rows_of("x"))
 
 
 def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_path: Path) -> None:
@@ -113,14 +118,14 @@ def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_pat
         ("a.wav", None),
         ("b.wav", "timed_out"),
     ]
-    assert result.n_rows == 1
+    assert result.n_files == 1
     assert result.unfinished is not None
     assert [path for path, _ in result.unfinished.files] == ["c.wav", "d.wav"]
     # what the hung file comes to later is not added any more
     [thread] = [thread for thread in threading.enumerate() if thread.name == "extract"] or [None]
     if thread is not None:
         thread.join(10)
-    assert result.n_rows == 1
+    assert result.n_files == 1
 
 
 def test_a_file_that_hangs_when_it_is_looked_at_ahead_is_the_one_that_is_named(
@@ -166,10 +171,10 @@ def test_where_files_are_fetched_one_by_one_the_one_that_hangs_is_named(
     try:
         result = extract_shard(job, shard)
         assert [(f.path, f.kind) for f in result.failures] == [("05.wav", "timed_out")]
-        assert result.n_rows <= 5
+        assert result.n_files <= 5
         assert result.unfinished is not None
         rest = extract_shard(job, result.unfinished)  # over a connection of its own
-        assert (rest.n_rows, rest.failures) == (23 - result.n_rows, [])
+        assert (rest.n_files, rest.failures) == (23 - result.n_files, [])
     finally:
         answered.set()
 
@@ -202,7 +207,7 @@ def test_a_shards_rows_are_forgotten_when_it_is_done(
         monkeypatch.setattr(kind, "__init__", noted)
 
     note(_Attempt)
-    note(FragmentBuilder)
+    note(FragmentWriter)
     gc.disable()  # what only it would find is kept for long
     try:
         extract(tmp_path, {"a.wav": "play", "b.wav": "play"})

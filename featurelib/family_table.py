@@ -1,0 +1,48 @@
+"""What the families of features are, and what can be said of them in a spec."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from featurelib.features import Feature, families
+from featurelib.parameters import SHARED, bounds, find_places, places
+
+
+def describe_families() -> list[dict[str, Any]]:
+    """Describe all families that featurelib has, by name.
+
+    Returns
+    -------
+    list of dict
+        For each: ``family``, ``unit``, ``definition``, and ``parameters``: for each its
+        ``name`` in a spec, ``default`` (None if there is none), ``bounds``, ``definition``,
+        and ``is_shared`` if one that is given for an entry is meant for all of its spectra.
+    """
+    return [_described(name, kind) for name, kind in families().items()]
+
+
+def _described(name: str, kind: type[Feature]) -> dict[str, Any]:
+    fixed = frozenset(f.name for f in dataclasses.fields(kind) if f.name == "of")  # type: ignore[arg-type]
+    available = places(kind, fixed)
+    parameters = [_parameter("of", None, "", "an earlier entry of the spec") for _ in fixed]
+    for place in available:
+        key = place.path[-1]
+        if find_places(available, key)[0] is place:
+            default = place.field.default
+            default = None if default is dataclasses.MISSING else default
+            doc = place.field.metadata["doc"]
+            parameters.append(_parameter(key, default, bounds(place.field), doc))
+    unit = kind.unit if isinstance(kind.unit, str) else "that of the other feature, a frame"
+    definition = (kind.__doc__ or "").splitlines()[0].rstrip(".")
+    return {"family": name, "unit": unit, "definition": definition, "parameters": parameters}
+
+
+def _parameter(name: str, default: Any, limits: str, definition: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "default": default,
+        "bounds": limits,
+        "definition": definition,
+        "is_shared": name in SHARED,
+    }

@@ -1,0 +1,119 @@
+"""Features frame by frame, as a long table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featurelib.errors import SpecError
+from featurelib.extraction import Extractor
+from featurelib.presets import get_spec
+from featurelib.spec import Entry, FeatureSpec
+from featurelib.statistics import SERIES
+from featurelib.transforms.frames import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from featurelib.audio.sources import Source
+    from featurelib.rows import Rows
+
+#: Most bytes of frames that are put into memory.
+MAX_BYTES = 4 * 2**30
+
+
+def extract_frames(
+    source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
+) -> pd.DataFrame:
+    """Compute the features of every frame of one file.
+
+    Parameters
+    ----------
+    source, spec, preset
+        As of `featurelib.extract_columns`. Of the spec the features count, and not their
+        statistics; those that are one value of the whole signal are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a frame: ``channel`` if each has frames of its own, ``segment`` if the spec
+        has them, ``time_s`` (place of the frame in the file: that of
+        `librosa.frames_to_time`), then the features (float32), named as in the spec but
+        without a statistic. NaN where a feature has no value: the first frame of
+        ``spectral_flux``.
+
+    Raises
+    ------
+    SpecError
+        If the features are not all of the same frames.
+    AudioError, OSError, ParameterError
+        As of `featurelib.extract_columns`.
+    """
+    import pandas as pd
+
+    spec = get_spec(spec, preset=preset)
+    entries = tuple(
+        Entry(feature=entry.feature, name=entry.name, statistics=(SERIES,))
+        for entry in spec.features
+        if not entry.feature.is_single
+    )
+    frames = _common_frames(spec, entries)
+    names = [name for entry in spec.features for name in _frame_names(entry)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(f"features: two columns of frames would be called {twice!r}")
+    series = dataclasses.replace(spec, features=entries)
+    chunks = [
+        chunk
+        for rows in Extractor(series, max_series_bytes=MAX_BYTES).file(source)
+        for chunk in _chunks(rows, spec, series, frames)
+    ]
+    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return pd.DataFrame(columns)
+
+
+def _frame_names(entry: Entry) -> tuple[str, ...]:
+    return () if entry.feature.is_single else entry.frame_names()
+
+
+def _common_frames(spec: FeatureSpec, entries: tuple[Entry, ...]) -> Frames:
+    if not entries:
+        raise SpecError(f"{spec.name}: no feature has frames")
+    first = entries[0].feature.frames
+    for entry in entries:
+        frames = entry.feature.frames
+        same = frames.hop_length == first.hop_length and frames.center == first.center
+        if not same or (not first.center and frames.n_fft != first.n_fft):
+            raise SpecError(
+                f"{entries[0].name} and {entry.name} are not of the same frames (hop_length"
+                f" {first.hop_length} and {frames.hop_length}): extract them one by one"
+            )
+    return first
+
+
+def _chunks(
+    rows: Rows, spec: FeatureSpec, series: FeatureSpec, frames: Frames
+) -> list[dict[str, np.ndarray]]:
+    """The frames of some rows, as columns."""
+    result = []
+    for i in range(rows.n):
+        found = [rows.columns[entry.column_names()[0]][i] for entry in series.features]
+        n = max(map(len, found))
+        sr = spec.fixed_sr or int(rows.facts["sample_rate_hz"])
+        chunk: dict[str, np.ndarray] = {}
+        if spec.channels == "each":
+            chunk["channel"] = np.full(n, rows.facts["channel"], np.int32)
+        if spec.level.kind == "segment":
+            chunk["segment"] = np.full(n, rows.columns["segment"][i], np.int32)
+        start_s = float(rows.columns["start_s"][i])
+        chunk["time_s"] = start_s + np.arange(n) * frames.hop_length / sr
+        names = [_frame_names(entry) for entry in spec.features if _frame_names(entry)]
+        for columns, values in zip(names, found, strict=True):
+            # What is missing are first frames.
+            padded = np.full((n, len(columns)), np.nan, np.float32)
+            padded[n - len(values) :] = values.reshape(len(values), len(columns))
+            chunk |= dict(zip(columns, padded.T, strict=True))
+        result.append(chunk)
+    return result

@@ -1,0 +1,104 @@
+"""Samples as the features see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featurelib import audio
+from featurelib.errors import AudioError, ParameterError
+from featurelib.parameters import SR_LIMITS
+from featurelib.stretch import stretch
+
+if TYPE_CHECKING:
+    from featurelib.audio.sources import Source
+
+#: Most bytes of samples that are put into memory.
+MAX_BYTES = 4 * 2**30
+
+
+def load(
+    source: Source,
+    *,
+    sr: int | None = 22_050,
+    mono: bool = True,
+    offset: float = 0.0,
+    duration: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Decode an audio file of any format that features are extracted from.
+
+    As `librosa.load`, but bit-equal to the samples that the features are computed of, and
+    with all audio of joined or damaged files.
+
+    Parameters
+    ----------
+    source : str, PathLike, bytes, memoryview or binary file object
+        As of `featurelib.extract_columns`.
+    sr : int or None
+        Sampling rate that the samples are brought to [Hz]; None is the file's own.
+    mono : bool
+        Mix the channels down to their mean, before resampling.
+    offset, duration : float
+        Seconds that are left out at the beginning, and that are taken from there on; None
+        is all of them.
+
+    Returns
+    -------
+    y : np.ndarray [shape=(n,) or (channels, n), dtype=float32]
+        One channel, or the channels of a file with several if not `mono`.
+    sr : int
+        Their rate [Hz].
+
+    Raises
+    ------
+    AudioError
+        If the content cannot be used, or takes more than 4 GB (``too_long``).
+    OSError
+        If the source cannot be opened or read.
+    ParameterError
+        If an argument cannot be used.
+    """
+    low, high = SR_LIMITS
+    if sr is not None and not (isinstance(sr, int | np.integer) and low <= sr <= high):
+        raise ParameterError(f"sr={sr!r} is not a whole number from {low} to {high} Hz, nor None")
+    if offset < 0:
+        raise ParameterError(f"offset={offset!r} must be at least 0")
+    if duration is not None and duration <= 0:
+        raise ParameterError(f"duration={duration!r} must be greater than 0")
+    with stretch(source, offset, duration) as file:
+        while True:
+            try:
+                return _samples(file.blocks(), sr, mono)
+            except audio.MoreAudioError:
+                continue
+
+
+def _samples(blocks: audio.Blocks, sr: int | None, mono: bool) -> tuple[np.ndarray, int]:
+    parts: list[list[np.ndarray]] = []
+    resamplers: list[audio.JoiningResampler] = []
+    n_bytes = 0
+    for block_sr, block in blocks:
+        channels = [audio.mix_down(block)] if mono else list(np.ascontiguousarray(block.T))
+        if not parts:
+            sr = int(sr or block_sr)
+            resamplers = [audio.JoiningResampler(sr) for _ in channels]
+            parts = [[] for _ in channels]
+        if len(channels) != len(parts):
+            raise AudioError(
+                "unsuitable",
+                f"{len(parts)} channels at first, {len(channels)} later: use mono=True",
+            )
+        for y, resampler, part in zip(channels, resamplers, parts, strict=True):
+            part.append(np.array(resampler.push(y, block_sr)))
+            n_bytes += part[-1].nbytes
+        if n_bytes > MAX_BYTES:
+            raise AudioError(
+                "too_long", f"more than {MAX_BYTES // 2**30} GB of samples: give a duration"
+            )
+    if sr is None or not parts:
+        raise AudioError("empty", "no samples")
+    for resampler, part in zip(resamplers, parts, strict=True):
+        part.append(resampler.finish())
+    y = np.stack([np.concatenate(part) for part in parts])
+    return (y[0] if len(y) == 1 else y), sr

@@ -1,0 +1,96 @@
+"""The part of an audio file between an offset and a duration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from featurelib import audio
+from featurelib.errors import AudioError
+
+if TYPE_CHECKING:
+    from featurelib.audio.sources import Source
+
+#: More than is wanted is decoded by so much [s], as the rate is not known yet.
+_SLACK_S = 0.002
+
+
+class Stretch:
+    """An opened file, of which a part is decoded.
+
+    Parameters
+    ----------
+    file : AudioFile
+        The file, opened.
+    offset : float
+        Seconds that are left out at the beginning.
+    duration : float or None
+        Seconds that are taken from there on; None for all.
+    """
+
+    def __init__(self, file: audio.AudioFile, offset: float, duration: float | None) -> None:
+        self._file, self._offset, self._duration = file, offset, duration
+
+    def blocks(self, block_samples: int = audio.BLOCK_SAMPLES) -> audio.Blocks:
+        """Decode the samples; parameters and errors as of `AudioFile.blocks`."""
+        blocks = self._file.blocks(block_samples)  # which end after the duration
+        return cut(blocks, self._offset, self._duration) if self._offset else blocks
+
+    def facts(self) -> audio.DecodingFacts:
+        """What became of the decoding, when all blocks were taken."""
+        return self._file.facts()
+
+
+@contextmanager
+def stretch(source: Source, offset: float, duration: float | None) -> Iterator[Stretch]:
+    """Open a part of an audio file; see `Stretch` and `open_audio`."""
+    until = duration
+    if offset and until is not None:
+        until += offset + _SLACK_S
+    with audio.open_audio(source, until) as file:
+        yield Stretch(file, offset, duration)
+
+
+def cut(blocks: audio.Blocks, offset: float, duration: float | None) -> audio.Blocks:
+    """Leave out what lies before an offset or after a duration.
+
+    Both are rounded down to samples, as `librosa.load` does.
+
+    Parameters
+    ----------
+    blocks : iterable
+        Rates [Hz], and samples of shape (n, channels).
+    offset, duration : float
+        In seconds; a duration of None is all.
+
+    Raises
+    ------
+    AudioError
+        If there is nothing behind the offset.
+    """
+    if not offset and duration is None:
+        return blocks
+    return _cut(blocks, offset, duration)
+
+
+def _cut(blocks: audio.Blocks, skip_s: float, left_s: float | None) -> audio.Blocks:
+    offset = skip_s
+    sr = skip = left = 0
+    is_begun = False
+    for block_sr, block in blocks:
+        if block_sr != sr:
+            if sr:  # another stream, at another rate
+                skip_s, left_s = skip / sr, None if left_s is None else left / sr
+            sr, skip = block_sr, int(skip_s * block_sr)
+            left = 0 if left_s is None else int(left_s * block_sr)
+        part = block[skip:]
+        skip -= len(block) - len(part)
+        if left_s is not None:
+            part = part[:left]
+            left -= len(part)
+        if len(part):
+            is_begun = True
+            yield sr, part
+    if offset and sr and not is_begun:
+        raise AudioError("too_short", f"it ends before the offset of {offset:g} s")

@@ -1,0 +1,264 @@
+"""Rows of parts and fragments, taken row group by row group into a new part, in its order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from jobs import schema
+from jobs.errors import TableError
+from jobs.parquet import (
+    Writer,
+    cuts,
+    fixed_bytes,
+    is_storage_error,
+    open_parquet,
+    read_groups,
+    series_bytes,
+    series_names,
+)
+
+_CACHE_BYTES = 64 * 2**20
+"""Decoded row groups that are kept for the next output row group."""
+
+
+class Cache:
+    """Decoded row groups, the ones used last, within a bound of bytes."""
+
+    def __init__(self, n_bytes: int = _CACHE_BYTES) -> None:
+        self._n_bytes = n_bytes
+        self._groups: OrderedDict[tuple[RowSource, int], pa.Table] = OrderedDict()
+
+    def get(self, source: RowSource, group: int) -> pa.Table:
+        """Return a row group of a source."""
+        key = (source, group)
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        rows = source.read([group])
+        self._groups[key] = rows
+        while (
+            len(self._groups) > 1 and sum(t.nbytes for t in self._groups.values()) > self._n_bytes
+        ):
+            self._groups.popitem(last=False)
+        return rows
+
+
+class RowSource:
+    """A part or fragment that rows are taken from.
+
+    Parameters
+    ----------
+    open_file : callable
+        Opens it; it is open only while it is read, for there may be very many.
+    metadata : pyarrow.parquet.FileMetaData
+        Its footer.
+    damaged : callable
+        Makes the error that is raised where its bytes are damaged.
+    """
+
+    def __init__(
+        self,
+        open_file: Callable[[], BinaryIO],
+        metadata: pq.FileMetaData,
+        damaged: Callable[[object], Exception],
+    ) -> None:
+        self._open_file, self._metadata, self._damaged = open_file, metadata, damaged
+        self.schema = metadata.schema.to_arrow_schema()
+        groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+        sizes = [group.num_rows for group in groups]
+        self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        """Number of the first row of each row group, and of all rows."""
+        self._keys: Keys | None = None
+
+    def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of some row groups."""
+        try:
+            with self._open_file() as source, open_parquet(source, self._metadata) as file:
+                return read_groups(file, columns, groups)
+        except (pa.ArrowException, OSError) as error:
+            if is_storage_error(error):
+                raise
+            raise self._damaged(error) from error
+
+    def keys(self, paths: pa.Array) -> Keys:
+        """Return the key of every row, and its size; always of the same paths."""
+        if self._keys is None:
+            pieces = [self._keys_of(group, paths) for group in range(len(self.starts) - 1)]
+            self._keys = Keys(*(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)))
+        return self._keys
+
+    def _keys_of(self, group: int, paths: pa.Array) -> Keys:
+        has_key = schema.SEGMENT in self.schema.names
+        rows = self.read([group], [schema.PATH, *(schema.ROW_KEY if has_key else ())])
+        file = pc.fill_null(pc.index_in(rows[schema.PATH], paths), -1).to_numpy().astype(np.int32)
+        sizes = np.full(len(rows), fixed_bytes(self.schema), np.int64)
+        for name in series_names(self.schema):
+            sizes += series_bytes(self.read([group], [name])[name])
+        if not has_key:
+            none = np.zeros(len(rows), np.int32)
+            return Keys(file, none, none, sizes)
+        channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
+        segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # null of an error
+        return Keys(file, channel, segment, sizes)
+
+
+class Keys(NamedTuple):
+    """Keys of rows, as arrays of one value a row."""
+
+    file: np.ndarray
+    """Index of the file's path among all paths, which are sorted; -1 for another file."""
+    channel: np.ndarray
+    """-1 for null."""
+    segment: np.ndarray
+    n_bytes: np.ndarray
+    """About how many bytes the row takes."""
+
+
+@dataclass
+class Pick:
+    """Files whose rows a part takes from one source."""
+
+    source: RowSource
+    files: np.ndarray
+    """Whether each file is one of them, in the order of the paths."""
+    as_it_is: bool
+    """The rows are of the part already; others get their label and carried columns."""
+
+
+class _Index(NamedTuple):
+    """Rows of a part in their order: where each is found."""
+
+    pick: np.ndarray
+    row: np.ndarray
+    file: np.ndarray
+    n_bytes: np.ndarray
+
+    def cut(self, start: int, stop: int) -> _Index:
+        return _Index(*(array[start:stop] for array in self))
+
+
+def write_part(
+    writer: Writer,
+    wanted: pa.Schema,
+    paths: pa.Array,
+    facts: pa.Table,
+    picks: Sequence[Pick],
+    cache: Cache,
+    part: str,
+) -> int:
+    """Write a part: the files' first rows by path, in row groups of their own, then the others.
+
+    Parameters
+    ----------
+    writer : Writer
+        Where to.
+    wanted : pyarrow.Schema
+        Schema of the part.
+    paths : pyarrow.Array
+        All paths of the bucket, sorted.
+    facts : pyarrow.Table
+        For each path, the columns that come from the listing.
+    picks : sequence of Pick
+        Which rows.
+    cache : Cache
+        Of the sources' row groups.
+    part : str
+        Name of the part, for errors.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    TableError
+        If the part would hold a row twice.
+    """
+    index, n_first = _index(picks, paths, part)
+    n_rows = len(index.row)
+    for begin, end in ((0, n_first), (n_first, n_rows)):
+        for start, stop in cuts(index.n_bytes[begin:end]):
+            run = index.cut(begin + start, begin + stop)
+            writer.write(_gather(run, picks, facts, wanted, cache))
+        if begin == 0:
+            writer.n_first_groups = writer.n_groups
+    return n_rows
+
+
+def _index(picks: Sequence[Pick], paths: pa.Array, part: str) -> tuple[_Index, int]:
+    """Return the rows of picks in order, and how many of them are files' first rows."""
+    found: list[tuple[np.ndarray, ...]] = []
+    for number, pick in enumerate(picks):
+        keys = pick.source.keys(paths)
+        rows = np.flatnonzero((keys.file >= 0) & pick.files[keys.file])
+        found.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
+    if not found:
+        none = np.empty(0, np.int64)
+        return _Index(none, none, none, none), 0
+    pick_of, rows, file, channel, segment, n_bytes = map(np.concatenate, zip(*found, strict=True))
+    is_other = (segment != 0) | (channel > 0)
+    order = np.lexsort((segment, channel, file, is_other))
+    key = np.stack([file, channel, segment])[:, order]
+    twice = np.flatnonzero((key[:, 1:] == key[:, :-1]).all(axis=0))
+    if len(twice):
+        path = paths[key[0, twice[0]]].as_py()
+        raise TableError(f"{part} would hold {path} twice: nothing of it was written")
+    n_first = int(len(rows) - is_other.sum())
+    return _Index(pick_of[order], rows[order], file[order], n_bytes[order]), n_first
+
+
+def _gather(
+    index: _Index, picks: Sequence[Pick], facts: pa.Table, wanted: pa.Schema, cache: Cache
+) -> pa.Table:
+    """Return the rows of an index, in its order."""
+    order = np.lexsort((index.row, index.pick))
+    pieces: list[pa.Table] = []
+    start = 0
+    for number, pick in enumerate(picks):
+        places = order[index.pick[order] == number]
+        for group, of_group in _by_group(index.row[places], pick.source.starts):
+            rows = _take(cache.get(pick.source, group), of_group - pick.source.starts[group])
+            files = index.file[order[start : start + len(rows)]]
+            start += len(rows)
+            pieces.append(rows if pick.as_it_is else _with_facts(rows, files, facts, wanted))
+    rows = pa.concat_tables([piece.replace_schema_metadata(None) for piece in pieces])
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return _take(rows, places)
+
+
+def _by_group(rows: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield sorted numbers of rows by row group."""
+    groups = np.searchsorted(starts, rows, side="right") - 1
+    for group in np.unique(groups):
+        yield int(group), rows[groups == group]
+
+
+def _take(rows: pa.Table, places: np.ndarray) -> pa.Table:
+    first, n = (int(places[0]), len(places)) if len(places) else (0, 0)
+    if n and int(places[-1]) - first + 1 == n and (np.diff(places) == 1).all():
+        return rows.slice(first, n)
+    return rows.take(pa.array(places))
+
+
+def _with_facts(rows: pa.Table, files: np.ndarray, facts: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """Return rows in a part's schema, with the label and carried columns of the listing."""
+    of_rows = facts.take(pa.array(files))
+    columns = []
+    for field in wanted:
+        if field.name in of_rows.column_names:
+            columns.append(of_rows[field.name])
+        elif field.name == schema.ERROR_CLASS:
+            columns.append(schema.error_classes(rows[schema.ERROR_KIND]))
+        else:
+            columns.append(rows[field.name])
+    return pa.Table.from_arrays(columns, schema=wanted)

@@ -1,0 +1,71 @@
+"""What the columns of a preset, a settings file or a table are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import featurelib
+from jobs.settings import read_config
+from jobs.status import open_table
+
+
+def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, str]], list[str]]:
+    """Describe the columns of a spec.
+
+    Parameters
+    ----------
+    location : str
+        A preset's name, a file of settings (``.toml``), or the location of a table.
+    options : dict
+        Storage options of a table.
+
+    Returns
+    -------
+    columns : list of dict
+        Name, type, unit, definition and librosa's counterpart of each.
+    lines : list of str
+        What is to be said beside it.
+
+    Raises
+    ------
+    JobError, featurelib.SpecError
+        If there is no such thing.
+    """
+    if location in featurelib.PRESETS:
+        return _of_spec(featurelib.get_spec(location))
+    if location.endswith(".toml"):
+        values, _ = read_config(location)
+        folder = Path(location).parent
+        return _of_spec(featurelib.spec_from_settings(values or {"preset": "genre-v1"}, folder))
+    if "/" not in location and not os.path.isdir(location):
+        featurelib.get_spec(location)  # says which presets there are
+    table = open_table(location, options)
+    lines = [
+        f"spec        {table.info.spec.get('name', 'custom')}",
+        f"fingerprint {table.info.fingerprint}",
+    ]
+    return [dict(column) for column in table.info.columns], lines
+
+
+def _of_spec(spec: featurelib.FeatureSpec) -> tuple[list[dict[str, str]], list[str]]:
+    columns = [dataclasses.asdict(column) for column in featurelib.describe(spec)]
+    level = spec.level
+    rows = "one row a file" if level.kind == "track" else "one row a segment"
+    rows += " and channel" if spec.channels == "each" else ""
+    lines = [
+        f"spec        {spec.name}: {len(columns)} columns, {rows}",
+        f"fingerprint {spec.fingerprint}",
+    ]
+    kept = spec.spill_bytes_a_second() * 3600 / 1e6
+    if kept and level.kind == "track":
+        lines.append(
+            f"disk        up to {kept:.0f} MB for each hour of a file are kept until its end"
+            " (TMPDIR)"
+        )
+    series = spec.series_bytes_a_second() * 3600 / 1e6
+    if series:
+        lines.append(f"series      {series:.0f} MB of the table for each hour of audio")
+    return columns, lines

@@ -1,0 +1,179 @@
+"""Parquet files as the job writes and reads them: checksums, and row groups of bounded size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROW_GROUP_BYTES = 32 * 2**20
+"""Largest row group, uncompressed, unless one row is larger."""
+
+FIRST_ROW_GROUPS = "first_row_groups"
+"""Key of the file's metadata: how many row groups, from the first on, hold files' first rows."""
+
+_STRING_BYTES = 32
+_MAX_ROWS = 2**20
+
+
+class Writer:
+    """Writes a Parquet file row group by row group: zstd, with a checksum on every page.
+
+    Parameters
+    ----------
+    sink : binary file object
+        Where the file is written to; it stays open.
+    schema : pyarrow.Schema
+        Schema of the rows.
+    """
+
+    def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True)
+        self.n_groups = 0
+        self.n_first_groups: int | None = None
+        """How many of the row groups hold the files' first rows, if others do not."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def write(self, rows: pa.Table) -> None:
+        """Write rows as one or more row groups of bounded size."""
+        for start, stop in cuts(row_bytes(rows)):
+            self._writer.write_table(rows.slice(start, stop - start), row_group_size=stop - start)
+            self.n_groups += 1
+
+    def close(self) -> None:
+        """End the file; again, do nothing."""
+        if not self._writer.is_open:
+            return
+        if not self.n_groups:
+            self._writer.write_table(self._schema.empty_table())
+        if self.n_first_groups is not None:
+            self._writer.add_key_value_metadata({FIRST_ROW_GROUPS: str(self.n_first_groups)})
+        self._writer.close()
+
+
+def row_bytes(rows: pa.Table) -> np.ndarray:
+    """Return about how many bytes each row takes, uncompressed.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_rows,), dtype=int64]
+    """
+    sizes = np.full(len(rows), fixed_bytes(rows.schema), np.int64)
+    for name in series_names(rows.schema):
+        sizes += series_bytes(rows[name])
+    return sizes
+
+
+def fixed_bytes(schema: pa.Schema) -> int:
+    """Return about how many bytes the columns other than series take in a row."""
+    return sum(
+        field.type.bit_width // 8 or 1 if pa.types.is_primitive(field.type) else _STRING_BYTES
+        for field in schema
+        if not pa.types.is_large_list(field.type)
+    )
+
+
+def series_names(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns that are series."""
+    return [field.name for field in schema if pa.types.is_large_list(field.type)]
+
+
+def series_bytes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return how many bytes each row takes in a column that is a series."""
+    item = column.type.value_type
+    width = item.list_size if pa.types.is_fixed_size_list(item) else 1
+    number = item.value_type if pa.types.is_fixed_size_list(item) else item
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+    return 8 + lengths * (width * number.bit_width // 8)
+
+
+def cuts(sizes: np.ndarray, limit: int = ROW_GROUP_BYTES) -> Iterator[tuple[int, int]]:
+    """Cut rows into runs of at most `limit` bytes; a row that is larger is one by itself.
+
+    Yields
+    ------
+    start, stop : int
+        Of each run, in order.
+    """
+    ends = np.cumsum(sizes)
+    start, before = 0, 0
+    while start < len(ends):
+        stop = int(np.searchsorted(ends, before + limit, side="right"))
+        stop = min(max(stop, start + 1), start + _MAX_ROWS)
+        yield start, stop
+        start, before = stop, int(ends[stop - 1])
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file."""
+    sink = io.BytesIO()
+    with Writer(sink, table.schema) as writer:
+        writer.write(table)
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes) -> pa.Table:
+    """Return the table in a Parquet file."""
+    return read_parquet(pa.py_buffer(data))
+
+
+def open_parquet(
+    source: BinaryIO | pa.Buffer, metadata: pq.FileMetaData | None = None
+) -> pq.ParquetFile:
+    """Open a Parquet file, whose page checksums are verified as pages are read.
+
+    Parameters
+    ----------
+    source : binary file object or pyarrow.Buffer
+        The file.
+    metadata : pyarrow.parquet.FileMetaData, optional
+        Its footer, if that was read before.
+    """
+    return pq.ParquetFile(
+        source, metadata=metadata, pre_buffer=False, page_checksum_verification=True
+    )
+
+
+def read_groups(
+    file: pq.ParquetFile, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> pa.Table:
+    """Return the rows of a Parquet file, or those of some row groups.
+
+    All in the calling thread: one of PyArrow's own that still has a Python file in hand
+    when the process ends would abort it.
+    """
+    if groups is None:
+        return file.read(columns, use_threads=False)
+    return file.read_row_groups(groups, columns, use_threads=False)
+
+
+def read_parquet(source: BinaryIO | pa.Buffer, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the table, or some columns of it, in a Parquet file."""
+    with open_parquet(source) as file:
+        return read_groups(file, columns)
+
+
+def is_storage_error(error: Exception) -> bool:
+    """Say whether an error of reading is the storage's, and not one of damaged bytes.
+
+    For those PyArrow has exceptions of its own, or raises OSError without a number.
+    """
+    return isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)
+
+
+def first_row_groups(file: pq.ParquetFile) -> range:
+    """Return the row groups that hold files' first rows: all, where the file does not say."""
+    said = (file.metadata.metadata or {}).get(FIRST_ROW_GROUPS.encode())
+    n_groups = file.metadata.num_row_groups
+    return range(n_groups if said is None else min(int(said), n_groups))

@@ -1,0 +1,141 @@
+"""Many small files in one temporary file, which has no name: nothing is left of it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from typing import Any, BinaryIO, cast
+
+from jobs.storage.base import Store, contents_of
+
+_COPY_BYTES = 2**20
+
+
+class Section(io.RawIOBase):
+    """A stretch of a file as a file of its own, from a start to where it was written to.
+
+    Many small files can so be one temporary file.
+
+    Parameters
+    ----------
+    file : binary file object
+        The whole file; whoever uses a section moves its position.
+    start : int
+        Where the section begins.
+    size : int
+        Bytes that are in it already.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int = 0) -> None:
+        self._file, self._start, self._size = file, start, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        n_bytes = max(0, min(len(view), self._size - self._position))
+        self._file.seek(self._start + self._position)
+        data = self._file.read(n_bytes)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def write(self, data: Any) -> int:
+        self._file.seek(self._start + self._position)
+        n_bytes = self._file.write(cast(bytes, memoryview(data).cast("B")))
+        self._position += n_bytes
+        self._size = max(self._size, self._position)
+        return n_bytes
+
+    def reopened(self) -> Section:
+        """Return the section as another file, which is at its start."""
+        return Section(self._file, self._start, self._size)
+
+    @property
+    def end(self) -> int:
+        """Where the next section of the file may begin."""
+        return self._start + self._size
+
+
+class Spool:
+    """Sections of one file, which is in memory while it is small.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Size from which on the file is on disk.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        file = tempfile.SpooledTemporaryFile(n_bytes, prefix="featurelib-")  # noqa: SIM115
+        self._file = cast(BinaryIO, file)
+        self._last = Section(self._file, 0)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def section(self) -> Section:
+        """Begin a new section; the ones before are not written to any more."""
+        self._last = Section(self._file, self._last.end)
+        return self._last
+
+
+class LocalFiles:
+    """Files of a store, opened as often as wanted: in place, or as temporary copies.
+
+    A context manager. However many files there are, few of them are open.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    n_bytes : int
+        Size from which on the copies are on disk.
+    """
+
+    def __init__(self, store: Store, n_bytes: int) -> None:
+        self._store = store
+        self._spool = Spool(n_bytes)
+        self._copies: dict[str, tuple[Section, str]] = {}
+
+    def __enter__(self) -> LocalFiles:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._spool.__exit__()
+
+    def open(self, name: str) -> tuple[BinaryIO, str]:
+        """Open a file for random reads of one version, and say which."""
+        if self._store.in_place:
+            return self._store.open(name)
+        if name not in self._copies:
+            fetched = self._store.fetch(name)
+            try:
+                section = self._spool.section()
+                with contents_of(fetched) as contents:
+                    shutil.copyfileobj(contents, section, _COPY_BYTES)
+            finally:
+                fetched.close()
+            self._copies[name] = section, fetched.version
+        section, version = self._copies[name]
+        return cast(BinaryIO, section.reopened()), version

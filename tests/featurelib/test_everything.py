@@ -1,0 +1,96 @@
+"""Every family at once: values on real recordings, and memory on long files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from featurelib import extract_columns, feature_names
+from tests.featurelib import everything, oracle
+from tests.featurelib.signals import encode
+
+
+def in_one(paths: list[Path]) -> tuple[np.ndarray, int]:
+    """Recordings of one rate, one behind the other, as shape (n,)."""
+    parts = [soundfile.read(path, dtype="float32", always_2d=True) for path in paths]
+    (sr,) = {sr for _, sr in parts}
+    return np.concatenate([y.mean(axis=1) for y, _ in parts]), sr
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "rate"),
+    [
+        ("digits/3", "3_theo_*.wav", 8_000),
+        ("music", "5703-47212-0000.hq.ogg", 16_000),
+        ("music", "sorohanro*06.ogg", 22_050),
+        ("clips/rain", "1-17367-A.ogg", 44_100),
+        ("music", "pibble.hq.ogg", 48_000),
+    ],
+)
+def test_every_column_is_librosas_on_recordings_of_all_rates(real_audio, folder, pattern, rate):
+    y, sr = in_one(sorted((real_audio / folder).glob(pattern)))
+    assert sr == rate
+    y = y[: 15 * sr]
+    columns = extract_columns(encode(y, sr), everything.make_spec())
+    expected = everything.by_librosa(y, sr)
+    assert set(expected) == set(feature_names(everything.make_spec()))
+    assert len(expected) == 373
+    oracle.assert_close({name: columns[name] for name in expected}, expected)
+
+
+#: Extracts from a file, and says how many rows there are and the memory of the process.
+CHILD = """
+import json, resource, sys
+import featurelib
+from tests.featurelib import everything
+spec = everything.make_spec(**json.loads(sys.argv[2]))
+rows = list(featurelib.extract_rows(sys.argv[1], spec))
+print(sum(one.n for one in rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def write_long(path: Path, seconds: float, sr: int, channels: int) -> Path:
+    """A file of noise whose level changes, made piece by piece."""
+    rng = np.random.default_rng(0)
+    left = round(seconds * sr)
+    with soundfile.SoundFile(path, "w", sr, channels, subtype="PCM_16") as file:
+        while left:
+            n = min(left, 10 * sr)
+            file.write(rng.uniform(0.01, 0.3) * rng.uniform(-1, 1, (n, channels)))
+            left -= n
+    return path
+
+
+def peak_mb(path: Path, fields: str) -> tuple[int, int]:
+    """Number of rows, and the largest memory of a process that extracts them [MB]."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, path, fields],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    n_rows, peak = map(int, done.stdout.split())
+    return n_rows, peak
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("fields", "n_rows"),
+    [("{}", (1, 1)), ('{"channels": "each", "level": {"length_s": 3.0}}', (80, 4800))],
+    ids=["track", "segments of each channel"],
+)
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_memory_does_not_grow_with_duration(suffix, fields, n_rows, tmp_path):
+    short = write_long(tmp_path / f"short{suffix}", 120, 44_100, 2)
+    long = write_long(tmp_path / f"long{suffix}", 7_200, 44_100, 2)
+    rows_of_short, peak_of_short = peak_mb(short, fields)
+    rows_of_long, peak_of_long = peak_mb(long, fields)
+    assert (rows_of_short, rows_of_long) == n_rows
+    assert peak_of_long - peak_of_short < 150
