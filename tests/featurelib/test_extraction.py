@@ -295,15 +295,6 @@ def run_python(code: str, argument: str, **environment: str) -> str:
     return result.stdout
 
 
-def test_importing_is_light_and_so_is_the_spec():
-    code = (
-        "import sys, featurelib; featurelib.get_spec('genre-v1').fingerprint; "
-        "heavy = {'librosa', 'scipy', 'numba', 'pandas', 'pyarrow', 'numpy', 'soundfile'}; "
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    assert run_python(code, "").strip() == "[]"
-
-
 def test_the_front_door_has_what_it_says():
     for name in featurelib.__all__:
         assert getattr(featurelib, name) is not None
