@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from featurelib import audio
-from featurelib.columns import SIGNAL_COLUMNS, feature_names, schema
+from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError, SpecError
 from featurelib.graph import Analysis, Plan
 from featurelib.kernels import forget_compiled_of_others, moments
 from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
 from featurelib.row_buffer import RowBuffer
-from featurelib.rows import Rows
+from featurelib.rows import SIGNAL_COLUMNS, Rows
 from featurelib.segments import Segment, Segmenter, SegmentPeaks
 from featurelib.spec import FeatureSpec
 from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
@@ -266,24 +266,26 @@ class _Channel:
 
     def _add(self, segment: Segment) -> None:
         analysis, outputs = segment.analysis, self._outputs
-        row = np.empty(outputs.n_values)
-        for start, stop, scalars in outputs.values:
-            # Rows first: all statistics of one row stand together.
-            part = row[start:stop].reshape(-1, len(scalars))
-            for j, (i, name) in enumerate(scalars):
-                part[:, j] = analysis.operators[i].statistic(name)
-        series = [analysis.operators[i].series() for i in outputs.series]
-        check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
+        operators = analysis.operators
+        values = np.empty(outputs.n_values, np.float32)
         with np.errstate(over="ignore"):  # what overflows is found as not finite
-            values = row.astype(np.float32)
-        if not all(bool(np.isfinite(one).all()) for one in (values, *series)):
-            raise AudioError("not_finite", "samples whose features are not finite")
+            for start, stop, scalars in outputs.values:
+                # Rows first: all statistics of one row stand together.
+                step = len(scalars)
+                for j, (i, name) in enumerate(scalars):
+                    values[start + j : stop : step] = operators[i].statistic(name)
+        series = [operators[i].series() for i in outputs.series]
+        if series:
+            check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
+        for numbers in (values, *series):
+            if not np.isfinite(numbers).all():
+                raise AudioError("not_finite", "samples whose features are not finite")
         sr, offset = outputs.plan.sr, self._spec.offset
         own = (
             segment.number,
             offset + segment.start / sr,
             offset + segment.stop / sr,
-            analysis.operators[outputs.frames[0]].n_frames,
+            operators[outputs.frames[0]].n_frames,
             *self._peaks.pop(segment.number),
         )
         self._rows.append(own, values, series)
@@ -292,11 +294,12 @@ class _Channel:
         """Give the rows; `end_s` is that of the only one, if it is known."""
         for rows in self._rows.rows(facts):
             columns = dict(rows.columns)
-            for name in ("segment", "n_frames"):
-                columns[name] = columns[name].astype(np.int64)
-            columns["is_silent"] = columns["is_silent"].astype(bool)
+            if isinstance(columns["segment"], np.ndarray):  # they waited as plain numbers
+                for name in ("segment", "n_frames"):
+                    columns[name] = columns[name].astype(np.int64)
+                columns["is_silent"] = columns["is_silent"].astype(bool)
             if end_s is not None:
-                columns["end_s"] = np.array([end_s])
+                columns["end_s"] = [end_s]
             yield rows._replace(columns=columns)
 
 
@@ -497,17 +500,19 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
     names = feature_names(spec)
     parts: list[Columns] = []
     for rows in chunks:
-        columns: Columns = {name: [None] * rows.n for name in SIGNAL_COLUMNS}
-        columns |= {name: [value] * rows.n for name, value in rows.facts.items()}
+        assert rows.values is not None
+        n, facts = rows.n, rows.facts
+        columns: Columns = {name: [facts.get(name)] * n for name in SIGNAL_COLUMNS}
         for name, values in rows.columns.items():
             columns[name] = values.tolist() if isinstance(values, np.ndarray) else values
-        assert rows.values is not None
-        columns |= dict(zip(names, rows.values.T.astype(float).tolist(), strict=True))
+        columns.update(zip(names, rows.values.T.tolist(), strict=True))
         parts.append(columns)
-    order = schema(spec).names
-    if len(parts) == 1:
-        return {name: parts[0][name] for name in order}
-    return {name: list(itertools.chain.from_iterable(p[name] for p in parts)) for name in order}
+    if len(parts) == 1 and len(parts[0]) == len(SIGNAL_COLUMNS) + len(names):
+        return parts[0]  # without series the order is right
+    return {
+        name: list(itertools.chain.from_iterable(part[name] for part in parts))
+        for name in schema(spec).names
+    }
 
 
 def _frame(spec: FeatureSpec, chunks: Iterable[Rows]) -> pd.DataFrame:

@@ -74,14 +74,22 @@ class RowBuffer:
 
     def rows(self, facts: Mapping[str, Any]) -> Iterator[Rows]:
         """Give all rows back in their order, with what they say of their file."""
+        if self.n_rows == 1 and self._waiting:  # the common case, which short files feel
+            own, values, series = self._waiting[0]
+            columns: dict[str, Any] = {
+                name: [value] for name, value in zip(self._own_names, own, strict=True)
+            }
+            columns |= {name: [one] for name, one in zip(self._widths, series, strict=True)}
+            yield Rows(1, facts, columns, values[np.newaxis])
+            return
         if self._away is not None:
             yield from self._rows_put_away(facts)
         if self._waiting:
-            own, values, _ = self._stacked()
-            series = {
+            owns, values, _ = self._stacked()
+            waiting = {
                 name: [row[2][i] for row in self._waiting] for i, name in enumerate(self._widths)
             }
-            yield self._made(facts, own, values, series)
+            yield self._made(facts, owns, values, waiting)
 
     def _rows_put_away(self, facts: Mapping[str, Any]) -> Iterator[Rows]:
         assert self._away is not None

@@ -11,6 +11,15 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Columns that tell of the signal, in table order, before those of the features. What
+#: concerns a file is null for samples in memory.
+SIGNAL_COLUMNS = (
+    *("channel", "segment", "start_s", "end_s"),
+    *("duration_s", "header_duration_s", "sample_rate_hz", "channels"),
+    *("format", "subtype", "decoder", "decoding", "lost_s", "n_streams"),
+    *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "audio_hash"),
+)
+
 _LIST = re.compile(r"list<(.+)>")
 _VECTOR = re.compile(r"(\w+)\[(\d+)\]")
 _ALIASES = {"halffloat": "float16", "float": "float32", "double": "float64"}

@@ -29,6 +29,7 @@ from featurelib.parameters import (
     parameter,
     places,
 )
+from featurelib.rows import SIGNAL_COLUMNS
 from featurelib.statistics import (
     SERIES,
     STATISTICS,
@@ -76,7 +77,8 @@ class Entry:
         ``{stat}``. Where there are no rows, or no statistic, their part is left out, with
         the ``_`` before it.
     pooled : bool
-        All rows of the feature are one population, instead of a column for each.
+        All rows of the feature are one population, instead of a column for each. A series
+        is one column anyway.
 
     Raises
     ------
@@ -109,10 +111,8 @@ class Entry:
             )
         if self.pooled and not self.feature.has_rows:
             raise SpecError(f"{self.name}: pooled, but {self.feature.family!r} has one row only")
-        if self.feature.is_always_pooled and SERIES not in self.statistics:
+        if self.feature.is_always_pooled:
             put(self, "pooled", True)
-        if self.pooled and SERIES in self.statistics:
-            raise SpecError(f"{self.name}: a series is of frames and cannot be pooled")
         _check_template(self.name, self.columns)
         if not self.pooled and len(self.statistics) * self.feature.width > _MAX_COLUMNS:
             raise SpecError(
@@ -445,7 +445,8 @@ def _check_names(entries: Sequence[Entry]) -> None:
         if not isinstance(entry, Entry):
             raise SpecError(f"features: {entry!r} is not an Entry")
     names = [entry.name for entry in entries]
-    columns: dict[str, str] = {}
+    # Readers such as DuckDB do not tell capitals from small letters.
+    columns = dict.fromkeys(SIGNAL_COLUMNS, "the signal")
     read = [entry.feature.of for entry in entries if hasattr(entry.feature, "of")]
     for i, entry in enumerate(entries):
         of = getattr(entry.feature, "of", None)
@@ -458,12 +459,12 @@ def _check_names(entries: Sequence[Entry]) -> None:
         if names.count(entry.name) > 1:
             raise SpecError(f"features: {entry.name!r} is given twice: name one with as = …")
         for column in entry.column_names():
-            if column in columns:
+            if column.casefold() in columns:
                 raise SpecError(
-                    f"features: {columns[column]} and {entry.name} both have a column {column!r}:"
-                    " give one another template with columns = …"
+                    f"features: {columns[column.casefold()]} and {entry.name} both have a column"
+                    f" {column!r}: give one another template with columns = …"
                 )
-            columns[column] = entry.name
+            columns[column.casefold()] = entry.name
 
 
 def _check_level(spec: FeatureSpec) -> None:

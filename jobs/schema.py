@@ -86,6 +86,11 @@ def _split(rows: pa.Schema) -> tuple[list[pa.Field], list[pa.Field]]:
     return key, [field for field in rows if field.name not in ROW_KEY]
 
 
+def table_names(rows: pa.Schema) -> list[str]:
+    """Return the names of all columns of a table; two that are equal cannot be."""
+    return [*error_schema(pa.schema([])).names, "by_label", *rows.names]
+
+
 def taken_names(rows: pa.Schema) -> list[str]:
     """Return the column names that columns carried from lists may not have."""
     none = pa.schema([])

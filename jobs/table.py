@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -41,9 +42,23 @@ class RecordedSpec:
 
     @classmethod
     def of(cls, spec: featurelib.FeatureSpec) -> RecordedSpec:
-        """Return a spec as it is recorded."""
+        """Return a spec as it is recorded.
+
+        Raises
+        ------
+        featurelib.SpecError
+            If a column of its features has a name that the table needs.
+        """
         columns = [asdict(column) for column in featurelib.describe(spec)]
-        return cls(spec.to_dict(), spec.fingerprint, columns)
+        recorded = cls(spec.to_dict(), spec.fingerprint, columns)
+        names = Counter(name.casefold() for name in schema.table_names(recorded.schema))
+        for column in columns:
+            if names[column["name"].casefold()] > 1:
+                raise featurelib.SpecError(
+                    f"features: the table has a column {column['name']!r} of its own: give the"
+                    " feature another name (as = …) or another template (columns = …)"
+                )
+        return recorded
 
     @property
     def schema(self) -> pa.Schema:
