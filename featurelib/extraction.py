@@ -12,7 +12,7 @@ from featurelib import audio
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError, SpecError
 from featurelib.graph import Analysis, Plan
-from featurelib.kernels import forget_compiled_of_others
+from featurelib.kernels import forget_compiled_of_others, moments
 from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
 from featurelib.row_buffer import RowBuffer
@@ -496,6 +496,9 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
     analysis.push(y.astype(np.float32))
     analysis.finish()
+    # Moments are put together after more frames than these.
+    sums = np.zeros((6, 1))
+    moments.combine(sums, 1, sums.copy(), 1)
     for _, _, scalars in outputs.values:
         for i, name in scalars:
             analysis.operators[i].statistic(name)
