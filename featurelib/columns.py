@@ -96,8 +96,8 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "none",
         ),
         ("segment", "int32", "", "number of the row's segment within its file, from 0", "none"),
-        ("start_s", "double", "s", "where the row's segment starts in what was analysed", "none"),
-        ("end_s", "double", "s", "where the row's segment ends in what was analysed", "none"),
+        ("start_s", "double", "s", "where the row's segment starts in the file", "none"),
+        ("end_s", "double", "s", "where the row's segment ends in the file", "none"),
         (
             "duration_s",
             "double",

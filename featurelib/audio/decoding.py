@@ -89,7 +89,7 @@ class AudioFile:
         self._decoders: list[str] = []
         self._n_streams = 0
         self._first: tuple[str, str, float | None] | None = None
-        self._elapsed_s, self._gave_up = 0.0, False
+        self._elapsed_s, self._sr, self._gave_up = 0.0, 0, False
         self._is_incomplete = False
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
@@ -117,11 +117,11 @@ class AudioFile:
             If the source cannot be read.
         """
         self._verdicts, self._decoders, self._n_streams = [], [], 0
-        self._elapsed_s, self._gave_up = 0.0, False
+        self._elapsed_s, self._sr, self._gave_up = 0.0, 0, False
         self._is_incomplete = False
         index = 0
         while index < len(self._streams):
-            if self._duration is not None and self._elapsed_s >= self._duration:
+            if self._sr and self._left(self._sr) == 0:
                 break
             decoder = self._open(index)
             if decoder is not None:
@@ -162,6 +162,15 @@ class AudioFile:
             lost_s=None if None in lost else sum(s for s in lost if s is not None),
             n_streams=self._n_streams,
         )
+
+    def _left(self, sr: int) -> int | None:
+        """Samples at a rate that are still wanted; None for all.
+
+        The whole duration is rounded down, as by librosa, not what is left of it for a stream.
+        """
+        if self._duration is None:
+            return None
+        return max(int(self._duration * sr) - round(self._elapsed_s * sr), 0)
 
     def _open(self, index: int) -> LibsndfileDecoder | FFmpegDecoder | None:
         """A decoder of a stream; None where there is none."""
@@ -242,9 +251,7 @@ class AudioFile:
     def _by_libsndfile(
         self, decoder: LibsndfileDecoder, stream: Stream, block_samples: int
     ) -> Generator[Block, None, Result]:
-        left = None
-        if self._duration is not None:
-            left = int((self._duration - self._elapsed_s) * decoder.sr)
+        left = self._left(decoder.sr)
         block_frames = max(block_samples // decoder.channels, 1)
         if decoder.n_samples is not None:  # short files are quick to read into little memory
             block_frames = min(block_frames, decoder.n_samples + 1)
@@ -265,6 +272,7 @@ class AudioFile:
             elif n == 0:
                 break
         self._elapsed_s += n_samples / decoder.sr
+        self._sr = decoder.sr
         return Result(
             n_samples=n_samples,
             claimed=decoder.n_samples,
@@ -287,8 +295,8 @@ class AudioFile:
             if form != (sr, samples.shape[1]):
                 form = (check_rate(sr), samples.shape[1])
                 self._n_streams += 1
-            if self._duration is not None:
-                left = int(round((self._duration - self._elapsed_s) * sr, 3))
+            left = self._left(sr)
+            if left is not None:
                 enough = len(samples) >= left
                 samples = samples[:left]
             step = max(block_samples // samples.shape[1], 1)
@@ -296,6 +304,7 @@ class AudioFile:
                 yield sr, samples[start : start + step]
             n_samples += len(samples)
             self._elapsed_s += len(samples) / sr
+            self._sr = sr
             if enough:
                 break
         self._reader.check()

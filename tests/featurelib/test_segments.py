@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -104,10 +105,12 @@ def table(source: Any, spec: FeatureSpec, *, block_samples: int = 65_536) -> Any
 
 
 def mixed_and_resampled(signals: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Signals of shape (n, channels), each resampled from its own rate, one behind the other."""
-    return np.concatenate(
-        [librosa.resample(librosa.to_mono(y.T), orig_sr=sr, target_sr=SR) for sr, y in signals]
-    )
+    """Signals of shape (n, channels), resampled; neighbours of one rate as one."""
+    parts = []
+    for sr, group in itertools.groupby(signals, key=lambda signal: signal[0]):
+        y = np.concatenate([librosa.to_mono(y.T) for _, y in group])
+        parts.append(librosa.resample(y, orig_sr=sr, target_sr=SR))
+    return np.concatenate(parts)
 
 
 def assert_rows(frame: Any, expected: list[tuple[int, int, int, dict[str, float]]]) -> None:
@@ -261,16 +264,17 @@ def expected_peaks(signals: list[tuple[int, np.ndarray]], frame: Any) -> list[di
     for start_s, end_s in zip(frame["start_s"], frame["end_s"], strict=True):
         start, stop = round(start_s * SR), round(end_s * SR)
         own, mixed = [np.zeros(0)], [np.zeros(0)]
-        base = 0
+        base, before = Fraction(0), 0
         for sr, y in signals:
-            places = [base + Fraction(i * SR, sr) for i in (0, len(y))]
+            if sr != before:
+                base, before = Fraction(math.ceil(base)), sr
             # The first and the end of those whose place is in [start, stop).
-            a = math.ceil(Fraction(start - base) * sr / SR)
-            b = math.ceil(Fraction(stop - base) * sr / SR)
+            a = math.ceil((start - base) * sr / SR)
+            b = math.ceil((stop - base) * sr / SR)
             part = y[max(a, 0) : max(b, 0)]
             own.append(np.abs(part).ravel())
             mixed.append(np.abs(part.mean(axis=1, dtype=np.float32)))
-            base = math.ceil(places[1])
+            base += Fraction(len(y) * SR, sr)
         every, mix = np.concatenate(own), np.concatenate(mixed)
         result.append(
             {
@@ -332,6 +336,28 @@ def test_joined_streams_of_different_rates(rates, level):
     assert_rows(frame, expected_rows(mixed_and_resampled(signals), spec))
     assert frame[PEAKS].to_dict("records") == expected_peaks(signals, frame)
     assert set(frame["n_streams"]) == {len(rates)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ogg chain of rates",
+        "ogg chain of channels",
+        "three flac of other channels and rates",
+        "mp3, mp3 of another rate",
+        "counted mp3 joined with: id3v2",
+    ],
+)
+def test_chains_of_all_formats(name):
+    data, right = TROUBLES[name].make()
+    spec = make_spec({"length_s": 0.4, "hop_s": 0.3, "last": "drop"})
+    frame = extract(data, spec)
+    signals = [(sr, y.reshape(len(y), -1)) for sr, y in listen(data).signals]
+    assert sum(len(y) / sr for sr, y in signals) == pytest.approx(
+        sum(len(y) / sr for sr, y in right)
+    )
+    assert_rows(frame, expected_rows(mixed_and_resampled(signals), spec))
+    assert frame[PEAKS].to_dict("records") == expected_peaks(signals, frame)
 
 
 def test_channels_that_cancel_in_one_segment_only():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurelib import AudioError, Extractor, FeatureSpec, extract, extract_signal, feature_names
-from tests.featurelib.encoders import made
+from tests.featurelib.encoders import made, on_grid
 from tests.featurelib.signals import SR, chord, encode, noise
 
 FEATURES = ["rms", "zero_crossing_rate", "spectral_flux", {"family": "mfcc", "n_mfcc": 5}]
@@ -119,3 +119,22 @@ def test_a_stretch_over_streams_of_two_rates(offset, duration):
     assert frame["duration_s"].item() == pytest.approx(end - offset)
     names = feature_names(make_spec())
     assert frame[names].iloc[0].to_dict() == expected[names].iloc[0].to_dict()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+@pytest.mark.parametrize("duration", [0.29, 0.57, 0.7, 1.1])  # as floats, not quite 0.7 · 44100
+@pytest.mark.parametrize("name", ["flac", "m4a_alac", "wavpack", "two flac", "three flac"])
+def test_a_duration_is_as_long_whoever_decodes_however_many_streams(name, duration, offset):
+    sr = 44_100
+    y = on_grid(noise(2.0, sr=sr))
+    cuts = {"two flac": [13_230], "three flac": [13_230, 30_869]}.get(name, [])
+    data = b"".join(made(name.split()[-1], part) for part in np.split(y, cuts))
+    start = int(offset * sr)
+    expected = y[start : start + int(duration * sr)]
+    frame = extract(data, make_spec(sr="native", offset=offset, duration=duration))
+    assert round(frame["duration_s"].item() * sr) == len(expected)
+    alone = extract_signal(expected, sr, make_spec(sr="native"))
+    assert frame["audio_hash"].item() == alone["audio_hash"].item()
+    if not offset:
+        starts = [0, *cuts]
+        assert frame["n_streams"].item() == sum(at < len(expected) for at in starts)
