@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from featurelib.audio import check_decoders
     from featurelib.batch import extract_files
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
+    from featurelib.differences import spec_differences
+    from featurelib.entry import Entry
     from featurelib.extraction import (
         Extractor,
         extract,
@@ -36,14 +38,14 @@ if TYPE_CHECKING:
     from featurelib.loading import load
     from featurelib.presets import PRESETS, get_spec, spec_from_settings
     from featurelib.rows import RowCollector, Rows, arrow_type
-    from featurelib.spec import Entry, FeatureSpec, spec_differences
+    from featurelib.spec import FeatureSpec
     from featurelib.statistics import STATISTICS
 
 _LAZY = {
     "PRESETS": "presets",
     "STATISTICS": "statistics",
     "ColumnDescription": "columns",
-    "Entry": "spec",
+    "Entry": "entry",
     "Extractor": "extraction",
     "Feature": "features",
     "FeatureSpec": "spec",
@@ -66,7 +68,7 @@ _LAZY = {
     "get_spec": "presets",
     "load": "loading",
     "schema": "columns",
-    "spec_differences": "spec",
+    "spec_differences": "differences",
     "spec_from_settings": "presets",
     "warm_up": "extraction",
 }

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featurelib.entry import Entry
 from featurelib.errors import SpecError
 from featurelib.extraction import Extractor
 from featurelib.presets import get_spec
-from featurelib.spec import Entry, FeatureSpec
+from featurelib.spec import FeatureSpec
 from featurelib.statistics import SERIES
 from featurelib.transforms.frames import Frames
 

@@ -1,0 +1,301 @@
+"""One feature of a spec: its statistics, and the columns that they become."""
+
+from __future__ import annotations
+
+import string
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from featurelib.errors import SpecError
+from featurelib.features import Feature
+from featurelib.graph import Node
+from featurelib.parameters import (
+    build,
+    did_you_mean,
+    find_places,
+    flattened,
+    keywords,
+    places,
+)
+from featurelib.statistics import SERIES, STATISTICS, is_statistic, statistic_node
+
+#: How columns are named by default: with a number for each row of a family that has rows.
+DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
+
+#: Most columns of one entry; tables of more are slow to open.
+_MAX_COLUMNS = 20_000
+
+_KEYS = ("family", "of", "as", "statistics", "columns", "pooled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One feature of a spec, and what becomes of it in the table.
+
+    Parameters
+    ----------
+    feature : Feature
+        What is computed.
+    statistics : sequence of str
+        Names of `featurelib.STATISTICS`, ``"q25"`` and the like for quantiles, ``"series"``
+        for all frames as a list. Empty for a feature that is one value of the whole signal,
+        and for one that is there for other entries only.
+    name : str
+        Name in columns and for other entries; the family's by default.
+    columns : str
+        How the columns are called: a template with ``{name}``, ``{row}`` (from 1) and
+        ``{stat}``. Where there are no rows, or no statistic, their part is left out, with
+        the ``_`` before it.
+    pooled : bool
+        All rows of the feature are one population, instead of a column for each. A series
+        is one column anyway.
+
+    Raises
+    ------
+    SpecError
+        If they do not fit together.
+    """
+
+    feature: Feature
+    statistics: tuple[str, ...] = ("mean", "std")
+    name: str = ""
+    columns: str = DEFAULT_COLUMNS
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the only way to normalise a frozen dataclass's fields
+        put(self, "name", self.name or self.feature.family)
+        put(self, "statistics", _names(f"{self.name}: statistics", self.statistics))
+        if not isinstance(self.pooled, bool):
+            raise SpecError(f"{self.name}: pooled={self.pooled!r} must be true or false")
+        for statistic in self.statistics:
+            if not is_statistic(statistic):
+                raise SpecError(
+                    f"{self.name}: unknown statistic {statistic!r}"
+                    f"{did_you_mean(statistic, STATISTICS)} (there are {', '.join(STATISTICS)},"
+                    " and quantiles such as q25)"
+                )
+        if self.feature.is_single and self.statistics:
+            raise SpecError(
+                f"{self.name}: {self.feature.family!r} is one value: give statistics = []"
+            )
+        if self.pooled and not self.feature.has_rows:
+            raise SpecError(f"{self.name}: pooled, but {self.feature.family!r} has one row only")
+        if self.feature.is_always_pooled:
+            put(self, "pooled", True)
+        _check_template(self.name, self.columns)
+        if not self.pooled and len(self.statistics) * self.feature.width > _MAX_COLUMNS:
+            raise SpecError(
+                f"{self.name}: {self.feature.width} rows with {len(self.statistics)} statistics"
+                f" each are more than {_MAX_COLUMNS} columns"
+            )
+        for name, n in Counter(self.column_names()).items():
+            if n > 1:
+                raise SpecError(
+                    f"{self.name}: columns={self.columns!r} gives several columns the name"
+                    f" {name!r}: put {{row}} or {{stat}} into it"
+                )
+
+    def sinks(self) -> tuple[Node, ...]:
+        """The nodes that give the statistics, in their order."""
+        return tuple(
+            statistic_node(statistic, self.feature, pooled=self.pooled)
+            for statistic in self.statistics or self._value
+        )
+
+    @property
+    def _value(self) -> tuple[str, ...]:
+        return ("",) if self.feature.is_single else ()
+
+    def slots(self) -> Iterator[tuple[int | None, str]]:
+        """Row and statistic of each column, in order; a series has no row."""
+        scalar = [name for name in self.statistics if name != SERIES]
+        rows: Iterable[int | None] = [None]
+        if self.feature.has_rows and not self.pooled:
+            rows = range(self.feature.width)
+        for row in rows:
+            for statistic in scalar if self.statistics else self._value:
+                yield row, statistic
+        if SERIES in self.statistics:
+            yield None, SERIES
+
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(_filled(self.columns, self.name, *slot) for slot in self.slots())
+
+    def frame_names(self) -> tuple[str, ...]:
+        """Names of the columns of single frames: one a row."""
+        rows: Iterable[int | None] = [None]
+        if self.feature.has_rows:
+            rows = range(self.feature.width)
+        return tuple(_filled(self.columns, self.name, row, "") for row in rows)
+
+
+def _check_template(name: str, template: Any) -> None:
+    if not isinstance(template, str):
+        raise SpecError(f"{name}: columns={template!r} is not a text")
+    try:
+        parts = list(string.Formatter().parse(template))
+        keys = {key for _, key, _, _ in parts if key is not None}
+        template.format(name="a", row=1, stat="b")
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        raise SpecError(
+            f"{name}: columns={template!r} is no template of {{name}}, {{row}} and {{stat}}"
+        ) from error
+    if not keys <= {"name", "row", "stat"} or any(conversion for *_, conversion in parts):
+        raise SpecError(
+            f"{name}: columns={template!r} may hold {{name}}, {{row}} and {{stat}} only"
+        )
+
+
+def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
+    """A template with its parts; what there is none of goes with the ``_`` before it."""
+    values = {"name": name, "row": None if row is None else row + 1, "stat": statistic or None}
+    result = ""
+    for text, key, form, _ in string.Formatter().parse(template):
+        result += text
+        if key is None:
+            continue
+        value = values[key]
+        if value is None:
+            result = result.removesuffix("_")
+        else:
+            result += format(value, form or "")
+    return result
+
+
+def entries_from(
+    values: Any, defaults: Any, kinds: Mapping[str, type[Feature]]
+) -> tuple[Entry, ...]:
+    """Make entries of what a spec's table says.
+
+    Parameters
+    ----------
+    values : sequence
+        Names of families, or tables; see `FeatureSpec.from_dict`.
+    defaults : mapping
+        What is meant for all entries that have it.
+    kinds : mapping
+        Families by name.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a needed one is missing, or a value cannot be used.
+    """
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise SpecError(f"features={values!r}: give a list of families, or of tables")
+    if not isinstance(defaults, Mapping):
+        raise SpecError(f"defaults={defaults!r} is not a table")
+    defaults = dict(flattened(defaults))
+    unused = {key for key in defaults if key not in ("statistics", "columns")}
+    made: dict[str, Entry] = {}
+    for value in values:
+        entry, used = _entry(value, defaults, kinds, made)
+        if entry.name in made:
+            raise SpecError(f"features: {entry.name!r} is given twice: name one with as = …")
+        made[entry.name] = entry
+        unused -= used
+    if unused:
+        known = {p.path[-1] for entry in made.values() for p in places(type(entry.feature))}
+        key = min(unused)
+        raise SpecError(f"defaults: no feature has {key!r}{did_you_mean(key, sorted(known))}")
+    return tuple(made.values())
+
+
+def _entry(
+    value: Any,
+    defaults: Mapping[str, Any],
+    kinds: Mapping[str, type[Feature]],
+    earlier: Mapping[str, Entry],
+) -> tuple[Entry, set[str]]:
+    """Make one entry; also the defaults that it uses."""
+    if isinstance(value, str):
+        value = {"family": value}
+    if not isinstance(value, Mapping):
+        raise SpecError(f"features: {value!r} is neither a family nor a table with one")
+    if "family" not in value:
+        listed = ", ".join(kinds)
+        raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
+    family = value["family"]
+    if family not in kinds:
+        listed = ", ".join(kinds)
+        hint = did_you_mean(str(family), kinds)
+        raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
+    kind = kinds[family]
+    name = value.get("as", family)
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"features: {family}: as={name!r} is no name")
+    own = dict(flattened({k: v for k, v in value.items() if k not in _KEYS}))
+    given = _given(kind, name, value.get("of"), earlier)
+    available = places(kind, frozenset(given))
+    used = set()
+    try:
+        for key in defaults:
+            if key not in ("statistics", "columns") and find_places(available, key):
+                used.add(key)
+        feature = build(kind, {key: defaults[key] for key in used} | own, given)
+    except SpecError as error:
+        raise SpecError(f"features: {name}: {error}") from error
+    statistics = value.get("statistics", () if feature.is_single else defaults.get("statistics"))
+    plain: dict[str, Any] = {} if statistics is None else {"statistics": statistics}
+    if feature.has_rows and "pooled" in defaults:
+        plain["pooled"] = defaults["pooled"]
+        used.add("pooled")
+    if "columns" in defaults:
+        plain["columns"] = defaults["columns"]
+    plain |= {key: value[key] for key in ("columns", "pooled") if key in value}
+    return Entry(feature=feature, name=name, **plain), used
+
+
+def _given(
+    kind: type[Feature], name: str, of: Any, earlier: Mapping[str, Entry]
+) -> dict[str, Node]:
+    """The node that an entry reads, where that is said by ``of``."""
+    reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
+    if not reads_feature:
+        if of not in (None, "signal"):
+            raise SpecError(f"features: {name}: of={of!r}: {kind.family!r} is of the signal")
+        return {}
+    listed = ", ".join(earlier) or "none"
+    if of is None:
+        raise SpecError(
+            f"features: {name}: say with of = … which earlier entry it is of (there are {listed})"
+        )
+    if of not in earlier:
+        raise SpecError(
+            f"features: {name}: of={of!r} is no earlier entry{did_you_mean(str(of), earlier)}"
+            f" (there are {listed})"
+        )
+    return {"of": earlier[of].feature}
+
+
+def _names(field: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise SpecError(f"{field}: {value!r} is not a list of names")
+    names = tuple(value)
+    for name in names:
+        if not isinstance(name, str):
+            raise SpecError(f"{field}: {name!r} is not a name")
+        if names.count(name) > 1:
+            raise SpecError(f"{field}: {name!r} is given twice")
+    return names
+
+
+def entry_table(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
+    """An entry as `entries_from` takes it, with all parameters; `entries` are the spec's."""
+    feature = entry.feature
+    result: dict[str, Any] = {"family": feature.family}
+    fixed = frozenset[str]()
+    of = getattr(feature, "of", None)
+    if isinstance(of, Feature):
+        result["of"] = next(other.name for other in entries if other.feature == of)
+        fixed = frozenset({"of"})
+    result["as"] = entry.name
+    result["statistics"] = list(entry.statistics)
+    result["columns"] = entry.columns
+    if feature.has_rows:
+        result["pooled"] = entry.pooled
+    return result | keywords(feature, fixed)
