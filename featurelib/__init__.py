@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from featurelib.differences import spec_differences
     from featurelib.entry import Entry
     from featurelib.extraction import (
-        Extractor,
         extract,
         extract_columns,
         extract_rows,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         extract_signal_columns,
         warm_up,
     )
+    from featurelib.extractor import Extractor
     from featurelib.family_table import describe_families
     from featurelib.features import Feature, families
     from featurelib.framewise import extract_frames
@@ -46,7 +46,7 @@ _LAZY = {
     "STATISTICS": "statistics",
     "ColumnDescription": "columns",
     "Entry": "entry",
-    "Extractor": "extraction",
+    "Extractor": "extractor",
     "Feature": "features",
     "FeatureSpec": "spec",
     "Level": "level",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, FeaturelibError, ParameterError
-from featurelib.extraction import Extractor, warm_up
+from featurelib.extraction import warm_up
+from featurelib.extractor import Extractor
 from featurelib.presets import get_spec
 from featurelib.progress import Progress, progress
 from featurelib.rows import RowCollector, Rows

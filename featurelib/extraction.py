@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featurelib import audio
 from featurelib.columns import feature_names, schema
-from featurelib.errors import AudioError, ParameterError, SpecError
-from featurelib.graph import Analysis, Plan
-from featurelib.kernels import forget_compiled_of_others, moments
-from featurelib.parameters import SR_LIMITS
+from featurelib.extractor import Extractor, outputs_of
+from featurelib.graph import Analysis
+from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
-from featurelib.row_buffer import RowBuffer
-from featurelib.rows import SIGNAL_COLUMNS, Rows
-from featurelib.segments import Segment, Segmenter, SegmentPeaks
+from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.spec import FeatureSpec
-from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
-from featurelib.stretch import cut, stretch
+from featurelib.statistics import warm_up as warm_up_statistics
 from featurelib.transforms.frames import BLOCK_FRAMES, Frames
 
 if TYPE_CHECKING:
@@ -29,286 +25,6 @@ if TYPE_CHECKING:
     from featurelib.audio.sources import Source
 
 Columns = dict[str, list[Any]]
-
-#: Columns of the rows' own, in the order of `_Channel`.
-_OWN = (
-    *("segment", "start_s", "end_s", "n_frames"),
-    *("peak", "mix_peak", "clipped_fraction", "is_silent"),
-)
-
-#: The largest number that a table's float32 holds.
-_LARGEST = float(np.finfo(np.float32).max)
-
-#: Most channels that get rows of their own.
-_MAX_CHANNELS = 64
-
-
-class Extractor:
-    """A spec, ready for any number of files.
-
-    Parameters
-    ----------
-    spec : FeatureSpec or str, optional
-        What to compute, or a preset's name.
-    preset : str, optional
-        A preset's name.
-    max_series_bytes : int
-        Most bytes that the series of one row may take.
-
-    Raises
-    ------
-    SpecError
-        If the spec is unknown.
-    """
-
-    def __init__(
-        self,
-        spec: str | FeatureSpec | None = None,
-        *,
-        preset: str | None = None,
-        max_series_bytes: int = MAX_SERIES_BYTES,
-    ) -> None:
-        self.spec = get_spec(spec, preset=preset)
-        self._max_series_bytes = max_series_bytes
-
-    def file(self, source: Source, *, block_samples: int = audio.BLOCK_SAMPLES) -> Iterator[Rows]:
-        """Compute one file's rows, in order of channel and segment.
-
-        Nothing is given before the whole file was analysed.
-
-        Parameters
-        ----------
-        source : str, PathLike, bytes, memoryview or binary file object
-            A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
-            file object. ``bytes`` are content; a path that is not UTF-8 goes in as
-            `os.fsdecode` gives it.
-        block_samples : int
-            How much is decoded at once; it changes no value.
-
-        Raises
-        ------
-        AudioError
-            If the content cannot be used.
-        OSError
-            If the source cannot be opened or read.
-        ParameterError
-            If the source is of no known kind.
-        """
-        spec = self.spec
-        with stretch(source, spec.offset, spec.duration) as file:
-            while True:
-                run = _Run(spec, self._max_series_bytes)
-                try:
-                    run.take(file.blocks(block_samples))
-                except audio.MoreAudioError:
-                    continue
-                return run.rows(file.facts()._asdict())
-
-    def signal(self, y: np.ndarray, sr: int) -> Iterator[Rows]:
-        """Compute the rows of samples in memory; parameters as of `extract_signal`."""
-        samples = _checked(y)
-        low, high = SR_LIMITS
-        if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
-            raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
-        if not low <= sr <= high:
-            raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
-        run = _Run(self.spec, self._max_series_bytes)
-        blocks = ((int(sr), block) for block in _slices(samples))
-        run.take(cut(blocks, self.spec.offset, self.spec.duration))
-        return run.rows({})
-
-
-class _Outputs(NamedTuple):
-    """Where the columns of one row are found in an analysis, at one rate."""
-
-    plan: Plan
-    #: First column, end, and for each statistic the place of its operator, and its name.
-    values: list[tuple[int, int, list[tuple[int, str]]]]
-    #: Place of the operator of each series.
-    series: list[int]
-    #: Values a frame of each series, by column; None for one that has no rows.
-    series_widths: dict[str, int | None]
-    #: Places of the frames' operators; those of the first feature come first.
-    frames: list[int]
-
-    @property
-    def n_values(self) -> int:
-        """Number of columns of one number a row."""
-        return self.values[-1][1] if self.values else 0
-
-
-def _outputs(spec: FeatureSpec, sr: int) -> _Outputs:
-    kept: dict[int, _Outputs] = spec.__dict__.setdefault("_outputs", {})
-    if sr not in kept:
-        kept[sr] = _make_outputs(spec, sr)
-    return kept[sr]
-
-
-def _make_outputs(spec: FeatureSpec, sr: int) -> _Outputs:
-    plan = spec.plan(sr)
-    values, series = [], []
-    start = 0
-    for entry in spec.features:
-        names = entry.statistics or ("",)
-        sinks = list(zip(names, (plan.index[sink] for sink in entry.sinks()), strict=False))
-        series += [i for name, i in sinks if name == SERIES]
-        scalars = [(i, name) for name, i in sinks if name != SERIES]
-        n = sum(statistic != SERIES for _, statistic in entry.slots())
-        if n:
-            values.append((start, start + n, scalars))
-        start += n
-    first = plan.index[spec.features[0].feature.frames]
-    others = [i for i, node in enumerate(plan.nodes) if isinstance(node, Frames)]
-    widths = {
-        name: entry.feature.width if entry.feature.has_rows else None
-        for entry in spec.features
-        for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
-        if statistic == SERIES
-    }
-    return _Outputs(plan, values, series, widths, [first, *(i for i in others if i != first)])
-
-
-class _Run:
-    """One signal on its way through everything."""
-
-    def __init__(self, spec: FeatureSpec, max_series_bytes: int) -> None:
-        self._spec = spec
-        self._max_series_bytes = max_series_bytes
-        self._meter = audio.SignalMeter()
-        self._channels: list[_Channel] = []
-
-    def take(self, blocks: audio.Blocks) -> None:
-        """Take in the whole signal."""
-        spec = self._spec
-        mixed = spec.channels == "mix"
-        for sr, block in blocks:
-            peak = self._meter.add(block, sr)
-            if not self._channels:
-                self._begin(sr, block.shape[1])
-            if mixed:
-                self._channels[0].push(block, audio.mix_down(block), sr, peak)
-                continue
-            if spec.channels == "each" and block.shape[1] != len(self._channels):
-                raise AudioError(
-                    "unsuitable",
-                    f"{len(self._channels)} channels at first, {block.shape[1]} later: they cannot"
-                    " have rows of their own; use channels = 'mix'",
-                )
-            for i, channel in enumerate(self._channels):
-                y = np.ascontiguousarray(block[:, i])
-                channel.push(y[:, None], y, sr, None)
-        if not self._channels:
-            self._meter.facts()  # says that it is empty
-        for channel in self._channels:
-            channel.finish()
-
-    def _begin(self, sr: int, n_channels: int) -> None:
-        spec = self._spec
-        n = n_channels if spec.channels == "each" else 1
-        if n > _MAX_CHANNELS:
-            raise AudioError(
-                "unsuitable", f"{n} channels, more than {_MAX_CHANNELS} that get rows of their own"
-            )
-        target = spec.fixed_sr or sr
-        try:
-            outputs = _outputs(spec, target)
-            self._channels = [_Channel(spec, outputs, self._max_series_bytes) for _ in range(n)]
-        except SpecError as error:  # a fixed rate was checked when the spec was made
-            raise AudioError("unsuitable", f"at its own rate of {sr} Hz: {error}") from error
-
-    def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
-        """Give the rows, with what is known of their file."""
-        spec = self._spec
-        facts = self._meter.facts()._asdict() | file
-        is_track = spec.level.kind == "track"
-        end_s = spec.offset + facts["duration_s"] if is_track else None
-        if spec.channels != "each":
-            return self._channels[0].rows(facts, end_s)
-        numbered = enumerate(self._channels)
-        return itertools.chain.from_iterable(
-            channel.rows({**facts, "channel": number}, end_s) for number, channel in numbered
-        )
-
-
-class _Channel:
-    """One channel, or the mix of all: resampled, cut, analysed; its rows."""
-
-    def __init__(self, spec: FeatureSpec, outputs: _Outputs, max_series_bytes: int) -> None:
-        sr = outputs.plan.sr
-        self._max_series_bytes = max_series_bytes
-        self._spec = spec
-        self._outputs = outputs
-        self._resampler = audio.JoiningResampler(sr)
-        self._segmenter = Segmenter(spec.level, sr, self._analysis)
-        self._peaks = SegmentPeaks(spec.level, sr)
-        self._rows = RowBuffer(_OWN, outputs.series_widths)
-        self._n = 0
-
-    def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
-        """Take in samples as they were decoded, and the same as one channel."""
-        self._peaks.push(block, y, sr, peak)
-        self._feed(self._resampler.push(y, sr))
-
-    def _analysis(self) -> Analysis:
-        analysis = Analysis(self._outputs.plan)
-        for i in self._outputs.series:
-            analysis.operators[i].max_bytes = self._max_series_bytes
-        return analysis
-
-    def _feed(self, y: np.ndarray) -> None:
-        self._n += len(y)
-        for segment in self._segmenter.push(y):
-            self._add(segment)
-
-    def finish(self) -> None:
-        """End the signal."""
-        self._feed(self._resampler.finish())
-        for segment in self._segmenter.finish():
-            self._add(segment)
-        if not self._rows.n_rows:
-            raise AudioError(
-                "too_short",
-                f"{self._n / self._outputs.plan.sr:.6g} s are shorter than a segment",
-            )
-
-    def _add(self, segment: Segment) -> None:
-        analysis, outputs = segment.analysis, self._outputs
-        operators = analysis.operators
-        row = np.empty(outputs.n_values)
-        for start, stop, scalars in outputs.values:
-            # Rows first: all statistics of one row stand together.
-            step = len(scalars)
-            for j, (i, name) in enumerate(scalars):
-                row[start + j : stop : step] = operators[i].statistic(name)
-        series = [operators[i].series() for i in outputs.series]
-        if series:
-            check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
-        for numbers in (row, *series):
-            # NaN compares false.
-            if numbers.size and not max(numbers.max(), -numbers.min()) <= _LARGEST:
-                raise AudioError("not_finite", "samples whose features are not finite")
-        values = row.astype(np.float32)
-        sr, offset = outputs.plan.sr, self._spec.offset
-        own = (
-            segment.number,
-            offset + segment.start / sr,
-            offset + segment.stop / sr,
-            operators[outputs.frames[0]].n_frames,
-            *self._peaks.pop(segment.number),
-        )
-        self._rows.append(own, values, series)
-
-    def rows(self, facts: dict[str, Any], end_s: float | None) -> Iterator[Rows]:
-        """Give the rows; `end_s` is that of the only one, if it is known."""
-        for rows in self._rows.rows(facts):
-            columns = dict(rows.columns)
-            if isinstance(columns["segment"], np.ndarray):  # they waited as plain numbers
-                for name in ("segment", "n_frames"):
-                    columns[name] = columns[name].astype(np.int64)
-                columns["is_silent"] = columns["is_silent"].astype(bool)
-            if end_s is not None:
-                columns["end_s"] = [end_s]
-            yield rows._replace(columns=columns)
 
 
 def extract_rows(
@@ -484,7 +200,7 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
         forget_compiled_of_others(version)
     spec = get_spec(spec)
     sr = spec.fixed_sr or 22_050
-    outputs = _outputs(spec, sr)
+    outputs = outputs_of(spec, sr)
     analysis = Analysis(outputs.plan)
     frames = [outputs.plan.nodes[i] for i in outputs.frames]
     # More than one block of frames, and a part of one.
@@ -496,9 +212,7 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
     analysis.push(y.astype(np.float32))
     analysis.finish()
-    # Moments are put together after more frames than these.
-    sums = np.zeros((6, 1))
-    moments.combine(sums, 1, sums.copy(), 1)
+    warm_up_statistics()
     for _, _, scalars in outputs.values:
         for i, name in scalars:
             analysis.operators[i].statistic(name)
@@ -524,34 +238,8 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
 
 
 def _frame(spec: FeatureSpec, chunks: Iterable[Rows]) -> pd.DataFrame:
-    from featurelib.rows import RowCollector
 
     collector = RowCollector(schema(spec), feature_names(spec))
     for rows in chunks:
         collector.add(rows)
     return collector.table().to_pandas()
-
-
-def _checked(y: Any) -> np.ndarray:
-    """`y` as float32 of shape (channels, n)."""
-    if not isinstance(y, np.ndarray) or not np.issubdtype(y.dtype, np.floating):
-        kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
-        raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
-    if y.ndim not in (1, 2):
-        raise ParameterError(f"y.shape={y.shape} is neither (n,) nor (channels, n)")
-    if y.ndim == 2 and y.shape[0] > y.shape[1] > 0:
-        raise ParameterError(
-            f"y.shape={y.shape} has more channels than samples: give (channels, n), as y.T is"
-        )
-    if y.ndim == 2 and len(y) == 0:
-        raise AudioError("empty", "no channels")
-    if y.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is found as not finite
-            y = y.astype(np.float32)
-    return np.atleast_2d(y)
-
-
-def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
-    step = max(audio.BLOCK_SAMPLES // len(samples), 1)
-    for start in range(0, samples.shape[1], step):
-        yield samples[:, start : start + step].T  # in this order they are mixed as by librosa

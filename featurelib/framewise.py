@@ -9,7 +9,7 @@ import numpy as np
 
 from featurelib.entry import Entry
 from featurelib.errors import SpecError
-from featurelib.extraction import Extractor
+from featurelib.extractor import Extractor
 from featurelib.presets import get_spec
 from featurelib.spec import FeatureSpec
 from featurelib.statistics import SERIES

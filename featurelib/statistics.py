@@ -331,3 +331,12 @@ def check_series_bytes(n_bytes: int, max_bytes: int) -> None:
             f"its series take more than {max_bytes // 2**20} MB, too much for one row:"
             " cut it into segments (level), or leave out series",
         )
+
+
+def warm_up() -> None:
+    """Compile the kernels that only long signals need."""
+    sums = np.zeros((6, 1))
+    moment_kernels.combine(sums, 1, sums.copy(), 1)
+    values = SpillBuffer(1)
+    values.append(np.zeros((2, 1), np.float32))
+    _by_digits(values, 1, 0)
