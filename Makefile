@@ -45,7 +45,7 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips job memory")
+bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips job rows memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
 
 profile: $(VENV)/.stamp-test  ## show where the time of one file goes (ARGS="genre-v1 FILE")

@@ -12,7 +12,7 @@ from featurelib import audio
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, ParameterError, SpecError
 from featurelib.graph import Analysis, Plan
-from featurelib.kernels import forget_compiled_of_others
+from featurelib.kernels import forget_compiled_of_others, moments
 from featurelib.parameters import SR_LIMITS
 from featurelib.presets import get_spec
 from featurelib.row_buffer import RowBuffer
@@ -35,6 +35,9 @@ _OWN = (
     *("segment", "start_s", "end_s", "n_frames"),
     *("peak", "mix_peak", "clipped_fraction", "is_silent"),
 )
+
+#: The largest number that a table's float32 holds.
+_LARGEST = float(np.finfo(np.float32).max)
 
 #: Most channels that get rows of their own.
 _MAX_CHANNELS = 64
@@ -215,12 +218,16 @@ class _Run:
 
     def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
         """Give the rows, with what is known of their file."""
+        spec = self._spec
         facts = self._meter.facts()._asdict() | file
-        is_track = self._spec.level.kind == "track"
-        for number, channel in enumerate(self._channels):
-            own = {**facts, "channel": number if self._spec.channels == "each" else None}
-            end_s = self._spec.offset + facts["duration_s"] if is_track else None
-            yield from channel.rows(own, end_s)
+        is_track = spec.level.kind == "track"
+        end_s = spec.offset + facts["duration_s"] if is_track else None
+        if spec.channels != "each":
+            return self._channels[0].rows(facts, end_s)
+        numbered = enumerate(self._channels)
+        return itertools.chain.from_iterable(
+            channel.rows({**facts, "channel": number}, end_s) for number, channel in numbered
+        )
 
 
 class _Channel:
@@ -267,19 +274,20 @@ class _Channel:
     def _add(self, segment: Segment) -> None:
         analysis, outputs = segment.analysis, self._outputs
         operators = analysis.operators
-        values = np.empty(outputs.n_values, np.float32)
-        with np.errstate(over="ignore"):  # what overflows is found as not finite
-            for start, stop, scalars in outputs.values:
-                # Rows first: all statistics of one row stand together.
-                step = len(scalars)
-                for j, (i, name) in enumerate(scalars):
-                    values[start + j : stop : step] = operators[i].statistic(name)
+        row = np.empty(outputs.n_values)
+        for start, stop, scalars in outputs.values:
+            # Rows first: all statistics of one row stand together.
+            step = len(scalars)
+            for j, (i, name) in enumerate(scalars):
+                row[start + j : stop : step] = operators[i].statistic(name)
         series = [operators[i].series() for i in outputs.series]
         if series:
             check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
-        for numbers in (values, *series):
-            if not np.isfinite(numbers).all():
+        for numbers in (row, *series):
+            # NaN compares false.
+            if numbers.size and not max(numbers.max(), -numbers.min()) <= _LARGEST:
                 raise AudioError("not_finite", "samples whose features are not finite")
+        values = row.astype(np.float32)
         sr, offset = outputs.plan.sr, self._spec.offset
         own = (
             segment.number,
@@ -488,6 +496,9 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
     analysis.push(y.astype(np.float32))
     analysis.finish()
+    # Moments are put together after more frames than these.
+    sums = np.zeros((6, 1))
+    moments.combine(sums, 1, sums.copy(), 1)
     for _, _, scalars in outputs.values:
         for i, name in scalars:
             analysis.operators[i].statistic(name)

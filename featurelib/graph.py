@@ -101,7 +101,10 @@ class Operator:
 
 
 class Blockwise(Operator):
-    """One block out for each block in: no state, no delay."""
+    """One block out for each block in: no state, no delay.
+
+    As there is no state, one operator serves all signals, also of several threads.
+    """
 
     def __init__(self, function: Callable[[Block], Block]) -> None:
         self._function = function
@@ -176,7 +179,10 @@ class Plan:
         for i, node in enumerate(self.nodes):
             for port, source in enumerate(node.inputs()):
                 self.readers[self.index[source]].append((i, port))
-        self._check_steps()
+        made = [node.operator(sr) for node in self.nodes]
+        #: Operators that serve all signals; None where each has its own.
+        self.shared = [one if type(one) is Blockwise else None for one in made]
+        self._check_steps(made)
 
     def _add(self, node: Node) -> None:
         if node in self.index:
@@ -186,12 +192,12 @@ class Plan:
         node.check(self.sr)
         self.index[node] = len(self.index)
 
-    def _check_steps(self) -> None:
+    def _check_steps(self, made: list[Operator]) -> None:
         """Refuse to join blocks that are not of the same frames."""
         steps: list[frozenset[Node]] = []
-        for node in self.nodes:
+        for node, operator in zip(self.nodes, made, strict=True):
             own = [steps[self.index[source]] for source in node.inputs()]
-            if len(set(own)) > 1 and isinstance(node.operator(self.sr), Lockstep):
+            if len(set(own)) > 1 and isinstance(operator, Lockstep):
                 names = ", ".join(type(source).__name__ for source in node.inputs())
                 raise SpecError(
                     f"{type(node).__name__} reads frames that do not arrive together ({names}):"
@@ -207,7 +213,10 @@ class Analysis:
     def __init__(self, plan: Plan) -> None:
         self._readers = plan.readers
         #: The operators, in the order of the plan's nodes.
-        self.operators: list[Any] = [node.operator(plan.sr) for node in plan.nodes]
+        self.operators: list[Any] = [
+            shared or node.operator(plan.sr)
+            for node, shared in zip(plan.nodes, plan.shared, strict=True)
+        ]
 
     def push(self, y: np.ndarray) -> None:
         """Take in more of the signal: finite float32 samples at the plan's rate."""

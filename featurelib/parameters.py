@@ -260,9 +260,13 @@ def _assemble(
             arguments[field.name] = given[field.name]
         elif is_node_field(field):
             if any(other[: len(here)] == here for other in by_path):
-                below = None if field.default is dataclasses.MISSING else field.default
+                below = field.default if default is None else getattr(default, field.name)
                 arguments[field.name] = _assemble(
-                    node_class(kind, field), below, by_path, here, given
+                    node_class(kind, field),
+                    None if below is dataclasses.MISSING else below,
+                    by_path,
+                    here,
+                    given,
                 )
         elif here in by_path:
             arguments[field.name] = by_path[here]
@@ -279,8 +283,13 @@ def _assemble(
 
 
 def keywords(node: Node, fixed: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """All parameters of a node, from which `build` makes it again; `fixed` as of `places`."""
-    available = places(type(node), fixed)
+    """All parameters of a node, from which `build` makes it again; `fixed` as of `places`.
+
+    A node that is left out (None) has none.
+    """
+    available = [
+        place for place in places(type(node), fixed) if _value_at(node, place.path[:-1]) is not None
+    ]
     values = {place.path: _value_at(node, place.path) for place in available}
     result: dict[str, Any] = {}
     for place in available:
@@ -297,7 +306,7 @@ def keywords(node: Node, fixed: frozenset[str] = frozenset()) -> dict[str, Any]:
 
 def _value_at(node: Any, path: tuple[str, ...]) -> Any:
     for name in path:
-        node = getattr(node, name)
+        node = None if node is None else getattr(node, name)
     return node
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -33,7 +32,7 @@ class Cache:
     """Decoded row groups, the ones used last, within a bound of bytes."""
 
     def __init__(self, n_bytes: int = _CACHE_BYTES) -> None:
-        self._n_bytes = n_bytes
+        self._free = n_bytes
         self._groups: OrderedDict[tuple[RowSource, int], pa.Table] = OrderedDict()
 
     def get(self, source: RowSource, group: int) -> pa.Table:
@@ -44,10 +43,10 @@ class Cache:
             return self._groups[key]
         rows = source.read([group])
         self._groups[key] = rows
-        while (
-            len(self._groups) > 1 and sum(t.nbytes for t in self._groups.values()) > self._n_bytes
-        ):
-            self._groups.popitem(last=False)
+        self._free -= rows.nbytes
+        while self._free < 0 and len(self._groups) > 1:
+            _, oldest = self._groups.popitem(last=False)
+            self._free += oldest.nbytes
         return rows
 
 
@@ -122,15 +121,20 @@ class Keys(NamedTuple):
     """About how many bytes the row takes."""
 
 
-@dataclass
-class Pick:
-    """Files whose rows a part takes from one source."""
+class Pick(NamedTuple):
+    """A source from which a part takes the rows of some files."""
 
     source: RowSource
-    files: np.ndarray
-    """Whether each file is one of them, in the order of the paths."""
     as_it_is: bool
     """The rows are of the part already; others get their label and carried columns."""
+
+
+class Picks(NamedTuple):
+    """Where a part's rows come from."""
+
+    sources: list[Pick]
+    of_file: np.ndarray
+    """For each file, in the order of the paths, the index of its source; -1 where it has none."""
 
 
 class _Index(NamedTuple):
@@ -150,7 +154,7 @@ def write_part(
     wanted: pa.Schema,
     paths: pa.Array,
     facts: pa.Table,
-    picks: Sequence[Pick],
+    picks: Picks,
     cache: Cache,
     part: str,
 ) -> int:
@@ -166,7 +170,7 @@ def write_part(
         All paths of the bucket, sorted.
     facts : pyarrow.Table
         For each path, the columns that come from the listing.
-    picks : sequence of Pick
+    picks : Picks
         Which rows.
     cache : Cache
         Of the sources' row groups.
@@ -194,12 +198,12 @@ def write_part(
     return n_rows
 
 
-def _index(picks: Sequence[Pick], paths: pa.Array, part: str) -> tuple[_Index, int]:
+def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
     """Return the rows of picks in order, and how many of them are files' first rows."""
     found: list[tuple[np.ndarray, ...]] = []
-    for number, pick in enumerate(picks):
+    for number, pick in enumerate(picks.sources):
         keys = pick.source.keys(paths)
-        rows = np.flatnonzero((keys.file >= 0) & pick.files[keys.file])
+        rows = np.flatnonzero((keys.file >= 0) & (picks.of_file[keys.file] == number))
         found.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
     if not found:
         none = np.empty(0, np.int64)
@@ -217,13 +221,13 @@ def _index(picks: Sequence[Pick], paths: pa.Array, part: str) -> tuple[_Index, i
 
 
 def _gather(
-    index: _Index, picks: Sequence[Pick], facts: pa.Table, wanted: pa.Schema, cache: Cache
+    index: _Index, picks: Picks, facts: pa.Table, wanted: pa.Schema, cache: Cache
 ) -> pa.Table:
     """Return the rows of an index, in its order."""
     order = np.lexsort((index.row, index.pick))
     pieces: list[pa.Table] = []
     start = 0
-    for number, pick in enumerate(picks):
+    for number, pick in enumerate(picks.sources):
         places = order[index.pick[order] == number]
         for group, of_group in _by_group(index.row[places], pick.source.starts):
             rows = _take(cache.get(pick.source, group), of_group - pick.source.starts[group])

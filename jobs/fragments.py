@@ -136,7 +136,7 @@ class FragmentWriter:
     def file(self, path: str, version: str, size: int | None) -> FileRows:
         """Begin a file; its rows count once they are given to `add_file`."""
         common = {PATH: path, "size_bytes": size, "source_version": version, **self._common}
-        return FileRows(common, self._collector, self._schema)
+        return FileRows(common, self._collector, self._rows.n_bytes_of, self._schema)
 
     def add_file(self, rows: FileRows) -> None:
         """Take in all rows of a file.
@@ -193,6 +193,8 @@ class FileRows:
         Columns that are the same on each row.
     collector : callable
         Makes an empty `featurelib.RowCollector`.
+    n_bytes_of : callable
+        Says how much memory rows take.
     schema : pyarrow.Schema
         Of a fragment.
     """
@@ -201,10 +203,11 @@ class FileRows:
         self,
         common: dict[str, Any],
         collector: Callable[[], featurelib.RowCollector],
+        n_bytes_of: Callable[[featurelib.Rows], int],
         schema: pa.Schema,
     ) -> None:
         self._common, self._collector, self._schema = common, collector, schema
-        self._sizes = collector()
+        self._n_bytes_of = n_bytes_of
         self._n_bytes = 0
         self._writer: Writer | None = None
         self.n_rows = 0
@@ -217,7 +220,7 @@ class FileRows:
         """Take in rows that follow those before."""
         self.n_rows += rows.n
         self.waiting.append(rows._replace(facts={**rows.facts, **self._common}))
-        self._n_bytes += self._sizes.n_bytes_of(rows)
+        self._n_bytes += self._n_bytes_of(rows)
         limit = FRAGMENT_BYTES if self._writer is None else ROW_GROUP_BYTES
         if self._n_bytes >= limit:
             self._spill()

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 
-from jobs.assembly import Cache, Pick, RowSource, write_part
+from jobs.assembly import Cache, Pick, Picks, RowSource, write_part
 from jobs.errors import ConflictError, StorageError
 from jobs.fragments import as_fragment, outcome_rows, outcomes_of
 from jobs.parquet import Writer, is_storage_error, open_parquet
@@ -209,7 +209,7 @@ class BucketMerge:
         return source
 
     def _source(self, part: str) -> RowSource:
-        """Return an old part as a source of rows."""
+        """Return an old part, or a fragment, as a source of rows."""
         if part not in self._sources:
             opener = functools.partial(self._open, part, self.table.parts[part])
             damaged = functools.partial(self.table.damaged, part)
@@ -226,8 +226,8 @@ class BucketMerge:
             self._sources[part] = opened
         return self._sources[part]
 
-    def _picks(self, part: str, keep_moving: bool) -> list[Pick]:
-        """Return which files' rows a part is to have, by the source that they come from.
+    def _picks(self, part: str, keep_moving: bool) -> Picks:
+        """Return where the rows come from that a part is to have.
 
         Parameters
         ----------
@@ -238,21 +238,19 @@ class BucketMerge:
         """
         gains = {placed.path for placed in self._gains.get(part, ())}
         also = self._moving.get(part, set()) if keep_moving else set()
-        names: dict[tuple[str, bool], list[int]] = {}
-        for number, placed in enumerate(self.placed):
+        numbers: dict[tuple[str, bool], int] = {}
+        of_file = np.full(len(self.placed), -1, np.int32)
+        for index, placed in enumerate(self.placed):
             if placed.part == part:
                 source = placed.source.part if placed.source else self._fragment_of[placed.path]
-                names.setdefault((source, placed.path not in gains), []).append(number)
+                pick = (source, placed.path not in gains)
             elif placed.path in also:
-                names.setdefault((part, True), []).append(number)
-        picks = []
-        for (source, as_it_is), numbers in names.items():
-            files = np.zeros(len(self.placed), bool)
-            files[numbers] = True
-            is_old = source in self.table.parts
-            opened = self._source(source) if is_old else self._sources[source]
-            picks.append(Pick(opened, files, as_it_is))
-        return picks
+                pick = (part, True)
+            else:
+                continue
+            of_file[index] = numbers.setdefault(pick, len(numbers))
+        picks = [Pick(self._source(source), as_it_is) for source, as_it_is in numbers]
+        return Picks(picks, of_file)
 
     def _facts(self) -> pa.Table:
         """Return the label and carried columns of each file, in the order of `placed`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +52,10 @@ class STFT(Node):
         return 1 + self.frames.n_fft // 2
 
     def operator(self, sr: int) -> Operator:
-        return Blockwise(_Transform(self))
+        return _Transform(self)
 
 
-class _Transform:
+class _Transform(Operator):
     """Windows and transforms blocks of frames."""
 
     def __init__(self, node: STFT) -> None:
@@ -66,7 +67,7 @@ class _Transform:
         self._tables = spectrum.fft_tables(n_fft) if power_of_two else None
         self._scratch = aligned((2, n_fft // 2, LANES), np.float64)
 
-    def __call__(self, block: Block) -> Block:
+    def push(self, block: Block, port: int) -> Iterable[Block]:
         frames: FrameBlock = block.x
         n_batches = -(-frames.n_frames // LANES)
         S = aligned((n_batches, self._n_bins, LANES), np.float32)
@@ -74,7 +75,7 @@ class _Transform:
             spectrum.in_lanes(self._rows(frames), S)
         else:
             spectrum.magnitudes(frames.y, self._window, self._hop, *self._tables, self._scratch, S)
-        return Block(S, frames.n_frames)
+        return (Block(S, frames.n_frames),)
 
     def _rows(self, frames: FrameBlock) -> np.ndarray:
         """Magnitudes of frames of any length, one row a frame."""
@@ -123,17 +124,17 @@ class LogPower(Node):
     stft: STFT = STFT()
 
     def operator(self, sr: int) -> Operator:
-        return Blockwise(_LogPower())
+        return _LogPower()
 
 
-class _LogPower:
+class _LogPower(Operator):
     def __init__(self) -> None:
         self._scratch = np.empty((0, 0, LANES), np.float32)
 
-    def __call__(self, block: Block) -> Block:
+    def push(self, block: Block, port: int) -> Iterable[Block]:
         S = block.x
         if len(self._scratch) < len(S):
             self._scratch = aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
         shape.log_power(S, AMIN, out)
-        return Block(out, block.n_frames)
+        return (Block(out, block.n_frames),)

@@ -12,7 +12,7 @@ from jobs.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before anything loads a native library
 
-NAMES = ("start", "extractor", "clips", "job", "memory")
+NAMES = ("start", "extractor", "clips", "job", "rows", "memory")
 
 
 def main(names: list[str]) -> None:

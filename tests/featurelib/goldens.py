@@ -3,7 +3,8 @@
     python -m tests.featurelib.goldens
 
 records what the installed decoders give, for `test_goldens`. Do so only after you have looked
-at what changed: where values changed, `featurelib.VALUES_VERSION` has to be raised as well.
+at what changed: where values changed, `Signal.version` in `featurelib/graph.py` has to be
+raised as well.
 The files in `data/` were encoded once, from a signal of ours, and stay as they are: another
 version of an encoder writes other bytes.
 """

@@ -1,18 +1,30 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import librosa
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurelib import PRESETS, describe, extract_columns, feature_names, schema, spec_from_settings
+from featurelib import (
+    PRESETS,
+    describe,
+    extract,
+    extract_columns,
+    feature_names,
+    schema,
+    spec_from_settings,
+)
 from tests.featurelib import oracle
 from tests.featurelib.signals import chord, encode
 
 SIGNAL_COLUMNS = {
+    "channel": pa.int32(),
     "segment": pa.int32(),
+    "start_s": pa.float64(),
+    "end_s": pa.float64(),
     "duration_s": pa.float64(),
     "header_duration_s": pa.float64(),
     "sample_rate_hz": pa.int32(),
@@ -86,31 +98,95 @@ def test_rows_have_exactly_the_schemas_columns(preset):
     assert table.num_rows == 1
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        *PRESETS.values(),
-        spec_from_settings(
-            {"preset": "genre-v1", "n_fft": 1024, "pad_mode": "reflect", "window": "hamming"}
-        ),
-        spec_from_settings({"preset": "genre-v1", "center": False, "n_mels": 64, "n_chroma": 24}),
+#: One of each family, with parameters that are not the defaults, and all statistics.
+EVERYTHING = {
+    "duration": 60.0,
+    "defaults": {
+        "statistics": ["mean", "std", "var", "min", "max", "skew", "kurtosis", "median", "q2_5"],
+        "window": "hamming",
+        "pad_mode": "reflect",
+        "n_fft": 1024,
+    },
+    "features": [
+        {"family": "rms", "hop_length": 256},
+        "zero_crossing_rate",
+        "spectral_centroid",
+        {"family": "spectral_bandwidth", "p": 3},
+        {"family": "spectral_bandwidth", "as": "fractional", "p": 1.5},
+        {"family": "spectral_rolloff", "roll_percent": 0.5},
+        "spectral_flatness",
+        "spectral_flux",
+        {"family": "spectral_contrast", "fmin": 150.0, "quantile": 0.1, "n_bands": 4},
+        {"family": "mfcc", "n_mfcc": 13, "n_mels": 40, "fmin": 100.0, "fmax": 8000.0},
+        {"family": "mfcc", "as": "pooled", "pooled": True},
+        {"family": "chroma_stft", "n_chroma": 24},
+        {"family": "delta", "of": "mfcc", "delta_width": 5, "order": 2},
+        {"family": "delta", "of": "spectral_flux", "as": "flux_delta"},
+        "stft",
+        "stft_db",
+        {"family": "tuning", "bins_per_octave": 24},
+        {"family": "rms", "as": "frames", "statistics": ["series"]},
+        {"family": "mfcc", "as": "cepstra", "statistics": ["series"]},
     ],
-    ids=["genre", "tutorial", "reflect", "not-centred"],
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"preset": preset} for preset in PRESETS),
+        {
+            "preset": "genre-v1",
+            "defaults": {"n_fft": 1024, "pad_mode": "reflect", "window": "hamming"},
+        },
+        {"preset": "genre-v1", "defaults": {"center": False, "n_mels": 64, "n_chroma": 24}},
+        EVERYTHING,
+    ],
+    ids=["genre", "tutorial", "reflect", "not-centred", "everything"],
 )
-def test_the_librosa_counterparts_are_calls_that_give_the_values(spec):
+def test_the_librosa_counterparts_are_calls_that_give_the_values(settings):
+    spec = spec_from_settings(settings)
     y = chord(1.0)
     row = extract_columns(encode(y), spec)
     expected = {}
-    for column in describe(spec):
-        match = re.fullmatch(r"(mean|std|max|skew) of (.*)", column.librosa)
-        if match is None:
-            assert column.name in SIGNAL_COLUMNS or column.name.startswith("spectral_flux")
+    for column in describe(spec)[len(SIGNAL_COLUMNS) :]:
+        if "flux" in column.name:
+            assert column.librosa == "none"
             continue
-        values = eval(match[2], {"librosa": librosa, "np": np, "y": y})
-        rms = float(np.sqrt(np.mean(np.square(values, dtype=float))))
-        expected[column.name] = (oracle.statistic(values, match[1]), rms)
+        match = re.fullmatch(r"(?:(\w+) of )?(.*)", column.librosa)
+        # In float64: what librosa sums in float32 has fewer digits than are compared.
+        values = np.asarray(evaluated(match[2], y), np.float64)
+        rms = float(np.sqrt(np.mean(np.square(values))))
+        if column.name.endswith("_series"):
+            np.testing.assert_allclose(row[column.name][0], np.squeeze(values), 1e-4, 1e-6 * rms)
+        else:
+            expected[column.name] = (oracle.statistic(values, match[1] or "mean"), rms)
     assert len(expected) >= 26
     oracle.assert_close(row, expected)
+
+
+def evaluated(call, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # librosa warns of empty filters
+        return eval(call, {"librosa": librosa, "np": np, "y": y})
+
+
+def test_what_librosa_cannot_say_in_one_call_is_said_in_words():
+    spec = spec_from_settings({"features": ["mfcc", "spectral_contrast"], "defaults": TOP_DB})
+    for column in describe(spec)[len(SIGNAL_COLUMNS) :]:
+        assert (
+            column.librosa.endswith("with top_db=60 in its dB[0]") or "top_db=60" in column.librosa
+        )
+
+
+TOP_DB = {"top_db": 60.0, "statistics": ["mean"]}
+
+
+def test_native_rates_are_called_sr():
+    spec = spec_from_settings({"sr": "native", "features": ["mfcc", "spectral_contrast"]})
+    described = describe(spec)[len(SIGNAL_COLUMNS) :]
+    assert all("sr=sr" in column.librosa for column in described)
+    assert "half the sampling rate" in described[-1].definition
 
 
 def test_definitions_say_what_undefined_statistics_become():
@@ -121,21 +197,43 @@ def test_definitions_say_what_undefined_statistics_become():
 
 
 def test_units():
-    spec = spec_from_settings(
-        {"preset": "genre-v1", "features": {"spectral_centroid": ["mean", "var", "skew"]}}
-    )
-    assert [column.unit for column in describe(spec)][-3:] == ["Hz", "(Hz)²", "1"]
+    centroid = {"family": "spectral_centroid", "statistics": ["mean", "var", "skew"]}
+    deltas = [
+        {"family": "delta", "of": "spectral_centroid", "statistics": ["mean"]},
+        {"family": "delta", "of": "spectral_centroid", "as": "d2", "order": 2},
+        {"family": "rms", "statistics": []},
+        {"family": "delta", "of": "rms", "as": "d3", "statistics": ["mean", "kurtosis"]},
+    ]
+    described = describe(spec_from_settings({"features": [centroid, *deltas]}))
+    assert [column.unit for column in described[len(SIGNAL_COLUMNS) :]] == [
+        *("Hz", "(Hz)²", "1"),
+        *("Hz/frame", "Hz/frame^2", "Hz/frame^2", "1/frame", "1"),
+    ]
     by_name = {column.name: column.unit for column in describe("genre-v1")}
     assert by_name["mfcc_01_std"] == by_name["stft_db_mean"] == "dB"
     assert by_name["duration_s"] == "s"
 
 
 def test_pooled_families_have_one_column_a_statistic():
-    spec = spec_from_settings(
-        {
-            "preset": "genre-v1",
-            "features": {"chroma_stft": ["mean", "var"]},
-            "pooled": ["chroma_stft"],
-        }
-    )
+    chroma = {"family": "chroma_stft", "statistics": ["mean", "var"], "pooled": True}
+    spec = spec_from_settings({"features": [chroma]})
     assert schema(spec).names[len(SIGNAL_COLUMNS) :] == ["chroma_stft_mean", "chroma_stft_var"]
+
+
+def test_series_and_single_values_have_types_of_their_own():
+    mfcc = {"family": "mfcc", "n_mfcc": 13, "statistics": ["series", "mean"]}
+    spec = spec_from_settings(
+        {"features": [mfcc, {"family": "rms", "statistics": ["series"]}, "tuning"]}
+    )
+    columns = schema(spec)
+    assert columns.names[len(SIGNAL_COLUMNS) :] == [
+        *(f"mfcc_{i:02d}_mean" for i in range(1, 14)),
+        *("mfcc_series", "rms_series", "tuning"),
+    ]
+    assert columns.field("mfcc_series").type == pa.large_list(pa.list_(pa.float32(), 13))
+    assert columns.field("rms_series").type == pa.large_list(pa.float32())
+    assert columns.field("tuning").type == pa.float32()
+    assert feature_names(spec) == [name for name in columns.names[20:] if "series" not in name]
+    frame = extract(encode(chord()), spec)
+    assert list(frame.columns) == columns.names
+    assert len(frame["rms_series"].item()) == frame["n_frames"].item()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import resource
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,65 +30,11 @@ from jobs.fragments import as_fragment
 from jobs.plan import Change
 from jobs.progress import Silent
 from jobs.relocation import relocate
-from jobs.schema import row_schema
 from jobs.status import open_table, table_status
 from jobs.worker import ShardResult
-from tests.jobs import light
+from tests.jobs import light, several
+from tests.jobs.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
 from tests.jobs.tables import assert_same_table, assert_tidy, write_files, write_labels
-
-Key = tuple[str, int | None, int]
-
-SERIES = [
-    {"name": "rms_series", "type": "list<float>"},
-    {"name": "chroma_series", "type": "list<float[12]>"},
-]
-
-
-def several(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
-    """Give what a file's text says: ``SEGMENTS CHANNELS NUMBER``; no channels, all in one."""
-    text = Path(source).read_text()
-    if text.startswith("bad"):
-        raise featurelib.AudioError("undecodable", "bad")
-    n_segments, n_channels, number = map(int, text.split())
-    names = featurelib.schema(spec).names
-    for channel in range(n_channels) if n_channels else (None,):
-        columns: dict[str, Any] = {
-            "channel": [channel] * n_segments,
-            "segment": list(range(n_segments)),
-            "start_s": [3.0 * i for i in range(n_segments)],
-            "end_s": [3.0 * i + 3.0 for i in range(n_segments)],
-        }
-        for name, make in (("rms_series", rms_of), ("chroma_series", chroma_of)):
-            if name in names:
-                columns[name] = [make(number, channel, i) for i in range(n_segments)]
-        facts = {"duration_s": 3.0 * n_segments, "peak": 1.0, "mix_peak": 1.0, "is_silent": False}
-        values = np.full((n_segments, len(featurelib.feature_names(spec))), number, np.float32)
-        values += np.arange(n_segments, dtype=np.float32)[:, None]
-        # one chunk of rows a channel
-        yield featurelib.Rows(n_segments, {**facts, "decoding": "whole"}, columns, values)
-
-
-def rms_of(number: int, channel: int | None, segment: int) -> np.ndarray:
-    """Return a series of some length, none at all for the last of some segments."""
-    n_frames = (number + 7 * segment) % 40
-    return np.arange(n_frames, dtype=np.float32) + 100 * (channel or 0) + number
-
-
-def chroma_of(number: int, channel: int | None, segment: int) -> np.ndarray:
-    return rms_of(number, channel, segment)[:, None] + np.arange(12, dtype=np.float32) / 16
-
-
-def expected(files: dict[str, str]) -> dict[Key, float]:
-    """Return the feature rows of a corpus: their key, and their number."""
-    rows: dict[Key, float] = {}
-    for path, text in files.items():
-        if text.startswith("bad"):
-            continue
-        n_segments, n_channels, number = map(int, text.split())
-        for channel in range(n_channels) if n_channels else (None,):
-            for segment in range(n_segments):
-                rows[path, channel, segment] = number + segment
-    return rows
 
 
 def found(table: Path) -> dict[Key, float]:
@@ -100,19 +48,11 @@ def found(table: Path) -> dict[Key, float]:
     return rows
 
 
-def corpus_of(n_files: int) -> dict[str, str]:
-    """Return a corpus of three lengths; some files have rows for each of two channels."""
-    return {
-        f"{'abc'[i % 3]}/{i:03d}.wav": f"{(1, 4, 25)[i % 3]} {2 * (i % 5 == 0)} {i}"
-        for i in range(n_files)
-    }
-
-
 FILES = corpus_of(30)
 
 
 def run(corpus: Path, table: Path, **options: Any) -> Any:
-    return light.run(corpus, table, extractor=several, **{"max_deleted": 1.0, **options})
+    return light.run(corpus, table, extractor=several_rows, **{"max_deleted": 1.0, **options})
 
 
 @pytest.fixture
@@ -122,18 +62,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def series(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every spec two columns of series."""
-    describe, empty = featurelib.describe, {"unit": "1", "definition": "x", "librosa": "none"}
-
-    def with_series(spec: Any) -> list[featurelib.ColumnDescription]:
-        added = [featurelib.ColumnDescription(**column, **empty) for column in SERIES]
-        return [*describe(spec), *added]
-
-    def schema(spec: Any) -> pa.Schema:
-        return row_schema([vars(column) for column in with_series(spec)])
-
-    monkeypatch.setattr(featurelib, "describe", with_series)
-    monkeypatch.setattr(featurelib, "schema", schema)
+    several.give_series(monkeypatch.setattr)
 
 
 class Interrupted(BaseException):
@@ -382,7 +311,7 @@ def test_a_long_file_that_changes_while_it_is_read(
     corpus = write_files(tmp_path / "corpus", {"a.wav": "20 3 1", "b.wav": "1 0 1"})
 
     def changing(source: Any, spec: Any) -> Iterator[featurelib.Rows]:
-        for rows in several(source, spec):
+        for rows in several_rows(source, spec):
             yield rows
             if Path(source).read_text().startswith("20"):
                 write_files(corpus, {"a.wav": "3 2 5"})
@@ -472,8 +401,12 @@ def test_readers_take_series(corpus: Path, tmp_path: Path, series: None) -> None
     np.testing.assert_array_equal(exploded.collect()["rms_series"].to_numpy(), wanted)
 
 
-def test_hugging_face_datasets_take_series(corpus: Path, tmp_path: Path, series: None) -> None:
-    datasets = pytest.importorskip("datasets")
+def test_hugging_face_datasets_take_series(
+    corpus: Path, tmp_path: Path, series: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # read when it is imported
+    import datasets
+
     run(corpus, tmp_path / "t")
     files = str(tmp_path / "t" / "features" / "*.parquet")
     with contextlib.chdir(tmp_path):
@@ -481,3 +414,60 @@ def test_hugging_face_datasets_take_series(corpus: Path, tmp_path: Path, series:
             "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
         )
     check_series(list(data))
+
+
+# memory
+
+
+N_LARGE, LARGE_BYTES = 160, 2_500_000
+"""Files of the corpus that is merged in bounded memory, and the bytes of each one's series."""
+
+
+def large_rows(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
+    """Give ten rows of series that do not compress."""
+    random = np.random.default_rng(int(Path(source).read_text()))
+    n_frames = LARGE_BYTES // 10 // (13 * 4)
+    for segment in range(10):
+        columns = {
+            "segment": [segment],
+            "rms_series": [random.random(n_frames, np.float32)],
+            "chroma_series": [random.random((n_frames, 12), np.float32)],
+        }
+        facts = {"peak": 1.0, "mix_peak": 1.0, "is_silent": False, "decoding": "whole"}
+        values = random.random((1, len(featurelib.feature_names(spec))), np.float32)
+        yield featurelib.Rows(1, facts, columns, values)
+
+
+def run_measured(corpus: Path, table: Path, peaks: Any, dies: bool) -> None:
+    """Run the job; give how much the peak of the resident memory grew [byte]."""
+    several.give_series()
+    light.run(corpus.parent / "warm", table.parent / "warm_table", extractor=large_rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(Interrupted):
+        reporter = DiesAt("merge") if dies else None
+        light.run(corpus, table, extractor=large_rows, reporter=reporter)
+    peaks.put(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+@pytest.mark.slow
+def test_a_part_of_hundreds_of_megabytes_is_merged_in_little_memory(tmp_path: Path) -> None:
+    write_files(tmp_path / "corpus", {f"{i:03d}.wav": str(i) for i in range(N_LARGE)})
+    write_files(tmp_path / "warm", {"0.wav": "0"})
+    context = multiprocessing.get_context("spawn")  # each in a process of its own
+    peaks: Any = context.Queue()
+    grown = {}
+    for step, dies in (("extract", True), ("merge", False)):
+        arguments = (tmp_path / "corpus", tmp_path / "t", peaks, dies)
+        process = context.Process(target=run_measured, args=arguments)
+        process.start()
+        grown[step] = peaks.get(timeout=300)
+        process.join()
+    [part] = (tmp_path / "t" / "features").glob("*.parquet")
+    assert part.stat().st_size > 0.9 * N_LARGE * LARGE_BYTES
+    metadata = pq.read_metadata(part)
+    sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
+    assert max(sizes) < 1.1 * jobs.parquet.ROW_GROUP_BYTES
+    assert grown["extract"] < 320 * 2**20
+    assert grown["merge"] < 320 * 2**20, grown
+    rows = pq.ParquetFile(part).read(["path", "segment"])
+    assert len(rows) == 10 * N_LARGE

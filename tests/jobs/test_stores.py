@@ -30,8 +30,9 @@ from jobs.storage.generic import GenericStore
 from jobs.storage.listed import ListedStore
 from jobs.storage.local import LocalStore
 from jobs.storage.s3 import S3Store
+from jobs.storage.spool import LocalFiles, Spool
 from tests.conftest import GATEWAY, S3
-from tests.jobs.s3_double import FLIP, double
+from tests.jobs.s3_double import FLIP, RESET_AFTER, double, first
 
 NAMES = [
     "plain.wav",
@@ -128,6 +129,43 @@ class Contract:
         store.delete(["there"])
         store.delete([])
         assert store.stat(["there"]) == [None]
+
+    def test_a_file_is_published_from_its_start(self, store: Store) -> None:
+        """Wherever it was left, and where it is a section of another one."""
+        data = bytes(range(256)) * 5000  # too large to be sent without asking
+        file = io.BytesIO(data)
+        file.seek(100)
+        version = store.replace("a", file)
+        assert store.read("a") == (data, version)
+        with Spool(10) as spool:
+            spool.section().write(b"before")
+            section = spool.section()
+            section.write(b"other" + data)
+            later = store.replace("a", section, expected=version)
+            assert store.read("a") == (b"other" + data, later)
+            with pytest.raises(ConflictError):
+                store.replace("a", io.BytesIO(b"third"), expected=version)
+            section.seek(0)
+            assert section.read() == b"other" + data
+
+    def test_files_for_many_random_reads(self, store: Store) -> None:
+        store.replace("a", b"aaaaa")
+        store.replace("b", b"bbbbbb")
+        with LocalFiles(store, 3) as files:
+            (one, version), (other, _) = files.open("a"), files.open("b")
+            with one, other:
+                assert other.read(2) == b"bb"
+                assert one.read() == b"aaaaa"
+                assert other.read() == b"bbbb"
+            again, found = files.open("a")
+            with again:
+                assert again.seek(-2, io.SEEK_END) == 3
+                assert again.read() == b"aa"
+            [entry] = store.stat(["a"])
+            assert entry is not None
+            assert version == found == entry.version
+            with pytest.raises(FileNotFoundError):
+                files.open("gone")
 
     def test_a_version_changes_with_the_contents(self, store: Store) -> None:
         first = store.replace("a", b"12")
@@ -416,6 +454,21 @@ class TestS3(Contract):
         asked = [path.rpartition("/")[2] for path in service.asked]
         assert asked == ["large", "large-once"]
         assert {name: len(store.read(name)[0]) for name in sizes} == sizes
+
+    @pytest.mark.parametrize("size", [100, 3_000_000])
+    def test_a_file_is_sent_again_from_its_start(self, store: S3Store, s3: S3, size: int) -> None:
+        """The answer to the first request is lost; conditional, the second is then refused."""
+        data = np.random.default_rng(0).bytes(size)
+        for expected in ("any", None):
+            name = f"file {expected}"
+            with double(s3, first(1, RESET_AFTER, "PUT")) as service:
+                other = open_store(store.url, service.s3.storage_options, patient=True)
+                with Spool(1000) as spool:
+                    section = spool.section()
+                    section.write(data)
+                    version = other.replace(name, section, expected=expected)
+                assert service.count(RESET_AFTER) == 1
+            assert store.read(name) == (data, version)
 
     def test_what_is_read_of_an_object_that_is_replaced(self, store: S3Store) -> None:
         store.replace("a", b"0123456789" * 100_000)

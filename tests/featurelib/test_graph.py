@@ -1,0 +1,288 @@
+"""Nodes, plans, analyses, and the canonical form that fingerprints are made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, make_dataclass
+from typing import Any
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featurelib import Feature, SpecError, families, spec_from_settings
+from featurelib.features.chroma_stft import ChromaSTFT
+from featurelib.features.delta import Delta
+from featurelib.features.mfcc import MFCC
+from featurelib.features.rms import RMS
+from featurelib.features.spectral_bandwidth import SpectralBandwidth
+from featurelib.features.spectral_centroid import SpectralCentroid
+from featurelib.features.spectral_flatness import SpectralFlatness
+from featurelib.features.spectral_flux import SpectralFlux
+from featurelib.features.stft import DbCells, MagnitudeCells
+from featurelib.graph import Analysis, Block, Lockstep, Node, Operator, Plan, Signal, canonical
+from featurelib.parameters import build, parameter
+from featurelib.statistics import Moments, Quantiles, Series
+from featurelib.transforms import frames, tuning
+from featurelib.transforms.frames import Frames
+from featurelib.transforms.mel import Mel, MelDb
+from featurelib.transforms.stft import STFT, LogPower, PowerSums
+from tests.featurelib.signals import SR, chord, noise
+
+FAMILIES = tuple(families())
+
+
+def series_of(features: list[Feature], parts: list[np.ndarray]) -> list[np.ndarray]:
+    """The frame series of features of a signal that arrives in parts."""
+    sinks = [Series(of=feature) for feature in features]
+    plan = Plan(sinks, SR)
+    analysis = Analysis(plan)
+    for part in parts:
+        part = part.copy()
+        analysis.push(part)
+        part[:] = np.nan  # the memory may be used again
+    analysis.finish()
+    return [analysis.operators[plan.index[sink]].series() for sink in sinks]
+
+
+# --- plans
+
+
+def kinds(plan: Plan) -> list[str]:
+    return [type(node).__name__ for node in plan.nodes]
+
+
+def test_equal_nodes_are_one_node():
+    plan = Plan([MFCC(n_mfcc=13), MFCC(n_mfcc=20), SpectralCentroid(), ChromaSTFT()], SR)
+    for shared in ("Signal", "Frames", "STFT", "Mel", "MelDb"):
+        assert kinds(plan).count(shared) == 1
+    assert kinds(plan).count("MFCC") == 2
+
+
+def test_a_second_transform_is_another_node():
+    plan = Plan([MFCC(), build(MFCC, {"n_fft": 4096, "hop_length": 1024}), RMS()], SR)
+    assert [kinds(plan).count(kind) for kind in ("Frames", "STFT", "Mel", "MelDb")] == [2] * 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nodes_come_behind_what_they_read(family):
+    given_nodes = {"of": MFCC()} if family == "delta" else {}
+    plan = Plan([build(families()[family], {}, given_nodes)], SR)
+    assert plan.nodes[0] == Signal()
+    for i, node in enumerate(plan.nodes):
+        assert plan.index[node] == i
+        for port, source in enumerate(node.inputs()):
+            assert plan.index[source] < i
+            assert (i, port) in plan.readers[plan.index[source]]
+    assert sum(map(len, plan.readers)) == sum(len(node.inputs()) for node in plan.nodes)
+
+
+def test_parameters_are_checked_at_the_rate_of_the_plan():
+    node = build(MFCC, {"fmin": 5000})
+    Plan([node], 44_100)
+    with pytest.raises(SpecError, match=r"fmin=5000 .*sr=8000"):
+        Plan([node], 8_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio(Node):
+    """One feature over another, frame by frame."""
+
+    above: Feature
+    below: Feature
+
+    def operator(self, sr: int) -> Operator:
+        return Lockstep(lambda a, b: Block(a.x / b.x, a.n_frames), 2)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        MFCC(),
+        SpectralFlux(),
+        Delta(of=SpectralCentroid()),
+        ChromaSTFT(),
+        build(SpectralCentroid, {"hop_length": 256}),
+        RMS(frames=Frames(n_fft=1024)),
+    ],
+    ids=lambda node: type(node).__name__,
+)
+def test_inputs_out_of_step_are_refused(late):
+    for node in (Ratio(above=late, below=RMS()), Ratio(above=RMS(), below=late)):
+        with pytest.raises(
+            SpecError, match=f"Ratio .*({type(late).__name__}, RMS|RMS, {type(late).__name__})"
+        ):
+            Plan([node], SR)
+
+
+def test_inputs_in_step_are_joined():
+    both = Delta(of=RMS()), Delta(of=RMS(), order=2)
+    for above, below in (
+        (SpectralCentroid(), RMS()),
+        (MFCC(n_mfcc=1), MFCC(n_mfcc=1)),
+        both[:1] * 2,
+    ):
+        plan = Plan([Ratio(above=above, below=below)], SR)
+        analysis = Analysis(plan)
+        analysis.push(chord())
+        analysis.finish()
+    with pytest.raises(SpecError, match="Ratio"):  # each of them realigns by itself
+        Plan([Ratio(above=both[0], below=both[1])], SR)
+
+
+# --- analyses
+
+JOINED = [
+    SpectralBandwidth(p=3.0),
+    SpectralBandwidth(p=1.5),
+    SpectralFlatness(),
+    SpectralFlux(),
+    Delta(of=MFCC(n_mfcc=3)),
+    Delta(of=SpectralFlux(), delta_width=5, order=2),
+    Delta(of=Delta(of=RMS(), delta_width=3)),
+]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    length=st.integers(9 * 512, 40 * 512),
+    cuts=st.lists(st.integers(0, 20_000), max_size=6),
+    block_frames=st.integers(1, 20),
+)
+def test_blocks_of_any_size_give_the_same_series(length, cuts, block_frames):
+    y = noise()[:length] + chord()[:length]
+    whole = series_of(JOINED, [y])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "BLOCK_FRAMES", block_frames)
+        pieces = series_of(JOINED, np.split(y, sorted(min(cut, length) for cut in cuts)))
+    for one, other in zip(whole, pieces, strict=True):
+        assert len(one) >= length // 512
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6 * np.abs(one).max())
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    n_frames=st.integers(3, 60),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+    half=st.integers(1, 7),
+    order=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_delta_of_frames_in_any_blocks_is_librosas(n_frames, cuts, half, order, seed):
+    width = 2 * half + 1
+    n_frames, order = max(n_frames, width), min(order, width - 1)
+    x = np.random.default_rng(seed).standard_normal((n_frames, 2))
+    operator = Delta(of=MFCC(n_mfcc=2), delta_width=width, order=order).operator(SR)
+    blocks: list[Block] = []
+    for part in np.split(x, sorted(min(cut, n_frames) for cut in cuts)):
+        part = part.copy()
+        blocks += operator.push(Block(part, len(part)), 0)
+        part[:] = np.nan
+    blocks += operator.finish()
+    assert all(len(block.x) == block.n_frames for block in blocks)
+    expected = librosa.feature.delta(x.T, width=width, order=order).T
+    found = np.concatenate([block.x for block in blocks])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+# --- the canonical form
+
+
+def of_default(kind: type[Node], **nodes: Any) -> list[Any]:
+    """The canonical form of a node without changed parameters, whose inputs are its fields."""
+    return [kind.__name__, kind.version, {}, nodes, []]
+
+
+STFT_FORM = of_default(STFT, frames=of_default(Frames, signal=of_default(Signal)))
+
+
+def test_the_canonical_form_leaves_defaults_out_and_writes_nodes_in_full():
+    mel = of_default(Mel, stft=STFT_FORM)
+    mfcc = of_default(MFCC, mel=of_default(MelDb, mel=mel))
+    assert canonical(MFCC()) == mfcc
+    mfcc[2]["n_mfcc"] = 13
+    mel[2]["fmax"] = 4000.0
+    assert canonical(build(MFCC, {"n_mfcc": 13, "fmax": 4000, "n_mels": 128})) == mfcc
+
+
+def test_the_canonical_form_has_inputs_that_are_no_fields():
+    sums = of_default(PowerSums, stft=STFT_FORM)
+    kind = SpectralCentroid
+    assert canonical(kind()) == [kind.__name__, kind.version, {}, {"stft": STFT_FORM}, [sums]]
+
+
+def test_the_canonical_form_survives_json():
+    for family, kind in families().items():
+        node = build(kind, {}, {"of": MFCC()} if family == "delta" else {})
+        assert json.loads(json.dumps(canonical(node))) == canonical(node)
+
+
+@pytest.mark.parametrize("kind", [MFCC, MelDb, STFT, Frames, ChromaSTFT])
+def test_a_parameter_that_is_added_later_changes_nothing(kind):
+    later = make_dataclass(
+        kind.__name__,
+        [("lifter", "int", parameter(0, "a new one"))],
+        bases=(kind,),
+        frozen=True,
+        kw_only=True,
+    )
+    assert later is not kind
+    assert canonical(later()) == canonical(kind())
+    changed = canonical(later(lifter=1))
+    assert changed != canonical(kind())
+    assert changed[2] == {"lifter": 1}
+
+
+# --- fingerprints
+
+
+def spec_of(family: str) -> Any:
+    """A spec of one family, made anew."""
+    if family != "delta":
+        return spec_from_settings({"features": [family]})
+    mfcc = {"family": "mfcc", "statistics": []}
+    return spec_from_settings({"features": [mfcc, {"family": "delta", "of": "mfcc"}]})
+
+
+SPECTRAL = frozenset(FAMILIES) - {"rms", "zero_crossing_rate"}
+
+#: Which families read a node, or hold it.
+READERS: dict[type[Node], frozenset[str]] = {
+    Signal: frozenset(FAMILIES),
+    Frames: frozenset(FAMILIES),
+    STFT: SPECTRAL,
+    PowerSums: frozenset({"spectral_centroid", "spectral_bandwidth", "spectral_flux"}),
+    LogPower: frozenset({"spectral_flatness", "stft_db"}),
+    Mel: frozenset({"mfcc", "delta"}),
+    MelDb: frozenset({"mfcc", "delta"}),
+    tuning.Tuning: frozenset({"chroma_stft", "tuning"}),
+    MagnitudeCells: frozenset({"stft"}),
+    DbCells: frozenset({"stft_db"}),
+    Moments: frozenset(FAMILIES) - {"tuning"},
+    Quantiles: frozenset(),
+    **{
+        kind: frozenset({family, "delta"} if family == "mfcc" else {family})
+        for family, kind in families().items()
+    },
+}
+
+
+@pytest.mark.parametrize("kind", READERS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_a_version_concerns_the_specs_that_read_the_node_and_no_others(kind, monkeypatch):
+    before = {family: spec_of(family).fingerprint for family in FAMILIES}
+    monkeypatch.setattr(kind, "version", kind.version + 1)
+    after = {family: spec_of(family).fingerprint for family in FAMILIES}
+    assert {family for family in FAMILIES if before[family] != after[family]} == READERS[kind]
+
+
+def test_versions_of_derived_nodes_count_where_they_are_read_only(monkeypatch):
+    def fingerprint(**values):
+        return spec_from_settings({"features": [{"family": "spectral_bandwidth", **values}]})
+
+    # Both read the sums; one reads the spectra as well.
+    before = [fingerprint(p=p).fingerprint for p in (2, 3)]
+    monkeypatch.setattr(PowerSums, "version", PowerSums.version + 1)
+    after = [fingerprint(p=p).fingerprint for p in (2, 3)]
+    assert all(one != other for one, other in zip(before, after, strict=True))

@@ -1,0 +1,217 @@
+"""Values of every family and preset, recorded with the versions and defaults they were made with.
+
+    python -m tests.featurelib.value_goldens
+
+records what the installed code gives, for `test_value_goldens`. The records are for deciding
+about versions: tables that were made before must not be mixed with values that have moved.
+They are no oracle of values, which is librosa (see `oracle`). So record only after the other
+tests pass, and after the `version` of the class whose values or defaults have changed was
+raised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurelib import PRESETS, Entry, Feature, FeatureSpec, families, spec_from_settings
+from featurelib.extraction import extract_signal_columns
+from featurelib.graph import Node, walk
+from featurelib.statistics import STATISTICS
+from tests.featurelib.signals import SR, chord, noise
+
+RECORD = Path(__file__).parent / "data" / "values.json"
+
+#: All statistics of one number, and some quantiles.
+ALL_STATISTICS = [*(name for name in STATISTICS if name != "series"), "q05", "q2_5"]
+
+
+def signal() -> np.ndarray:
+    """Three seconds: a chord off the scale, its end in noise."""
+    y = chord(3.0, detune=0.2)
+    y[2 * SR :] += noise(1.0, level=0.05)
+    return y
+
+
+def specs() -> dict[str, FeatureSpec]:
+    """Each family at its defaults with all statistics, and the presets."""
+    found = {family: _spec_of(family, kind) for family, kind in families().items()}
+    return found | dict(PRESETS)
+
+
+def _spec_of(family: str, kind: type[Feature]) -> FeatureSpec:
+    entry: dict[str, Any] = {"family": family}
+    if not kind.is_single:
+        entry["statistics"] = ALL_STATISTICS
+    first: list[dict[str, Any]] = []
+    if any(field.name == "of" for field in dataclasses.fields(kind)):
+        first = [{"family": "mfcc", "statistics": []}]
+        entry["of"] = "mfcc"
+    # Some families have quantiles of bounded signals only.
+    return spec_from_settings({"features": [*first, entry], "duration": 60.0})
+
+
+def nodes(spec: FeatureSpec) -> Iterator[Node]:
+    """All nodes that define a spec's values, each as often as it is read."""
+    for entry in spec.features:
+        for sink in entry.sinks():
+            yield from walk(sink)
+
+
+def class_name(node: Node) -> str:
+    """What a record calls the class of a node."""
+    return f"{type(node).__module__}.{type(node).__name__}"
+
+
+def _defaults(node: Node) -> dict[str, Any]:
+    fields = dataclasses.fields(node)  # type: ignore[arg-type]
+    return {field.name: _default(field.default) for field in fields}
+
+
+def _default(value: Any) -> Any:
+    """A default as plain JSON: of a node, its class and what differs from that's defaults."""
+    if value is dataclasses.MISSING:
+        return "(has to be given)"
+    if not isinstance(value, Node):
+        return value
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]
+    changed = {field.name: getattr(value, field.name) for field in fields}
+    changed = {
+        field.name: _default(changed[field.name])
+        for field in fields
+        if changed[field.name] != field.default
+    }
+    return [class_name(value), changed]
+
+
+def classes() -> dict[str, Any]:
+    """Version and defaults of the classes of all nodes that are recorded."""
+    found = {
+        class_name(node): {"version": type(node).version, "defaults": _defaults(node)}
+        for spec in specs().values()
+        for node in nodes(spec)
+    }
+    return dict(sorted(found.items()))
+
+
+def values(spec: FeatureSpec) -> dict[str, list[float]]:
+    """The columns that a spec gives: their value, and the RMS of the frame series behind it."""
+    columns = extract_signal_columns(signal(), SR, spec)
+    found = {}
+    for entry in spec.features:
+        squares = _mean_squares(entry)
+        for name, (row, _) in zip(entry.column_names(), entry.slots(), strict=True):
+            found[name] = [_short(columns[name][0]), _short(squares[row or 0] ** 0.5)]
+    return found
+
+
+def _mean_squares(entry: Entry) -> list[float]:
+    """Mean square of each row of a feature."""
+    if entry.feature.is_single:
+        return [0.0]
+    moments = dataclasses.replace(entry, statistics=("mean", "var"), columns="{name}{row}{stat}")
+    first = Entry(feature=entry.feature.of, name="of") if hasattr(entry.feature, "of") else None
+    spec = FeatureSpec(name="moments", features=(*([first] if first else []), moments))
+    columns = extract_signal_columns(signal(), SR, spec)
+    numbers = [columns[name][0] for name in moments.column_names()]
+    return [mean**2 + var for mean, var in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
+def made() -> dict[str, Any]:
+    """What is recorded."""
+    return {
+        "classes": classes(),
+        "specs": {
+            name: {"classes": sorted({*map(class_name, nodes(spec))}), "values": values(spec)}
+            for name, spec in specs().items()
+        },
+    }
+
+
+def problems(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """What differs from a record, and what is to be done about it: one line each."""
+    lines = [*_changed_classes(recorded["classes"], found["classes"])]
+    raised = {
+        name
+        for name, facts in found["classes"].items()
+        if facts["version"] != recorded["classes"].get(name, facts)["version"]
+    }
+    moved = {
+        name: columns
+        for name, spec in found["specs"].items()
+        if (
+            columns := _moved(recorded["specs"].get(name, {"values": {}})["values"], spec["values"])
+        )
+    }
+    # What specs read whose values are as ever is not to blame.
+    innocent = {
+        name
+        for spec in found["specs"].keys() - moved.keys()
+        for name in found["specs"][spec]["classes"]
+    }
+    for name, columns in moved.items():
+        own = set(found["specs"][name]["classes"])
+        if own & raised:
+            continue
+        suspects = " or ".join(f"{one}.version" for one in sorted(own - innocent or own))
+        lines.append(
+            f"{name}: {', '.join(columns[:3])}{', …' if columns[3:] else ''} moved: raise the"
+            f" version of the class whose values have changed ({suspects})"
+        )
+    if raised:
+        lines.append(f"version raised: {', '.join(sorted(raised))}")
+    if recorded["specs"].keys() != found["specs"].keys():
+        differing = recorded["specs"].keys() ^ found["specs"].keys()
+        lines.append(f"new or removed: {', '.join(sorted(differing))}")
+    return lines
+
+
+def _changed_classes(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(recorded.keys() & found.keys()):
+        before, after = recorded[name]["defaults"], found[name]["defaults"]
+        for key in after.keys() - before.keys():
+            yield f"{name}.{key} is new"
+        if recorded[name]["version"] != found[name]["version"]:
+            continue
+        for key in before:
+            if key not in after:
+                yield f"{name}.{key} is gone: raise {name}.version"
+            elif before[key] != after[key]:
+                yield (
+                    f"the default of {name}.{key} was {before[key]!r} and is {after[key]!r}:"
+                    f" raise {name}.version"
+                )
+
+
+def _moved(recorded: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> list[str]:
+    """Names of columns that are not as recorded, in the order of the table."""
+    return [
+        name
+        for name in [*found, *(name for name in recorded if name not in found)]
+        if name not in found
+        or name not in recorded
+        or abs(found[name][0] - recorded[name][0])
+        > 1e-5 * abs(recorded[name][0]) + 1e-7 * recorded[name][1]
+    ]
+
+
+def record() -> None:
+    """Write the records."""
+    text = json.dumps(made(), indent=1)
+    # A column in a line.
+    text = re.sub(r"\[\s+([-+.\de]+),\s+([-+.\de]+)\s+\]", r"[\1, \2]", text)
+    RECORD.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    record()
