@@ -130,7 +130,7 @@ LEVELS = {
     "three at a time": {"length_s": 0.5, "hop": 4_000},
     "gaps": {"length": 3_000, "hop": 5_000},
     "a gap of one sample": {"length": 5_511, "hop": 5_512},
-    "longer than all": {"length_s": 9.0},
+    "longer than all": {"length": 64 * 3_100},  # each sample counts for the number of frames
     "just as long": {"length_s": 2.0},
     "a divisor": {"length": 4_410},
     "a divisor less one": {"length": 4_409, "hop": 4_410},
