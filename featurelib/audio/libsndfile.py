@@ -108,7 +108,7 @@ class LibsndfileDecoder:
             written = np.flatnonzero(words.ravel() != _UNWRITTEN)
             n = (int(written[-1]) + 1) // self.channels if len(written) else 0
             # What libsndfile decodes beyond the header's length it overwrites with zeros.
-            n = min(n, self._left)
+            n = max(0, min(n, self._left))
         self._left -= n
         return n, reason
 

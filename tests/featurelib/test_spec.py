@@ -283,7 +283,6 @@ def entry(**values: Any) -> dict[str, Any]:
         (defaults(columns="{stat}{row}"), ["rms", "zero_crossing_rate", "'mean'", "columns"]),
         (entry(family="rms", pooled=True), ["pooled", "rms"]),
         (entry(family="mfcc", pooled="mfcc"), ["pooled='mfcc'", "true or false"]),
-        (entry(family="mfcc", pooled=True, statistics=["series"]), ["mfcc", "series", "pooled"]),
         ({"name": ""}, ["name=''"]),
         ({"features": ()}, ["features"]),
         ({"features": "rms"}, ["features", "rms"]),
@@ -425,6 +424,14 @@ def test_columns_are_called_by_a_template(template, names):
     found = [name for entry in spec.features for name in entry.column_names()]
     assert found[:4] == names
     assert len(found) == 42
+
+
+def test_series_stay_frames_beside_pooled_statistics():
+    mfcc = {"family": "mfcc", "n_mfcc": 13, "pooled": True, "statistics": ["mean", "series"]}
+    (one,) = spec_from_settings({"features": [mfcc]}).features
+    assert one.column_names() == ("mfcc_mean", "mfcc_series")
+    pooled, series = one.sinks()
+    assert (pooled.pooled, series.of) == (True, one.feature)
 
 
 def test_presets_are_found_by_name():

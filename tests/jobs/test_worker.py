@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 import os
 import threading
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 import featurelib
+import featurelib.spill
 from jobs.errors import ClusterError
 from jobs.fragments import FragmentWriter, as_fragment, outcome_rows
 from jobs.native import captured_output
@@ -24,6 +27,8 @@ from jobs.version import code_version
 from jobs.worker import Job, ShardResult, _Attempt, extract_shard, prepare
 from tests import doubles, driver
 from tests.doubles import Gate
+from tests.featurelib.signals import chord, encode
+from tests.jobs.light import run
 from tests.jobs.tables import log_of, write_files
 
 
@@ -252,3 +257,19 @@ def test_captured_output_is_given_back(capfd: pytest.CaptureFixture[str]) -> Non
         assert take() == ""
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
+
+
+def test_a_full_folder_for_temporary_files_is_not_the_files_fault(tmp_path, monkeypatch):
+    def full(**arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(featurelib.spill, "MEMORY_BYTES", 200_000)
+    temporary = SimpleNamespace(TemporaryFile=full, gettempdir=lambda: "/full")
+    monkeypatch.setattr(featurelib.spill, "tempfile", temporary)
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "long.wav").write_bytes(encode(chord(20.0)))
+    report = run(tmp_path / "music", tmp_path / "table", extractor=featurelib.extract_rows)
+    assert report.failures == {"unreadable": 1}  # which the next run tries again
+    monkeypatch.undo()
+    report = run(tmp_path / "music", tmp_path / "table", extractor=featurelib.extract_rows)
+    assert (report.n_rows, report.failures) == (1, {})
