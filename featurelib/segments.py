@@ -100,10 +100,8 @@ class Segmenter:
         self._open.clear()
 
     def _is_kept(self, segment: Segment) -> bool:
-        if self._last == "strict":
+        if self._last in ("drop", "strict"):  # those that are whole were given before
             return False
-        if self._last == "drop":
-            return segment.stop <= self._n
         # The segments before reach the end already.
         return segment.number == 0 or segment.stop - self._hop < self._n
 

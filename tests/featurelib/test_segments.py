@@ -126,10 +126,11 @@ LASTS = ("keep", "pad", "drop", "strict")
 LEVELS = {
     "side by side": {"length_s": 0.5},
     "half overlapping": {"length": 9_000, "hop": 4_500},
+    "half overlapping, one ends with the signal": {"length": 8_820, "hop": 4_410},
     "three at a time": {"length_s": 0.5, "hop": 4_000},
     "gaps": {"length": 3_000, "hop": 5_000},
     "a gap of one sample": {"length": 5_511, "hop": 5_512},
-    "longer than all": {"length_s": 9.0},
+    "longer than all": {"length": 64 * 3_100},  # each sample counts for the number of frames
     "just as long": {"length_s": 2.0},
     "a divisor": {"length": 4_410},
     "a divisor less one": {"length": 4_409, "hop": 4_410},
@@ -207,10 +208,17 @@ def test_a_short_end_without_a_frame_is_left_out():
     assert extract(encode(y[: 20_256 + 4 * 64]), spec)["segment"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("n", [100, 255, 256 + 3 * 64])
-@pytest.mark.parametrize("level", ["track", {"length": 20_000}, {"length": 300}])
-def test_a_file_too_short_for_its_features_is_the_files_error(n, level):
-    with pytest.raises(AudioError) as caught:
+@pytest.mark.parametrize(
+    ("n", "message"),
+    [
+        (100, "shorter than one frame of 256"),
+        (255, "shorter than one frame of 256"),
+        (256 + 3 * 64, "delta needs at least 5 frames"),
+    ],
+)
+@pytest.mark.parametrize("level", ["track", {"length": 20_000}, {"length": 450}])
+def test_a_file_too_short_for_its_features_is_the_files_error(n, message, level):
+    with pytest.raises(AudioError, match=message) as caught:
         extract(encode(noise(1.0)[:n]), make_spec(level, center=False))
     assert caught.value.kind == "too_short"
 
