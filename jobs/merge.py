@@ -91,7 +91,7 @@ class BucketMerge:
         rules: Rules,
         run_id: str,
     ) -> None:
-        self.table, self._bucket = table, bucket
+        self.table = table
         planned = {part: table.parts[part] for part in table.parts_of(bucket)}
         self.held = table.held(bucket)
         for part, version in planned.items():

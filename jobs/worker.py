@@ -32,7 +32,7 @@ from jobs.storage.listed import ListedStore
 from jobs.version import code_version
 
 Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
-"""Gives a file's rows, in order of channel and segment; an error comes before the first."""
+"""Gives a file's rows, at least one, by channel and segment; an error comes before the first."""
 
 _CONNECT_S = 10.0
 _PREPARE_S = 120.0
@@ -84,7 +84,7 @@ class ShardResult:
     """Rows of features, of all these files."""
     seconds: float = 0.0
     signs: list[tuple[str, str]] = field(default_factory=list)
-    """File, and what its row says of its audio: see `jobs.signs`."""
+    """File, and what its first row says of its audio: see `jobs.signs`."""
     failures: list[Failure] = field(default_factory=list)
     spent: Spent = field(default_factory=dict)
     """What files took, against what was guessed."""

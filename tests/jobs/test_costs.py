@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.costs import CostModel, format_of, guessed_seconds
+from jobs.costs import CostModel, format_of, guessed_duration, guessed_seconds
 from jobs.worker import ShardResult
 
 
@@ -52,3 +52,9 @@ def test_results_are_passed_on_and_learned_from() -> None:
     results = [ShardResult(0, spent={"mp3": (5.0, 10.0)}), ShardResult(1)]
     assert list(costs.watch(results)) == results
     assert costs.factor > 1.5
+
+
+def test_durations_are_guessed_by_format() -> None:
+    assert guessed_duration("a.mp3", 160_000) == pytest.approx(10, rel=0.5)
+    assert guessed_duration("a.wav", 1_764_000) == pytest.approx(10, rel=1)
+    assert guessed_duration("a.wav", None) == guessed_duration("a.wav", -1) == 0

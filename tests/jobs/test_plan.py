@@ -22,6 +22,7 @@ from jobs.plan import (
     resolve,
     row_bytes,
     shard_seconds,
+    table_bytes,
     usable,
 )
 
@@ -163,3 +164,16 @@ def test_little_work_is_shared_by_all_workers() -> None:
 )
 def test_bucket_counts(n_files: int, n_labels: int, n_buckets: int) -> None:
     assert bucket_count(n_files, n_files * row_bytes(100), n_labels) == n_buckets
+
+
+def test_buckets_follow_the_bytes_of_segments_and_series() -> None:
+    sizes = {"bytes_a_row": 650.0, "rows_a_second": 0.0, "bytes_a_second": 0.0}
+    one_a_file = table_bytes(1000, 30_000, **sizes)
+    assert one_a_file == 1000 * 650
+    segments = table_bytes(1000, 30_000, **{**sizes, "rows_a_second": 1 / 3})
+    assert segments == pytest.approx(11_000 * 650)
+    series = table_bytes(1000, 30_000, **{**sizes, "bytes_a_second": 43 * 80})
+    assert series == one_a_file + 30_000 * 43 * 80
+    assert bucket_count(1000, series, 1) == 2
+    # however many labels, a bucket is no more than one merge deals with
+    assert bucket_count(1000, 1e11, 1000) == 50
