@@ -36,7 +36,10 @@ _OWN = (
 _LARGEST = float(np.finfo(np.float32).max)
 
 #: Most channels that get rows of their own.
-_MAX_CHANNELS = 64
+_MAX_CHANNELS = 32
+
+#: Most rates that a spec's graph is kept for.
+_MAX_RATES = 16
 
 
 class Extractor:
@@ -134,9 +137,11 @@ class Outputs(NamedTuple):
 
 
 def outputs_of(spec: FeatureSpec, sr: int) -> Outputs:
-    """Where the columns of a spec are found at a rate [Hz]; made once a spec and rate."""
+    """Where the columns of a spec are found at a rate [Hz]; kept for some rates."""
     kept: dict[int, Outputs] = spec.__dict__.setdefault("_outputs", {})
     if sr not in kept:
+        if len(kept) == _MAX_RATES:  # each file may have a rate of its own
+            kept.pop(next(iter(kept)), None)
         kept[sr] = _make_outputs(spec, sr)
     return kept[sr]
 

@@ -116,11 +116,7 @@ class FeatureSpec:
         SpecError
             If parameters do not fit the rate.
         """
-        plans: dict[int, Plan] = self.__dict__.setdefault("_plans", {})
-        if sr not in plans:
-            sinks = (sink for entry in self.features for sink in entry.sinks())
-            plans[sr] = Plan(sinks, sr)
-        return plans[sr]
+        return Plan((sink for entry in self.features for sink in entry.sinks()), sr)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,6 +17,7 @@ from featurelib import (
     extract,
     extract_columns,
     extract_signal,
+    extract_signal_columns,
     feature_names,
 )
 from tests.featurelib import oracle
@@ -137,3 +138,11 @@ def test_of_joined_streams_the_first_ones_rate_counts(rates):
     expected = by_librosa(np.concatenate(parts), rates[0])
     oracle.assert_close({name: columns[name] for name in expected}, expected)
     assert columns["n_streams"] == [2]
+
+
+def test_the_graphs_of_some_rates_are_kept_only():
+    spec = FeatureSpec.from_dict({"name": "native", "sr": "native", "features": ["rms"]})
+    y = noise(0.1)
+    for sr in range(8_000, 8_040):
+        extract_signal_columns(y, sr, spec)
+    assert len(vars(spec)["_outputs"]) == 16
