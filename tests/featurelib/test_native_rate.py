@@ -95,7 +95,7 @@ def test_a_rate_that_the_features_do_not_fit_concerns_its_files_only():
     extractor = Extractor(make_spec("spectral_contrast"))
     data = {sr: encode(chord(1.0, sr=sr), sr) for sr in (8_000, 44_100)}
     for _ in range(2):
-        with pytest.raises(AudioError, match=r"8000 Hz: spectral_contrast.*n_bands") as caught:
+        with pytest.raises(AudioError, match=r"8000 Hz: .*spectral_contrast.*n_bands") as caught:
             list(extractor.file(data[8_000]))
         assert caught.value.kind == "unsuitable"
         assert "\n" not in str(caught.value)
