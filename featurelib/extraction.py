@@ -225,6 +225,13 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
         assert rows.values is not None
         n, facts = rows.n, rows.facts
         columns: Columns = {name: [facts.get(name)] * n for name in SIGNAL_COLUMNS}
+        if n == 1:  # a short way for short files
+            columns.update(rows.columns)
+            columns |= {
+                name: [value] for name, value in zip(names, rows.values[0].tolist(), strict=True)
+            }
+            parts.append(columns)
+            continue
         for name, values in rows.columns.items():
             columns[name] = values.tolist() if isinstance(values, np.ndarray) else values
         columns.update(zip(names, rows.values.T.tolist(), strict=True))

@@ -27,10 +27,16 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 
 #: Columns of the rows' own, in the order of `_Channel`.
-_OWN = (
-    *("segment", "start_s", "end_s", "n_frames"),
-    *("peak", "mix_peak", "clipped_fraction", "is_silent"),
-)
+_OWN = {
+    "segment": int,
+    "start_s": float,
+    "end_s": float,
+    "n_frames": int,
+    "peak": float,
+    "mix_peak": float,
+    "clipped_fraction": float,
+    "is_silent": bool,
+}
 
 #: The largest number that a table's float32 holds.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -199,10 +205,9 @@ class _Run:
             for i, channel in enumerate(self._channels):
                 y = np.ascontiguousarray(block[:, i])
                 channel.push(y[:, None], y, sr, None)
-        if not self._channels:
-            self._meter.facts()  # says that it is empty
+        duration_s = self._meter.facts().duration_s
         for channel in self._channels:
-            channel.finish()
+            channel.finish(duration_s)
 
     def _begin(self, sr: int, n_channels: int) -> None:
         spec = self._spec
@@ -220,15 +225,12 @@ class _Run:
 
     def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
         """Give the rows, with what is known of their file."""
-        spec = self._spec
         facts = self._meter.facts()._asdict() | file
-        is_track = spec.level.kind == "track"
-        end_s = spec.offset + facts["duration_s"] if is_track else None
-        if spec.channels != "each":
-            return self._channels[0].rows(facts, end_s)
+        if self._spec.channels != "each":
+            return self._channels[0].rows(facts)
         numbered = enumerate(self._channels)
         return itertools.chain.from_iterable(
-            channel.rows({**facts, "channel": number}, end_s) for number, channel in numbered
+            channel.rows({**facts, "channel": number}) for number, channel in numbered
         )
 
 
@@ -244,6 +246,8 @@ class _Channel:
         self._segmenter = Segmenter(spec.level, sr, self._analysis)
         self._peaks = SegmentPeaks(spec.level, sr)
         self._rows = RowBuffer(_OWN, outputs.series_widths)
+        self._is_track = spec.level.kind == "track"
+        self._duration_s = 0.0
         self._n = 0
 
     def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
@@ -262,8 +266,9 @@ class _Channel:
         for segment in self._segmenter.push(y):
             self._add(segment)
 
-    def finish(self) -> None:
-        """End the signal."""
+    def finish(self, duration_s: float) -> None:
+        """End the signal, of so many seconds."""
+        self._duration_s = duration_s
         self._feed(self._resampler.finish())
         for segment in self._segmenter.finish():
             self._add(segment)
@@ -294,23 +299,15 @@ class _Channel:
         own = (
             segment.number,
             offset + segment.start / sr,
-            offset + segment.stop / sr,
+            offset + (self._duration_s if self._is_track else segment.stop / sr),
             operators[outputs.frames[0]].n_frames,
             *self._peaks.pop(segment.number),
         )
         self._rows.append(own, values, series)
 
-    def rows(self, facts: dict[str, Any], end_s: float | None) -> Iterator[Rows]:
-        """Give the rows; `end_s` is that of the only one, if it is known."""
-        for rows in self._rows.rows(facts):
-            columns = dict(rows.columns)
-            if isinstance(columns["segment"], np.ndarray):  # they waited as plain numbers
-                for name in ("segment", "n_frames"):
-                    columns[name] = columns[name].astype(np.int64)
-                columns["is_silent"] = columns["is_silent"].astype(bool)
-            if end_s is not None:
-                columns["end_s"] = [end_s]
-            yield rows._replace(columns=columns)
+    def rows(self, facts: dict[str, Any]) -> Iterator[Rows]:
+        """Give the rows, with what is known of their file."""
+        return self._rows.rows(facts)
 
 
 def _checked(y: Any) -> np.ndarray:

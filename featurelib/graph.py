@@ -107,10 +107,10 @@ class Blockwise(Operator):
     """
 
     def __init__(self, function: Callable[[Block], Block]) -> None:
-        self._function = function
+        self.function = function
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        return (self._function(block),)
+        return (self.function(block),)
 
 
 class Lockstep(Operator):
@@ -174,15 +174,21 @@ class Plan:
             self._add(node)
         #: All nodes; each comes after its inputs.
         self.nodes = list(self.index)
-        #: For each node, who reads it: (place of the reader, port).
-        self.readers: list[list[tuple[int, int]]] = [[] for _ in self.nodes]
-        for i, node in enumerate(self.nodes):
-            for port, source in enumerate(node.inputs()):
-                self.readers[self.index[source]].append((i, port))
         made = [node.operator(sr) for node in self.nodes]
+        self._check_steps(made)
         #: Operators that serve all signals; None where each has its own.
         self.shared = [one if type(one) is Blockwise else None for one in made]
-        self._check_steps(made)
+        #: For each node, who reads it: place of the reader, port, and its function if it has
+        #: nothing else.
+        self.readers: list[list[tuple[int, int, Callable[[Block], Block] | None]]]
+        self.readers = [[] for _ in self.nodes]
+        for i, node in enumerate(self.nodes):
+            shared = self.shared[i]
+            function = None if shared is None else shared.function
+            for port, source in enumerate(node.inputs()):
+                self.readers[self.index[source]].append((i, port, function))
+        #: Places of the operators that may have more to give at the end.
+        self.finishing = [i for i, one in enumerate(self.shared) if one is None]
 
     def _add(self, node: Node) -> None:
         if node in self.index:
@@ -211,7 +217,7 @@ class Analysis:
     """Runs a plan over one signal that arrives in pieces."""
 
     def __init__(self, plan: Plan) -> None:
-        self._readers = plan.readers
+        self._readers, self._finishing = plan.readers, plan.finishing
         #: The operators, in the order of the plan's nodes.
         self.operators: list[Any] = [
             shared or node.operator(plan.sr)
@@ -225,14 +231,16 @@ class Analysis:
 
     def finish(self) -> None:
         """End the signal: everything that had to wait is computed."""
-        for i, operator in enumerate(self.operators):  # inputs come before their readers
-            for block in operator.finish():
+        for i in self._finishing:  # inputs come before their readers
+            for block in self.operators[i].finish():
                 self._emit(i, block)
 
     def _emit(self, i: int, block: Block) -> None:
-        operators = self.operators
-        for j, port in self._readers[i]:
-            for result in operators[j].push(block, port):
+        for j, port, function in self._readers[i]:
+            if function is not None:  # a short way, which short files feel
+                self._emit(j, function(block))
+                continue
+            for result in self.operators[j].push(block, port):
                 self._emit(j, result)
 
 

@@ -25,14 +25,14 @@ class RowBuffer:
 
     Parameters
     ----------
-    own_names : sequence of str
-        Names of the columns of numbers of the rows' own.
+    own : mapping of str to type
+        The columns of numbers of the rows' own, and their types.
     series_widths : mapping of str to int or None
         For each column of series, values a frame; None for one that has no rows.
     """
 
-    def __init__(self, own_names: tuple[str, ...], series_widths: Mapping[str, int | None]) -> None:
-        self._own_names = own_names
+    def __init__(self, own: Mapping[str, type], series_widths: Mapping[str, int | None]) -> None:
+        self._own = own
         self._widths = series_widths
         self._waiting: list[tuple[tuple[float, ...], np.ndarray, list[np.ndarray]]] = []
         self._waiting_bytes = 0
@@ -77,7 +77,7 @@ class RowBuffer:
         if self.n_rows == 1 and self._waiting:  # the common case, which short files feel
             own, values, series = self._waiting[0]
             columns: dict[str, Any] = {
-                name: [value] for name, value in zip(self._own_names, own, strict=True)
+                name: [value] for name, value in zip(self._own, own, strict=True)
             }
             columns |= {name: [one] for name, one in zip(self._widths, series, strict=True)}
             yield Rows(1, facts, columns, values[np.newaxis])
@@ -93,7 +93,7 @@ class RowBuffer:
 
     def _rows_put_away(self, facts: Mapping[str, Any]) -> Iterator[Rows]:
         assert self._away is not None
-        n_own = len(self._own_names)
+        n_own = len(self._own)
         owns, values, series = self._away
         read_values = values.reader()
         readers = {name: buffer.reader() for name, buffer in series.items()}
@@ -122,7 +122,10 @@ class RowBuffer:
         values: np.ndarray,
         series: dict[str, list[np.ndarray]],
     ) -> Rows:
-        columns: dict[str, Any] = dict(zip(self._own_names, own.T, strict=True))
+        columns: dict[str, Any] = {
+            name: values.astype(kind)
+            for (name, kind), values in zip(self._own.items(), own.T, strict=True)
+        }
         return Rows(len(own), facts, {**columns, **series}, values)
 
 

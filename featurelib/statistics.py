@@ -26,6 +26,9 @@ _ROUNDING = 1e-12
 #: Statistics that moments give.
 _MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
 
+#: Rows of the moments' sums that are statistics by themselves.
+_ROWS = {"mean": 0, "min": 4, "max": 5}
+
 #: The frames themselves, as a list.
 SERIES = "series"
 
@@ -106,27 +109,26 @@ class MomentsOperator(Operator):
     """Count, mean, central power sums and extremes of several series at once."""
 
     def __init__(self, n_series: int) -> None:
+        self._n_series = n_series
         self._count = 0
         #: Rows of mean, central sums of 2nd to 4th powers, minimum and maximum.
-        self._sums = np.zeros((6, n_series))
+        self._sums: np.ndarray | None = None
 
     def _combine(self, n: int, sums: np.ndarray) -> None:
-        if self._count:
-            moment_kernels.combine(self._sums, self._count, sums, n)
-        else:
+        if self._sums is None:
             self._sums = sums
+        else:
+            moment_kernels.combine(self._sums, self._count, sums, n)
         self._count += n
 
     def statistic(self, name: str) -> np.ndarray:
         """One statistic of every series, shape (n_series,)."""
-        mean, m2, m3, m4, low, high = self._sums
-        if name == "mean":
-            return mean
-        if name == "min":
-            return low
-        if name == "max":
-            return high
-        count = max(self._count, 1)
+        if self._sums is None:
+            return np.zeros(self._n_series)
+        if name in _ROWS:
+            return self._sums[_ROWS[name]]
+        mean, m2, m3, m4, _, _ = self._sums
+        count = self._count
         var = m2 / count
         if name == "var":
             return var
@@ -163,7 +165,9 @@ class RowMoments(MomentsOperator):
         if self._waiting:
             one = len(self._waiting) == 1
             x = self._waiting[0] if one else np.concatenate(self._waiting)
-            self._combine(len(x), moment_kernels.central_moments(x))
+            sums = np.empty((6, self._n_series))
+            moment_kernels.central_moments(x, sums)
+            self._combine(len(x), sums)
             self._waiting.clear()
             self._n_waiting = 0
 
@@ -176,7 +180,9 @@ class PooledMoments(MomentsOperator):
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         if block.x.size:
-            self._combine(block.x.size, moment_kernels.cell_moments(block.x))
+            sums = np.empty((6, 1))
+            moment_kernels.cell_moments(block.x, sums)
+            self._combine(block.x.size, sums)
         return ()
 
 

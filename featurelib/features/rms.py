@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
 from featurelib.kernels import samples
@@ -35,7 +37,8 @@ class RMS(Feature):
         n_fft, hop_length = self.frames.n_fft, self.frames.hop_length
 
         def rms(block: Block) -> Block:
-            values = samples.frame_rms(block.x.y, n_fft, hop_length, block.n_frames)
+            values = np.empty(block.n_frames)
+            samples.frame_rms(block.x.y, n_fft, hop_length, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rms)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Lockstep, Node, Operator
 from featurelib.kernels import shape
@@ -49,7 +51,9 @@ class SpectralBandwidth(Feature):
         p = self.p
 
         def bandwidths(sums: Block) -> Block:
-            return Block(shape.bandwidths(sums.x, bin_width)[:, None], sums.n_frames)
+            values = np.empty(sums.n_frames)
+            shape.bandwidths(sums.x, bin_width, values)
+            return Block(values[:, None], sums.n_frames)
 
         def bandwidths_of_order(spectra: Block, sums: Block) -> Block:
             if p.is_integer():

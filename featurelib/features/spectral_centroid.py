@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
 from featurelib.kernels import shape
@@ -34,6 +36,8 @@ class SpectralCentroid(Feature):
         bin_width = sr / self.stft.frames.n_fft
 
         def centroids(block: Block) -> Block:
-            return Block(shape.centroids(block.x, bin_width)[:, None], block.n_frames)
+            values = np.empty(block.n_frames)
+            shape.centroids(block.x, bin_width, values)
+            return Block(values[:, None], block.n_frames)
 
         return Blockwise(centroids)

@@ -11,6 +11,7 @@ from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
 from featurelib.kernels import shape
 from featurelib.parameters import parameter
+from featurelib.simd import LANES
 from featurelib.transforms.stft import STFT
 
 
@@ -41,7 +42,8 @@ class SpectralRolloff(Feature):
         bin_width = np.float64(sr / self.stft.frames.n_fft)
 
         def rolloff(block: Block) -> Block:
-            bins = shape.rolloff_bins(block.x, fraction)[: block.n_frames, None]
-            return Block(bins * bin_width, block.n_frames)
+            bins = np.empty(len(block.x) * LANES, np.float32)
+            shape.rolloff_bins(block.x, fraction, bins)
+            return Block(bins[: block.n_frames, None] * bin_width, block.n_frames)
 
         return Blockwise(rolloff)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
 from featurelib.kernels import samples
@@ -39,9 +41,8 @@ class ZeroCrossingRate(Feature):
 
         def rates(block: Block) -> Block:
             frames = block.x
-            values = samples.crossing_rates(
-                frames.y, frames.low, frames.high, n_fft, hop_length, block.n_frames
-            )
+            values = np.empty(block.n_frames)
+            samples.crossing_rates(frames.y, frames.low, frames.high, n_fft, hop_length, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rates)

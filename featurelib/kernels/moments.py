@@ -18,10 +18,18 @@ from featurelib.simd import (
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def central_moments(x: np.ndarray) -> np.ndarray:
-    """Moments of each column: rows of mean, sums of 2nd to 4th powers, minimum, maximum."""
+def central_moments(x: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` with the moments of each column of `x`.
+
+    Parameters
+    ----------
+    x : np.ndarray [shape=(n_values, n)]
+        The values.
+    out : np.ndarray [shape=(6, n), dtype=float64]
+        Rows of mean, sums of 2nd to 4th powers of the deviations, minimum and maximum.
+    """
     n_rows, n = x.shape
-    out = np.zeros((6, n))
+    out[:4] = 0
     for t in range(n_rows):
         for k in range(n):
             out[0, k] += np.float64(x[t, k])
@@ -37,12 +45,11 @@ def central_moments(x: np.ndarray) -> np.ndarray:
             out[3, k] += square * square
             out[4, k] = min(out[4, k], value)
             out[5, k] = max(out[5, k], value)
-    return out
 
 
 @njit(cache=True, nogil=True)
-def cell_moments(x: np.ndarray) -> np.ndarray:
-    """`central_moments` of all values of an array as one column."""
+def cell_moments(x: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` as `central_moments` does, with all values of an array as one column."""
     whole = x.size // LANES * LANES
     rest = x.reshape(-1)[whole:]
     zero = splat(0.0)
@@ -74,7 +81,6 @@ def cell_moments(x: np.ndarray) -> np.ndarray:
     store(lanes, 3 * LANES, m4)
     store(lanes, 4 * LANES, low)
     store(lanes, 5 * LANES, high)
-    out = np.empty((6, 1))
     out[0, 0] = mean
     for i in range(1, 4):
         out[i, 0] = lanes[i].sum()
@@ -86,7 +92,6 @@ def cell_moments(x: np.ndarray) -> np.ndarray:
         out[3, 0] += deviation_1**4
         out[4, 0] = min(out[4, 0], np.float64(value))
         out[5, 0] = max(out[5, 0], np.float64(value))
-    return out
 
 
 @njit(cache=True, nogil=True)

@@ -12,9 +12,9 @@ from featurelib.simd import LANES, load, muladd, splat, store, to_float64
 
 @njit(cache=True, nogil=True)
 def crossing_rates(
-    y: np.ndarray, low: int, high: int, frame_length: int, hop_length: int, n_frames: int
-) -> np.ndarray:
-    """Share of samples in each frame whose sign differs from the sample before.
+    y: np.ndarray, low: int, high: int, frame_length: int, hop_length: int, out: np.ndarray
+) -> None:
+    """Fill `out`, one value a frame, with the share of samples whose sign differs from the last.
 
     Only y[low:high] is signal: what lies outside is padding and crosses nothing.
     Values within 1e-10 of zero, and both zeros, count as positive.
@@ -33,19 +33,17 @@ def crossing_rates(
         for crossing in crosses[c * step : (c + 1) * step]:
             count += np.int32(crossing)
         counts[c] = count
-    out = np.empty(n_frames)
-    for t in range(n_frames):
+    for t in range(out.shape[0]):
         start = t * hop_length
         n = -np.int64(crosses[start])
         for c in range(start // step, (start + frame_length) // step):
             n += counts[c]
         out[t] = n / frame_length
-    return out
 
 
 @njit(cache=True, nogil=True)
-def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, n_frames: int) -> np.ndarray:
-    """Root of the mean square of each frame of samples."""
+def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, out: np.ndarray) -> None:
+    """Fill `out`, one value a frame, with the root of the mean square of the samples."""
     step = math.gcd(frame_length, hop_length)
     squares, parts = np.empty(y.shape[0] // step), np.empty(LANES)
     for c in range(squares.shape[0]):
@@ -63,11 +61,9 @@ def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, n_frames: int) 
         for rest in range(i, end):
             total += np.float64(y[rest]) * np.float64(y[rest])
         squares[c] = total
-    out = np.empty(n_frames)
-    for t in range(n_frames):
+    for t in range(out.shape[0]):
         start = t * hop_length
         total = 0.0
         for c in range(start // step, (start + frame_length) // step):
             total += squares[c]
         out[t] = math.sqrt(total / frame_length)
-    return out

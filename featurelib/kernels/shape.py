@@ -28,10 +28,9 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 @njit(cache=True, nogil=True)
-def power_sums(S: np.ndarray) -> np.ndarray:
-    """Sums over the bins k of S, k S and k² S: shape (3, frames)."""
+def power_sums(S: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out`, of shape (3, batches · LANES), with sums over the bins k of S, k S and k² S."""
     n_batches, n_bins, _ = S.shape
-    out = np.empty((3, n_batches * LANES))
     for batch in range(n_batches):
         zeroth, first, second = splat(0.0), splat(0.0), splat(0.0)
         for k in range(n_bins):
@@ -43,29 +42,24 @@ def power_sums(S: np.ndarray) -> np.ndarray:
         store(out, batch * LANES, zeroth)
         store(out, (n_batches + batch) * LANES, first)
         store(out, (2 * n_batches + batch) * LANES, second)
-    return out
 
 
 @njit(cache=True, nogil=True)
-def centroids(sums: np.ndarray, bin_width: float) -> np.ndarray:
-    """Mean frequency of each frame, weighted by magnitude, given `power_sums`; 0 for silence."""
-    out = np.empty(sums.shape[1])
+def centroids(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
+    """Fill `out` with the mean frequency of each frame, given `power_sums`; 0 for silence."""
     for t in range(out.shape[0]):
         total = sums[0, t] if sums[0, t] >= TINY else 1.0
         out[t] = sums[1, t] / total * bin_width
-    return out
 
 
 @njit(cache=True, nogil=True)
-def bandwidths(sums: np.ndarray, bin_width: float) -> np.ndarray:
-    """Standard deviation of frequency in each frame, given `power_sums`; 0 for silence."""
-    out = np.empty(sums.shape[1])
+def bandwidths(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
+    """Fill `out` with the standard deviation of frequency in each frame; 0 for silence."""
     for t in range(out.shape[0]):
         total = sums[0, t] if sums[0, t] >= TINY else 1.0
         mean = sums[1, t] / total
         square = (sums[2, t] - mean * (2 * sums[1, t] - mean * sums[0, t])) / total
         out[t] = math.sqrt(max(square, 0.0)) * bin_width
-    return out
 
 
 @njit(cache=True, nogil=True)
@@ -114,10 +108,19 @@ def _roots(moments: np.ndarray, sums: np.ndarray, p: float, bin_width: float) ->
 
 
 @njit(cache=True, nogil=True)
-def rolloff_bins(S: np.ndarray, fraction: np.float32) -> np.ndarray:
-    """First bin of each frame at which the running float32 sum reaches its `fraction`."""
+def rolloff_bins(S: np.ndarray, fraction: np.float32, out: np.ndarray) -> None:
+    """Fill `out` with the bins at which running float32 sums reach a `fraction` of their totals.
+
+    Parameters
+    ----------
+    S : np.ndarray [shape=(batches, bins, LANES), dtype=float32]
+        Magnitudes.
+    fraction : np.float32
+        The share.
+    out : np.ndarray [shape=(batches * LANES,), dtype=float32]
+        The first such bin of each lane.
+    """
     n_batches, n_bins, _ = S.shape
-    out = np.empty(n_batches * LANES, np.float32)
     zero, one = splat(np.float32(0)), splat(np.float32(1))
     for batch in range(n_batches):
         start = batch * n_bins * LANES
@@ -130,7 +133,6 @@ def rolloff_bins(S: np.ndarray, fraction: np.float32) -> np.ndarray:
             running = running + load(S, start + k * LANES)
             below = below + select(less(running, threshold), one, zero)
         store(out, batch * LANES, below)
-    return out
 
 
 @njit(cache=True, nogil=True)

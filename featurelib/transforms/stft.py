@@ -110,8 +110,9 @@ class PowerSums(Node):
 
 
 def _power_sums(block: Block) -> Block:
-    sums = np.ascontiguousarray(shape.power_sums(block.x)[:, : block.n_frames])
-    return Block(sums, block.n_frames)
+    sums = np.empty((3, len(block.x) * LANES))
+    shape.power_sums(block.x, sums)
+    return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
 @dataclass(frozen=True, kw_only=True)

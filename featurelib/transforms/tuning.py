@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -120,6 +121,7 @@ class _Tuning(Operator):
         yield Block(estimate_tuning(self._peaks, self._bins_per_octave), 0)
 
 
+@lru_cache(maxsize=16)
 def peak_bins(sr: int, n_fft: int) -> tuple[int, int]:
     """First bin, and end, of those whose peaks tell the tuning."""
     freqs = filters.frequencies(sr, n_fft)

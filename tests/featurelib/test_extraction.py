@@ -269,7 +269,7 @@ def n_kept():
     return len(list(Path(sys.argv[1]).rglob("*.nb[ic]")))
 
 forget_compiled_of_others("1")
-centroids(np.ones((3, 8)), 1.0)
+centroids(np.ones((3, 8)), 1.0, np.empty(8))
 print(n_kept())
 for version in ("1", "2"):
     forget_compiled_of_others(version)

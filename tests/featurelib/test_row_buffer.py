@@ -67,7 +67,7 @@ def test_rows_come_back_as_they_were(
         patch.setattr(row_buffer, "_CHUNK_BYTES", chunk_bytes)
         small = functools.partial(SpillBuffer, memory_bytes=memory_bytes)
         patch.setattr(row_buffer, "SpillBuffer", small)
-        buffer = RowBuffer(("number", "third"), {name: WIDTHS[name] for name in names})
+        buffer = RowBuffer({"number": int, "third": float}, {name: WIDTHS[name] for name in names})
         rows = appended(buffer, [own[:n_series] for own in lengths], n_values)
         assert_given_back(buffer, names, rows)
         assert_given_back(buffer, names, rows)  # and once more
@@ -76,7 +76,7 @@ def test_rows_come_back_as_they_were(
 def test_many_rows_and_large_series_go_to_files_without_a_name(tmp_path, monkeypatch):
     monkeypatch.setattr(spill.tempfile, "tempdir", str(tmp_path))
     names = ["rms_series", "mfcc_series"]
-    buffer = RowBuffer(("number", "third"), {name: WIDTHS[name] for name in names})
+    buffer = RowBuffer({"number": int, "third": float}, {name: WIDTHS[name] for name in names})
     rows = appended(buffer, [[3_000, 7_000]] * 300, 50)  # 29 MB
     assert len(open_below(tmp_path)) == 1  # of the wide series; the other has less than 4 MB
     assert list(tmp_path.iterdir()) == []
@@ -87,7 +87,7 @@ def test_many_rows_and_large_series_go_to_files_without_a_name(tmp_path, monkeyp
 
 
 def test_rows_are_given_back_in_groups_of_a_few_megabytes():
-    buffer = RowBuffer(("number", "third"), {"rms_series": None})
+    buffer = RowBuffer({"number": int, "third": float}, {"rms_series": None})
     appended(buffer, [[100_000]] * 100, 1)  # 40 MB
     for group in buffer.rows({}):
         assert sum(one.nbytes for one in group.columns["rms_series"]) <= 8 * 2**20
@@ -95,7 +95,7 @@ def test_rows_are_given_back_in_groups_of_a_few_megabytes():
 
 def test_few_small_rows_need_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(spill.tempfile, "tempdir", str(tmp_path))
-    buffer = RowBuffer(("number", "third"), {})
+    buffer = RowBuffer({"number": int, "third": float}, {})
     rows = appended(buffer, [[]] * 200, 50)
     assert open_below(tmp_path) == []
     assert_given_back(buffer, [], rows)
