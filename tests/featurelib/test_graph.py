@@ -75,7 +75,8 @@ def test_nodes_come_behind_what_they_read(family):
         assert plan.index[node] == i
         for port, source in enumerate(node.inputs()):
             assert plan.index[source] < i
-            assert (i, port) in plan.readers[plan.index[source]]
+            readers = plan.readers[plan.index[source]]
+            assert (i, port) in [(reader, to) for reader, to, _ in readers]
     assert sum(map(len, plan.readers)) == sum(len(node.inputs()) for node in plan.nodes)
 
 
