@@ -233,7 +233,7 @@ def test_a_table_of_another_format(made: Place, tmp_path: Path) -> None:
         ("status", table),
         ("errors", table),
     ):
-        refused(command(*line), 1, f"{table} has the table format 99", "reads 2")
+        refused(command(*line), 1, f"{table} has the table format 99", "reads 3")
     (table / "_job" / "table.json").write_text("{")
     refused(command("extract", made.music, "-o", table), 1, "table.json cannot be read")
     (table / "_job" / "table.json").write_text(json.dumps(info))

@@ -19,6 +19,7 @@ from typing import Any
 
 import distributed
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 
 import featurelib
@@ -587,8 +588,10 @@ def test_a_stale_write_between_planning_and_promotion(
 
 
 def cut(part: bytes, n: int) -> bytes:
-    """Return a part of which only the first rows are left."""
-    return parquet.to_parquet(parquet.from_parquet(part).slice(0, n))
+    """Return a part of which only the rows of the first files are left."""
+    rows = parquet.from_parquet(part)
+    paths = rows["path"].unique().slice(0, n)
+    return parquet.to_parquet(rows.filter(pc.is_in(rows["path"], paths)))
 
 
 def test_two_drivers_at_once(changed: Prepared) -> None:
@@ -676,8 +679,9 @@ def test_damaged_bytes_are_not_decoded(
         report = driver.run_inline(place.request(s3=service.s3, labels="none"))
     assert (report.n_files, report.failures) == (2, {"unreadable": 1})
     rows, errors = read_table(place.downloaded())
-    assert list(rows["path"]) == ["good.wav", "once.wav"]
-    assert rows["duration_s"].nunique() == 1
+    of_file = rows.groupby("path")["duration_s"].apply(tuple)
+    assert list(of_file.index) == ["good.wav", "once.wav"]
+    assert of_file.nunique() == 1
     assert "checksum" in errors["message"][0] or "ETag" in errors["message"][0]
     assert len(waits) >= 2
 
