@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from featurelib.level import Level
     from featurelib.loading import load
     from featurelib.presets import PRESETS, get_spec, spec_from_settings
-    from featurelib.rows import RowCollector, Rows, arrow_type
+    from featurelib.rows import RowCollector, Rows, arrow_field, arrow_type
     from featurelib.spec import FeatureSpec
     from featurelib.statistics import STATISTICS
 
@@ -52,6 +52,7 @@ _LAZY = {
     "Level": "level",
     "RowCollector": "rows",
     "Rows": "rows",
+    "arrow_field": "rows",
     "arrow_type": "rows",
     "check_decoders": "audio",
     "describe": "columns",
@@ -89,6 +90,7 @@ __all__ = [
     "RowCollector",
     "Rows",
     "SpecError",
+    "arrow_field",
     "arrow_type",
     "check_decoders",
     "describe",

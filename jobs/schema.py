@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurelib.rows import arrow_field
+from featurelib import arrow_field
 from jobs.plan import CONTENT_KINDS
 
 PATH = "path"

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 import featurelib
-from featurelib.rows import arrow_type
+from featurelib import arrow_type
 from jobs import parquet, schema
 from jobs.errors import ConflictError, TableBusyError, TableError, UsageError
 from jobs.fragments import Origin
