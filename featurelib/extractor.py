@@ -41,6 +41,8 @@ _OWN = {
 #: The largest number that a table's float32 holds.
 _LARGEST = float(np.finfo(np.float32).max)
 
+_NUMBERS = (int, float, np.number)
+
 #: Most channels that get rows of their own.
 _MAX_CHANNELS = 32
 
@@ -113,7 +115,7 @@ class Extractor:
         """Compute the rows of samples in memory; parameters as of `extract_signal`."""
         samples = _checked(y)
         low, high = SR_LIMITS
-        if isinstance(sr, bool) or not isinstance(sr, int | float | np.number) or sr % 1 != 0:
+        if isinstance(sr, bool) or not isinstance(sr, _NUMBERS) or sr % 1 != 0:
             raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
         if not low <= sr <= high:
             raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
@@ -312,7 +314,7 @@ class _Channel:
 
 def _checked(y: Any) -> np.ndarray:
     """`y` as float32 of shape (channels, n)."""
-    if not isinstance(y, np.ndarray) or not np.issubdtype(y.dtype, np.floating):
+    if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
         kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
         raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
     if y.ndim not in (1, 2):

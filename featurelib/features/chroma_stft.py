@@ -115,5 +115,6 @@ class _Chroma(Operator):
         bank, n = filters.chroma(*self._axis, self._tuning), self._n_chroma
         chroma = [filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]
         if chroma:
-            values = relative_to_strongest(np.concatenate(chroma))
+            whole = chroma[0] if len(chroma) == 1 else np.concatenate(chroma)
+            values = relative_to_strongest(whole)
             yield Block(values, len(values))

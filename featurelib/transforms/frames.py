@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ BLOCK_FRAMES = 64
 PAD_MODES = ("constant", "edge", "reflect")
 
 
-@dataclass(frozen=True, slots=True)
-class FrameBlock:
+class FrameBlock(NamedTuple):
     """Consecutive frames, as the stretch of padded samples that they overlap in.
 
     Attributes

@@ -47,10 +47,9 @@ def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
         [-0.5, 0.5); 0.0 without any peak. The arithmetic is in float32, as in
         `librosa.estimate_tuning`.
     """
-    n = sum(map(len, peaks.chunks()))
-    if n == 0:
+    if not len(peaks):
         return 0.0
-    least = _median_height(peaks, n)
+    least = _median_height(peaks)
     steps = np.float32(bins_per_octave)
     counts = np.zeros(len(_EDGES) - 1, np.int64)
     for chunk in peaks.chunks():
@@ -59,8 +58,9 @@ def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
     return float(_EDGES[np.argmax(counts)])
 
 
-def _median_height(peaks: SpillBuffer, n: int) -> np.float32:
+def _median_height(peaks: SpillBuffer) -> np.float32:
     """Median of all heights, digit by digit, so that they need not be in memory together."""
+    n = len(peaks)
     rank = n // 2
     prefix = known = 0
     for width in _DIGITS:
@@ -70,9 +70,9 @@ def _median_height(peaks: SpillBuffer, n: int) -> np.float32:
         digit, rank = kernels.digit_of_rank(counts, rank)
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)
-    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
     if n % 2 or rank > 0:  # of an even number the two in the middle may be equal
         return height
+    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
     return (below_it + height) / np.float32(2)
 
 

@@ -91,7 +91,7 @@ def test_median_of_what_is_in_pieces_is_numpys(heights, memory_bytes):
     peaks = SpillBuffer(2, memory_bytes)
     heights = np.array(heights, np.float32)
     peaks.append(np.stack((np.ones_like(heights), heights), axis=1))
-    assert _median_height(peaks, len(heights)) == np.median(heights)
+    assert _median_height(peaks) == np.median(heights)
 
 
 def test_tuning_is_the_same_from_pieces():
