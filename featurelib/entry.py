@@ -11,14 +11,8 @@ from typing import Any
 from featurelib.errors import SpecError
 from featurelib.features import Feature
 from featurelib.graph import Node
-from featurelib.parameters import (
-    build,
-    did_you_mean,
-    find_places,
-    flattened,
-    keywords,
-    places,
-)
+from featurelib.keywords import build, find_places, flattened, keywords, places
+from featurelib.parameters import did_you_mean
 from featurelib.statistics import SERIES, STATISTICS, is_statistic, statistic_node
 
 #: How columns are named by default: with a number for each row of a family that has rows.

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from featurelib.features import Feature, families
-from featurelib.parameters import SHARED, bounds, find_places, places
+from featurelib.keywords import SHARED, find_places, places
+from featurelib.parameters import bounds
 
 
 def describe_families() -> list[dict[str, Any]]:

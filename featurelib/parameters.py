@@ -1,30 +1,19 @@
-"""Parameters of nodes: defaults, bounds, and which node a plain keyword is meant for."""
+"""Parameters of nodes: their defaults, types and bounds."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
-import typing
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 from featurelib.errors import SpecError
-
-if TYPE_CHECKING:
-    from featurelib.graph import Node
-
-    NodeType = TypeVar("NodeType", bound=Node)
 
 #: Sampling rates that are taken for real, for analysis and in files [Hz].
 SR_LIMITS = (1_000, 1_000_000)
 
 #: Numbers beyond this stand for nothing real, and overflow in products.
 _LARGEST = 1e9
-
-#: Parameters of frames and spectra: one given for an entry is meant for all of its spectra.
-SHARED = frozenset({"n_fft", "hop_length", "window", "center", "pad_mode"})
 
 
 def parameter(
@@ -129,194 +118,9 @@ def _check_bounds(field: dataclasses.Field[Any], value: float) -> None:
         raise SpecError(f"{field.name}={value!r} must be an even number")
 
 
-@lru_cache(maxsize=512)
-def _hint(kind: type, name: str) -> Any:
-    return typing.get_type_hints(kind)[name]
-
-
 def is_node_field(field: dataclasses.Field[Any]) -> bool:
     """Whether a dataclass field holds a node."""
     return str(field.type).removesuffix("| None").strip() not in ("int", "float", "str", "bool")
-
-
-def node_class(kind: type, field: dataclasses.Field[Any]) -> type[Node]:
-    """The class of the nodes that a field of `kind` holds."""
-    hint = _hint(kind, field.name)
-    if isinstance(hint, types.UnionType):
-        hint = next(part for part in hint.__args__ if part is not types.NoneType)
-    return hint
-
-
-class Place(NamedTuple):
-    """One parameter in the tree of a node's fields."""
-
-    #: Names of the fields that lead there, the parameter's own last.
-    path: tuple[str, ...]
-    field: dataclasses.Field[Any]
-
-    @property
-    def dotted(self) -> str:
-        """The path as specs write it."""
-        return ".".join(self.path)
-
-
-def places(kind: type, fixed: frozenset[str] = frozenset()) -> list[Place]:
-    """All parameters of a class of nodes and of the nodes that are its fields, nearest first.
-
-    Parameters
-    ----------
-    kind : type
-        A class of nodes.
-    fixed : frozenset of str
-        Fields of `kind` that are given as nodes: what is below them is not looked at.
-    """
-    found: list[Place] = []
-    level: list[tuple[tuple[str, ...], type]] = [((), kind)]
-    while level:
-        below: list[tuple[tuple[str, ...], type]] = []
-        for path, current in level:
-            for field in dataclasses.fields(current):
-                if not path and field.name in fixed:
-                    continue
-                if is_node_field(field):
-                    read = node_class(current, field)
-                    if dataclasses.is_dataclass(read):  # not a base class, which has no parameters
-                        below.append(((*path, field.name), read))
-                else:
-                    found.append(Place((*path, field.name), field))
-        level = below
-    return found
-
-
-def find_places(available: list[Place], key: str) -> list[Place]:
-    """The parameters that a keyword is meant for; none where no node has it.
-
-    A plain keyword is meant for the nearest node that has it, one of `SHARED` for all
-    that have it, a dotted one for the parameter at that place.
-
-    Raises
-    ------
-    SpecError
-        If two nodes that have it are equally near.
-    """
-    if "." in key:
-        return [place for place in available if place.dotted == key]
-    matches = [place for place in available if place.path[-1] == key]
-    if not matches or key in SHARED:
-        return matches
-    nearest = [place for place in matches if len(place.path) == len(matches[0].path)]
-    if len(nearest) > 1:
-        names = " or ".join(f'"{place.dotted}"' for place in nearest)
-        raise SpecError(f"{key!r} may be meant for several nodes: write {names}")
-    return nearest
-
-
-def build(
-    kind: type[NodeType], values: Mapping[str, Any], given: Mapping[str, Node] | None = None
-) -> NodeType:
-    """Make a node of plain keywords.
-
-    Parameters
-    ----------
-    kind : type
-        Class of the node.
-    values : mapping
-        Parameters by keyword: see `find_places`.
-    given : mapping, optional
-        Fields of `kind` that are nodes already.
-
-    Raises
-    ------
-    SpecError
-        If a keyword is unknown or ambiguous, or a value cannot be used.
-    """
-    given = given or {}
-    available = places(kind, frozenset(given))
-    by_path: dict[tuple[str, ...], Any] = {}
-    # The dotted ones last, as they say more.
-    for key in sorted(values, key=lambda key: "." in key):
-        targets = find_places(available, key)
-        if not targets:
-            known = sorted({place.path[-1] for place in available})
-            listed = f" (there are {', '.join(known)})" if known else ""
-            raise SpecError(f"unknown parameter {key!r}{did_you_mean(key, known)}{listed}")
-        for place in targets:
-            by_path[place.path] = values[key]
-    return _assemble(kind, None, by_path, (), given)
-
-
-def _assemble(
-    kind: type[NodeType],
-    default: NodeType | None,
-    by_path: Mapping[tuple[str, ...], Any],
-    path: tuple[str, ...],
-    given: Mapping[str, Node],
-) -> NodeType:
-    """Make the node at a path; what is not said is as in its default, if there is one."""
-    arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        here = (*path, field.name)
-        if not path and field.name in given:
-            arguments[field.name] = given[field.name]
-        elif is_node_field(field):
-            if any(other[: len(here)] == here for other in by_path):
-                below = field.default if default is None else getattr(default, field.name)
-                arguments[field.name] = _assemble(
-                    node_class(kind, field),
-                    None if below is dataclasses.MISSING else below,
-                    by_path,
-                    here,
-                    given,
-                )
-        elif here in by_path:
-            arguments[field.name] = by_path[here]
-    if default is not None:
-        return dataclasses.replace(default, **arguments)  # type: ignore[type-var]
-    missing = [
-        field.name
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if field.default is dataclasses.MISSING and field.name not in arguments
-    ]
-    if missing:
-        raise SpecError(f"{missing[0]!r} has to be given")
-    return kind(**arguments)
-
-
-def keywords(node: Node, fixed: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """All parameters of a node, from which `build` makes it again; `fixed` as of `places`.
-
-    A node that is left out (None) has none.
-    """
-    available = [
-        place for place in places(type(node), fixed) if _value_at(node, place.path[:-1]) is not None
-    ]
-    values = {place.path: _value_at(node, place.path) for place in available}
-    result: dict[str, Any] = {}
-    for place in available:
-        key = place.path[-1]
-        same = [other for other in available if other.path[-1] == key]
-        is_first = same[0] is place
-        if key in SHARED:
-            is_plain = is_first or values[place.path] == values[same[0].path]
-        else:
-            is_plain = is_first and sum(len(p.path) == len(place.path) for p in same) == 1
-        result.setdefault(key if is_plain else place.dotted, values[place.path])
-    return result
-
-
-def _value_at(node: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        node = None if node is None else getattr(node, name)
-    return node
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys and values of nested tables, as dotted keys: TOML's ``a.b = 1`` is ``"a.b"``."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -16,14 +16,9 @@ from featurelib.features import Feature, families
 from featurelib.features.base import frames_of
 from featurelib.graph import Node, Plan, Signal, canonical
 from featurelib.imports import Import
+from featurelib.keywords import places
 from featurelib.level import Level
-from featurelib.parameters import (
-    SR_LIMITS,
-    checked,
-    did_you_mean,
-    parameter,
-    places,
-)
+from featurelib.parameters import SR_LIMITS, checked, did_you_mean, parameter
 from featurelib.rows import SIGNAL_COLUMNS
 from featurelib.statistics import (
     SERIES,

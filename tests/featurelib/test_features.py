@@ -16,7 +16,7 @@ from featurelib.features.tuning import Tuning
 from featurelib.graph import Analysis, Plan
 from featurelib.kernels.peaks import spectral_peaks
 from featurelib.kernels.spectrum import in_lanes
-from featurelib.parameters import build
+from featurelib.keywords import build
 from featurelib.simd import LANES
 from featurelib.spill import SpillBuffer
 from featurelib.statistics import Value

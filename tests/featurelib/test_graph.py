@@ -23,7 +23,8 @@ from featurelib.features.spectral_flatness import SpectralFlatness
 from featurelib.features.spectral_flux import SpectralFlux
 from featurelib.features.stft import DbCells, MagnitudeCells
 from featurelib.graph import Analysis, Block, Lockstep, Node, Operator, Plan, Signal, canonical
-from featurelib.parameters import build, parameter
+from featurelib.keywords import build
+from featurelib.parameters import parameter
 from featurelib.statistics import Moments, Quantiles, Series
 from featurelib.transforms import frames, tuning
 from featurelib.transforms.frames import Frames
