@@ -198,7 +198,7 @@ class FeatureSpec:
             ``name``, ``features``, and the other fields as far as they are not the default.
             An entry of ``features`` is a family's name, or a table with ``family``, ``of``,
             ``as`` (its name), ``statistics``, ``columns``, ``pooled`` and the parameters of
-            its nodes (see `featurelib.parameters.find_places`). ``defaults`` are for all
+            its nodes (see `featurelib.keywords.find_places`). ``defaults`` are for all
             entries that have them. ``import`` lists Python files.
         folder : path
             What the names of files in ``import`` are relative to.

@@ -377,8 +377,15 @@ def test_commands(arguments: list[str], parts: list[str]) -> None:
         ("[run]\nlimt = 3", ["there is no setting 'limt'", "did you mean 'limit'?"]),
         ("[rum]\nlimit = 3", ["there is no table [rum]", "[spec] and [run]"]),
         ("[run]\nlimit = 'x'", ["limit is 'x'", "whole number"]),
-        ("[spec]\nn_ffft = 2048", ["n_ffft", "did you mean 'n_fft'"]),
-        ("[spec]\npreset = 'genre-v1'\nn_fft = 'x'", ["n_fft"]),
+        ("[spec]\npreset = 'genre-v1'\nn_fft = 2048", ["'n_fft'", "or into defaults"]),
+        (
+            "[spec]\npreset = 'genre-v1'\n[spec.defaults]\nn_ffft = 2048",
+            ["no feature has 'n_ffft'", "did you mean 'n_fft'?"],
+        ),
+        ("[spec]\npreset = 'genre-v1'\n[spec.defaults]\nn_fft = 'x'", ["n_fft='x'"]),
+        ("[spec]\nfeatures = ['mfc']", ["unknown family 'mfc'", "did you mean 'mfcc'?"]),
+        ("[spec]\nfeatures = ['mfcc']\nlevel = { lenght_s = 3 }", ["did you mean 'length_s'?"]),
+        ("[spec]\nfeatures = ['mfcc']\nimport = ['none.py']", ["import", "none.py"]),
     ],
 )
 def test_settings_files(place: Place, tmp_path: Path, text: str, parts: list[str]) -> None:
