@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featurelib.batch import extract_files
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.differences import spec_differences
-    from featurelib.entry import Entry
+    from featurelib.entry import Entry, feature
     from featurelib.extraction import (
         extract,
         extract_columns,
@@ -65,6 +65,7 @@ _LAZY = {
     "extract_signal": "extraction",
     "extract_signal_columns": "extraction",
     "families": "features",
+    "feature": "entry",
     "feature_names": "columns",
     "get_spec": "presets",
     "load": "loading",
@@ -103,6 +104,7 @@ __all__ = [
     "extract_signal",
     "extract_signal_columns",
     "families",
+    "feature",
     "feature_names",
     "get_spec",
     "load",

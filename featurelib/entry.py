@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from featurelib.errors import SpecError
-from featurelib.features import Feature
+from featurelib.features import Feature, families
 from featurelib.graph import Node
 from featurelib.keywords import build, find_places, flattened, keywords, places
 from featurelib.parameters import did_you_mean
@@ -158,6 +158,38 @@ def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
         else:
             result += format(value, form or "")
     return result
+
+
+def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Feature:
+    """Make a feature of plain keywords, as an entry of a settings file has them.
+
+    Parameters
+    ----------
+    family : str
+        A family's name, see `featurelib.families`.
+    of : Feature, optional
+        The feature that it is of, for a family such as ``delta``.
+    **parameters
+        Parameters of the family and of what it reads; see `featurelib.keywords.find_places`.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, or a value cannot be used.
+
+    Examples
+    --------
+    >>> from featurelib import Entry, FeatureSpec, feature
+    >>> mfcc = feature("mfcc", n_mfcc=13, n_fft=4096)
+    >>> spec = FeatureSpec(
+    ...     name="mine",
+    ...     features=[Entry(feature=mfcc), Entry(feature=feature("delta", of=mfcc))],
+    ... )
+    """
+    if family not in families():
+        hint = did_you_mean(family, families())
+        raise SpecError(f"unknown family {family!r}{hint} (there are {', '.join(families())})")
+    return build(families()[family], parameters, {} if of is None else {"of": of})
 
 
 def entries_from(

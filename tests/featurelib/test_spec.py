@@ -11,6 +11,7 @@ import librosa
 import numpy as np
 import pytest
 
+import featurelib
 from featurelib import (
     PRESETS,
     Entry,
@@ -473,3 +474,39 @@ def test_settings_without_a_preset_are_a_whole_spec():
         spec_from_settings({"preset": "nope"})
     with pytest.raises(SpecError, match="'n_ftt'"):
         spec_from_settings({"preset": "genre-v1", "defaults": {"n_ftt": 1024}})
+
+
+def test_objects_and_tables_say_the_same():
+    mfcc = featurelib.feature("mfcc", n_mfcc=13, n_fft=4096, hop_length=1024)
+    made = FeatureSpec(
+        name="x",
+        sr=16_000,
+        features=[
+            featurelib.Entry(feature=mfcc, statistics=["median"], name="long"),
+            featurelib.Entry(feature=featurelib.feature("delta", of=mfcc, order=2)),
+        ],
+        level={"length_s": 3},
+    )
+    long = {"family": "mfcc", "as": "long", "n_mfcc": 13, "n_fft": 4096, "hop_length": 1024}
+    read = FeatureSpec.from_dict(
+        {
+            "name": "x",
+            "sr": 16_000,
+            "level": {"length_s": 3.0},
+            "features": [
+                long | {"statistics": ["median"]},
+                {"family": "delta", "of": "long", "order": 2},
+            ],
+        }
+    )
+    assert made == read
+    assert made.fingerprint == read.fingerprint
+
+
+def test_features_of_unknown_families_and_parameters_are_refused():
+    with pytest.raises(SpecError, match=r"'mfc'; did you mean 'mfcc'\?"):
+        featurelib.feature("mfc")
+    with pytest.raises(SpecError, match=r"'n_mffc'; did you mean 'n_mfcc'\?"):
+        featurelib.feature("mfcc", n_mffc=3)
+    with pytest.raises(SpecError, match="'of' has to be given"):
+        featurelib.feature("delta")
