@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -178,3 +179,32 @@ def s3(s3_endpoint: S3) -> Iterator[S3]:
     mine = S3(s3_endpoint.endpoint, s3_endpoint.key, s3_endpoint.secret)
     yield mine
     mine.remove_buckets()
+
+
+class Shown:
+    """Stands for what a notebook shows below a cell."""
+
+    def __init__(self, text: str) -> None:
+        self.texts = [text]
+
+    def update(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A process that looks like a notebook's kernel; what it shows."""
+    shown: list[Shown] = []
+
+    def display(text: str, *, display_id: bool) -> Shown:
+        assert display_id
+        shown.append(Shown(text))
+        return shown[-1]
+
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())  # type: ignore[attr-defined]
+    module = types.ModuleType("IPython.display")
+    module.HTML, module.display = str, display  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    return shown

@@ -8,38 +8,7 @@ import subprocess
 import sys
 import types
 
-import pytest
-
 from featurelib import progress
-
-
-class Shown:
-    """Stands for what a notebook shows below a cell."""
-
-    def __init__(self, text: str) -> None:
-        self.texts = [text]
-
-    def update(self, text: str) -> None:
-        self.texts.append(text)
-
-
-@pytest.fixture
-def notebook(monkeypatch):
-    """A process that looks like a notebook's kernel; what it shows."""
-    shown: list[Shown] = []
-
-    def display(text: str, *, display_id: bool) -> Shown:
-        assert display_id
-        shown.append(Shown(text))
-        return shown[-1]
-
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())  # type: ignore[attr-defined]
-    module = types.ModuleType("IPython.display")
-    module.HTML, module.display = str, display  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    monkeypatch.setitem(sys.modules, "IPython.display", module)
-    return shown
 
 
 def test_a_notebook_shows_one_bar_that_is_updated(notebook):

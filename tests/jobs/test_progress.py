@@ -78,3 +78,12 @@ def test_which_reporter(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_a_notebook_gets_bars(notebook, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = reporter_for_terminal(quiet=False)
+    work(reporter)
+    listing, extracting = notebook
+    assert "3 files" in listing.texts[-1]
+    assert "10 of 10 files, 2 failed" in extracting.texts[-1]
+    assert capsys.readouterr() == ("a\\x1b[31mb\n", "")
