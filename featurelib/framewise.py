@@ -101,7 +101,7 @@ def _chunks(
     result = []
     for i in range(rows.n):
         found = [rows.columns[entry.column_names()[0]][i] for entry in series.features]
-        n = max(map(len, found))
+        n = int(rows.columns["n_frames"][i])
         sr = spec.fixed_sr or int(rows.facts["sample_rate_hz"])
         chunk: dict[str, np.ndarray] = {}
         if spec.channels == "each":

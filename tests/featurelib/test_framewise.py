@@ -42,6 +42,14 @@ def test_frames_equal_librosas_arrays():
     assert frame["spectral_flux"].isna().tolist() == [True] + [False] * (len(frame) - 1)
 
 
+def test_the_first_frame_is_there_also_if_no_feature_has_it():
+    y = chord(1.0)
+    frame = extract_frames(encode(y), spec_of("spectral_flux"))
+    assert len(frame) == 1 + len(y) // 512
+    assert frame["time_s"][0] == 0
+    assert frame["spectral_flux"].isna().tolist() == [True] + [False] * (len(frame) - 1)
+
+
 def test_segments_and_channels_have_their_columns():
     y = np.stack([chord(2.0), noise(2.0)], axis=1)
     spec = spec_of(*FAMILIES, channels="each", level={"length_s": 0.75}, offset=0.25)
