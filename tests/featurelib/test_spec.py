@@ -280,6 +280,13 @@ def entry(**values: Any) -> dict[str, Any]:
         (defaults(columns="{name}{row}"), ["rms", "{name}{row}", "several columns", "{stat}"]),
         (defaults(columns="{nam}"), ["rms", "{nam}", "{name}, {row} and {stat}"]),
         (defaults(columns="{name.__class__}{stat}"), ["rms", "{name}, {row} and {stat} only"]),
+        (defaults(columns="{row:{row}}{stat}"), ["rms", "no template", "{row:{row}}"]),
+        (defaults(columns="{name}{stat:9999999999}"), ["rms", "at most 99"]),
+        ({"features": [{"family": ["rms"]}]}, ["unknown family ['rms']", "rms"]),
+        (
+            {"features": ["rms", {"family": "delta", "of": ["rms"]}]},
+            ["delta: of=['rms'] is no earlier entry", "there are rms"],
+        ),
         (defaults(columns="{stat}{row}"), ["rms", "zero_crossing_rate", "'mean'", "columns"]),
         (entry(family="rms", pooled=True), ["pooled", "rms"]),
         (entry(family="mfcc", pooled="mfcc"), ["pooled='mfcc'", "true or false"]),
