@@ -71,9 +71,10 @@ def test_a_dictionary_alone_runs_nothing(tmp_path):
         ("1 / 0", "fails with ZeroDivisionError"),
         ("import nowhere_to_be_found", "fails with ModuleNotFoundError"),
         ("def f(:", "fails with SyntaxError"),
+        ("raise SystemExit(3)", "fails with SystemExit: 3"),
         (own_features.SOURCE.replace("spectral_max", "mfcc"), "'mfcc' is featurelib's own"),
     ],
-    ids=["none", "fails", "missing", "syntax", "taken"],
+    ids=["none", "fails", "missing", "syntax", "exits", "taken"],
 )
 def test_code_that_cannot_be_used_is_named(tmp_path, source, words):
     with pytest.raises(SpecError, match=words) as caught:
