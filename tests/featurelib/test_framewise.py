@@ -87,3 +87,8 @@ def test_a_spec_without_frames_is_refused():
 def test_names_are_those_of_the_template_without_a_statistic():
     frame = extract_frames(encode(chord()), "tutorial-v1")
     assert {"rmse", "rolloff", "mfcc1", "mfcc20", "chroma_stft12"} <= set(frame.columns)
+
+
+def test_a_feature_does_not_take_the_place_of_the_time():
+    with pytest.raises(SpecError, match="'time_s'"):
+        extract_frames(encode(chord(1.0)), spec_of({"family": "rms", "columns": "time_s_{stat}"}))
