@@ -28,6 +28,9 @@ DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
 #: Most columns of one entry; tables of more are slow to open.
 _MAX_COLUMNS = 20_000
 
+#: Most features of features; Python cannot walk down a chain of any length.
+_MAX_STEPS = 32
+
 #: Widest number or name that a template may ask for [characters].
 _MAX_WIDTH = 99
 
@@ -279,6 +282,15 @@ def _given(
         raise SpecError(
             f"features: {name}: of={of!r} is no earlier entry{did_you_mean(str(of), earlier)}"
             f" (there are {listed})"
+        )
+    feature: Any = earlier[of].feature
+    n_steps = 0
+    while isinstance(feature, Feature):
+        feature = getattr(feature, "of", None)
+        n_steps += 1
+    if n_steps > _MAX_STEPS:
+        raise SpecError(
+            f"features: {name}: of={of!r}: more than {_MAX_STEPS} features, each of the one before"
         )
     return {"of": earlier[of].feature}
 

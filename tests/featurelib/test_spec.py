@@ -480,3 +480,12 @@ def test_settings_without_a_preset_are_a_whole_spec():
         spec_from_settings({"preset": "nope"})
     with pytest.raises(SpecError, match="'n_ftt'"):
         spec_from_settings({"preset": "genre-v1", "defaults": {"n_ftt": 1024}})
+
+
+def test_a_chain_of_features_has_a_limit():
+    features: list[Any] = ["rms"]
+    for i in range(40):
+        features.append({"family": "delta", "of": "rms" if i == 0 else f"d{i - 1}", "as": f"d{i}"})
+    assert len(FeatureSpec.from_dict({"name": "x", "features": features[:33]}).fingerprint) == 16
+    with pytest.raises(SpecError, match="d32: of='d31': more than 32 features"):
+        FeatureSpec.from_dict({"name": "x", "features": features})
