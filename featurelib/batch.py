@@ -66,8 +66,10 @@ def extract_files(
     -------
     pandas.DataFrame
         Rows in the order of the sources, with the index (path, channel, segment) and the
-        columns of `featurelib.schema`. A source without a path has its number, ``"#3"``.
-        ``frame.attrs["failures"]`` has the exceptions by path, if ``on_error="row"``.
+        columns of `featurelib.schema`. A source without a path has its number, ``"#3"``; a
+        byte of a path that is not UTF-8 is written ``\\xNN``.
+        With ``on_error="row"`` also ``error_kind`` (a kind of `AudioError`, ``vanished`` or
+        ``unreadable``) and ``message``, null for files that could be used.
 
     Raises
     ------
@@ -122,7 +124,6 @@ def _table(
         for i, error in failures.items():
             kinds[i], messages[i] = _kind(error), str(error)
         frame["error_kind"], frame["message"] = kinds, messages
-        frame.attrs["failures"] = {paths[i]: error for i, error in failures.items()}
     return frame.set_index(list(_KEY))
 
 
@@ -134,7 +135,7 @@ def _kind(error: Exception) -> str:
 
 def _name(source: Source, number: int) -> str:
     if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
+        return os.fsencode(source).decode(errors="backslashreplace")
     return f"#{number}"
 
 

@@ -88,6 +88,8 @@ def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None =
 
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
     first = "" if spec.duration is None else f", of the first {spec.duration:g} s"
+    if spec.offset:
+        first += f"{' ' if first else ', '}after {spec.offset:g} s"
     rows = (
         (
             "channel",

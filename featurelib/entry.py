@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,12 @@ DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
 
 #: Most columns of one entry; tables of more are slow to open.
 _MAX_COLUMNS = 20_000
+
+#: Most features of features; Python cannot walk down a chain of any length.
+_MAX_STEPS = 32
+
+#: Widest number or name that a template may ask for [characters].
+_MAX_WIDTH = 99
 
 _KEYS = ("family", "of", "as", "statistics", "columns", "pooled")
 
@@ -130,18 +137,25 @@ class Entry:
 def _check_template(name: str, template: Any) -> None:
     if not isinstance(template, str):
         raise SpecError(f"{name}: columns={template!r} is not a text")
+    refusal = f"{name}: columns={template!r} is no template of {{name}}, {{row}} and {{stat}}"
     try:
         parts = list(string.Formatter().parse(template))
-        keys = {key for _, key, _, _ in parts if key is not None}
-        template.format(name="a", row=1, stat="b")
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise SpecError(
-            f"{name}: columns={template!r} is no template of {{name}}, {{row}} and {{stat}}"
-        ) from error
+    except ValueError as error:
+        raise SpecError(refusal) from error
+    keys = {key for _, key, _, _ in parts if key is not None}
     if not keys <= {"name", "row", "stat"} or any(conversion for *_, conversion in parts):
         raise SpecError(
             f"{name}: columns={template!r} may hold {{name}}, {{row}} and {{stat}} only"
         )
+    # Before any text is made: a width can ask for gigabytes.
+    if any(
+        int(width) > _MAX_WIDTH for *_, form, _ in parts for width in re.findall(r"\d+", form or "")
+    ):
+        raise SpecError(f"{name}: columns={template!r}: widths are at most {_MAX_WIDTH}")
+    try:
+        _filled(template, "a", 0, "b")
+    except ValueError as error:
+        raise SpecError(refusal) from error
 
 
 def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
@@ -246,7 +260,7 @@ def _entry(
         listed = ", ".join(kinds)
         raise SpecError(f"features: {dict(value)!r} lacks 'family' (there are {listed})")
     family = value["family"]
-    if family not in kinds:
+    if not isinstance(family, str) or family not in kinds:
         listed = ", ".join(kinds)
         hint = did_you_mean(str(family), kinds)
         raise SpecError(f"features: unknown family {family!r}{hint} (there are {listed})")
@@ -290,10 +304,19 @@ def _given(
         raise SpecError(
             f"features: {name}: say with of = … which earlier entry it is of (there are {listed})"
         )
-    if of not in earlier:
+    if not isinstance(of, str) or of not in earlier:
         raise SpecError(
             f"features: {name}: of={of!r} is no earlier entry{did_you_mean(str(of), earlier)}"
             f" (there are {listed})"
+        )
+    feature: Any = earlier[of].feature
+    n_steps = 0
+    while isinstance(feature, Feature):
+        feature = getattr(feature, "of", None)
+        n_steps += 1
+    if n_steps > _MAX_STEPS:
+        raise SpecError(
+            f"features: {name}: of={of!r}: more than {_MAX_STEPS} features, each of the one before"
         )
     return {"of": earlier[of].feature}
 

@@ -194,12 +194,12 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     Raises
     ------
     SpecError
-        If the spec is unknown.
+        If the spec is unknown, or fits no usual rate of files.
     """
     if version is not None:
         forget_compiled_of_others(version)
     spec = get_spec(spec)
-    sr = spec.fixed_sr or 22_050
+    sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)
     analysis = Analysis(outputs.plan)
     frames = [outputs.plan.nodes[i] for i in outputs.frames]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ def extract_frames(
     Raises
     ------
     SpecError
-        If the features are not all of the same frames.
+        If the features are not all of the same frames, or two columns have the same name.
     AudioError, OSError, ParameterError
         As of `featurelib.extract_columns`.
     """
@@ -61,8 +62,9 @@ def extract_frames(
         if not entry.feature.is_single
     )
     frames = _common_frames(spec, entries)
-    names = [name for entry in spec.features for name in _frame_names(entry)]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    names = ["channel", "segment", "time_s"]
+    names += [name for entry in spec.features for name in _frame_names(entry)]
+    twice = next((name for name, n in Counter(names).items() if n > 1), None)
     if twice is not None:
         raise SpecError(f"features: two columns of frames would be called {twice!r}")
     series = dataclasses.replace(spec, features=entries)
@@ -101,7 +103,7 @@ def _chunks(
     result = []
     for i in range(rows.n):
         found = [rows.columns[entry.column_names()[0]][i] for entry in series.features]
-        n = max(map(len, found))
+        n = int(rows.columns["n_frames"][i])
         sr = spec.fixed_sr or int(rows.facts["sample_rate_hz"])
         chunk: dict[str, np.ndarray] = {}
         if spec.channels == "each":

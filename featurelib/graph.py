@@ -260,15 +260,17 @@ def canonical(node: Node) -> list[Any]:
     """
     kind = type(node)
     scalars, nodes = {}, {}
+    made: dict[Node, Any] = {}  # most nodes are a field and an input: they are walked once
     for field in fields(node):  # type: ignore[arg-type]
         value = getattr(node, field.name)
         if is_node_field(field):
-            nodes[field.name] = None if value is None else canonical(value)
+            if value is not None and value not in made:
+                made[value] = canonical(value)
+            nodes[field.name] = None if value is None else made[value]
         elif value != field.default:
             scalars[field.name] = value
     result: list[Any] = [kind.__name__, kind.version, scalars, nodes]
-    read = [canonical(source) for source in node.inputs()]
-    result.append([source for source in read if source not in nodes.values()])
+    result.append([canonical(source) for source in node.inputs() if source not in made])
     digest = getattr(kind, "source_digest", None)
     return result if digest is None else [*result, digest]
 

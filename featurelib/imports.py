@@ -101,7 +101,7 @@ class Import:
                 sys.modules[name] = module  # dataclasses look their module up
                 try:
                     exec(compile(self.source, self.file, "exec"), module.__dict__)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     del sys.modules[name]
                     raise SpecError(
                         f"import: {self.file!r} fails with {type(error).__name__}: {error}"

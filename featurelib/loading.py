@@ -62,16 +62,20 @@ def load(
     low, high = SR_LIMITS
     if sr is not None and not (isinstance(sr, int | np.integer) and low <= sr <= high):
         raise ParameterError(f"sr={sr!r} is not a whole number from {low} to {high} Hz, nor None")
-    if offset < 0:
-        raise ParameterError(f"offset={offset!r} must be at least 0")
-    if duration is not None and duration <= 0:
-        raise ParameterError(f"duration={duration!r} must be greater than 0")
+    if not _is_number(offset) or offset < 0:
+        raise ParameterError(f"offset={offset!r} must be a number of seconds, at least 0")
+    if duration is not None and (not _is_number(duration) or duration <= 0):
+        raise ParameterError(f"duration={duration!r} must be a number of seconds above 0, or None")
     with stretch(source, offset, duration) as file:
         while True:
             try:
                 return _samples(file.blocks(), sr, mono)
             except audio.MoreAudioError:
                 continue
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
 
 
 def _samples(blocks: audio.Blocks, sr: int | None, mono: bool) -> tuple[np.ndarray, int]:

@@ -28,8 +28,8 @@ from featurelib.statistics import (
 #: The rate of each file itself.
 NATIVE = "native"
 
-#: The rate that is reckoned with where each file has its own [Hz].
-NOMINAL_SR = 44_100
+#: Usual rates of files, the commonest first [Hz].
+_USUAL_SR = (44_100, 48_000, 22_050, 16_000, 96_000, 192_000, 8_000)
 
 CHANNELS = ("mix", "first", "each")
 
@@ -103,6 +103,27 @@ class FeatureSpec:
         """The rate of the analysis [Hz], None where each file has its own."""
         return None if isinstance(self.sr, str) else self.sr
 
+    @cached_property
+    def nominal_sr(self) -> int:
+        """The rate of the analysis [Hz]; where each file has its own, a usual one that fits.
+
+        Raises
+        ------
+        SpecError
+            If the parameters fit none of the usual rates.
+        """
+        if self.fixed_sr is not None:
+            return self.fixed_sr
+        refusals = []
+        for sr in _USUAL_SR:
+            try:
+                self.plan(sr)
+            except SpecError as error:
+                refusals.append(error)
+            else:
+                return sr
+        raise SpecError(f"no usual rate of files fits the spec: {refusals[0]}")
+
     def plan(self, sr: int) -> Plan:
         """The graph for signals at a rate [Hz].
 
@@ -131,9 +152,9 @@ class FeatureSpec:
     def spill_bytes_a_second(self) -> float:
         """Bytes that one channel's analysis keeps of every second until the signal ends.
 
-        Of a spec of native rate, at 44.1 kHz.
+        Of a spec of native rate, at `nominal_sr`.
         """
-        plan = self.plan(self.fixed_sr or NOMINAL_SR)
+        plan = self.plan(self.nominal_sr)
         return sum(
             node.spill_bytes() * plan.sr / frames.hop_length
             for node in plan.nodes
@@ -146,11 +167,11 @@ class FeatureSpec:
         Where each channel has rows of its own, those of two channels.
         """
         n_channels = 2 if self.channels == "each" else 1
-        return n_channels * self.level.rows_a_second(self.fixed_sr or NOMINAL_SR)
+        return n_channels * self.level.rows_a_second(self.nominal_sr)
 
     def series_bytes_a_second(self) -> float:
         """Bytes that the series take in a table for every second, as of `rows_a_second`."""
-        sr = self.fixed_sr or NOMINAL_SR
+        sr = self.nominal_sr
         overlap = 1.0
         if self.level.kind == "segment":
             length, hop = self.level.samples(sr)

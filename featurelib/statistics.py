@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelib.errors import AudioError
+from featurelib.errors import AudioError, SpecError
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Node, Operator
 from featurelib.kernels import moments as moment_kernels
@@ -141,6 +141,21 @@ class MomentsOperator(Operator):
         return np.where(constant, 0.0, m4 / count / safe**2 - 3.0)
 
 
+def check_width(x: np.ndarray, width: int) -> None:
+    """Refuse values of another shape than their feature says: kernels do not look.
+
+    Raises
+    ------
+    SpecError
+        If they are not of the shape (n_frames, width).
+    """
+    if x.shape[1:] != (width,):
+        raise SpecError(
+            f"a feature of width {width} gives values of the shape {x.shape}: make it"
+            " (n_frames, width), or change its property width"
+        )
+
+
 class RowMoments(MomentsOperator):
     """Moments of each row of a feature. Its blocks are kept, not copied."""
 
@@ -150,6 +165,7 @@ class RowMoments(MomentsOperator):
         self._n_waiting = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
+        check_width(block.x, self._n_series)
         if len(block.x):
             self._waiting.append(block.x)
             self._n_waiting += len(block.x)
@@ -203,17 +219,26 @@ class Quantiles(Node):
         return 4 * self.of.width
 
     def operator(self, sr: int) -> QuantilesOperator:
-        return QuantilesOperator(1 if self.pooled else self.of.width)
+        return QuantilesOperator(None if self.pooled else self.of.width)
 
 
 class QuantilesOperator(Operator):
-    """Keeps all values; finds those at some ranks at the end."""
+    """Keeps all values; finds those at some ranks at the end.
 
-    def __init__(self, n_series: int) -> None:
-        self._n_series = n_series
-        self._values = SpillBuffer(n_series)
+    Parameters
+    ----------
+    width : int or None
+        Values a frame; None if all values are one population, in blocks of any shape.
+    """
+
+    def __init__(self, width: int | None) -> None:
+        self._width = width
+        self._n_series = width or 1
+        self._values = SpillBuffer(self._n_series)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
+        if self._width is not None:
+            check_width(block.x, self._width)
         self._values.append(np.asarray(block.x).reshape(-1, self._n_series))
         return ()
 
@@ -310,6 +335,7 @@ class SeriesOperator(Operator):
         self._n_bytes = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
+        check_width(block.x, self._feature.width)
         values = np.array(block.x, np.float32)
         self._n_bytes += values.nbytes
         check_series_bytes(self._n_bytes, self.max_bytes)

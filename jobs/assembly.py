@@ -248,9 +248,10 @@ def _by_group(rows: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.nd
 
 
 def _take(rows: pa.Table, places: np.ndarray) -> pa.Table:
-    first, n = (int(places[0]), len(places)) if len(places) else (0, 0)
-    if n and int(places[-1]) - first + 1 == n and (np.diff(places) == 1).all():
-        return rows.slice(first, n)
+    n = len(places)
+    # A slice keeps all the memory that it is cut from: take one only where it is most of that.
+    if n and 2 * n >= len(rows) and (np.diff(places) == 1).all():
+        return rows.slice(int(places[0]), n)
     return rows.take(pa.array(places))
 
 

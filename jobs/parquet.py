@@ -174,6 +174,6 @@ def is_storage_error(error: Exception) -> bool:
 
 def first_row_groups(file: pq.ParquetFile) -> range:
     """Return the row groups that hold files' first rows: all, where the file does not say."""
-    said = (file.metadata.metadata or {}).get(FIRST_ROW_GROUPS.encode())
+    said = (file.metadata.metadata or {}).get(FIRST_ROW_GROUPS.encode(), b"")
     n_groups = file.metadata.num_row_groups
-    return range(n_groups if said is None else min(int(said), n_groups))
+    return range(min(int(said), n_groups) if said.isdigit() else n_groups)

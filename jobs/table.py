@@ -101,13 +101,28 @@ class TableInfo:
             values = json.loads(data)
             found = values["format"]
             if found == FORMAT:
-                return cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
-            raise TableError(f"{where}/{TABLE_JSON} cannot be read: {error}") from error
+                info = cls(**values)
+                info._check()
+                return info
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError, OverflowError),
+            RecursionError,  # of what is nested too deeply
+        ) as error:
+            raise TableError(
+                f"{where}/{TABLE_JSON} cannot be read ({type(error).__name__}: {error}):"
+                " restore it from a copy, or make a new table with another --output"
+            ) from error
         raise TableError(
             f"{where} has the table format {found}, and this version of featurelib reads {FORMAT}:"
             " make a new table of the corpus with another --output, or use the version that made it"
         )
+
+    def _check(self) -> None:
+        """Raise what a damaged value gives when it is used."""
+        if not isinstance(self.n_buckets, int) or not isinstance(self.spec, dict):
+            raise TypeError("n_buckets or spec is of another type")
+        rows = self.recorded_spec.schema
+        schema.feature_schema(rows, self.carried_schema)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, ensure_ascii=True).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 
@@ -88,10 +89,17 @@ def test_a_file_that_cannot_be_used_is_raised_or_a_row(files, tmp_path, workers)
     assert failed.index.get_level_values("path").tolist() == [str(bad), str(gone)]
     assert failed["rms_mean"].isna().all()
     assert found.drop(failed.index)["rms_mean"].notna().all()
-    failures = found.attrs["failures"]
-    assert list(failures) == [str(bad), str(gone)]
-    assert isinstance(failures[str(bad)], AudioError)
-    assert isinstance(failures[str(gone)], FileNotFoundError)
+    assert failed["message"].str.len().gt(0).all()
+    found.to_parquet(tmp_path / "found.parquet")  # which takes no exceptions
+    again = pd.read_parquet(tmp_path / "found.parquet")
+    assert again["error_kind"].dropna().tolist() == ["undecodable", "vanished"]
+
+
+def test_a_name_that_is_not_utf8_is_escaped(files, tmp_path):
+    odd = files[0].rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.wav"))
+    found = extract_files([odd, files[1]], LIGHT)
+    names = dict.fromkeys(found.index.get_level_values("path"))
+    assert list(names) == [f"{tmp_path}/\\xe9.wav", str(files[1])]
 
 
 def test_no_sources_give_no_rows_and_all_columns():

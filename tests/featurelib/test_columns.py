@@ -214,6 +214,15 @@ def test_units():
     assert by_name["duration_s"] == "s"
 
 
+def test_an_offset_is_in_the_definitions():
+    spec = spec_from_settings({"features": ["rms"], "offset": 5.0, "duration": 2.5})
+    by_name = {column.name: column.definition for column in describe(spec)}
+    assert by_name["duration_s"].endswith("analysed, of the first 2.5 s after 5 s")
+    spec = spec_from_settings({"features": ["rms"], "offset": 5.0})
+    by_name = {column.name: column.definition for column in describe(spec)}
+    assert by_name["duration_s"].endswith("analysed, after 5 s")
+
+
 def test_pooled_families_have_one_column_a_statistic():
     chroma = {"family": "chroma_stft", "statistics": ["mean", "var"], "pooled": True}
     spec = spec_from_settings({"features": [chroma]})

@@ -42,6 +42,14 @@ def test_frames_equal_librosas_arrays():
     assert frame["spectral_flux"].isna().tolist() == [True] + [False] * (len(frame) - 1)
 
 
+def test_the_first_frame_is_there_also_if_no_feature_has_it():
+    y = chord(1.0)
+    frame = extract_frames(encode(y), spec_of("spectral_flux"))
+    assert len(frame) == 1 + len(y) // 512
+    assert frame["time_s"][0] == 0
+    assert frame["spectral_flux"].isna().tolist() == [True] + [False] * (len(frame) - 1)
+
+
 def test_segments_and_channels_have_their_columns():
     y = np.stack([chord(2.0), noise(2.0)], axis=1)
     spec = spec_of(*FAMILIES, channels="each", level={"length_s": 0.75}, offset=0.25)
@@ -79,3 +87,8 @@ def test_a_spec_without_frames_is_refused():
 def test_names_are_those_of_the_template_without_a_statistic():
     frame = extract_frames(encode(chord()), "tutorial-v1")
     assert {"rmse", "rolloff", "mfcc1", "mfcc20", "chroma_stft12"} <= set(frame.columns)
+
+
+def test_a_feature_does_not_take_the_place_of_the_time():
+    with pytest.raises(SpecError, match="'time_s'"):
+        extract_frames(encode(chord(1.0)), spec_of({"family": "rms", "columns": "time_s_{stat}"}))

@@ -215,6 +215,16 @@ def test_the_canonical_form_has_inputs_that_are_no_fields():
     assert canonical(kind()) == [kind.__name__, kind.version, {}, {"stft": STFT_FORM}, [sums]]
 
 
+def test_the_canonical_form_of_a_long_chain_takes_no_time():
+    feature: Feature = RMS()
+    for _ in range(40):  # twice the work at each step would not end
+        feature = Delta(of=feature)
+    form = canonical(feature)
+    for _ in range(40):
+        form = form[3]["of"]
+    assert form == canonical(RMS())
+
+
 def test_the_canonical_form_survives_json():
     for family, kind in families().items():
         node = build(kind, {}, {"of": MFCC()} if family == "delta" else {})

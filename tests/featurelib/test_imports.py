@@ -26,6 +26,17 @@ def test_an_own_feature_is_computed(tmp_path):
     assert row["spectral_max_max"][0] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("statistic", ["mean", "median", "series"])
+@pytest.mark.parametrize("values", ["max(axis=1)", "copy()"], ids=["none a frame", "too many"])
+def test_values_of_another_width_are_refused(tmp_path, values, statistic):
+    source = own_features.SOURCE.replace("max(axis=1)[:, None]", values)
+    config = own_features.CONFIG.replace('["max"]', f'["{statistic}"]')
+    own_features.write(tmp_path, source)
+    spec = spec_from_settings(tomllib.loads(config)["spec"], tmp_path)
+    with pytest.raises(SpecError, match=r"width 1 gives values of the shape \(\d+"):
+        extract_columns(encode(chord()), spec)
+
+
 def test_it_is_described_like_others(tmp_path):
     column = describe(spec_in(tmp_path))[-1]
     assert column.name == "spectral_max_max"
@@ -71,9 +82,10 @@ def test_a_dictionary_alone_runs_nothing(tmp_path):
         ("1 / 0", "fails with ZeroDivisionError"),
         ("import nowhere_to_be_found", "fails with ModuleNotFoundError"),
         ("def f(:", "fails with SyntaxError"),
+        ("raise SystemExit(3)", "fails with SystemExit: 3"),
         (own_features.SOURCE.replace("spectral_max", "mfcc"), "'mfcc' is featurelib's own"),
     ],
-    ids=["none", "fails", "missing", "syntax", "taken"],
+    ids=["none", "fails", "missing", "syntax", "exits", "taken"],
 )
 def test_code_that_cannot_be_used_is_named(tmp_path, source, words):
     with pytest.raises(SpecError, match=words) as caught:

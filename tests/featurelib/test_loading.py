@@ -70,6 +70,10 @@ def test_memory_is_bounded(monkeypatch):
         ({"sr": 44100.5}, "sr=44100.5"),
         ({"offset": -1}, "offset=-1"),
         ({"duration": 0}, "duration=0"),
+        ({"offset": float("nan")}, "offset=nan"),
+        ({"offset": None}, "offset=None"),
+        ({"duration": float("inf")}, "duration=inf"),
+        ({"duration": "3"}, "duration='3'"),
     ],
     ids=str,
 )

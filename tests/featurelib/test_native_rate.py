@@ -14,11 +14,13 @@ from featurelib import (
     AudioError,
     Extractor,
     FeatureSpec,
+    SpecError,
     extract,
     extract_columns,
     extract_signal,
     extract_signal_columns,
     feature_names,
+    warm_up,
 )
 from tests.featurelib import oracle
 from tests.featurelib.signals import chord, encode, noise
@@ -146,3 +148,32 @@ def test_the_graphs_of_some_rates_are_kept_only():
     for sr in range(8_000, 8_040):
         extract_signal_columns(y, sr, spec)
     assert len(vars(spec)["_outputs"]) == 16
+
+
+def native(**entry: Any) -> FeatureSpec:
+    entry["statistics"] = ["mean", "series"]
+    return FeatureSpec.from_dict({"name": "test", "sr": "native", "features": [entry]})
+
+
+@pytest.mark.parametrize(
+    ("entry", "sr"),
+    [
+        ({"family": "rms"}, 44_100),
+        ({"family": "mfcc", "fmin": 12_000.0}, 44_100),
+        ({"family": "spectral_contrast", "fmin": 400.0, "n_bands": 7}, 96_000),
+        ({"family": "spectral_contrast", "n_fft": 128, "hop_length": 64, "n_bands": 2}, 22_050),
+    ],
+    ids=str,
+)
+def test_kernels_and_sizes_are_those_of_a_usual_rate_that_fits(entry: Any, sr: int) -> None:
+    spec = native(**entry)
+    assert spec.nominal_sr == sr
+    warm_up(spec)
+    hop_length = entry.get("hop_length", 512)
+    width = spec.features[0].feature.width
+    assert spec.series_bytes_a_second() == pytest.approx(4 * width * sr / hop_length)
+
+
+def test_parameters_that_fit_no_usual_rate_are_refused_before_any_file() -> None:
+    with pytest.raises(SpecError, match=r"no usual rate .* fmin=200000"):
+        warm_up(native(family="mfcc", fmin=200_000.0))

@@ -281,6 +281,13 @@ def entry(**values: Any) -> dict[str, Any]:
         (defaults(columns="{name}{row}"), ["rms", "{name}{row}", "several columns", "{stat}"]),
         (defaults(columns="{nam}"), ["rms", "{nam}", "{name}, {row} and {stat}"]),
         (defaults(columns="{name.__class__}{stat}"), ["rms", "{name}, {row} and {stat} only"]),
+        (defaults(columns="{row:{row}}{stat}"), ["rms", "no template", "{row:{row}}"]),
+        (defaults(columns="{name}{stat:9999999999}"), ["rms", "at most 99"]),
+        ({"features": [{"family": ["rms"]}]}, ["unknown family ['rms']", "rms"]),
+        (
+            {"features": ["rms", {"family": "delta", "of": ["rms"]}]},
+            ["delta: of=['rms'] is no earlier entry", "there are rms"],
+        ),
         (defaults(columns="{stat}{row}"), ["rms", "zero_crossing_rate", "'mean'", "columns"]),
         (entry(family="rms", pooled=True), ["pooled", "rms"]),
         (entry(family="mfcc", pooled="mfcc"), ["pooled='mfcc'", "true or false"]),
@@ -510,3 +517,12 @@ def test_features_of_unknown_families_and_parameters_are_refused():
         featurelib.feature("mfcc", n_mffc=3)
     with pytest.raises(SpecError, match="'of' has to be given"):
         featurelib.feature("delta")
+
+
+def test_a_chain_of_features_has_a_limit():
+    features: list[Any] = ["rms"]
+    for i in range(40):
+        features.append({"family": "delta", "of": "rms" if i == 0 else f"d{i - 1}", "as": f"d{i}"})
+    assert len(FeatureSpec.from_dict({"name": "x", "features": features[:33]}).fingerprint) == 16
+    with pytest.raises(SpecError, match="d32: of='d31': more than 32 features"):
+        FeatureSpec.from_dict({"name": "x", "features": features})

@@ -236,6 +236,19 @@ def test_a_table_of_another_format(made: Place, tmp_path: Path) -> None:
         refused(command(*line), 1, f"{table} has the table format 99", "reads 3")
     (table / "_job" / "table.json").write_text("{")
     refused(command("extract", made.music, "-o", table), 1, "table.json cannot be read")
+    column = dict.fromkeys(("name", "unit", "definition", "librosa"), "x")
+    for damaged in (
+        "[" * 100_000,
+        json.dumps({**info, "columns": [{**column, "type": "no type"}]}),
+        json.dumps(
+            {**info, "columns": [{**column, "type": "list<" * 2000 + "float" + ">" * 2000}]}
+        ),
+        json.dumps({**info, "columns": []}),
+        json.dumps({**info, "carried": ["genre"]}),
+        json.dumps({**info, "n_buckets": "2"}),
+    ):
+        (table / "_job" / "table.json").write_text(damaged)
+        refused(command("status", table), 1, "table.json cannot be read", "restore it")
     (table / "_job" / "table.json").write_text(json.dumps(info))
     assert digest(table).keys() == before.keys()
 

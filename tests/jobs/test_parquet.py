@@ -7,10 +7,11 @@ import io
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.parquet import Writer, cuts, first_row_groups, open_parquet, row_bytes
+from jobs.parquet import FIRST_ROW_GROUPS, Writer, cuts, first_row_groups, open_parquet, row_bytes
 
 SIZES = st.lists(st.integers(1, 50), max_size=60)
 
@@ -58,6 +59,16 @@ def test_the_row_groups_of_first_rows() -> None:
             writer.n_first_groups = said
         with open_parquet(sink) as file:
             assert first_row_groups(file) == expected
+
+
+@pytest.mark.parametrize("said", ["-1", "x", ""])
+def test_a_number_of_first_row_groups_that_is_none_counts_as_not_said(said: str) -> None:
+    sink = io.BytesIO()
+    rows = pa.table({"a": [1, 2]})
+    with pq.ParquetWriter(sink, rows.schema) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata({FIRST_ROW_GROUPS: said})
+    assert first_row_groups(open_parquet(pa.py_buffer(sink.getvalue()))) == range(1)
 
 
 def test_a_file_without_rows_has_a_row_group_for_readers() -> None:

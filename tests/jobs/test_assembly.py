@@ -1,0 +1,55 @@
+"""Rows that are put together from the row groups of many files."""
+
+from __future__ import annotations
+
+import functools
+import io
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.assembly import Cache, Pick, Picks, RowSource, write_part
+from jobs.parquet import Writer, open_parquet, to_parquet
+
+N_FILES = 30
+N_FRAMES = 100_000
+
+
+class Watched(Writer):
+    """Notes how much memory Arrow has in use at each write."""
+
+    n_bytes: tuple[int, ...] = ()
+
+    def write(self, rows: pa.Table) -> None:
+        self.n_bytes += (pa.total_allocated_bytes(),)
+        super().write(rows)
+
+
+def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
+    series = pa.array([np.zeros(N_FRAMES, np.float32)] * 8, pa.large_list(pa.float32()))
+    paths = [f"{i:02}.wav" for i in range(N_FILES)]
+    picks = []
+    for path in paths:
+        rows = pa.table(
+            {
+                "path": [path] * 8,
+                "channel": pa.nulls(8, pa.int32()),
+                "segment": pa.array(range(8), pa.int32()),
+                "rms": series,
+            }
+        )
+        data = to_parquet(rows)
+        metadata = open_parquet(pa.py_buffer(data)).metadata
+        source = RowSource(functools.partial(io.BytesIO, data), metadata, RuntimeError)
+        picks.append(Pick(source, as_it_is=True))
+    group = rows.nbytes
+    before = pa.total_allocated_bytes()
+    with Watched(io.BytesIO(), rows.schema) as writer:
+        of_file = np.arange(N_FILES, dtype=np.int32)
+        index = pa.array(paths)
+        n_rows = write_part(
+            writer, rows.schema, index, pa.table({}), Picks(picks, of_file), Cache(1), "part"
+        )
+    assert n_rows == 8 * N_FILES
+    first_rows = N_FILES * group / 8
+    assert writer.n_bytes[0] - before < 2 * first_rows + 2 * group
