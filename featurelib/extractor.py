@@ -135,6 +135,8 @@ class Outputs(NamedTuple):
     series: list[int]
     #: Values a frame of each series, by column; None for one that has no rows.
     series_widths: dict[str, int | None]
+    #: What each series takes of the bytes of all.
+    series_shares: list[float]
     #: Places of the frames' operators; those of the first feature come first.
     frames: list[int]
 
@@ -175,7 +177,11 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
         for name, (_, statistic) in zip(entry.column_names(), entry.slots(), strict=True)
         if statistic == SERIES
     }
-    return Outputs(plan, values, series, widths, [first, *(i for i in others if i != first)])
+    features = [entry.feature for entry in spec.features if SERIES in entry.statistics]
+    sizes = [feature.width / feature.frames.hop_length for feature in features]
+    shares = [size / sum(sizes) for size in sizes]
+    frames = [first, *(i for i in others if i != first)]
+    return Outputs(plan, values, series, widths, shares, frames)
 
 
 class _Run:
@@ -259,8 +265,9 @@ class _Channel:
 
     def _analysis(self) -> Analysis:
         analysis = Analysis(self._outputs.plan)
-        for i in self._outputs.series:
-            analysis.operators[i].max_bytes = self._max_series_bytes
+        for i, share in zip(self._outputs.series, self._outputs.series_shares, strict=True):
+            analysis.operators[i].max_row_bytes = self._max_series_bytes
+            analysis.operators[i].share = share
         return analysis
 
     def _feed(self, y: np.ndarray) -> None:

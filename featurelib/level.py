@@ -17,6 +17,9 @@ LASTS = ("keep", "pad", "drop", "strict")
 #: Most segments that overlap at any place: each has a state of its own.
 _MAX_OVERLAP = 100
 
+#: Most seconds of audio in segments that overlap, together.
+_MAX_OPEN_S = 600
+
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
@@ -116,6 +119,12 @@ class Level:
             raise SpecError(
                 f"level: segments of {length} samples every {hop}: more than {_MAX_OVERLAP}"
                 " overlap; make the hop longer"
+            )
+        if hop < length and length * (length / hop) > _MAX_OPEN_S * sr:
+            raise SpecError(
+                f"level: segments of {length / sr:g} s every {hop / sr:g} s: those that overlap"
+                f" are more than {_MAX_OPEN_S} s of audio together; make the hop longer, or the"
+                " segments shorter"
             )
         return length, hop
 

@@ -131,6 +131,7 @@ class SegmentPeaks:
         if self._is_track:
             self._meters[0] = PeakMeter()
         self._form: int | None = None
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._base = 0  # place of the current stream in the resampled signal
         self._n = 0  # samples of the current stream
 
@@ -139,6 +140,7 @@ class SegmentPeaks:
         if self._is_track:
             self._meters[0].add(block, y, peak)
             return
+        self._last = (block[-1:].copy(), y[-1:].copy())
         if sr != self._form:
             if self._form is not None:
                 self._base += math.ceil(self._n * (self._sr / self._form))
@@ -167,6 +169,8 @@ class SegmentPeaks:
     def pop(self, number: int) -> PeakFacts:
         """The peaks of a segment; it and those before it are forgotten."""
         meter = self._meters.get(number, PeakMeter())
+        if not meter.n_samples and self._last is not None:
+            meter.add(*self._last)  # an end so short that no decoded sample begins in it
         if not self._is_track:
             for other in [n for n in self._meters if n <= number]:
                 del self._meters[other]

@@ -49,6 +49,9 @@ STATISTICS = {
 #: Most bytes that the series of one row may take: those of a group of rows in a table.
 MAX_SERIES_BYTES = 32 * 2**20
 
+#: Bytes that a series may be ahead of the others.
+_SLACK_BYTES = 2**17
+
 _QUANTILE = re.compile(r"q(\d{1,2})(?:_(\d{1,6}))?")
 
 #: Digits in which numbers of 32 bits are sorted out.
@@ -329,8 +332,8 @@ class SeriesOperator(Operator):
 
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
-        #: Most bytes that are kept.
-        self.max_bytes = MAX_SERIES_BYTES
+        #: Most bytes that the series of a row may take, and the share of this one.
+        self.max_row_bytes, self.share = MAX_SERIES_BYTES, 1.0
         self._blocks: list[np.ndarray] = []
         self._n_bytes = 0
 
@@ -338,7 +341,8 @@ class SeriesOperator(Operator):
         check_width(block.x, self._feature.width)
         values = np.array(block.x, np.float32)
         self._n_bytes += values.nbytes
-        check_series_bytes(self._n_bytes, self.max_bytes)
+        # Series differ by some frames, of which the last check, of all together, is exact.
+        check_series_bytes((self._n_bytes - _SLACK_BYTES) / self.share, self.max_row_bytes)
         self._blocks.append(values)
         return ()
 
@@ -349,7 +353,7 @@ class SeriesOperator(Operator):
         return values if self._feature.has_rows else values[:, 0]
 
 
-def check_series_bytes(n_bytes: int, max_bytes: int) -> None:
+def check_series_bytes(n_bytes: float, max_bytes: int) -> None:
     """Refuse series that are too long for one row.
 
     Raises

@@ -93,4 +93,7 @@ def _cut(blocks: audio.Blocks, skip_s: float, left_s: float | None) -> audio.Blo
             is_begun = True
             yield sr, part
     if offset and sr and not is_begun:
-        raise AudioError("too_short", f"it ends before the offset of {offset:g} s")
+        raise AudioError(
+            "too_short",
+            f"it ends before the offset of {offset:g} s, or the duration is less than a sample",
+        )

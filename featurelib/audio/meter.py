@@ -115,7 +115,8 @@ class PeakMeter:
     """Peaks and clipping of the samples that one row is of, before and after mixing down."""
 
     def __init__(self) -> None:
-        self._n_samples = 0
+        #: Samples so far, of all channels together.
+        self.n_samples = 0
         self._n_clipped = 0
         self._peak = 0.0
         self._mix_peak = 0.0
@@ -141,14 +142,14 @@ class PeakMeter:
         self._peak = max(self._peak, peak)
         mix_peak = peak if block.shape[1] == 1 else max(float(y.max()), -float(y.min()))
         self._mix_peak = max(self._mix_peak, mix_peak)
-        self._n_samples += block.size
+        self.n_samples += block.size
 
     def facts(self) -> PeakFacts:
         """The facts of all samples so far."""
         return PeakFacts(
             peak=self._peak,
             mix_peak=self._mix_peak,
-            clipped_fraction=self._n_clipped / max(self._n_samples, 1),
+            clipped_fraction=self._n_clipped / max(self.n_samples, 1),
             is_silent=self._peak < SILENCE_LEVEL,
         )
 

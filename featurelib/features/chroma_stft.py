@@ -15,7 +15,7 @@ from featurelib.kernels.filters import filtered, relative_to_strongest
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT, rows
-from featurelib.transforms.tuning import Tuning
+from featurelib.transforms.tuning import EstimatedTuning
 
 _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -36,7 +36,7 @@ class ChromaSTFT(Feature):
     realigns: ClassVar[bool] = True
 
     stft: STFT = STFT()
-    n_chroma: int = parameter(12, "pitch classes", ge=1)
+    n_chroma: int = parameter(12, "pitch classes", ge=1, le=1200)
 
     @property
     def width(self) -> int:
@@ -47,7 +47,7 @@ class ChromaSTFT(Feature):
         return True
 
     def inputs(self) -> tuple[Node, ...]:
-        return (self.stft, Tuning(stft=self.stft, bins_per_octave=self.n_chroma))
+        return (self.stft, EstimatedTuning(stft=self.stft, bins_per_octave=self.n_chroma))
 
     def definition(self, row: int | None, sr: int | None) -> str:
         which = f"each of {self.n_chroma} pitch classes"

@@ -10,8 +10,8 @@ import numpy as np
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
 from featurelib.parameters import parameter
-from featurelib.transforms import tuning
 from featurelib.transforms.stft import STFT
+from featurelib.transforms.tuning import EstimatedTuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class Tuning(Feature):
     is_single: ClassVar[bool] = True
 
     stft: STFT = STFT()
-    bins_per_octave: int = parameter(12, "steps of the scale", ge=1)
+    bins_per_octave: int = parameter(12, "steps of the scale", ge=1, le=1200)
 
     def inputs(self) -> tuple[Node, ...]:
-        return (tuning.Tuning(stft=self.stft, bins_per_octave=self.bins_per_octave),)
+        return (EstimatedTuning(stft=self.stft, bins_per_octave=self.bins_per_octave),)
 
     def definition(self, row: int | None, sr: int | None) -> str:
         return (

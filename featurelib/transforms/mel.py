@@ -27,7 +27,7 @@ class Mel(Node):
     """
 
     stft: STFT = STFT()
-    n_mels: int = parameter(128, "mel bands", ge=1)
+    n_mels: int = parameter(128, "mel bands", ge=1, le=8192)
     fmin: float = parameter(0.0, "lower edge of the lowest band [Hz]", ge=0)
     fmax: float | None = parameter(
         None, "upper edge of the highest band [Hz]; half the rate if not given", gt=0

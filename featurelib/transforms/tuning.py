@@ -77,7 +77,7 @@ def _median_height(peaks: SpillBuffer) -> np.float32:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning(Node):
+class EstimatedTuning(Node):
     """Deviation of a signal from A440's scale, as `librosa.estimate_tuning` has it.
 
     Blocks: one at the end of the signal, of no frames: the deviation as a fraction of a
@@ -87,7 +87,7 @@ class Tuning(Node):
     realigns: ClassVar[bool] = True
 
     stft: STFT = STFT()
-    bins_per_octave: int = parameter(12, "steps of the scale", ge=1)
+    bins_per_octave: int = parameter(12, "steps of the scale", ge=1, le=1200)
 
     def spill_bytes(self) -> int:
         return 300  # about 40 peaks
@@ -97,7 +97,7 @@ class Tuning(Node):
 
 
 class _Tuning(Operator):
-    def __init__(self, node: Tuning, sr: int) -> None:
+    def __init__(self, node: EstimatedTuning, sr: int) -> None:
         self._bins_per_octave = node.bins_per_octave
         self._n_fft = node.stft.frames.n_fft
         self._sr = float(sr)

@@ -130,7 +130,7 @@ RAISED = {
     "STFT": ("transforms.stft", "    frames: Frames = Frames()\n"),
     "Mel": ("transforms.mel", "    stft: STFT = STFT()\n    n_mels"),
     "PowerSums": ("transforms.stft", '    """Sums of S, k S'),
-    "Tuning": ("transforms.tuning", "    realigns: ClassVar[bool] = True\n"),
+    "EstimatedTuning": ("transforms.tuning", "    realigns: ClassVar[bool] = True\n"),
     "ZeroCrossingRate": ("features.zero_crossing_rate", '    unit: ClassVar[str] = "1/sample"\n'),
 }
 

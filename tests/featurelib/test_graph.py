@@ -269,7 +269,7 @@ READERS: dict[type[Node], frozenset[str]] = {
     LogPower: frozenset({"spectral_flatness", "stft_db"}),
     Mel: frozenset({"mfcc", "delta"}),
     MelDb: frozenset({"mfcc", "delta"}),
-    tuning.Tuning: frozenset({"chroma_stft", "tuning"}),
+    tuning.EstimatedTuning: frozenset({"chroma_stft", "tuning"}),
     MagnitudeCells: frozenset({"stft"}),
     DbCells: frozenset({"stft_db"}),
     Moments: frozenset(FAMILIES) - {"tuning"},

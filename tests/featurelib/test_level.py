@@ -33,7 +33,7 @@ def test_lengths_in_seconds_are_rounded_to_samples(given_as, sr, expected):
 @given(length=st.integers(1, 10**6), hop=st.integers(1, 10**6), sr=st.integers(1_000, 192_000))
 def test_lengths_in_samples_stay_as_they_are(length, hop, sr):
     level = segments(length=length, hop=hop)
-    if length > 100 * hop:
+    if length > 100 * hop or (hop < length and length * (length / hop) > 600 * sr):
         with pytest.raises(SpecError, match="overlap"):
             level.samples(sr)
     else:
@@ -87,3 +87,11 @@ def test_what_does_not_fit_is_refused_by_name(value, message):
 def test_segments_that_a_fixed_rate_cannot_have_are_refused_with_the_spec(level):
     with pytest.raises(SpecError, match="segments of"):
         FeatureSpec.from_dict({"name": "a", "sr": 8_000, "level": level, "features": ["rms"]})
+
+
+def test_segments_that_overlap_are_bounded_by_their_length_together():
+    level = Level(kind="segment", length_s=10.0, hop_s=0.25)
+    assert level.samples(22_050) == (220_500, 5512)
+    long = Level(kind="segment", length_s=60.0, hop_s=1.0)
+    with pytest.raises(SpecError, match=r"60 s every 1 s.*more than 600 s.*longer.*shorter"):
+        long.samples(22_050)

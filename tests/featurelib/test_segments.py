@@ -375,3 +375,16 @@ def test_channels_that_cancel_in_one_segment_only():
     assert frame["mix_peak"].tolist() == [0.0, np.abs(y[SR // 2 :]).max()]
     assert frame["peak"].tolist() == [np.abs(y[: SR // 2]).max(), np.abs(y[SR // 2 :]).max()]
     assert frame["rms_max"].iloc[0] == 0
+
+
+def test_an_end_in_which_no_decoded_sample_begins_has_the_last_ones_peak():
+    # 8 kHz brought to 22.05 kHz: the last segment is of one or two of its samples.
+    y = noise(0.5, sr=8_000)
+    n = math.ceil(len(y) * 22_050 / 8_000)
+    spec = FeatureSpec.from_dict(
+        {"name": "x", "features": ["rms"], "level": {"length": n - 1, "last": "keep"}}
+    )
+    frame = extract_signal(y, 8_000, spec)
+    assert len(frame) == 2
+    assert frame["peak"].iloc[1] == abs(y[-1])
+    assert not frame["is_silent"].iloc[1]
