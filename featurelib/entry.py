@@ -96,8 +96,12 @@ class Entry:
             if n > 1:
                 raise SpecError(
                     f"{self.name}: columns={self.columns!r} gives several columns the name"
-                    f" {name!r}: put {{row}} or {{stat}} into it"
+                    f" {name!r}: put {self._missing_keys()} into it"
                 )
+
+    def _missing_keys(self) -> str:
+        keys = {key for _, key, _, _ in string.Formatter().parse(self.columns)}
+        return " and ".join(f"{{{key}}}" for key in ("row", "stat") if key not in keys)
 
     def sinks(self) -> tuple[Node, ...]:
         """The nodes that give the statistics, in their order."""

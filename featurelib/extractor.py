@@ -284,7 +284,8 @@ class _Channel:
         if not self._rows.n_rows:
             raise AudioError(
                 "too_short",
-                f"{self._n / self._outputs.plan.sr:.6g} s are shorter than a segment",
+                f"{self._n / self._outputs.plan.sr:.6g} s are shorter than a segment:"
+                ' last = "pad" or "keep" gives such a file a row',
             )
 
     def _add(self, segment: Segment) -> None:

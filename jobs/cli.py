@@ -401,7 +401,11 @@ def describe(
 def show(
     file: str, preset: str | None, config: str | None, as_csv: bool, as_json: bool, debug: bool
 ) -> int:
-    """Extract one FILE (a path or URL) and show its row."""
+    """Extract one FILE (a path or URL) and show its row.
+
+    Of a file with several rows (segments, channels) the first is shown, and the length of
+    a series; --csv and --json print everything.
+    """
     import featurelib
     from jobs.native import captured_output
 
@@ -416,14 +420,32 @@ def show(
     except featurelib.AudioError as error:
         raise JobError(f"no features of {file}: {error.kind}, {error}") from error
     if as_csv:
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(frame.map(_plain_series).to_csv(index=False), nl=False)
     elif as_json:
         click.echo(frame.to_json(orient="records", indent=1, double_precision=15))
     else:
-        _print_rows([[name, str(value)] for name, value in frame.iloc[0].items()])
+        _print_rows([[name, _value_text(value)] for name, value in frame.iloc[0].items()])
+        if len(frame) > 1:
+            _print_lines([f"first of {len(frame)} rows; --csv or --json prints all"], err=True)
         if warnings:
             _print_lines([f"the decoder says: {warnings}"], err=True)
     return 0
+
+
+def _plain_series(value: Any) -> Any:
+    """Return a series as JSON text: pandas would leave out values in the middle of it."""
+    import numpy as np
+
+    return value if np.ndim(value) == 0 else json.dumps(np.stack(value).tolist())
+
+
+def _value_text(value: Any) -> str:
+    import numpy as np
+
+    if np.ndim(value) > 0:
+        return f"series of shape {np.stack(value).shape}; --csv or --json prints it"
+    # in a column of numbers pandas has NaN for null
+    return "null" if value is None or value != value else str(value)
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -441,6 +463,8 @@ def _print_rows(rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if not rows:  # rich prints an empty line for an empty grid
+        return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
     grid = Table.grid(padding=(0, 2))
     for row in rows:
@@ -459,7 +483,14 @@ def _print_description(column: dict[str, str]) -> None:
     if column["librosa"] != "none":
         texts.append(f"librosa: {column['librosa']}")
     for text in texts:
-        click.echo(textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    "))
+        lines = textwrap.wrap(
+            text,
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,  # DCT-II stays whole
+        )
+        click.echo("\n".join(lines))
 
 
 def _print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:

@@ -512,7 +512,9 @@ def explain(error: OSError, root: str) -> str:
     if isinstance(error, PermissionError):
         below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
         if below == "." or below.startswith(".."):
-            return f"no permission to read {root} ({error.strerror or error}): ask for access"
+            # the storage's own words, which have no strerror, say what to do already
+            reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
+            return f"no permission to read {root}: {reason}"
         if os.path.isdir(decode_local(where)):
             pattern = glob.escape(below) + "/*"
         else:

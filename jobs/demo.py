@@ -41,14 +41,14 @@ def main(folder: Path, files: int, seed: int) -> None:
         click.echo(f"{corpus} is here already, and kept. Remove {folder} for a fresh start.")
     else:
         make_corpus(corpus, files, seed)
-        click.echo(f"{corpus}: {files} files of {len(GENRES)} genres, three of them odd.")
+        click.echo(f"{corpus}: {files} files of {len(GENRES)} genres; three of the files are odd.")
 
     run("featurelib", "extract", str(corpus), "--output", str(table), "--labels", "parent")
 
     code = SNIPPET.format(features=str(table / "features"))
     click.secho("\n$ python", bold=True)
     for line in code.splitlines():
-        click.secho(f">>> {line}", bold=True)
+        click.secho(f">>> {line}".rstrip(), bold=True)
     check(subprocess.run([sys.executable, "-c", code], check=False).returncode)
 
     run("featurelib", "errors", str(table))

@@ -207,10 +207,8 @@ def table_errors(url: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise TableError(
-            f"no permission for {url} ({error.strerror or error}): ask for it, or give another"
-            " --output"
-        ) from error
+        reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
+        raise TableError(f"no permission for {url}: {reason}, or give another --output") from error
     except FileNotFoundError as error:
         raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
     except OSError as error:

@@ -90,6 +90,18 @@ class Bar(Silent):
         self._progress: Any = None
         self._task: Any = None
 
+    def step(self, name: str) -> None:
+        if name != "cluster":
+            return
+        from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+        # Workers compile kernels at the first run: half a minute without a word looks stuck.
+        self.stop()
+        columns = [TextColumn("{task.description}"), TimeElapsedColumn()]
+        self._progress = Progress(*columns, console=self._console, transient=True)
+        self._progress.start()
+        self._progress.add_task("starting workers", total=None)
+
     def say(self, text: str) -> None:
         self._console.print(printable(text), markup=False, soft_wrap=True)
 

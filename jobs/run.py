@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import featurelib
 from jobs.corpus import Corpus
 from jobs.costs import CostModel
-from jobs.errors import TableError
+from jobs.errors import TableError, TerminatedError
 from jobs.extraction import Tally, take_in
 from jobs.fragments import FragmentFiles
 from jobs.lease import Guard, hold
@@ -114,7 +114,8 @@ class _Run:
                 except BaseException as error:
                     with contextlib.suppress(OSError):  # the error itself is what to tell
                         self.log.write("failed", error=type(error).__name__, message=str(error))
-                        self._summarize("failed")
+                        stopped = isinstance(error, KeyboardInterrupt | TerminatedError)
+                        self._summarize("interrupted" if stopped else "failed")
                     raise
                 self._summarize(self.report.status)
         return self.report
@@ -305,6 +306,7 @@ class _Run:
                 sources=self.request.sources,
             )
             with contextlib.ExitStack() as stack:
+                stack.callback(self._count, tally)  # also where the run is interrupted
                 with self._step("cluster"):
                     executor = stack.enter_context(open_executor())
                     executor.prepare(job)
@@ -321,6 +323,10 @@ class _Run:
                         self.log,
                         self.reporter,
                     )
+        else:
+            self._count(tally)
+
+    def _count(self, tally: Tally) -> None:
         self.report.n_read, self.report.failures = tally.n_read, tally.failures
         self.report.signs = tally.signs
 

@@ -29,6 +29,9 @@ TABLE_JSON = "_job/table.json"
 FEATURES = "features"
 ERRORS = "errors"
 
+#: Differences between two specs that one line of an error has room for.
+_DIFFERENCES_NAMED = 5
+
 
 @dataclass(frozen=True)
 class RecordedSpec:
@@ -358,7 +361,7 @@ def read_info(store: Store) -> TableInfo | None:
             if strangers:
                 raise TableError(
                     f"{store.url} holds other files ({strangers[0]}) and is no table of"
-                    " featurelib's: give a new or empty folder with --output"
+                    " featurelib's: give a table or, with --output, a new or empty folder"
                 )
     except NotADirectoryError as error:
         raise TableError(f"{store.url} is a file: give a folder") from error
@@ -449,8 +452,11 @@ def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
     if info.fingerprint != wanted.fingerprint:
         differences = featurelib.spec_differences(info.spec, wanted.spec)
         if differences:
+            named = "; ".join(differences[:_DIFFERENCES_NAMED])
+            if len(differences) > _DIFFERENCES_NAMED:
+                named += f"; and {len(differences) - _DIFFERENCES_NAMED} more"
             raise UsageError(
-                f"{where} was made with another spec ({'; '.join(differences)}): another spec is"
+                f"{where} was made with another spec ({named}): another spec is"
                 " another table, give another --output"
             )
         raise UsageError(

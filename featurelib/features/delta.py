@@ -112,6 +112,7 @@ class _Delta(Operator):
             n_frames = 0 if self._latest is None else len(self._latest)
             raise AudioError(
                 "too_short",
-                f"delta needs at least {len(self._matrix)} frames, and here are {n_frames}",
+                f"delta needs at least {len(self._matrix)} frames and the signal has {n_frames}:"
+                " a smaller delta_width or hop_length fits shorter files",
             )
         yield Block(self._matrix[self._half + 1 :] @ self._latest, self._half)

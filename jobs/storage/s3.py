@@ -504,7 +504,7 @@ def _as_oserror(error: Exception) -> OSError:
             " AWS_SECRET_ACCESS_KEY, the profile, or the storage options key and secret"
         )
     if isinstance(error, PermissionError) or status in (401, 403):
-        return PermissionError(f"access denied, {code or status}")
+        return PermissionError(f"access denied, {code or status}: ask for access")
     if status == 404:
         return FileNotFoundError(str(error))
     if status is not None:

@@ -214,7 +214,7 @@ def test_the_table_of_another_corpus(place: Place) -> None:
 
 def test_a_table_of_another_spec(place: Place) -> None:
     result = command("extract", place.music, "-o", place.table)
-    refused(result, 2, "was made with another spec (", "--output")
+    refused(result, 2, "was made with another spec (", "; and ", " more)", "--output")
 
 
 def test_other_labels_and_buckets(place: Place) -> None:

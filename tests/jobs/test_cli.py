@@ -16,9 +16,11 @@ import termios
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import featurelib
+from jobs.settings import read_config
 from tests.audio_files import write_tone
 from tests.jobs.light import FEATURELIB, command, digest, features, published, run, write
 
@@ -150,6 +152,27 @@ def test_show(tmp_path: Path) -> None:
         assert float(lines[name]) == pytest.approx(expected[name], rel=1e-6)
         assert float(in_csv[name]) == pytest.approx(expected[name], rel=1e-6)
         assert in_json[name] == pytest.approx(expected[name], rel=1e-6, abs=1e-14)
+
+
+def test_show_of_series_and_several_rows(tmp_path: Path) -> None:
+    file = write_tone(tmp_path / "a.wav", seconds=3.0)
+    config = write(
+        tmp_path / "c.toml",
+        '[spec]\nname = "s"\nlevel = { length_s = 2.0 }\n'
+        '[[spec.features]]\nfamily = "mfcc"\nstatistics = ["series"]\n',
+    )
+    spec = featurelib.spec_from_settings(read_config(str(config))[0], tmp_path)
+    expected = np.stack(featurelib.extract(str(file), spec)["mfcc_series"][0])
+
+    result = command("show", file, "--config", config)
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["channel"] == "null"
+    assert str(expected.shape) in lines["mfcc_series"]
+    assert "first of 2 rows" in result.stderr
+
+    rows = list(csv.DictReader(io.StringIO(output("show", file, "--config", config, "--csv"))))
+    assert len(rows) == 2
+    np.testing.assert_allclose(json.loads(rows[0]["mfcc_series"]), expected, rtol=1e-6)
 
 
 # status and errors

@@ -93,6 +93,8 @@ def test_families_have_all_parameters_with_bounds():
     assert (mfcc["n_mfcc"]["default"], mfcc["n_mfcc"]["bounds"]) == (20, "≥ 1")
     assert by_name["delta"]["parameters"][0]["name"] == "of"
     text = output("families")
+    listed = text.partition("\n\n")[0]  # no empty line between two families
+    assert [line.split()[0] for line in listed.splitlines() if line[0] != " "] == list(by_name)
     for word in ("spectral_contrast", "quantile", "kurtosis", "q25", "hop_length"):
         assert word in text
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import jobs.runlog
+from jobs.progress import Silent
 from jobs.runlog import RunLog, new_run_id, read_summaries
 from jobs.storage import open_store
 from tests.jobs.light import digest, run, write
@@ -48,6 +49,20 @@ def test_a_failed_run_says_so(tmp_path: Path) -> None:
     assert summary["report"]["status"] == "failed"
     assert lines[-1]["event"] == "failed"
     assert "no audio files" in lines[-1]["message"]
+
+
+def test_an_interrupted_run_says_how_much_it_did(tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        def advance(self, n: int, note: str = "") -> None:
+            if note:  # files are extracted, not listed
+                raise KeyboardInterrupt
+
+    write(tmp_path / "music" / "a.wav")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "music", tmp_path / "t", reporter=Interrupting())
+    summary, _ = read(tmp_path / "t")
+    assert summary["report"]["status"] == "interrupted"
+    assert summary["report"]["read"] == 1
 
 
 def test_no_secret_reaches_any_file(tmp_path: Path) -> None:
