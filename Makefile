@@ -57,7 +57,7 @@ clean:  ## remove the demo, caches and builds (not .venv)
 
 # The stamps say which extra is installed with which pins: .stamp-test, .stamp-dev.
 $(VENV)/.stamp-%: pyproject.toml constraints.txt | $(PYTHON)
-	@echo "Installing featurelib[$*] into $(VENV) (the first time takes a minute or two)"
+	@echo "Installing featurelib[$*] into $(VENV) (the first time takes some minutes)"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$*]"
 	@touch $@
 

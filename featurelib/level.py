@@ -87,6 +87,12 @@ class Level:
         if not isinstance(value, Mapping):
             raise SpecError(f"level={value!r}: give 'track', or a table with kind = 'segment'")
         known = [field.name for field in fields(cls)]
+        for key in ("length", "hop"):
+            if isinstance(value.get(key), float):
+                raise SpecError(
+                    f"level: {key}={value[key]!r} is not a whole number of samples; give seconds"
+                    f" as {key}_s"
+                )
         for key in value:
             if key not in known:
                 raise SpecError(f"level: unknown field {key!r}{did_you_mean(key, known)}")

@@ -95,3 +95,9 @@ def test_segments_that_overlap_are_bounded_by_their_length_together():
     long = Level(kind="segment", length_s=60.0, hop_s=1.0)
     with pytest.raises(SpecError, match=r"60 s every 1 s.*more than 600 s.*longer.*shorter"):
         long.samples(22_050)
+
+
+@pytest.mark.parametrize("key", ["length", "hop"])
+def test_seconds_for_samples_are_refused_with_the_right_name(key):
+    with pytest.raises(SpecError, match=f"{key}=3.5 is not a whole number.*{key}_s"):
+        Level.from_value({"length_s": 3.0, key: 3.5})
