@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featurelib import audio
+from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
@@ -16,7 +16,7 @@ from featurelib.kernels import forget_compiled_of_others
 from featurelib.presets import get_spec
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.spec import FeatureSpec
-from featurelib.statistics import warm_up as warm_up_statistics
+from featurelib.transforms import tuning
 from featurelib.transforms.frames import BLOCK_FRAMES, Frames
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
     analysis.push(y.astype(np.float32))
     analysis.finish()
-    warm_up_statistics()
+    statistics.warm_up()
+    tuning.warm_up()
     for _, _, scalars in outputs.values:
         for i, name in scalars:
             analysis.operators[i].statistic(name)

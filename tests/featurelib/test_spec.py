@@ -271,7 +271,7 @@ def entry(**values: Any) -> dict[str, Any]:
         ({"level": {"lenght_s": 1}}, ["level", "'lenght_s'", "did you mean 'length_s'"]),
         (defaults(top_db=10**400), ["top_db=1000", "too large"]),
         (defaults(n_bands=2000), ["n_bands", "at most 6"]),
-        (defaults(n_chroma=10**9), ["chroma_stft", "1000000000 rows", "columns"]),
+        (defaults(n_chroma=10**9), ["chroma_stft", "n_chroma=1000000000", "at most 1200"]),
         (defaults(roll_percent=1.0), ["spectral_rolloff", "roll_percent=1.0"]),
         (defaults(roll_percent=0), ["roll_percent=0"]),
         (defaults(quantile=1), ["spectral_contrast", "quantile=1"]),
