@@ -271,6 +271,19 @@ def entry(**values: Any) -> dict[str, Any]:
         ({"level": {"lenght_s": 1}}, ["level", "'lenght_s'", "did you mean 'length_s'"]),
         (defaults(top_db=10**400), ["top_db=1000", "too large"]),
         (defaults(n_bands=2000), ["n_bands", "at most 6"]),
+        (
+            {
+                "features": [
+                    {
+                        "family": "mfcc",
+                        "n_mels": 8192,
+                        "n_mfcc": 8192,
+                        "statistics": ["mean", "std", "var"],
+                    }
+                ]
+            },
+            ["mfcc", "8192 rows", "20000 columns"],
+        ),
         (defaults(n_chroma=10**9), ["chroma_stft", "n_chroma=1000000000", "at most 1200"]),
         (defaults(roll_percent=1.0), ["spectral_rolloff", "roll_percent=1.0"]),
         (defaults(roll_percent=0), ["roll_percent=0"]),
