@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -242,6 +243,14 @@ class _Run:
         )
 
 
+def _begin_analysis(outputs: Outputs, max_series_bytes: int) -> Analysis:
+    analysis = Analysis(outputs.plan)
+    for i, share in zip(outputs.series, outputs.series_shares, strict=True):
+        analysis.operators[i].max_row_bytes = max_series_bytes
+        analysis.operators[i].share = share
+    return analysis
+
+
 class _Channel:
     """One channel, or the mix of all: resampled, cut, analysed; its rows."""
 
@@ -251,7 +260,9 @@ class _Channel:
         self._spec = spec
         self._outputs = outputs
         self._resampler = audio.JoiningResampler(sr)
-        self._segmenter = Segmenter(spec.level, sr, self._analysis)
+        # Not a method of this object: that would be a circle, which is freed late.
+        begin = functools.partial(_begin_analysis, outputs, max_series_bytes)
+        self._segmenter = Segmenter(spec.level, sr, begin)
         self._peaks = SegmentPeaks(spec.level, sr)
         self._rows = RowBuffer(_OWN, outputs.series_widths)
         self._is_track = spec.level.kind == "track"
@@ -262,13 +273,6 @@ class _Channel:
         """Take in samples as they were decoded, and the same as one channel."""
         self._peaks.push(block, y, sr, peak)
         self._feed(self._resampler.push(y, sr))
-
-    def _analysis(self) -> Analysis:
-        analysis = Analysis(self._outputs.plan)
-        for i, share in zip(self._outputs.series, self._outputs.series_shares, strict=True):
-            analysis.operators[i].max_row_bytes = self._max_series_bytes
-            analysis.operators[i].share = share
-        return analysis
 
     def _feed(self, y: np.ndarray) -> None:
         self._n += len(y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -301,3 +302,17 @@ def test_the_front_door_has_what_it_says():
     assert featurelib.extract.__module__ == "featurelib.extraction"
     with pytest.raises(AttributeError, match="nothing"):
         featurelib.nothing  # noqa: B018
+
+
+def test_a_file_leaves_nothing_for_the_garbage_collector():
+    """Circles would be freed late, and with them what they hold."""
+    data = encode(chord(0.5))
+    extract_columns(data, GENRE)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            extract_columns(data, GENRE)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
