@@ -8,21 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from featurelib.errors import (
-    AudioError,
-    DecoderError,
-    FeaturelibError,
-    ParameterError,
-    SpecError,
-)
+from featurelib.errors import AudioError, DecoderError, FeaturelibError, ParameterError, SpecError
 
 if TYPE_CHECKING:
     from featurelib.audio import check_decoders
-    from featurelib.batch import extract_files
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
-    from featurelib.differences import spec_differences
-    from featurelib.entry import Entry, feature
-    from featurelib.extraction import (
+    from featurelib.extraction.batch import extract_files
+    from featurelib.extraction.extract import (
         extract,
         extract_columns,
         extract_rows,
@@ -30,49 +22,51 @@ if TYPE_CHECKING:
         extract_signal_columns,
         warm_up,
     )
-    from featurelib.extractor import Extractor
-    from featurelib.family_table import describe_families
+    from featurelib.extraction.extractor import Extractor
+    from featurelib.extraction.framewise import extract_frames
+    from featurelib.extraction.loading import load
     from featurelib.features import Feature, families
-    from featurelib.framewise import extract_frames
-    from featurelib.level import Level
-    from featurelib.loading import load
-    from featurelib.presets import PRESETS, get_spec, spec_from_settings
     from featurelib.rows import RowCollector, Rows, arrow_field, arrow_type
-    from featurelib.spec import FeatureSpec
+    from featurelib.specs.differences import spec_differences
+    from featurelib.specs.entry import Entry, feature
+    from featurelib.specs.family_table import describe_families
+    from featurelib.specs.feature_spec import FeatureSpec
+    from featurelib.specs.level import Level
+    from featurelib.specs.presets import PRESETS, get_spec, spec_from_settings
     from featurelib.statistics import STATISTICS
 
 _LAZY = {
-    "PRESETS": "presets",
+    "PRESETS": "specs.presets",
     "STATISTICS": "statistics",
     "ColumnDescription": "columns",
-    "Entry": "entry",
-    "Extractor": "extractor",
+    "Entry": "specs.entry",
+    "Extractor": "extraction.extractor",
     "Feature": "features",
-    "FeatureSpec": "spec",
-    "Level": "level",
+    "FeatureSpec": "specs.feature_spec",
+    "Level": "specs.level",
     "RowCollector": "rows",
     "Rows": "rows",
     "arrow_field": "rows",
     "arrow_type": "rows",
     "check_decoders": "audio",
     "describe": "columns",
-    "describe_families": "family_table",
-    "extract": "extraction",
-    "extract_columns": "extraction",
-    "extract_files": "batch",
-    "extract_frames": "framewise",
-    "extract_rows": "extraction",
-    "extract_signal": "extraction",
-    "extract_signal_columns": "extraction",
+    "describe_families": "specs.family_table",
+    "extract": "extraction.extract",
+    "extract_columns": "extraction.extract",
+    "extract_files": "extraction.batch",
+    "extract_frames": "extraction.framewise",
+    "extract_rows": "extraction.extract",
+    "extract_signal": "extraction.extract",
+    "extract_signal_columns": "extraction.extract",
     "families": "features",
-    "feature": "entry",
+    "feature": "specs.entry",
     "feature_names": "columns",
-    "get_spec": "presets",
-    "load": "loading",
+    "get_spec": "specs.presets",
+    "load": "extraction.loading",
     "schema": "columns",
-    "spec_differences": "differences",
-    "spec_from_settings": "presets",
-    "warm_up": "extraction",
+    "spec_differences": "specs.differences",
+    "spec_from_settings": "specs.presets",
+    "warm_up": "extraction.extract",
 }
 
 __all__ = [

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from featurelib.entry import Entry
 from featurelib.features.base import Feature
-from featurelib.presets import get_spec
 from featurelib.rows import arrow_field
-from featurelib.spec import FeatureSpec
+from featurelib.specs.entry import Entry
+from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.presets import get_spec
 from featurelib.statistics import SERIES, meaning
 
 if TYPE_CHECKING:

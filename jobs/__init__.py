@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobs.api import extract_corpus
+    from jobs.diagnostics.report import RunReport
     from jobs.errors import JobError
-    from jobs.report import RunReport
 
 __all__ = ["JobError", "RunReport", "extract_corpus"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
     homes = {
         "extract_corpus": "jobs.api",
         "JobError": "jobs.errors",
-        "RunReport": "jobs.report",
+        "RunReport": "jobs.diagnostics.report",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

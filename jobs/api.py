@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import featurelib
+from jobs.diagnostics.progress import Reporter, reporter_for_terminal
+from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
-from jobs.progress import Reporter, reporter_for_terminal
-from jobs.report import RunReport
 from jobs.run import OpenExecutor, Request, plan_job, run_job
 from jobs.settings import Settings, with_values
 
 if TYPE_CHECKING:
     import distributed
 
-    from jobs.dispatch import Executor
+    from jobs.execution.executor import Executor
 
 
 def extract_corpus(
@@ -123,8 +123,9 @@ def executor_opener(
 
     @contextlib.contextmanager
     def open_executor() -> Iterator[Executor]:
-        from jobs.clusters import check_workers, open_client, wait_for_workers
-        from jobs.dispatch import DaskExecutor
+        from jobs.execution.clusters import open_client
+        from jobs.execution.dask import DaskExecutor
+        from jobs.execution.workers import check_workers, wait_for_workers
 
         if client is not None:
             wait_for_workers(client, 1)

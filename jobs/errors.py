@@ -54,3 +54,14 @@ class StorageError(OSError):
 
 class ConflictError(StorageError):
     """A conditional write found something else than what it was told to replace."""
+
+
+CONTENT_KINDS = frozenset(
+    {
+        *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
+        "crashed",
+    }
+)
+"""Errors of the file itself: not tried again until the file changes or `retry_failed`."""
+ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})
+"""Errors around the file: tried again by the next run, and never in place of a good row."""

@@ -9,26 +9,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import featurelib
-from jobs import schema
-from jobs.corpus import Corpus, check_apart, open_corpus
+from jobs.corpus.corpus import Corpus
+from jobs.corpus.discovery import check_apart, open_corpus
+from jobs.corpus.labels import LabelFile
+from jobs.corpus.listing import Listing, open_label_file
 from jobs.errors import TableError, UsageError
-from jobs.labels import LabelFile
-from jobs.listing import Listing, open_label_file
-from jobs.plan import bucket_count, row_bytes, table_bytes
+from jobs.execution.task import Extractor
+from jobs.execution.version import software_version
 from jobs.settings import Settings
-from jobs.storage import Store
-from jobs.table import (
+from jobs.storage.base import Store
+from jobs.table import schema
+from jobs.table.layout import bucket_count, row_bytes, table_bytes
+from jobs.table.metadata import (
     RecordedSpec,
-    Table,
     TableInfo,
     carried_types,
     check_same,
     is_same_place,
-    list_parts,
     read_info,
 )
-from jobs.version import software_version
-from jobs.worker import Extractor
+from jobs.table.parts import list_parts
+from jobs.table.reader import Table
 
 MAX_LABELS = 2000
 """Most labels by which a table is partitioned unless that is asked for by name."""

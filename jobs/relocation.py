@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.corpus import check_apart, open_corpus
+from jobs.corpus.discovery import check_apart, open_corpus
+from jobs.corpus.listing import Listing
+from jobs.corpus.source_file import Item
+from jobs.diagnostics.progress import Reporter, Silent
+from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
 from jobs.errors import EXIT_DONE, EXIT_HELD, UsageError
-from jobs.lease import hold
-from jobs.listing import Listing
-from jobs.opening import table_errors
-from jobs.plan import Held, Item
-from jobs.progress import Reporter, Silent
-from jobs.runlog import RunLog, new_run_id, read_summaries
+from jobs.execution.version import code_version
+from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
-from jobs.status import open_table
-from jobs.storage import lasting, protocol_of
-from jobs.table import Table, write_corpus
-from jobs.version import code_version
+from jobs.storage.urls import lasting, protocol_of
+from jobs.table.changes import Held
+from jobs.table.lock import hold
+from jobs.table.metadata import write_corpus
+from jobs.table.reader import Table, open_table
 
 MIN_MATCH = 0.9
 

@@ -9,29 +9,31 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import featurelib
-from jobs.corpus import Corpus
-from jobs.costs import CostModel
+from jobs.corpus.corpus import Corpus
+from jobs.corpus.listing import Listing
+from jobs.diagnostics.progress import Reporter, Silent
+from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
 from jobs.errors import TableError, TerminatedError
-from jobs.extraction import Tally, take_in
-from jobs.fragments import FragmentFiles
-from jobs.lease import Guard, hold
+from jobs.execution.costs import CostModel
+from jobs.execution.results import Tally, take_in
+from jobs.execution.task import Job
+from jobs.execution.version import code_version
 from jobs.limits import too_many_deleted, too_many_failed
-from jobs.listing import Listing
-from jobs.opening import Request, look, look_at_table, new_info, outgrown, table_errors
-from jobs.plan import Change, Rules
-from jobs.progress import Reporter, Silent
-from jobs.publication import Publication, delete_leftovers, list_fragments, verify
-from jobs.report import RunReport
-from jobs.runlog import RunLog, new_run_id, read_summaries
+from jobs.preflight import Request, look, look_at_table, new_info, outgrown, table_errors
 from jobs.settings import public, secrets_of
-from jobs.storage import lasting, open_store, shown
-from jobs.survey import Survey, survey
-from jobs.table import Table, TableInfo, read_info, write_info
-from jobs.version import code_version
-from jobs.worker import Job
+from jobs.storage.opening import open_store
+from jobs.storage.urls import lasting, shown
+from jobs.table.changes import Change, Rules
+from jobs.table.commit import Publication, delete_leftovers, verify
+from jobs.table.lock import Guard, hold
+from jobs.table.metadata import TableInfo, read_info, write_info
+from jobs.table.planning import Survey, survey
+from jobs.table.reader import Table
+from jobs.table.staging import FragmentFiles, list_fragments
 
 if TYPE_CHECKING:
-    from jobs.dispatch import Executor
+    from jobs.execution.executor import Executor
 
 __all__ = ["STEPS", "Request", "plan_job", "run_job"]
 
@@ -65,7 +67,7 @@ def run_job(
     request : Request
         The corpus, the table, the spec and the settings.
     open_executor : callable
-        Gives a context manager for a `jobs.dispatch.Executor`; called only when there
+        Gives a context manager for a `jobs.execution.executor.Executor`; called only when there
         is something to extract.
     reporter : Reporter, optional
         Hears of the run's progress.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import UsageError
-from jobs.storage import lasting
+from jobs.storage.urls import lasting
 
 LOCAL = "local"
 _SIDES = ("corpus", "table")

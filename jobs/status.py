@@ -10,34 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.diagnostics.run_log import read_summaries
 from jobs.errors import JobError, TableError
-from jobs.runlog import read_summaries
-from jobs.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
-from jobs.storage import from_lasting, open_store
-from jobs.table import Table, is_errors, read_info
-
-
-def open_table(location: str, options: dict[str, Any]) -> Table:
-    """Open a table for reading.
-
-    Raises
-    ------
-    TableError
-        If there is none.
-    """
-    store = open_store(location, options)
-    try:
-        info = read_info(store)
-    except PermissionError as error:
-        raise TableError(f"no permission to read {store.url}: {error.strerror or error}") from error
-    except OSError as error:
-        raise TableError(f"cannot read {store.url}: {error.strerror or error}") from error
-    if info is None:
-        raise TableError(
-            f"there is no table at {store.url}: make one with featurelib extract CORPUS"
-            f" --output {location}"
-        )
-    return Table(store, info)
+from jobs.storage.urls import from_lasting
+from jobs.table.layout import is_errors
+from jobs.table.reader import Table, open_table
+from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
@@ -79,7 +57,7 @@ class Status:
     labels : Counter
         Files that have rows of features, by label.
     signs : Counter
-        What files' first rows say of their audio: see `jobs.signs`.
+        What files' first rows say of their audio: see `jobs.table.signs`.
     n_parts, n_buckets : int
         Parts published, and buckets.
     runs : list of dict

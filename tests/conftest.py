@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests import audio_files
+from tests.support import audio_files
 
 GATEWAY = os.environ.get("FEATURELIB_TEST_S3_ENDPOINT")
 """A real gateway's address; without it the S3 tests start moto."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from featurelib.columns import feature_names, schema
 from featurelib.errors import AudioError, FeaturelibError, ParameterError
-from featurelib.extraction import warm_up
-from featurelib.extractor import Extractor
-from featurelib.presets import get_spec
+from featurelib.extraction.extract import warm_up
+from featurelib.extraction.extractor import Extractor
 from featurelib.progress import Progress, progress
 from featurelib.rows import RowCollector, Rows
-from featurelib.spec import FeatureSpec
+from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.presets import get_spec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,12 +10,12 @@ import numpy as np
 
 from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
-from featurelib.extractor import Extractor, outputs_of
+from featurelib.extraction.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
 from featurelib.kernels import forget_compiled_of_others
-from featurelib.presets import get_spec
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
-from featurelib.spec import FeatureSpec
+from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.presets import get_spec
 from featurelib.transforms import tuning
 from featurelib.transforms.frames import BLOCK_FRAMES, Frames
 

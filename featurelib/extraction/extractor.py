@@ -11,15 +11,15 @@ import numpy as np
 
 from featurelib import audio
 from featurelib.errors import AudioError, ParameterError, SpecError
+from featurelib.extraction.row_buffer import RowBuffer
+from featurelib.extraction.segments import Segment, Segmenter, SegmentPeaks
+from featurelib.extraction.stretch import cut, stretch
 from featurelib.graph import Analysis, Plan
 from featurelib.parameters import SR_LIMITS
-from featurelib.presets import get_spec
-from featurelib.row_buffer import RowBuffer
 from featurelib.rows import Rows
-from featurelib.segments import Segment, Segmenter, SegmentPeaks
-from featurelib.spec import FeatureSpec
+from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.presets import get_spec
 from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
-from featurelib.stretch import cut, stretch
 from featurelib.transforms.frames import Frames
 
 if TYPE_CHECKING:

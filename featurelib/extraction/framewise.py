@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featurelib.entry import Entry
 from featurelib.errors import SpecError
-from featurelib.extractor import Extractor
-from featurelib.presets import get_spec
-from featurelib.spec import FeatureSpec
+from featurelib.extraction.extractor import Extractor
+from featurelib.specs.entry import Entry
+from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.presets import get_spec
 from featurelib.statistics import SERIES
 from featurelib.transforms.frames import Frames
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from featurelib import audio
 from featurelib.errors import AudioError, ParameterError
+from featurelib.extraction.stretch import stretch
 from featurelib.parameters import SR_LIMITS
-from featurelib.stretch import stretch
 
 if TYPE_CHECKING:
     from featurelib.audio.sources import Source

@@ -11,7 +11,7 @@ import numpy as np
 from featurelib.audio.meter import PeakFacts, PeakMeter
 from featurelib.errors import AudioError
 from featurelib.graph import Analysis
-from featurelib.level import Level
+from featurelib.specs.level import Level
 
 #: Samples of zeros that pad a short end at once.
 _ZEROS = 65_536

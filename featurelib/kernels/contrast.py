@@ -7,17 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
-    LANES,
-    bits,
-    less,
-    load,
-    maximum,
-    minimum,
-    splat,
-    store,
-    to_float64,
-)
+from featurelib.simd import LANES, bits, less, load, maximum, minimum, splat, store, to_float64
 
 
 @njit(cache=True, nogil=True)

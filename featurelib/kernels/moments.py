@@ -5,16 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
-    LANES,
-    load,
-    maximum,
-    minimum,
-    muladd,
-    splat,
-    store,
-    to_float64,
-)
+from featurelib.simd import LANES, load, maximum, minimum, muladd, splat, store, to_float64
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -12,8 +12,8 @@ from typing import Any
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
 from featurelib.graph import Node
-from featurelib.keywords import build, find_places, flattened, keywords, places
 from featurelib.parameters import did_you_mean
+from featurelib.specs.keywords import build, find_places, flattened, keywords, places
 from featurelib.statistics import SERIES, STATISTICS, is_statistic, statistic_node
 
 #: How columns are named by default: with a number for each row of a family that has rows.
@@ -188,7 +188,7 @@ def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Fea
     of : Feature, optional
         The feature that it is of, for a family such as ``delta``.
     **parameters
-        Parameters of the family and of what it reads; see `featurelib.keywords.find_places`.
+        Parameters of the family and of what it reads; see `featurelib.specs.keywords.find_places`.
 
     Raises
     ------

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from featurelib.features import Feature, families
-from featurelib.keywords import SHARED, find_places, places
 from featurelib.parameters import bounds
+from featurelib.specs.keywords import SHARED, find_places, places
 
 
 def describe_families() -> list[dict[str, Any]]:

@@ -10,20 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from featurelib.entry import Entry, entries_from, entry_table
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
 from featurelib.features.base import frames_of
 from featurelib.graph import Node, Plan, Signal, canonical
-from featurelib.imports import Import
-from featurelib.keywords import places
-from featurelib.level import Level
 from featurelib.parameters import SR_LIMITS, checked, did_you_mean, parameter
 from featurelib.rows import SIGNAL_COLUMNS
-from featurelib.statistics import (
-    SERIES,
-    quantile_of,
-)
+from featurelib.specs.entry import Entry, entries_from, entry_table
+from featurelib.specs.imports import Import
+from featurelib.specs.keywords import places
+from featurelib.specs.level import Level
+from featurelib.statistics import SERIES, quantile_of
 
 #: The rate of each file itself.
 NATIVE = "native"
@@ -219,7 +216,7 @@ class FeatureSpec:
             ``name``, ``features``, and the other fields as far as they are not the default.
             An entry of ``features`` is a family's name, or a table with ``family``, ``of``,
             ``as`` (its name), ``statistics``, ``columns``, ``pooled`` and the parameters of
-            its nodes (see `featurelib.keywords.find_places`). ``defaults`` are for all
+            its nodes (see `featurelib.specs.keywords.find_places`). ``defaults`` are for all
             entries that have them. ``import`` lists Python files.
         folder : path
             What the names of files in ``import`` are relative to.

@@ -9,7 +9,7 @@ from typing import Any
 
 from featurelib.errors import SpecError
 from featurelib.parameters import did_you_mean
-from featurelib.spec import FeatureSpec
+from featurelib.specs.feature_spec import FeatureSpec
 
 #: The spec that is taken where none is named.
 DEFAULT = "genre-v1"

@@ -20,14 +20,8 @@ from typing import Any, NoReturn
 
 import click
 
-from jobs.errors import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
-    JobError,
-    TerminatedError,
-)
-from jobs.progress import printable, reporter_for_terminal
+from jobs.diagnostics.progress import printable, reporter_for_terminal
+from jobs.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, TerminatedError
 from jobs.settings import Settings, did_you_mean, read_config, with_values
 
 _EXTRACT_EPILOG = """\b
@@ -378,7 +372,7 @@ def describe(
     The spec is a PRESET, the one in a settings file FILE.toml, or that of a TABLE. Of a table
     nothing is run: its columns are described as they were when it was made.
     """
-    from jobs.describing import described
+    from jobs.cli.describing import described
 
     columns, lines = described(spec, _options(storage_options))
     if as_json:
@@ -407,7 +401,7 @@ def show(
     a series; --csv and --json print everything.
     """
     import featurelib
-    from jobs.native import captured_output
+    from jobs.execution.native import captured_output
 
     _, spec_values = _settings(config, {})
     spec = _spec(preset, spec_values, config)
@@ -562,7 +556,7 @@ def _open_missing_streams() -> None:
 def _restart_in_utf8() -> None:
     """Start this process again in Python's UTF-8 mode, where the locale has another encoding.
 
-    Local names are right in any locale (`jobs.paths.utf8_name`). But URLs and patterns from
+    Local names are right in any locale (`jobs.storage.names.utf8_name`). But URLs and patterns from
     the command line, paths in a settings file and what other libraries print are text, which
     Python decodes when it starts.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import featurelib
 from jobs.settings import read_config
-from jobs.status import open_table
+from jobs.table.reader import open_table
 
 
 def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, str]], list[str]]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.corpus.partitioned_rows import Inventory
+from jobs.corpus.stated import add_urls
+from jobs.corpus.textfile import as_utf8, read_csv
 from jobs.errors import UsageError
-from jobs.inventory import Inventory
-from jobs.parquet import read_parquet
-from jobs.paths import encode_path, stored_path
-from jobs.stated import add_urls
-from jobs.textfile import as_utf8, read_csv
+from jobs.storage.names import encode_path, stored_path
+from jobs.storage.parquet import read_parquet
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
 """Column names that are taken for the column of paths, in this order."""
@@ -207,7 +207,7 @@ class LabelFile:
         return self._inventory.bucket(bucket)
 
     def add_matched(self, rows: pa.Table) -> None:
-        """Add rows under a path that the file has in another form; see `jobs.matching`."""
+        """Add rows under a path that the file has in another form; see `jobs.corpus.matching`."""
         self._matched.add(rows)
 
     def bucket(self, bucket: int) -> dict[str, tuple[Any, ...]]:

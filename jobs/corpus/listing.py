@@ -7,15 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.corpus import Corpus, explain, in_another_form, relative_path
-from jobs.costs import guessed_duration
+from jobs.corpus.corpus import Corpus, explain, in_another_form, relative_path
+from jobs.corpus.formats import guessed_duration
+from jobs.corpus.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
+from jobs.corpus.matching import match_forms
+from jobs.corpus.partitioned_rows import Inventory, on_disk
+from jobs.corpus.source_file import Item
+from jobs.diagnostics.progress import Reporter
 from jobs.errors import UsageError
-from jobs.inventory import Inventory, on_disk
-from jobs.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
-from jobs.matching import match_forms
-from jobs.plan import Item
-from jobs.progress import Reporter
-from jobs.storage import open_store, protocol_of, shown, split_name, stored_name
+from jobs.storage.opening import open_store
+from jobs.storage.urls import protocol_of, shown, split_name, stored_name
 
 _LABELS_COUNTED = 100_000
 _LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version", pa.string())])

@@ -7,11 +7,11 @@ from unicodedata import normalize
 
 import pyarrow as pa
 
-from jobs.corpus import relative_path
+from jobs.corpus.corpus import relative_path
+from jobs.corpus.labels import LabelFile
+from jobs.corpus.partitioned_rows import Inventory
 from jobs.errors import UsageError
-from jobs.inventory import Inventory
-from jobs.labels import LabelFile
-from jobs.paths import slashed
+from jobs.storage.names import slashed
 
 _OWN = "by_own"  # a name that no column of a label file may have
 _KEYED = pa.schema([("path", pa.string()), (_OWN, pa.string())])

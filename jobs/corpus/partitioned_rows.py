@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 import pyarrow as pa
 
-from jobs.paths import bucket_of, path_hashes
+from jobs.corpus.hashing import bucket_of, path_hashes
 
 _ROWS_IN_MEMORY = 500_000
 

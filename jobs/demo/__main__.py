@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from jobs.synthesize import GENRES, synthesize_corpus
+from jobs.demo.synthesize import GENRES, synthesize_corpus
 
 SNIPPET = """\
 import pandas as pd

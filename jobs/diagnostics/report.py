@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.corpus.skipped import NOT_AUDIO, by_extension, by_reason
 from jobs.errors import EXIT_DONE, EXIT_HELD
-from jobs.passed_over import NOT_AUDIO, by_extension, by_reason
-from jobs.plan import Change
-from jobs.signs import sign_lines
+from jobs.table.changes import Change
+from jobs.table.signs import sign_lines
 
 
 @dataclass
@@ -37,7 +37,7 @@ class RunReport:
     failures : Counter
         Those of them that failed, by kind.
     signs : Counter
-        What the first rows of the others say of their audio: see `jobs.signs`.
+        What the first rows of the others say of their audio: see `jobs.table.signs`.
     passed_over : Counter
         Files that are no part of the corpus, by reason.
     not_audio : Counter

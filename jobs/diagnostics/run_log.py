@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.fragments import RUNS
-from jobs.storage import Store
+from jobs.storage.base import Store
+from jobs.table.layout import RUNS
 
 MAX_BYTES = 16 * 2**20
 """Beyond so many bytes of it, only what a run says of itself still goes into its log."""

@@ -6,13 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
-from jobs.paths import AUDIO_EXTENSIONS
+from jobs.corpus.formats import format_of
 
 _SECONDS_A_FILE = 0.0008
 _SECONDS_A_BYTE = {"wav": 5e-9, "aif": 5e-9, "aiff": 5e-9, "au": 5e-9, "flac": 1.3e-8}
 _SECONDS_A_BYTE_LOSSY = 5e-8
-_BYTES_A_SECOND = {"wav": 1e5, "aif": 1e5, "aiff": 1e5, "au": 1e5, "flac": 6e4}
-_BYTES_A_SECOND_LOSSY = 1.6e4
 
 #: Seconds of guesses that weigh as much as what was measured.
 _PRIOR_SECONDS = 1.0
@@ -21,22 +19,10 @@ Spent = dict[str, tuple[float, float]]
 """Guessed and measured seconds of files, by format."""
 
 
-def format_of(path: str) -> str:
-    """Return what tells a file's format before it is opened: its extension, if it is of audio."""
-    name = path.rpartition("/")[2].partition("?")[0]
-    extension = name.rpartition(".")[2].lower()
-    return extension if extension in AUDIO_EXTENSIONS else ""
-
-
 def guessed_seconds(path: str, size: int | None) -> float:
     """Return the rough cost of a file: a constant, and so much a byte by its format."""
     a_byte = _SECONDS_A_BYTE.get(format_of(path), _SECONDS_A_BYTE_LOSSY)
     return _SECONDS_A_FILE + (size or 0) * a_byte
-
-
-def guessed_duration(path: str, size: int | None) -> float:
-    """Return the rough duration of a file [s], guessed from its size and format."""
-    return max(0, size or 0) / _BYTES_A_SECOND.get(format_of(path), _BYTES_A_SECOND_LOSSY)
 
 
 class HasSpent(Protocol):

@@ -11,16 +11,22 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from typing import Any, Protocol
+from typing import Any
 
 import distributed
 from distributed.scheduler import KilledWorker
 
-from jobs.clusters import n_threads
 from jobs.errors import ClusterError, JobError, TableError
-from jobs.plan import Shard
-from jobs.storage import Store
-from jobs.worker import Job, ShardResult, crashed_fragment, extract_shard, prepare, prepare_aside
+from jobs.execution.sharding import Shard
+from jobs.execution.task import (
+    Job,
+    ShardResult,
+    crashed_fragment,
+    extract_shard,
+    prepare_aside,
+)
+from jobs.execution.workers import n_threads
+from jobs.storage.base import Store
 
 logger = logging.getLogger(__name__)
 
@@ -29,43 +35,6 @@ WORKERS_GONE_S = 60.0
 
 _SHARDS_IN_FLIGHT_A_THREAD = 3
 _THREADS_FRESH_FOR_S = 5.0
-
-
-class Executor(Protocol):
-    """Something that extracts shards."""
-
-    def n_workers(self) -> int:
-        """Return how many shards are worked on at once."""
-
-    def prepare(self, job: Job) -> None:
-        """Have the workers load and compile what they need, before files wait for it."""
-
-    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
-        """Yield the shards' results as they come.
-
-        Raises
-        ------
-        JobError
-            If the work cannot go on.
-        """
-
-
-class InlineExecutor:
-    """Extracts in the calling process, one shard after the other."""
-
-    def n_workers(self) -> int:
-        return 1
-
-    def prepare(self, job: Job) -> None:
-        prepare(job)
-
-    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
-        for shard in shards:
-            rest: Shard | None = shard
-            while rest is not None:
-                result = extract_shard(job, rest)
-                yield result
-                rest = result.unfinished
 
 
 class DaskExecutor:

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from jobs.plan import Shard
-from jobs.storage import Fetched, Store
-from jobs.storage.base import SPOOL_BYTES
+from jobs.execution.sharding import Shard
+from jobs.storage.base import SPOOL_BYTES, Fetched, Store
 
 _FILES_AHEAD = 16
 _UNKNOWN_BYTES = SPOOL_BYTES

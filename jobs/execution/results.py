@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobs.errors import CorpusError
-from jobs.fragments import FragmentFiles
-from jobs.plan import ENVIRONMENT_KINDS
-from jobs.progress import Reporter
-from jobs.runlog import RunLog
-from jobs.worker import Failure, ShardResult
+from jobs.diagnostics.progress import Reporter
+from jobs.diagnostics.run_log import RunLog
+from jobs.errors import ENVIRONMENT_KINDS, CorpusError
+from jobs.execution.task import Failure, ShardResult
+from jobs.table.staging import FragmentFiles
 
 EARLY_STOP_FILES = 20
 """So many files that all failed for their environment end the run."""

@@ -18,18 +18,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import featurelib
-from jobs.costs import Spent, format_of, guessed_seconds
+from jobs.corpus.formats import format_of
 from jobs.errors import ClusterError, JobError, StorageError
-from jobs.fragments import FileRows, FragmentWriter, Origin
-from jobs.native import captured_output, keep_freed_memory
-from jobs.parquet import to_parquet
-from jobs.plan import Shard
-from jobs.prefetch import Prefetch
-from jobs.schema import fragment_schema
-from jobs.signs import COLUMNS, signs_of
-from jobs.storage import Fetched, Store, open_store
+from jobs.execution.costs import Spent, guessed_seconds
+from jobs.execution.native import captured_output, keep_freed_memory
+from jobs.execution.prefetch import Prefetch
+from jobs.execution.sharding import Shard
+from jobs.execution.version import code_version
+from jobs.storage.base import Fetched, Store
 from jobs.storage.listed import ListedStore
-from jobs.version import code_version
+from jobs.storage.opening import open_store
+from jobs.storage.parquet import to_parquet
+from jobs.table.schema import fragment_schema
+from jobs.table.signs import COLUMNS, signs_of
+from jobs.table.staging import FileRows, FragmentWriter, Origin
 
 Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
 """Gives a file's rows, at least one, by channel and segment; an error comes before the first."""
@@ -84,7 +86,7 @@ class ShardResult:
     """Rows of features, of all these files."""
     seconds: float = 0.0
     signs: list[tuple[str, str]] = field(default_factory=list)
-    """File, and what its first row says of its audio: see `jobs.signs`."""
+    """File, and what its first row says of its audio: see `jobs.table.signs`."""
     failures: list[Failure] = field(default_factory=list)
     spent: Spent = field(default_factory=dict)
     """What files took, against what was guessed."""

@@ -38,7 +38,7 @@ def code_version() -> str:
     It is the same wherever a worker computes the same rows.
     """
     digest = hashlib.sha256()
-    top = Path(__file__).resolve().parent.parent
+    top = Path(__file__).resolve().parents[2]
     for package in ("featurelib", "jobs"):
         for path in sorted((top / package).rglob("*.py")):
             digest.update(str(path.relative_to(top)).encode())

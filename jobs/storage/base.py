@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     """One file of a listing."""
 
     name: str
-    """Stored form of the path relative to the store's root (see `jobs.paths`)."""
+    """Stored form of the path relative to the store's root (see `jobs.storage.names`)."""
     size: int
     """In bytes; -1 for a link to nothing, whose target may be there at another time."""
     version: str

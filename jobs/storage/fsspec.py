@@ -20,10 +20,11 @@ import fsspec
 import xxhash
 
 from jobs.errors import ConflictError, StorageError
-from jobs.paths import decode_path, encode_path
-from jobs.retry import http_status, is_transient, with_retries
 from jobs.storage import base
 from jobs.storage.base import PAGE, Contents, Entry, Fetched, Precondition, Stated
+from jobs.storage.names import decode_path, encode_path
+from jobs.storage.retry import http_status, is_transient, with_retries
+from jobs.storage.urls import shown
 
 _CHUNK_BYTES = 4 * 2**20
 _STATS_AT_ONCE = 16
@@ -82,8 +83,6 @@ class GenericStore:
     conditional = False
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
-        from jobs.storage import shown
-
         self.address = address
         protocol, _, rest = shown(address).partition("://")
         self.url = encode_path(f"{protocol}://{rest.rstrip('/')}")

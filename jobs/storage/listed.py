@@ -9,6 +9,8 @@ import fsspec
 
 from jobs.errors import StorageError, UsageError
 from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated, Store
+from jobs.storage.opening import open_store
+from jobs.storage.urls import is_chained, is_url, protocol_of, shown
 
 _REMOTE = frozenset(
     {
@@ -49,8 +51,6 @@ class ListedStore:
     conditional = False
 
     def __init__(self, home: Store, options: dict[str, Any] | None) -> None:
-        from jobs.storage import protocol_of
-
         self.home = home
         self.url = home.url
         self.address = home.address
@@ -74,8 +74,6 @@ class ListedStore:
             If a list from elsewhere names files of this machine, a URL is chained or has
             a password in it, or it is not clear which URLs the options are for.
         """
-        from jobs.storage import is_chained, is_url, protocol_of, shown
-
         is_local = self._protocol == "file"
         protocols = set()
         for name in names:
@@ -103,8 +101,6 @@ class ListedStore:
             )
 
     def _store_of(self, name: str) -> tuple[Store, str]:
-        from jobs.storage import is_url, open_store, protocol_of
-
         if not is_url(name):
             return self.home, name
         protocol, _, rest = name.partition("://")
@@ -149,8 +145,6 @@ class ListedStore:
         return store.fetch(below)
 
     def fetches_at_once(self, name: str) -> bool:
-        from jobs.storage import is_url, protocol_of
-
         if not is_url(name):
             return self.home.fetches_at_once(name)
         try:

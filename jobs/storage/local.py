@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.errors import ConflictError, StorageError
-from jobs.paths import decode_local, encode_local, utf8_name
-from jobs.retry import with_retries
 from jobs.storage.base import (
     PAGE,
     Contents,
@@ -25,6 +23,8 @@ from jobs.storage.base import (
     local_version,
     version_token,
 )
+from jobs.storage.names import decode_local, encode_local, utf8_name
+from jobs.storage.retry import with_retries
 
 TEMPORARY = "_job/tmp"
 """Folder for files that are being written; on the same file system as their destination."""
@@ -39,7 +39,7 @@ class LocalStore:
     """See `jobs.storage.base.Store`."""
 
     in_place = True
-    conditional = False  # flock keeps other drivers out, see jobs.lease
+    conditional = False  # flock keeps other drivers out, see jobs.table.lock
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)

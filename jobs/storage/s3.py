@@ -17,10 +17,10 @@ from aiobotocore.httpchecksum import StreamingChecksumBody
 from botocore.utils import determine_content_length
 
 from jobs.errors import ConflictError, StorageError
-from jobs.paths import decode_path, encode_path
-from jobs.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage import base
 from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
+from jobs.storage.names import decode_path, encode_path
+from jobs.storage.retry import http_status, is_transient, service_code, with_retries
 
 MAX_PUT_BYTES = 4 * 2**30
 """Largest object written: beyond it S3 takes several parts, which cannot be conditional."""

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs import schema
 from jobs.errors import TableError
-from jobs.parquet import (
+from jobs.storage.parquet import (
     Writer,
     cuts,
     fixed_bytes,
@@ -23,6 +22,7 @@ from jobs.parquet import (
     series_bytes,
     series_names,
 )
+from jobs.table import schema
 
 _CACHE_BYTES = 64 * 2**20
 """Decoded row groups that are kept for the next output row group."""

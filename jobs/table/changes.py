@@ -13,16 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-CONTENT_KINDS = frozenset(
-    {
-        *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
-        "crashed",
-    }
-)
-"""Errors of the file itself: not tried again until the file changes or `retry_failed`."""
-
-ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})
-"""Errors around the file: tried again by the next run, and never in place of a good row."""
+from jobs.corpus.source_file import Item
+from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 
 
 class Change(StrEnum):
@@ -40,16 +32,6 @@ class Change(StrEnum):
 
 EXTRACTED = frozenset({Change.NEW, Change.CHANGED, Change.RETRY})
 """Classes whose files are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file of the listing; `facts` is its label, then its carried columns."""
-
-    path: str
-    size: int | None
-    version: str
-    facts: tuple[Any, ...] = (None,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,110 +230,3 @@ def resolve(
             part = part_of(facts[0], kept.error_kind)
             placed.append(Placed(path, part, kept, facts))
     return placed
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Files of one bucket that one task extracts."""
-
-    bucket: int
-    files: tuple[tuple[str, str], ...]
-    """Path and listed version of each."""
-    sizes: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def single_files(self) -> list[Shard]:
-        """Return one shard for each file."""
-        sizes = self.sizes or (0,) * len(self.files)
-        return [
-            Shard(self.bucket, (file,), (size,))
-            for file, size in zip(self.files, sizes, strict=True)
-        ]
-
-
-SHARD_SECONDS = 45.0
-SHARD_SECONDS_AT_LEAST = 0.4
-SHARD_FILES = 2000
-SHARDS_AHEAD = 2
-"""A shard is so small a part of each worker's share of the work that remains."""
-SHARDS_A_WORKER = 8
-"""Even of little work every worker gets so many shards."""
-
-
-def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int) -> float:
-    """Return how much expected work goes into the next shard.
-
-    The less work remains, the less it is, so that all workers end at about the same time.
-    """
-    share = remaining_seconds / (SHARDS_AHEAD * max(1, n_workers))
-    least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
-    return max(least, min(SHARD_SECONDS, share))
-
-
-def shard_of(bucket: int, items: Sequence[Item]) -> Shard:
-    """Return the shard of a bucket's files."""
-    return Shard(
-        bucket,
-        tuple((item.path, item.version) for item in items),
-        tuple(item.size or 0 for item in items),
-    )
-
-
-BYTES_A_ROW_FIXED = 250
-BYTES_A_COLUMN = 4
-PART_BYTES = 50_000_000
-BUCKET_BYTES = 2_000_000_000
-BUCKET_FILES = 250_000
-
-
-def row_bytes(n_columns: int) -> float:
-    """Return about how many bytes a row takes, without series."""
-    return BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns
-
-
-def table_bytes(
-    n_files: int,
-    n_seconds: float,
-    *,
-    rows_a_second: float,
-    bytes_a_row: float,
-    bytes_a_second: float,
-) -> float:
-    """Return about how many bytes the rows of files take.
-
-    Parameters
-    ----------
-    n_files : int
-        Files.
-    n_seconds : float
-        Their duration together.
-    rows_a_second : float
-        Rows for each second of audio; 0 where a file has one row.
-    bytes_a_row : float
-        Bytes of a row, without series.
-    bytes_a_second : float
-        Bytes of the series for each second of audio.
-    """
-    n_rows = n_files + rows_a_second * n_seconds
-    return n_rows * bytes_a_row + bytes_a_second * n_seconds
-
-
-def bucket_count(n_files: int, n_bytes: float, n_labels: int) -> int:
-    """Return how many buckets a new table gets: parts of about 50 MB, at least one.
-
-    With very many labels the parts are smaller, for planning and merging deal with a
-    whole bucket's files at once.
-
-    Parameters
-    ----------
-    n_files : int
-        Files that it will hold.
-    n_bytes : float
-        Bytes of their rows.
-    n_labels : int
-        Label folders among which a bucket's rows are spread.
-    """
-    fitting = round(n_bytes / max(1, n_labels) / PART_BYTES)
-    return max(1, fitting, n_files // BUCKET_FILES, int(n_bytes // BUCKET_BYTES))

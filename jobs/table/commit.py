@@ -6,18 +6,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jobs.corpus.listing import Listing
+from jobs.diagnostics.progress import Reporter
+from jobs.diagnostics.run_log import RunLog
 from jobs.errors import ConflictError, TableError
-from jobs.fragments import RUNS, FragmentFiles
-from jobs.lease import Guard
-from jobs.listing import Listing
-from jobs.merge import BucketMerge, DamagedFragmentError, Merged
-from jobs.plan import Rules
-from jobs.progress import Reporter
-from jobs.runlog import RunLog
-from jobs.storage import Store
+from jobs.storage.base import Store
 from jobs.storage.local import TEMPORARY
-from jobs.survey import Survey
-from jobs.table import Table, list_parts
+from jobs.table.changes import Rules
+from jobs.table.lock import Guard
+from jobs.table.merge import BucketMerge, DamagedFragmentError, Merged
+from jobs.table.parts import list_parts
+from jobs.table.planning import Survey
+from jobs.table.reader import Table
+from jobs.table.staging import FragmentFiles
 
 
 @dataclass
@@ -212,15 +213,3 @@ def delete_leftovers(store: Store) -> None:
             store.delete([entry.name for entry in page])
     except FileNotFoundError:
         return
-
-
-def list_fragments(store: Store, run_id: str | None = None) -> FragmentFiles:
-    """Return all fragments that runs left behind, or that one run did."""
-    found = FragmentFiles()
-    try:
-        for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):
-            for entry in page:
-                found.add(entry.name)
-    except FileNotFoundError:
-        pass
-    return found

@@ -10,22 +10,15 @@ from typing import BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 
-from jobs.assembly import Cache, Pick, Picks, RowSource, write_part
+from jobs.corpus.source_file import Item
 from jobs.errors import ConflictError, StorageError
-from jobs.fragments import as_fragment, outcome_rows, outcomes_of
-from jobs.parquet import Writer, is_storage_error, open_parquet
-from jobs.plan import (
-    EXTRACTED,
-    Held,
-    Item,
-    Placed,
-    Rules,
-    classify,
-    resolve,
-    usable,
-)
+from jobs.storage.parquet import Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
-from jobs.table import Table, is_errors
+from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
+from jobs.table.changes import EXTRACTED, Held, Placed, Rules, classify, resolve, usable
+from jobs.table.layout import is_errors
+from jobs.table.reader import Table
+from jobs.table.staging import as_fragment, outcome_rows, outcomes_of
 
 _SPOOL_BYTES = 32 * 2**20
 """Larger contents of a bucket's new parts go to a temporary file."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from jobs.costs import CostModel, guessed_seconds
-from jobs.inventory import on_disk
-from jobs.plan import SHARD_FILES, Item, Shard, shard_of, shard_seconds
+from jobs.corpus.partitioned_rows import on_disk
+from jobs.corpus.source_file import Item
+from jobs.execution.costs import CostModel, guessed_seconds
+from jobs.execution.sharding import SHARD_FILES, Shard, shard_of, shard_seconds
 
 _ROWS_IN_MEMORY = 500_000
 _LARGE_SECONDS = 20.0

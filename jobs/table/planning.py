@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from jobs.fragments import FragmentFiles, outcomes_of, read_outcomes
-from jobs.listing import Listing
-from jobs.plan import Change, Held, Item, Outcome, Rules, plan_bucket, usable
-from jobs.schema import PATH
-from jobs.signs import signs_of, values_of
-from jobs.table import Table
-from jobs.work import Work
+from jobs.corpus.listing import Listing
+from jobs.corpus.source_file import Item
+from jobs.table.changes import Change, Held, Outcome, Rules, plan_bucket, usable
+from jobs.table.pending import Work
+from jobs.table.reader import Table
+from jobs.table.schema import PATH
+from jobs.table.signs import signs_of, values_of
+from jobs.table.staging import FragmentFiles, outcomes_of, read_outcomes
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Survey:
     reused_failures : Counter
         Those of them that are errors, by kind.
     reused_signs : Counter
-        What the first rows of the others say of their audio: see `jobs.signs`.
+        What the first rows of the others say of their audio: see `jobs.table.signs`.
     spent : list of str
         Fragments that are of no use once this run has published: what they have is in the
         table, or of files that are gone. Files that are not in a part of the corpus may
@@ -133,7 +134,7 @@ def _reuse(
 ) -> dict[str, tuple[Outcome, list[str]]]:
     """Return what fragments have of a bucket's files, and note those that have nothing else.
 
-    With each outcome come the signs of its first row, see `jobs.signs`.
+    With each outcome come the signs of its first row, see `jobs.table.signs`.
     """
     for name, rows in outcomes.items():
         if rules.delete_missing or items.keys() >= set(rows[PATH].to_pylist()):

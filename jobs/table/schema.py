@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from featurelib import arrow_field
-from jobs.plan import CONTENT_KINDS
+from jobs.errors import CONTENT_KINDS
 
 PATH = "path"
 CHANNEL = "channel"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -14,33 +12,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import featurelib
-from jobs.parquet import ROW_GROUP_BYTES, Writer, is_storage_error, open_parquet, read_groups
-from jobs.paths import encode_path
-from jobs.plan import Outcome
-from jobs.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, fragment_schema, is_first
-from jobs.signs import COLUMNS
-from jobs.storage import Store
-
-RUNS = "_job/runs"
+from jobs.storage.base import Store
+from jobs.storage.names import encode_path
+from jobs.storage.parquet import (
+    ROW_GROUP_BYTES,
+    Writer,
+    is_storage_error,
+    open_parquet,
+    read_groups,
+)
+from jobs.table.changes import Outcome
+from jobs.table.layout import RUNS, fragment_name, run_and_bucket
+from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, fragment_schema, is_first
+from jobs.table.signs import COLUMNS
 
 FRAGMENT_BYTES = 64 * 2**20
 """Rows that a worker keeps in memory, uncompressed, before it writes a fragment."""
 
 _SPOOL_BYTES = 8 * 2**20
 _OUTCOME_COLUMNS = (PATH, *ROW_KEY, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
-
-_NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/fragments/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
-
-
-def fragment_name(run_id: str, bucket: int) -> str:
-    """Return a new fragment's name, unique to the attempt."""
-    return f"{RUNS}/{run_id}/fragments/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
-
-
-def run_and_bucket(name: str) -> tuple[str, int] | None:
-    """Return the run and bucket that a fragment's name tells; None for another file."""
-    match = _NAME.fullmatch(name)
-    return (match["run"], int(match["bucket"])) if match else None
 
 
 class FragmentFiles:
@@ -349,3 +339,15 @@ def outcomes_of(
             if before is None or outcome.error_kind is None or before[0].error_kind is not None:
                 outcomes[outcome.path] = (outcome, fragment, index)
     return outcomes
+
+
+def list_fragments(store: Store, run_id: str | None = None) -> FragmentFiles:
+    """Return all fragments that runs left behind, or that one run did."""
+    found = FragmentFiles()
+    try:
+        for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):
+            for entry in page:
+                found.add(entry.name)
+    except FileNotFoundError:
+        pass
+    return found

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jobs.native import ONE_THREAD
+from jobs.execution.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before anything loads a native library
 

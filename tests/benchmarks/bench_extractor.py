@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 import featurelib
-from jobs.native import keep_freed_memory
+from jobs.execution.native import keep_freed_memory
 from tests.benchmarks.floors import file_floor, transform_floor
 from tests.benchmarks.plain import plain_tutorial, plain_tutorial_signal
 from tests.benchmarks.signals import music_like

@@ -17,7 +17,7 @@ import psutil
 
 import featurelib
 from jobs import RunReport, extract_corpus
-from jobs.native import keep_freed_memory
+from jobs.execution.native import keep_freed_memory
 from tests.benchmarks.signals import tracks
 from tests.benchmarks.timing import ratio
 

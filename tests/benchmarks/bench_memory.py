@@ -15,7 +15,7 @@ import soundfile
 import featurelib
 from tests.benchmarks.signals import music_like
 from tests.benchmarks.timing import ratio
-from tests.featurelib import oracle
+from tests.featurelib.support import oracle
 
 _SR = 44_100
 _PIECE_S = 30

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 
 import featurelib
-from jobs.dispatch import InlineExecutor
-from jobs.progress import Silent
+from jobs.diagnostics.progress import Silent
+from jobs.execution.executor import InlineExecutor
 from jobs.run import Request, run_job
 from jobs.settings import Settings
 from tests.benchmarks.timing import ratio

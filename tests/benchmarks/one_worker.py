@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.native import ONE_THREAD
+from jobs.execution.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
 
 import featurelib
-from jobs.fragments import Origin
-from jobs.plan import Item, shard_of
-from jobs.version import code_version
-from jobs.worker import Extractor, Job, extract_shard, prepare
+from jobs.corpus.source_file import Item
+from jobs.execution.sharding import shard_of
+from jobs.execution.task import Extractor, Job, extract_shard, prepare
+from jobs.execution.version import code_version
+from jobs.table.staging import Origin
 
 _EVERY = 250
 _SHARD = 500

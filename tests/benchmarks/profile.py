@@ -9,14 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jobs.native import ONE_THREAD
+from jobs.execution.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)
 
 import soundfile
 
 import featurelib
-from jobs.native import keep_freed_memory
+from jobs.execution.native import keep_freed_memory
 from tests.benchmarks.signals import music_like
 from tests.benchmarks.timing import timed
 

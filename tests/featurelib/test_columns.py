@@ -17,8 +17,8 @@ from featurelib import (
     schema,
     spec_from_settings,
 )
-from tests.featurelib import oracle
-from tests.featurelib.signals import chord, encode
+from tests.featurelib.support import oracle
+from tests.featurelib.support.signals import chord, encode
 
 SIGNAL_COLUMNS = {
     "channel": pa.int32(),

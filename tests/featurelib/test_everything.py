@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from featurelib import extract_columns, feature_names
-from tests.featurelib import everything, oracle
-from tests.featurelib.signals import encode
+from tests.featurelib.support import everything, oracle
+from tests.featurelib.support.signals import encode
 
 
 def in_one(paths: list[Path]) -> tuple[np.ndarray, int]:
@@ -48,7 +48,7 @@ def test_every_column_is_librosas_on_recordings_of_all_rates(real_audio, folder,
 CHILD = """
 import json, resource, sys
 import featurelib
-from tests.featurelib import everything
+from tests.featurelib.support import everything
 spec = everything.make_spec(**json.loads(sys.argv[2]))
 rows = list(featurelib.extract_rows(sys.argv[1], spec))
 print(sum(one.n for one in rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -16,13 +16,13 @@ from featurelib.features.tuning import Tuning
 from featurelib.graph import Analysis, Plan
 from featurelib.kernels.peaks import spectral_peaks
 from featurelib.kernels.spectrum import in_lanes
-from featurelib.keywords import build
 from featurelib.simd import LANES
+from featurelib.specs.keywords import build
 from featurelib.spill import SpillBuffer
 from featurelib.statistics import Value
 from featurelib.transforms.tuning import estimate_tuning
-from tests.featurelib import oracle
-from tests.featurelib.signals import SIGNALS, SR, chord, encode, noise, upsampled
+from tests.featurelib.support import oracle
+from tests.featurelib.support.signals import SIGNALS, SR, chord, encode, noise, upsampled
 
 GENRE = get_spec("genre-v1")
 

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.featurelib import goldens
-from tests.featurelib.encoders import FORMATS, made, rate_of
-from tests.featurelib.signals import chord, noise
-from tests.featurelib.test_audio import row
+from tests.featurelib.audio.test_audio import row
+from tests.featurelib.support import goldens
+from tests.featurelib.support.encoders import FORMATS, made, rate_of
+from tests.featurelib.support.signals import chord, noise
 
 RECORD = json.loads(goldens.RECORD.read_text())
 REMEDY = (
     f"The goldens were recorded with {RECORD['decoders']}, and here is {goldens.versions()}."
     " Where values of a decoder have changed, raise Signal.version in featurelib/graph.py, so that"
-    " tables are not mixed; then record the goldens: python -m tests.featurelib.goldens"
+    " tables are not mixed; then record the goldens: python -m tests.featurelib.support.goldens"
 )
 
 
@@ -52,7 +52,7 @@ def rounded(outcome: dict[str, Any]) -> dict[str, Any]:
 
 _CHILD = """
 import json, sys
-from tests.featurelib.test_audio import row
+from tests.featurelib.audio.test_audio import row
 print(json.dumps({path: row(path, block_samples=5000)["audio_hash"] for path in sys.argv[1:]}))
 """
 

@@ -23,14 +23,14 @@ from featurelib.features.spectral_flatness import SpectralFlatness
 from featurelib.features.spectral_flux import SpectralFlux
 from featurelib.features.stft import DbCells, MagnitudeCells
 from featurelib.graph import Analysis, Block, Lockstep, Node, Operator, Plan, Signal, canonical
-from featurelib.keywords import build
 from featurelib.parameters import parameter
+from featurelib.specs.keywords import build
 from featurelib.statistics import Moments, Quantiles, Series
 from featurelib.transforms import frames, tuning
 from featurelib.transforms.frames import Frames
 from featurelib.transforms.mel import Mel, MelDb
 from featurelib.transforms.stft import STFT, LogPower, PowerSums
-from tests.featurelib.signals import SR, chord, noise
+from tests.featurelib.support.signals import SR, chord, noise
 
 FAMILIES = tuple(families())
 

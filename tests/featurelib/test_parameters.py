@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from featurelib import SpecError, families, spec_from_settings
 from featurelib.features.mfcc import MFCC
 from featurelib.graph import Node
-from featurelib.keywords import SHARED, Place, build, find_places, flattened, keywords, places
 from featurelib.parameters import bounds, checked, parameter
+from featurelib.specs.keywords import SHARED, Place, build, find_places, flattened, keywords, places
 
 FAMILIES = tuple(families())
 

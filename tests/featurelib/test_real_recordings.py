@@ -11,10 +11,10 @@ import soundfile
 import soxr
 
 from featurelib import AudioError, extract_columns, get_spec
-from tests.audio_files import REAL_AUDIO, real_recordings
-from tests.featurelib import oracle
-from tests.featurelib.signals import encode
+from tests.featurelib.support import oracle
+from tests.featurelib.support.signals import encode
 from tests.featurelib.test_features import tuning_of
+from tests.support.audio_files import REAL_AUDIO, real_recordings
 
 RECORDINGS = [*real_recordings("music", "clips"), *real_recordings("digits")[::10]]
 #: Some of the music, without the stubs that no decoder opens.

@@ -14,8 +14,8 @@ from featurelib import extract_signal_columns, get_spec, spec_from_settings, spi
 from featurelib.features import chroma_stft
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.tuning import _median_height, estimate_tuning
-from tests.audio_files import open_below
-from tests.featurelib.signals import SR, chord, noise
+from tests.featurelib.support.signals import SR, chord, noise
+from tests.support.audio_files import open_below
 
 
 @settings(deadline=None)

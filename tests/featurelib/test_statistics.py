@@ -28,7 +28,7 @@ from featurelib.statistics import (
     quantile_of,
     statistic_node,
 )
-from tests.featurelib.oracle import statistic as oracle_statistic
+from tests.featurelib.support.oracle import statistic as oracle_statistic
 
 MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
 QUANTILES = ("median", "q00", "q05", "q25", "q2_5", "q99_99")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featurelib.features import stft
-from tests.featurelib import value_goldens
+from tests.featurelib.support import value_goldens
 
 RECORD = json.loads(value_goldens.RECORD.read_text())
 CENTROID = "featurelib.features.spectral_centroid.SpectralCentroid"
@@ -20,7 +20,7 @@ SIGNAL = "featurelib.graph.Signal"
 
 def test_values_and_defaults_are_as_recorded():
     problems = value_goldens.problems(RECORD, value_goldens.made())
-    remedy = "then record: python -m tests.featurelib.value_goldens"
+    remedy = "then record: python -m tests.featurelib.support.value_goldens"
     assert not problems, "\n".join([*problems, remedy])
 
 

@@ -23,8 +23,8 @@ import pytest
 import featurelib
 from jobs.errors import JobError
 from jobs.storage.local import LocalStore
-from tests.audio_files import tone, write_audio, write_tone
-from tests.jobs.light import command, digest, errors, features, published, run, write
+from tests.support.audio_files import tone, write_audio, write_tone
+from tests.support.light import command, digest, errors, features, published, run, write
 
 TUTORIAL = ("--preset", "tutorial-v1")
 
@@ -157,7 +157,7 @@ def test_an_unreadable_folder_is_no_smaller_corpus(place: Place, mode: int) -> N
 
 
 def _unprivileged_line(place: Place) -> list[str]:
-    from tests.jobs.light import _UNPRIVILEGED, FEATURELIB
+    from tests.support.light import _UNPRIVILEGED, FEATURELIB
 
     line = [FEATURELIB, "extract", str(place.music), "-o", str(place.table), *TUTORIAL]
     return [sys.executable, "-c", _UNPRIVILEGED, *line] if os.getuid() == 0 else line
@@ -553,7 +553,7 @@ def test_hostile_files_cost_themselves_alone(tmp_path: Path) -> None:
 _PEAK = """
 import resource, sys
 import featurelib
-from tests.jobs.light import run
+from tests.support.light import run
 run(sys.argv[1], sys.argv[2], extractor=featurelib.extract_rows)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

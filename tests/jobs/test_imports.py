@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from featurelib import SpecError
-from jobs.worker import Job, _spec_of
-from tests import own_features
-from tests.featurelib.signals import chord, encode
-from tests.jobs.light import FEATURELIB
+from jobs.execution.task import Job, _spec_of
+from tests.featurelib.support.signals import chord, encode
+from tests.support import own_features
+from tests.support.light import FEATURELIB
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -57,8 +57,8 @@ def test_opening_and_describing_run_no_code(table):
 
 
 def test_a_worker_takes_no_other_code_than_the_specs(tmp_path):
-    from jobs.table import RecordedSpec
-    from tests.featurelib.test_imports import spec_in
+    from jobs.table.metadata import RecordedSpec
+    from tests.featurelib.specs.test_imports import spec_in
 
     spec = spec_in(tmp_path)
     recorded = RecordedSpec.of(spec)

@@ -28,11 +28,11 @@ import pyarrow.dataset
 import pytest
 
 import jobs.run
-from jobs.plan import Change
-from jobs.progress import Silent
+from jobs.diagnostics.progress import Silent
 from jobs.run import STEPS, Request
-from tests import driver
-from tests.jobs.tables import (
+from jobs.table.changes import Change
+from tests.support import driver
+from tests.support.tables import (
     assert_same_table,
     assert_tidy,
     errors_of,

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import featurelib
-from jobs.dispatch import InlineExecutor
-from jobs.plan import Change
-from jobs.progress import Silent
-from jobs.report import RunReport
+from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.report import RunReport
+from jobs.execution.executor import InlineExecutor
 from jobs.run import Request, run_job
-from jobs.schema import ROW_KEY
 from jobs.settings import Settings
+from jobs.table.changes import Change
+from jobs.table.schema import ROW_KEY
 
 SPEC = featurelib.get_spec("tutorial-v1")
 NAMES = [f"{folder}{name}.wav" for folder in ("", "a/", "b =%/") for name in ("1", "2", "3")]

@@ -10,13 +10,13 @@ from typing import Any, BinaryIO
 import pytest
 
 import jobs.run
-from jobs.dispatch import InlineExecutor
+from jobs.diagnostics.progress import Silent
 from jobs.errors import EXIT_TERMINATED, CorpusError, TableError, TerminatedError, UsageError
-from jobs.progress import Silent
+from jobs.execution.executor import InlineExecutor
 from jobs.run import run_job
 from jobs.storage.local import LocalStore
-from tests.jobs import light
-from tests.jobs.tables import read_table
+from tests.support import light
+from tests.support.tables import read_table
 
 TIME = 1_700_000_000_000_000_000
 
@@ -175,7 +175,7 @@ def test_a_part_beyond_the_buckets_is_refused(tmp_path: Path) -> None:
 def test_a_table_may_gain_labels_beyond_the_limit_for_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.opening.MAX_LABELS", 2)
+    monkeypatch.setattr("jobs.preflight.MAX_LABELS", 2)
     for label in "ab":
         write(tmp_path / "corpus" / label, x="1")
     light.run(tmp_path / "corpus", tmp_path / "table", labels="parent")

@@ -14,17 +14,16 @@ import pytest
 
 import jobs.run
 from jobs.errors import EXIT_BUSY, EXIT_HELD, EXIT_USAGE, TableBusyError, UsageError
-from jobs.lease import hold
-from jobs.plan import Change
 from jobs.relocation import relocate
 from jobs.settings import Settings
 from jobs.status import table_status
-from jobs.storage import open_store
-from jobs.table import TABLE_JSON
-from tests import driver
+from jobs.storage.opening import open_store
+from jobs.table.changes import Change
+from jobs.table.layout import TABLE_JSON
+from jobs.table.lock import hold
 from tests.conftest import S3
-from tests.jobs import light
-from tests.jobs.tables import assert_same_table, assert_tidy, paths_of, write_files
+from tests.support import driver, light
+from tests.support.tables import assert_same_table, assert_tidy, paths_of, write_files
 
 FILES = {f"{label}/{n}.wav": f"play {label} {n}" for label in ("pop", "rock") for n in range(5)}
 N = len(FILES)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import TableError
-from jobs.parquet import read_parquet
 from jobs.status import error_rows, table_status
-from tests.jobs.light import digest, run, write
+from jobs.storage.parquet import read_parquet
+from tests.support.light import digest, run, write
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import soundfile
 
 REAL_AUDIO = Path(
     os.environ.get("FEATURELIB_TEST_AUDIO")
-    or Path(__file__).resolve().parents[2] / "shared" / "audio"
+    or Path(__file__).resolve().parents[3] / "shared" / "audio"
 )
 """The folder of real recordings; not everybody has it, so see that it exists."""
 

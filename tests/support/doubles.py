@@ -17,7 +17,7 @@ import pyarrow as pa
 import xxhash
 
 import featurelib
-from jobs.fragments import Origin
+from jobs.table.staging import Origin
 
 SPEC = featurelib.get_spec("tutorial-v1")
 ORIGIN = Origin("corpus", 1)

@@ -1,7 +1,8 @@
 """Runs of the job in a process of their own, that can be killed, with doubles for some parts.
 
-``python -m tests.driver [--inline] [--real] -- ARGUMENTS`` is the command ``featurelib`` with
-`tests.doubles.by_content` for its extractor, unless ``--real`` is given.
+``python -m tests.support.driver [--inline] [--real] -- ARGUMENTS`` is the command ``featurelib``
+with
+`tests.support.doubles.by_content` for its extractor, unless ``--real`` is given.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ import s3fs  # noqa: F401
 import jobs.api
 import jobs.cli
 import jobs.run
-from jobs.progress import Silent
-from jobs.report import RunReport
+from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.report import RunReport
+from jobs.execution.version import code_version
 from jobs.run import Request, run_job
-from jobs.version import code_version
-from tests import doubles
-from tests.jobs import light
+from tests.support import doubles, light
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 request_for = functools.partial(light.request, extractor=doubles.by_content)
@@ -171,7 +171,7 @@ def started(
     options
         Of this module.
     """
-    line = [sys.executable, "-m", "tests.driver", *options, "--", *map(str, arguments)]
+    line = [sys.executable, "-m", "tests.support.driver", *options, "--", *map(str, arguments)]
     with running(line, folder) as command:
         yield command
 

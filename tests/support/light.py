@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 import featurelib
-from jobs.dispatch import InlineExecutor
-from jobs.progress import Reporter
-from jobs.report import RunReport
+from jobs.diagnostics.progress import Reporter
+from jobs.diagnostics.report import RunReport
+from jobs.execution.executor import InlineExecutor
 from jobs.run import Request, plan_job, run_job
 from jobs.settings import Settings, with_values
 

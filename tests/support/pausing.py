@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from jobs.diagnostics.progress import Silent
 from jobs.errors import JobError
-from jobs.progress import Silent
 from jobs.run import STEPS, Request
 from jobs.storage.s3 import S3Store
-from tests import driver
+from tests.support import driver
 
 
 class PausesAt(Silent):

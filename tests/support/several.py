@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 import featurelib
-from jobs.schema import row_schema
+from jobs.table.schema import row_schema
 
 Key = tuple[str, int | None, int]
 

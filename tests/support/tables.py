@@ -77,7 +77,7 @@ _clock = 1_700_000_000_000_000_000
 
 
 def write_files(corpus: str | Path, files: dict[str, str]) -> Path:
-    """Write files for `tests.doubles.by_content`; each gets a modification time of its own."""
+    """Write files for `tests.support.doubles.by_content`, each with its own modification time."""
     global _clock
     for name, text in files.items():
         path = Path(corpus) / name

@@ -21,8 +21,8 @@ import soundfile
 
 from featurelib import AudioError, ParameterError, extract_columns, spec_from_settings
 from featurelib.audio import MAX_SAMPLE, MoreAudioError, mix_down, open_audio
-from tests.audio_files import open_below, write_audio
-from tests.featurelib.signals import SR, chord, encode, noise, sine
+from tests.featurelib.support.signals import SR, chord, encode, noise, sine
+from tests.support.audio_files import open_below, write_audio
 
 #: A spec that costs little, for what does not concern the features.
 LIGHT = spec_from_settings(

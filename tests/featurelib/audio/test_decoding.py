@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from featurelib import extract_columns, get_spec
-from tests.featurelib import oracle
-from tests.featurelib.encoders import encode_by_ffmpeg, made, on_grid
-from tests.featurelib.listening import by_pyav, listen
-from tests.featurelib.signals import chord, encode, noise
-from tests.featurelib.surgery import (
+from tests.featurelib.support import oracle
+from tests.featurelib.support.encoders import encode_by_ffmpeg, made, on_grid
+from tests.featurelib.support.listening import by_pyav, listen
+from tests.featurelib.support.signals import chord, encode, noise
+from tests.featurelib.support.surgery import (
     joined,
     mp3_frames,
     ogg_pages,

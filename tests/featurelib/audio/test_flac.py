@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.audio import flac
-from tests.featurelib.encoders import made, on_grid
-from tests.featurelib.listening import listen
-from tests.featurelib.signals import encode, noise
-from tests.featurelib.surgery import id3v2, packets, with_flac_total
+from tests.featurelib.support.encoders import made, on_grid
+from tests.featurelib.support.listening import listen
+from tests.featurelib.support.signals import encode, noise
+from tests.featurelib.support.surgery import id3v2, packets, with_flac_total
 
 SR = 44_100
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.featurelib.encoders import FORMATS
-from tests.featurelib.mutants import Mutants, write_originals
+from tests.featurelib.support.encoders import FORMATS
+from tests.featurelib.support.mutants import Mutants, write_originals
 
 TIME_LIMIT_S = 30
 START_LIMIT_S = 120  # the first mutant waits for imports, and for kernels to be compiled
@@ -30,7 +30,7 @@ class Child:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._command = [
-            *(sys.executable, "-X", "faulthandler", "-m", "tests.featurelib.mutants"),
+            *(sys.executable, "-X", "faulthandler", "-m", "tests.featurelib.support.mutants"),
             *(str(folder), name),
         ]
         self._log = folder / f"log-{name}"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from featurelib import AudioError, extract_columns, spec_from_settings
-from tests.featurelib.encoders import FORMATS, made
-from tests.featurelib.listening import listen, merged, rms, seconds
-from tests.featurelib.troubles import TROUBLES
+from tests.featurelib.support.encoders import FORMATS, made
+from tests.featurelib.support.listening import listen, merged, rms, seconds
+from tests.featurelib.support.troubles import TROUBLES
 
 LIGHT = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featurelib.audio.libsndfile import LibsndfileDecoder
-from tests.featurelib.signals import chord, encode
+from tests.featurelib.support.signals import chord, encode
 
 
 def flac(sr: int) -> tuple[bytes, np.ndarray]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from featurelib.audio import SignalMeter, mix_down
 from featurelib.audio.meter import CLIP_LEVEL, PeakFacts, PeakMeter, SignalFacts
-from tests.featurelib.signals import noise
+from tests.featurelib.support.signals import noise
 
 
 def measured(parts: list[tuple[int, np.ndarray]]) -> tuple[SignalFacts, PeakFacts]:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurelib.audio import mpeg
-from tests.featurelib.encoders import made
-from tests.featurelib.signals import encode, noise
-from tests.featurelib.surgery import (
+from tests.featurelib.support.encoders import made
+from tests.featurelib.support.signals import encode, noise
+from tests.featurelib.support.surgery import (
     ape,
     id3v1,
     id3v2,

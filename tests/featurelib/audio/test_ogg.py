@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurelib.audio import ogg
-from tests.featurelib.encoders import made
-from tests.featurelib.signals import encode, noise
-from tests.featurelib.surgery import Page, joined, ogg_pages, with_damage
+from tests.featurelib.support.encoders import made
+from tests.featurelib.support.signals import encode, noise
+from tests.featurelib.support.surgery import Page, joined, ogg_pages, with_damage
 
 HEADS = {
     "vorbis": b"\x01vorbis\0\0\0\0\1" + (1000).to_bytes(4, "little") + bytes(14),

@@ -21,10 +21,10 @@ from featurelib import AudioError
 from featurelib.audio import pyav
 from featurelib.audio.libsndfile import RefusedError
 from featurelib.audio.pyav import FFmpegDecoder
-from tests.featurelib.encoders import encode_by_ffmpeg, made
-from tests.featurelib.mutants import outcome
-from tests.featurelib.signals import encode, noise, sine
-from tests.featurelib.test_audio import LIGHT, kind_of, row
+from tests.featurelib.audio.test_audio import LIGHT, kind_of, row
+from tests.featurelib.support.encoders import encode_by_ffmpeg, made
+from tests.featurelib.support.mutants import outcome
+from tests.featurelib.support.signals import encode, noise, sine
 
 _IN_OPEN = 0x20
 

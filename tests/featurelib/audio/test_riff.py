@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from featurelib.audio import riff
-from tests.featurelib.surgery import aiff, chunk, id3v1, wav
+from tests.featurelib.support.surgery import aiff, chunk, id3v1, wav
 
 UNKNOWN = (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFF0000, 0xFFFFF000)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from featurelib import extract_columns, spec_from_settings
 from featurelib.audio.sources import ByteReader, Piece, View
-from tests.featurelib.troubles import TROUBLES
+from tests.featurelib.support.troubles import TROUBLES
 
 LIGHT = spec_from_settings(
     {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}

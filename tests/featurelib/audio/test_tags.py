@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 
 from featurelib import extract_columns, spec_from_settings
 from featurelib.audio import decoding, tags
-from tests.featurelib.encoders import made
-from tests.featurelib.signals import noise
-from tests.featurelib.surgery import (
-    TRAILERS,
-    ape,
-    id3v2,
-    id3v2_at_the_end,
-    without_info,
-)
+from tests.featurelib.support.encoders import made
+from tests.featurelib.support.signals import noise
+from tests.featurelib.support.surgery import TRAILERS, ape, id3v2, id3v2_at_the_end, without_info
 
 LIGHT = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 

@@ -13,7 +13,7 @@ import pytest
 
 import featurelib
 from featurelib import AudioError, ParameterError, SpecError, extract, extract_files
-from tests.featurelib.signals import chord, encode, noise
+from tests.featurelib.support.signals import chord, encode, noise
 
 LIGHT = featurelib.FeatureSpec.from_dict(
     {

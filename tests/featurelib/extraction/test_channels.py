@@ -17,7 +17,7 @@ from featurelib import (
     extract_signal,
     feature_names,
 )
-from tests.featurelib.signals import SR, chord, encode, noise, sine
+from tests.featurelib.support.signals import SR, chord, encode, noise, sine
 
 
 def make_spec(channels: str, **fields: Any) -> FeatureSpec:

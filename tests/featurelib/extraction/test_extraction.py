@@ -28,8 +28,8 @@ from featurelib import (
     warm_up,
 )
 from featurelib.transforms import frames
-from tests.featurelib import oracle
-from tests.featurelib.signals import SR, chord, encode, noise, sine
+from tests.featurelib.support import oracle
+from tests.featurelib.support.signals import SR, chord, encode, noise, sine
 
 GENRE = get_spec("genre-v1")
 
@@ -209,7 +209,7 @@ _WARM = """
 import sys
 import numpy as np
 import featurelib
-from tests.featurelib.signals import chord, encode
+from tests.featurelib.support.signals import chord, encode
 
 def compiled():
     return {
@@ -299,7 +299,7 @@ def run_python(code: str, argument: str, **environment: str) -> str:
 def test_the_front_door_has_what_it_says():
     for name in featurelib.__all__:
         assert getattr(featurelib, name) is not None
-    assert featurelib.extract.__module__ == "featurelib.extraction"
+    assert featurelib.extract.__module__ == "featurelib.extraction.extract"
     with pytest.raises(AttributeError, match="nothing"):
         featurelib.nothing  # noqa: B018
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from featurelib import FeatureSpec, SpecError, extract_frames
-from tests.featurelib.signals import SR, chord, encode, noise
+from tests.featurelib.support.signals import SR, chord, encode, noise
 
 FAMILIES = ["rms", "spectral_centroid", "spectral_flux", "mfcc", "chroma_stft", "tuning"]
 

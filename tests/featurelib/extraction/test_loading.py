@@ -6,10 +6,11 @@ import librosa
 import numpy as np
 import pytest
 
-from featurelib import AudioError, ParameterError, extract_signal_columns, load, loading
-from featurelib.extraction import extract_columns
-from tests.featurelib.encoders import FORMATS, made, rate_of
-from tests.featurelib.signals import chord, encode, noise
+from featurelib import AudioError, ParameterError, extract_signal_columns, load
+from featurelib.extraction import loading
+from featurelib.extraction.extract import extract_columns
+from tests.featurelib.support.encoders import FORMATS, made, rate_of
+from tests.featurelib.support.signals import chord, encode, noise
 
 STEREO = np.stack([chord(1.3, sr=44_100), noise(1.3, sr=44_100)], axis=1)
 

@@ -22,8 +22,8 @@ from featurelib import (
     feature_names,
     warm_up,
 )
-from tests.featurelib import oracle
-from tests.featurelib.signals import chord, encode, noise
+from tests.featurelib.support import oracle
+from tests.featurelib.support.signals import chord, encode, noise
 
 FEATURES = [
     "rms",

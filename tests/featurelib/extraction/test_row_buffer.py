@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurelib import row_buffer, spill
-from featurelib.row_buffer import RowBuffer
+from featurelib import spill
+from featurelib.extraction import row_buffer
+from featurelib.extraction.row_buffer import RowBuffer
 from featurelib.spill import SpillBuffer
-from tests.audio_files import open_below
+from tests.support.audio_files import open_below
 
 WIDTHS = {"rms_series": None, "mfcc_series": 3, "chroma_series": 2}
 

@@ -25,10 +25,10 @@ from featurelib import (
     feature_names,
     schema,
 )
-from tests.featurelib.encoders import made, on_grid
-from tests.featurelib.listening import listen
-from tests.featurelib.signals import SR, chord, encode, fading, noise
-from tests.featurelib.troubles import TROUBLES
+from tests.featurelib.support.encoders import made, on_grid
+from tests.featurelib.support.listening import listen
+from tests.featurelib.support.signals import SR, chord, encode, fading, noise
+from tests.featurelib.support.troubles import TROUBLES
 
 #: Features that look at each frame, ahead, and at the whole signal; of short frames.
 FEATURES = [

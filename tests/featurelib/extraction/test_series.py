@@ -21,11 +21,11 @@ from featurelib import (
     extract_columns,
     extract_signal,
     feature_names,
-    row_buffer,
     schema,
 )
+from featurelib.extraction import row_buffer
 from featurelib.spill import SpillBuffer
-from tests.featurelib.signals import SR, chord, encode, noise
+from tests.featurelib.support.signals import SR, chord, encode, noise
 
 FEATURES = [
     {"family": "rms", "statistics": ["mean", "series"]},
@@ -161,7 +161,7 @@ def test_a_row_that_is_too_large_is_refused_with_the_remedy():
 CHILD = """
 import resource, sys
 import featurelib
-from tests.featurelib.test_series import wide_spec
+from tests.featurelib.extraction.test_series import wide_spec
 spec = wide_spec()
 featurelib.warm_up(spec)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurelib import AudioError, Extractor, FeatureSpec, extract, extract_signal, feature_names
-from tests.featurelib.encoders import made, on_grid
-from tests.featurelib.signals import SR, chord, encode, noise
+from tests.featurelib.support.encoders import made, on_grid
+from tests.featurelib.support.signals import SR, chord, encode, noise
 
 FEATURES = ["rms", "zero_crossing_rate", "spectral_flux", {"family": "mfcc", "n_mfcc": 5}]
 

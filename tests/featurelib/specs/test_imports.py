@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from featurelib import FeatureSpec, SpecError, describe, extract_columns, spec_from_settings
-from tests import own_features
-from tests.featurelib.signals import chord, encode
+from tests.featurelib.support.signals import chord, encode
+from tests.support import own_features
 
 
 def spec_in(folder, source: str = own_features.SOURCE) -> FeatureSpec:

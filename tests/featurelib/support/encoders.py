@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from tests.featurelib.signals import encode
+from tests.featurelib.support.signals import encode
 
 #: Made by soundfile: name → format and subtype.
 BY_LIBSNDFILE = {

@@ -1,6 +1,6 @@
 """Damaged files whose decoded samples are recorded, with the decoders' versions.
 
-    python -m tests.featurelib.goldens
+    python -m tests.featurelib.support.goldens
 
 records what the installed decoders give, for `test_goldens`. Do so only after you have looked
 at what changed: where values changed, `Signal.version` in `featurelib/graph.py` has to be
@@ -21,7 +21,7 @@ import soundfile
 
 from featurelib import AudioError, extract_columns, spec_from_settings
 
-FOLDER = Path(__file__).parent / "data"
+FOLDER = Path(__file__).parents[1] / "data"
 RECORD = FOLDER / "goldens.json"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.audio"))
 

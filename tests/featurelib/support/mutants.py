@@ -1,6 +1,6 @@
 """Damaged audio files without end, each by its number, and a process that extracts them.
 
-    python -m tests.featurelib.mutants FOLDER
+    python -m tests.featurelib.support.mutants FOLDER
 
 reads numbers from standard input, a line each, and answers with a line of JSON: what became
 of the mutant, by every kind of source. FOLDER holds the undamaged files, of `write_originals`.
@@ -22,8 +22,8 @@ import fsspec
 import numpy as np
 
 from featurelib import AudioError, extract_columns, spec_from_settings
-from tests.featurelib.encoders import FORMATS, made, rate_of
-from tests.featurelib.signals import noise, sine
+from tests.featurelib.support.encoders import FORMATS, made, rate_of
+from tests.featurelib.support.signals import noise, sine
 
 SPEC = spec_from_settings(
     {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}

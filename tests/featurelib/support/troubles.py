@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.featurelib.encoders import encode_by_ffmpeg, made, on_grid
-from tests.featurelib.listening import Signal, by_pyav, by_soundfile
-from tests.featurelib.signals import encode, noise
-from tests.featurelib.surgery import (
+from tests.featurelib.support.encoders import encode_by_ffmpeg, made, on_grid
+from tests.featurelib.support.listening import Signal, by_pyav, by_soundfile
+from tests.featurelib.support.signals import encode, noise
+from tests.featurelib.support.surgery import (
     aiff,
     ape,
     chunk,

@@ -1,6 +1,6 @@
 """Values of every family and preset, recorded with the versions and defaults they were made with.
 
-    python -m tests.featurelib.value_goldens
+    python -m tests.featurelib.support.value_goldens
 
 records what the installed code gives, for `test_value_goldens`. The records are for deciding
 about versions: tables that were made before must not be mixed with values that have moved.
@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from featurelib import PRESETS, Entry, Feature, FeatureSpec, families, spec_from_settings
-from featurelib.extraction import extract_signal_columns
+from featurelib.extraction.extract import extract_signal_columns
 from featurelib.graph import Node, walk
 from featurelib.statistics import STATISTICS
-from tests.featurelib.signals import SR, chord, noise
+from tests.featurelib.support.signals import SR, chord, noise
 
-RECORD = Path(__file__).parent / "data" / "values.json"
+RECORD = Path(__file__).parents[1] / "data" / "values.json"
 
 #: All statistics of one number, and some quantiles.
 ALL_STATISTICS = [*(name for name in STATISTICS if name != "series"), "q05", "q2_5"]

@@ -21,8 +21,8 @@ import pytest
 
 import featurelib
 from jobs.settings import read_config
-from tests.audio_files import write_tone
-from tests.jobs.light import FEATURELIB, command, digest, features, published, run, write
+from tests.support.audio_files import write_tone
+from tests.support.light import FEATURELIB, command, digest, features, published, run, write
 
 TUTORIAL = ("--preset", "tutorial-v1")
 COMMANDS = ("extract", "status", "errors", "presets", "describe", "show")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import featurelib
 from jobs.cli import cli
-from tests.jobs.light import run, write
+from tests.support.light import run, write
 
 README = Path(__file__).parents[2] / "README.md"
 

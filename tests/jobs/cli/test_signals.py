@@ -13,10 +13,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests import driver
-from tests.doubles import Gate
-from tests.driver import Command, wait_until, wait_until_gone
-from tests.jobs.tables import assert_same_table, assert_tidy, write_files
+from tests.support import driver
+from tests.support.doubles import Gate
+from tests.support.driver import Command, wait_until, wait_until_gone
+from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 N_FILES = 40
 N_READ = 34

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.corpus import Corpus, check_apart, open_corpus, parent_label, relative_path
+from jobs.corpus.corpus import Corpus, parent_label, relative_path
+from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.errors import CorpusError, UsageError
-from tests.jobs.light import write
+from tests.support.light import write
 
 
 def listed(corpus: Corpus) -> set[str]:

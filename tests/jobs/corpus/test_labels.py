@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.corpus.labels import carried_schema, comparable, read_rows
 from jobs.errors import UsageError
-from jobs.labels import carried_schema, comparable, read_rows
-from jobs.plan import Change
-from tests.jobs.light import errors, features, labels, published, run, write
-from tests.jobs.tables import log_of
+from jobs.table.changes import Change
+from tests.support.light import errors, features, labels, published, run, write
+from tests.support.tables import log_of
 
 STRANGE = ["01", "1.0", "null", "a/b", "..", "=", "%", "%2F", "naïve ☃", "unlabelled", " "]
 STRANGE += ["rock", "Rock", "ROCK", "rock.", "rock ", "Rock~1", "é", "e\u0301", "É"]
@@ -231,7 +231,7 @@ def test_a_flat_table_with_labels(music: Path, tmp_path: Path) -> None:
 def test_very_many_labels_want_a_word(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.opening.MAX_LABELS", 2)
+    monkeypatch.setattr("jobs.preflight.MAX_LABELS", 2)
     file = label_file(tmp_path, "path,label\na.wav,1\nb.wav,2\nc.wav,3\n")
     with pytest.raises(UsageError, match=r"3 labels.*--partition-by none"):
         run(music, tmp_path / "t", labels=file)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import CorpusError, UsageError
-from jobs.plan import Change
-from tests.jobs.light import errors, labels, plan, published, run, write
+from jobs.table.changes import Change
+from tests.support.light import errors, labels, plan, published, run, write
 
 
 @pytest.fixture
@@ -256,5 +256,5 @@ def test_the_limit_on_a_corpus_that_outgrew_its_buckets(
     music: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(music, table).notes == []
-    monkeypatch.setattr("jobs.opening.bucket_count", lambda *args: 5)
+    monkeypatch.setattr("jobs.preflight.bucket_count", lambda *args: 5)
     assert "outgrown the table's 1 buckets" in run(music, table).notes[0]

@@ -18,17 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.dispatch import InlineExecutor
-from jobs.paths import decode_local
-from jobs.plan import Change, Shard
+from jobs.execution.executor import InlineExecutor
+from jobs.execution.sharding import Shard
+from jobs.execution.task import Job, ShardResult
 from jobs.run import run_job
 from jobs.status import table_status
-from jobs.storage import Store
-from jobs.worker import Job, ShardResult
-from tests.audio_files import write_tone
+from jobs.storage.base import Store
+from jobs.storage.names import decode_local
+from jobs.table.changes import Change
 from tests.conftest import S3
-from tests.jobs.light import FEATURELIB, command, errors, labels, request, run, write
-from tests.jobs.tables import write_labels
+from tests.support.audio_files import write_tone
+from tests.support.light import FEATURELIB, command, errors, labels, request, run, write
+from tests.support.tables import write_labels
 
 FILES = {
     "français/Édith.wav": "français",
@@ -88,7 +89,7 @@ def from_python(arguments: list[str], settings: str, env: dict[str, str]) -> dic
     """Run the job from Python in another locale and return what was planned."""
     code = f"""
 import json, sys
-from tests.jobs.light import run
+from tests.support.light import run
 assert sys.getfilesystemencoding() != "utf-8"
 print(json.dumps(run(*sys.argv[1:], {settings}).to_dict()["planned"]))
 """
@@ -130,7 +131,7 @@ def test_lists(music: Path, tmp_path: Path, other: dict[str, str], name: str) ->
 
 _WORKER = """
 import pickle, sys
-from jobs.worker import extract_shard
+from jobs.execution.task import extract_shard
 sys.stdout.buffer.write(pickle.dumps(extract_shard(*pickle.load(sys.stdin.buffer))))
 """
 

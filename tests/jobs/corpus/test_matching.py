@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.corpus import open_corpus
+from jobs.corpus.discovery import open_corpus
+from jobs.corpus.labels import LabelFile
+from jobs.corpus.matching import match_forms
+from jobs.corpus.partitioned_rows import Inventory
 from jobs.errors import UsageError
-from jobs.inventory import Inventory
-from jobs.labels import LabelFile
-from jobs.matching import match_forms
-from jobs.paths import other_forms
-from jobs.plan import Change
-from tests.jobs.light import errors, labels, plan, run, write
-from tests.jobs.tables import write_labels
+from jobs.storage.names import other_forms
+from jobs.table.changes import Change
+from tests.support.light import errors, labels, plan, run, write
+from tests.support.tables import write_labels
 
 
 def nfc(text: str) -> str:
@@ -112,7 +112,7 @@ def test_a_plain_list_in_another_encoding(tmp_path: Path) -> None:
 def test_a_name_with_backslashes_is_no_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which URLs a list may name was checked without them."""
     corpus = open_corpus(str(write(tmp_path / "list.txt", "git:\\\\music\\a.wav\n")))
-    monkeypatch.setattr("jobs.storage.open_store", lambda *_: pytest.fail("a URL is opened"))
+    monkeypatch.setattr("jobs.storage.listed.open_store", lambda *_: pytest.fail("a URL is opened"))
     [page] = corpus.pages()
     assert page["size"].to_pylist() == [None]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import jobs.inventory
-from jobs.inventory import Inventory, on_disk
-from jobs.paths import bucket_of, path_hashes
-from tests.audio_files import open_below
+import jobs.corpus.partitioned_rows
+from jobs.corpus.hashing import bucket_of, path_hashes
+from jobs.corpus.partitioned_rows import Inventory, on_disk
+from tests.support.audio_files import open_below
 
 SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
 
@@ -26,7 +26,7 @@ def page(start: int, stop: int) -> pa.Table:
 def test_every_row_comes_back_in_its_bucket(
     n_in_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.inventory, "_ROWS_IN_MEMORY", n_in_memory)
+    monkeypatch.setattr(jobs.corpus.partitioned_rows, "_ROWS_IN_MEMORY", n_in_memory)
     inventory = Inventory(SCHEMA)
     for start in range(0, 300, 20):
         inventory.add(page(start, start + 20))

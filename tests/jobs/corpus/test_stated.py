@@ -14,18 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.corpus.stated import add_urls, nanoseconds, stated_of, take_stated
+from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
-from jobs.plan import Change
 from jobs.relocation import relocate
-from jobs.report import RunReport
-from jobs.stated import add_urls, nanoseconds, stated_of, take_stated
-from jobs.storage import open_store
 from jobs.storage.base import Stated
-from tests import driver
+from jobs.storage.opening import open_store
+from jobs.table.changes import Change
 from tests.conftest import S3
-from tests.jobs import light
-from tests.jobs.s3_double import Double, double
-from tests.jobs.tables import assert_tidy, read_table, write_files
+from tests.support import driver, light
+from tests.support.s3_double import Double, double
+from tests.support.tables import assert_tidy, read_table, write_files
 
 FILES = {f"{label}/{n} é.wav": f"play {label} {n}" for label in ("pop", "rock") for n in range(4)}
 N = len(FILES)

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from jobs.corpus.labels import read_rows
 from jobs.errors import UsageError
-from jobs.labels import read_rows
 
 ROWS = {"path": ["a, b;c.wav", "é|\t.wav"], "label": ["x;y", "z,z"], "n": ["01", "2"]}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jobs.synthesize import CORRUPT, EMPTY, GENRES, SILENT, synthesize, synthesize_corpus
+from jobs.demo.synthesize import CORRUPT, EMPTY, GENRES, SILENT, synthesize, synthesize_corpus
 
 
 def test_a_seed_gives_the_same_corpus(tmp_path: Path) -> None:

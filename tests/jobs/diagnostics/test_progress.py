@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import progress
-from jobs.progress import Bar, Plain, Silent, printable, reporter_for_terminal
+from jobs.diagnostics import progress
+from jobs.diagnostics.progress import Bar, Plain, Silent, printable, reporter_for_terminal
 
 
 def work(reporter: progress.Reporter) -> None:

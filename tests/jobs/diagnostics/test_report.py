@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from jobs.plan import Change
-from jobs.report import RunReport
+from jobs.diagnostics.report import RunReport
+from jobs.table.changes import Change
 
 
 def report(**values: object) -> RunReport:

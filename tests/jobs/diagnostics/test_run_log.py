@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import jobs.runlog
-from jobs.progress import Silent
-from jobs.runlog import RunLog, new_run_id, read_summaries
-from jobs.storage import open_store
-from tests.jobs.light import digest, run, write
+import jobs.diagnostics.run_log
+from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
+from jobs.storage.opening import open_store
+from tests.support.light import digest, run, write
 
 
 def read(table: Path) -> tuple[dict, list[dict]]:
@@ -92,7 +92,7 @@ def test_run_ids_sort_by_time() -> None:
 
 def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What decoders say may be dropped, what the run says of itself is not."""
-    monkeypatch.setattr(jobs.runlog, "MAX_BYTES", 1000)
+    monkeypatch.setattr(jobs.diagnostics.run_log, "MAX_BYTES", 1000)
     log = RunLog(open_store(str(tmp_path)), "r")
     for _ in range(50):
         log.write("decoder", path="a.mp3", text="x" * 100)

@@ -15,14 +15,15 @@ import distributed
 import pytest
 
 from jobs.api import executor_opener
-from jobs.clusters import CONFIG, open_client
 from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters import open_client
+from jobs.execution.clusters.local import CONFIG
 from jobs.run import run_job
 from jobs.settings import Settings
-from tests import driver
-from tests.doubles import Gate
-from tests.driver import ROOT, Command, running, wait_until
-from tests.jobs.tables import assert_same_table, assert_tidy, write_files
+from tests.support import driver
+from tests.support.doubles import Gate
+from tests.support.driver import ROOT, Command, running, wait_until
+from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 DASK = [sys.executable, "-m", "dask"]
 
@@ -93,7 +94,7 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
 def test_a_cluster_whose_workers_are_all_gone(
     tmp_path: Path, corpus: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.dispatch.WORKERS_GONE_S", 2.0)
+    monkeypatch.setattr("jobs.execution.dask.WORKERS_GONE_S", 2.0)
     request = driver.request_for(corpus, tmp_path / "table", labels="parent")
     with (
         hand_made_cluster(tmp_path) as (address, _, workers),
@@ -114,7 +115,7 @@ def test_a_cluster_whose_workers_are_all_gone(
 
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.clusters._CONNECT_TIMEOUT", "0.5s")
+    monkeypatch.setattr("jobs.execution.clusters.address._CONNECT_TIMEOUT", "0.5s")
     with (
         pytest.raises(ClusterError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"),
         open_client(Settings(cluster="tcp://127.0.0.1:9")),

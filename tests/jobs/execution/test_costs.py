@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.costs import CostModel, format_of, guessed_duration, guessed_seconds
-from jobs.worker import ShardResult
+from jobs.corpus.formats import format_of, guessed_duration
+from jobs.execution.costs import CostModel, guessed_seconds
+from jobs.execution.task import ShardResult
 
 
 def test_lossy_bytes_cost_more() -> None:

@@ -13,22 +13,23 @@ from typing import Any
 import distributed
 import pytest
 
-import jobs.version
+import jobs.execution.version
 from jobs.api import executor_opener
-from jobs.clusters import check_workers, open_client
-from jobs.dispatch import DaskExecutor
+from jobs.diagnostics.report import RunReport
 from jobs.errors import ClusterError
-from jobs.plan import Shard
-from jobs.report import RunReport
+from jobs.execution.clusters import open_client
+from jobs.execution.dask import DaskExecutor
+from jobs.execution.sharding import Shard
+from jobs.execution.task import Job
+from jobs.execution.version import code_version
+from jobs.execution.workers import check_workers
 from jobs.run import Request, run_job
 from jobs.settings import Settings
-from jobs.storage import open_store
-from jobs.version import code_version
-from jobs.worker import Job
-from tests import doubles, driver
-from tests.doubles import Gate
-from tests.driver import wait_until
-from tests.jobs.tables import (
+from jobs.storage.opening import open_store
+from tests.support import doubles, driver
+from tests.support.doubles import Gate
+from tests.support.driver import wait_until
+from tests.support.tables import (
     assert_same_table,
     assert_tidy,
     errors_of,
@@ -185,7 +186,7 @@ def job_for(corpus: Path, table: Path, **values: Any) -> Job:
 
 def pretend_to_run(version: str) -> None:
     """Make this process run another version of the code, as far as it can tell."""
-    jobs.version.code_version = lambda: version
+    jobs.execution.version.code_version = lambda: version
 
 
 def test_workers_that_run_other_code_are_refused(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.native import captured_output
+from jobs.execution.native import captured_output
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
@@ -35,7 +35,7 @@ def test_what_is_written_is_caught_piece_by_piece(
 
 _C_OUTPUT = """
 import ctypes, os, sys
-from jobs.native import captured_output
+from jobs.execution.native import captured_output
 libc = ctypes.CDLL(None)
 libc.printf(b"before\\n")
 with captured_output() as take:
@@ -56,7 +56,7 @@ def test_what_c_holds_back_comes_out_where_it_was_said() -> None:
 def test_a_process_without_a_terminal_keeps_its_files(tmp_path: Path, closed: str) -> None:
     code = f"""
 import os, sys
-from jobs.native import captured_output
+from jobs.execution.native import captured_output
 files = [open(name, "w") for name in {[str(tmp_path / name) for name in "ab"]}]
 with captured_output() as take:
     for file in files:
@@ -109,7 +109,7 @@ def test_blocks_of_memory_are_used_again_where_malloc_was_told_to_give_them_back
     code = """
 import resource, sys
 import numpy as np
-from jobs.native import keep_freed_memory
+from jobs.execution.native import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def faults():

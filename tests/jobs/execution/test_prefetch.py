@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan import Shard
-from jobs.prefetch import Prefetch
-from jobs.storage import Fetched, base
+from jobs.execution.prefetch import Prefetch
+from jobs.execution.sharding import Shard
+from jobs.storage import base
+from jobs.storage.base import Fetched
 from jobs.storage.local import LocalStore
-from tests.driver import wait_until
-from tests.jobs.tables import write_files
+from tests.support.driver import wait_until
+from tests.support.tables import write_files
 
 NAMES = [f"{i:02d}.wav" for i in range(40)]
 

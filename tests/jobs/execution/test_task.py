@@ -17,19 +17,20 @@ from fsspec.implementations.memory import MemoryFileSystem
 import featurelib
 import featurelib.spill
 from jobs.errors import ClusterError
-from jobs.fragments import FragmentWriter, as_fragment, outcome_rows
-from jobs.native import captured_output
-from jobs.plan import Shard
-from jobs.schema import fragment_schema
-from jobs.storage import Fetched, open_store
+from jobs.execution.native import captured_output
+from jobs.execution.sharding import Shard
+from jobs.execution.task import Job, ShardResult, _Attempt, extract_shard, prepare
+from jobs.execution.version import code_version
+from jobs.storage.base import Fetched
 from jobs.storage.local import LocalStore
-from jobs.version import code_version
-from jobs.worker import Job, ShardResult, _Attempt, extract_shard, prepare
-from tests import doubles, driver
-from tests.doubles import Gate
-from tests.featurelib.signals import chord, encode
-from tests.jobs.light import run
-from tests.jobs.tables import log_of, write_files
+from jobs.storage.opening import open_store
+from jobs.table.schema import fragment_schema
+from jobs.table.staging import FragmentWriter, as_fragment, outcome_rows
+from tests.featurelib.support.signals import chord, encode
+from tests.support import doubles, driver
+from tests.support.doubles import Gate
+from tests.support.light import run
+from tests.support.tables import log_of, write_files
 
 
 def a_job(corpus: str, tmp_path: Path) -> Job:
@@ -189,8 +190,8 @@ def test_a_corpus_that_does_not_answer_does_not_hold_up_preparation(
 ) -> None:
     answered = threading.Event()
     monkeypatch.setattr(LocalStore, "stat", lambda store, names: answered.wait())
-    monkeypatch.setattr("jobs.worker._CONNECT_S", 0.1)
-    monkeypatch.setattr("jobs.worker._prepared_for", {})
+    monkeypatch.setattr("jobs.execution.task._CONNECT_S", 0.1)
+    monkeypatch.setattr("jobs.execution.task._prepared_for", {})
     try:
         prepare(a_job(str(tmp_path / "corpus"), tmp_path))
     finally:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import jobs.version
-from jobs.version import code_version, software_version
+import jobs.execution.version
+from jobs.execution.version import code_version, software_version
 
-TOP = Path(jobs.version.__file__).resolve().parent.parent
+TOP = Path(jobs.execution.version.__file__).resolve().parents[2]
 
 
 def version_of(folder: Path) -> str:
-    code = "from jobs.version import code_version; print(code_version())"
+    code = "from jobs.execution.version import code_version; print(code_version())"
     # -P and the folder first: the installed package is a link to the checkout
     line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}"]
     return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
@@ -51,7 +51,7 @@ def test_the_decoders_versions_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -
     before = code_version()
     for target, value in (
         ("soundfile.__libsndfile_version__", "1.2.99"),
-        ("jobs.version._ffmpeg_libraries", lambda: ["libavcodec 99"]),
+        ("jobs.execution.version._ffmpeg_libraries", lambda: ["libavcodec 99"]),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(target, value)
@@ -61,6 +61,6 @@ def test_the_decoders_versions_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ffmpeg_is_known_by_its_libraries() -> None:
-    names = jobs.version._ffmpeg_libraries()
+    names = jobs.execution.version._ffmpeg_libraries()
     assert any("libavcodec" in name for name in names)
     assert any("libavformat" in name for name in names)

@@ -24,23 +24,23 @@ import pytest
 
 import featurelib
 import jobs.cli
-from jobs import parquet
-from jobs.dispatch import DaskExecutor
+from jobs.diagnostics.progress import Silent
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
-from jobs.lease import LEASE
-from jobs.plan import Change
-from jobs.progress import Silent
+from jobs.execution.dask import DaskExecutor
+from jobs.execution.task import Job
 from jobs.run import STEPS, Request, run_job
 from jobs.status import error_rows, table_status
-from jobs.storage import base, open_store
+from jobs.storage import base, parquet
+from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
-from jobs.table import TABLE_JSON, Table, read_info
-from jobs.worker import Job
-from tests import audio_files, driver
+from jobs.table.changes import Change
+from jobs.table.layout import LEASE, TABLE_JSON
+from jobs.table.metadata import read_info
+from jobs.table.reader import Table
 from tests.conftest import GATEWAY, S3
-from tests.jobs import light, pausing
-from tests.jobs.s3_double import FLIP, RESET, RESET_AFTER, double, first
-from tests.jobs.tables import assert_same_table, read_table
+from tests.support import audio_files, driver, light, pausing
+from tests.support.s3_double import FLIP, RESET, RESET_AFTER, double, first
+from tests.support.tables import assert_same_table, read_table
 
 FIRST = {
     "rock/a.wav": "play a",
@@ -831,13 +831,13 @@ def test_secrets_stay_secret(
     place.write(FIRST)
     request = place.request()
     jobs_seen: list[Job] = []
-    extract_shard = jobs.dispatch.extract_shard  # type: ignore[attr-defined]
+    extract_shard = jobs.execution.dask.extract_shard  # type: ignore[attr-defined]
 
     def seeing(job: Job, shard: Any) -> Any:
         jobs_seen.append(job)
         return extract_shard(job, shard)
 
-    monkeypatch.setattr("jobs.dispatch.extract_shard", seeing)
+    monkeypatch.setattr("jobs.execution.dask.extract_shard", seeing)
     driver.run_inline(request)
 
     def fail() -> None:

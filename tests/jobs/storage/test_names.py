@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import featurelib
-from jobs.paths import decode_path, encode_path
-from jobs.plan import Change
-from tests.audio_files import write_tone
-from tests.jobs.light import errors, features, labels, run, write
+from jobs.storage.names import decode_path, encode_path
+from jobs.table.changes import Change
+from tests.support.audio_files import write_tone
+from tests.support.light import errors, features, labels, run, write
 
 NAMES = [
     b"plain.wav",

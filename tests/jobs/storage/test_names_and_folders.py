@@ -11,18 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.paths import (
-    UNLABELLED,
-    bucket_of,
-    bucket_of_part,
-    decode_path,
-    encode_path,
-    label_folder,
-    part_name,
-    path_hashes,
-    readable,
-    stored_path,
-)
+from jobs.corpus.hashing import bucket_of, path_hashes
+from jobs.storage.names import decode_path, encode_path, readable, stored_path
+from jobs.table.layout import UNLABELLED, bucket_of_part, label_folder, part_name
 
 # bytes as file names have them, rich in what the stored form treats in its own way
 NAMES = st.lists(

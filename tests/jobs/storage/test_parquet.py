@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.parquet import FIRST_ROW_GROUPS, Writer, cuts, first_row_groups, open_parquet, row_bytes
+from jobs.storage.parquet import (
+    FIRST_ROW_GROUPS,
+    Writer,
+    cuts,
+    first_row_groups,
+    open_parquet,
+    row_bytes,
+)
 
 SIZES = st.lists(st.integers(1, 50), max_size=60)
 

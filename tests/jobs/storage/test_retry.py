@@ -16,11 +16,12 @@ from aiobotocore.config import AioConfig
 from fsspec.exceptions import FSTimeoutError
 
 from jobs.errors import ConflictError, StorageError
-from jobs.retry import http_status, is_transient, service_code, with_retries
-from jobs.storage import Fetched, open_store
+from jobs.storage.base import Fetched
+from jobs.storage.opening import open_store
+from jobs.storage.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage.s3 import S3Store
 from tests.conftest import S3
-from tests.jobs.s3_double import RESET, double, first
+from tests.support.s3_double import RESET, double, first
 
 
 def answered(status: int, code: str = "") -> botocore.exceptions.ClientError:
@@ -292,7 +293,7 @@ def test_shares_that_stumble(
 ) -> None:
     (tmp_path / "a").write_bytes(b"1")
     store = open_store(str(tmp_path))
-    from jobs.storage import local
+    from jobs.storage.urls import local
 
     real, failures = local.os.open, [errno.EIO, errno.ESTALE]
 

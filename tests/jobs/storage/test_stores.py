@@ -22,17 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.errors import ConflictError, StorageError, UsageError
-from jobs.paths import decode_path, encode_path
-from jobs.storage import Store, base, open_store
+from jobs.storage import base
 from jobs.storage import s3 as s3_module
-from jobs.storage.base import PAGE, Fetched
-from jobs.storage.generic import GenericStore
+from jobs.storage.base import PAGE, Fetched, Store
+from jobs.storage.fsspec import GenericStore
 from jobs.storage.listed import ListedStore
 from jobs.storage.local import LocalStore
+from jobs.storage.names import decode_path, encode_path
+from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
 from jobs.storage.spool import LocalFiles, Spool
 from tests.conftest import GATEWAY, S3
-from tests.jobs.s3_double import FLIP, RESET_AFTER, double, first
+from tests.support.s3_double import FLIP, RESET_AFTER, double, first
 
 NAMES = [
     "plain.wav",

@@ -15,17 +15,19 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from jobs.corpus import Corpus, check_apart, open_corpus
+from jobs.corpus.corpus import Corpus
+from jobs.corpus.discovery import check_apart, open_corpus
+from jobs.corpus.listing import open_label_file
+from jobs.diagnostics.progress import Silent
 from jobs.errors import CorpusError, StorageError, UsageError
-from jobs.listing import open_label_file
-from jobs.plan import Change
-from jobs.progress import Silent
-from jobs.retry import with_retries
-from jobs.storage import is_chained, is_url, lasting, open_store, protocol_of, shown, split_name
-from jobs.storage.generic import GenericStore
+from jobs.storage.fsspec import GenericStore
 from jobs.storage.listed import ListedStore
-from tests.audio_files import write_tone
-from tests.jobs.light import command, errors, features, labels, run, write
+from jobs.storage.opening import open_store
+from jobs.storage.retry import with_retries
+from jobs.storage.urls import is_chained, is_url, lasting, protocol_of, shown, split_name
+from jobs.table.changes import Change
+from tests.support.audio_files import write_tone
+from tests.support.light import command, errors, features, labels, run, write
 
 
 class Web:
@@ -83,7 +85,7 @@ class Web:
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     impatient = functools.partial(with_retries, attempts=2, max_wait_s=0.01)
-    monkeypatch.setattr("jobs.storage.generic.with_retries", impatient)
+    monkeypatch.setattr("jobs.storage.fsspec.with_retries", impatient)
     for i in range(3):
         write(tmp_path / "served" / "rock" / f"{i} ü.wav", "x" * (i + 1))
     server = Web(tmp_path / "served")
@@ -332,7 +334,7 @@ def test_folders_of_an_ftp_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.path("a b/c.wav") == "/music/a b/c.wav"
     assert store.path("") == "/music"
     monkeypatch.setattr(
-        "jobs.storage.generic.with_retries", functools.partial(with_retries, attempts=1)
+        "jobs.storage.fsspec.with_retries", functools.partial(with_retries, attempts=1)
     )
     with pytest.raises(ConnectionError):
         store.stat(["a.wav"])
@@ -524,7 +526,7 @@ def test_options_go_to_one_protocol_only(
         given.append((location, options or {}))
         return open_store(location, **others)
 
-    monkeypatch.setattr("jobs.storage.open_store", recorded)
+    monkeypatch.setattr("jobs.storage.listed.open_store", recorded)
     options = {"token": "secret"}
     there = ListedStore(open_store(memory), options)
     there.stat(["memory://x/a.wav", f"{tmp_path.as_uri()}/a.wav", "a.wav"])
@@ -549,7 +551,7 @@ def test_labels_elsewhere_get_no_options_of_the_corpus(
         given.append(options)
         return open_store(location)
 
-    monkeypatch.setattr("jobs.listing.open_store", recorded)
+    monkeypatch.setattr("jobs.corpus.listing.open_store", recorded)
     for root in ("s3://bucket", "/music", "memory://x"):
         open_label_file(f"{memory}/labels.csv", root, options={"key": "secret"}, taken=[])
     assert given == [{}, {"key": "secret"}, {"key": "secret"}]

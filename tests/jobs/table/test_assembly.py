@@ -8,8 +8,8 @@ import io
 import numpy as np
 import pyarrow as pa
 
-from jobs.assembly import Cache, Pick, Picks, RowSource, write_part
-from jobs.parquet import Writer, open_parquet, to_parquet
+from jobs.storage.parquet import Writer, open_parquet, to_parquet
+from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
 
 N_FILES = 30
 N_FRAMES = 100_000

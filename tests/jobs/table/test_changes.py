@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.plan import (
-    CONTENT_KINDS,
-    ENVIRONMENT_KINDS,
+from jobs.corpus.source_file import Item
+from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
+from jobs.execution.sharding import (
     SHARD_SECONDS,
     SHARD_SECONDS_AT_LEAST,
     SHARDS_A_WORKER,
     SHARDS_AHEAD,
-    Change,
-    Held,
-    Item,
-    Outcome,
-    Rules,
-    bucket_count,
-    classify,
-    plan_bucket,
-    resolve,
-    row_bytes,
     shard_seconds,
-    table_bytes,
-    usable,
 )
+from jobs.table.changes import Change, Held, Outcome, Rules, classify, plan_bucket, resolve, usable
+from jobs.table.layout import bucket_count, row_bytes, table_bytes
 
 RULES = Rules("f1")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from jobs import publication
-from tests.jobs import light
+from jobs.table import commit as publication
+from tests.support import light
 
 LABELS = ("blues", "jazz", "rock")
 

@@ -20,11 +20,13 @@ import botocore.exceptions
 import pytest
 
 from jobs.errors import EXIT_BUSY, ConflictError, TableBusyError, TableError, UsageError
-from jobs.lease import LEASE, Lease, hold
-from jobs.storage import open_store
+from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
+from jobs.table.layout import LEASE
+from jobs.table.lease import Lease
+from jobs.table.lock import hold
 from tests.conftest import S3
-from tests.jobs.s3_double import RESET_AFTER, double, first
+from tests.support.s3_double import RESET_AFTER, double, first
 
 N_WRITERS = 8
 
@@ -438,8 +440,8 @@ def test_something_else_where_the_lease_is(open_table: Callable[[], S3Store], da
 
 _HOLDER = """
 import sys, time
-from jobs.lease import hold
-from jobs.storage import open_store
+from jobs.table.lock import hold
+from jobs.storage.opening import open_store
 with hold(open_store(sys.argv[1]), "child", period_s=float(sys.argv[2])) as guard:
     print("held", flush=True)
     for line in sys.stdin:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import jobs.work
-from jobs.costs import CostModel, guessed_seconds
-from jobs.plan import SHARD_FILES, SHARD_SECONDS, Item, Shard
-from jobs.work import Work
+import jobs.table.pending
+from jobs.corpus.source_file import Item
+from jobs.execution.costs import CostModel, guessed_seconds
+from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard
+from jobs.table.pending import Work
 
 BUCKETS = st.lists(
     st.lists(st.integers(0, 3 * 10**9) | st.none(), max_size=30), min_size=1, max_size=4
@@ -74,14 +75,14 @@ def test_every_worker_gets_several_shards_of_a_few_short_files() -> None:
 
 
 def test_many_long_files_are_not_all_kept_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.work, "_LARGE_FILES", 3)
+    monkeypatch.setattr(jobs.table.pending, "_LARGE_FILES", 3)
     work, added = work_of([[10**10] * 3, [10**10] * 5])
     shards = list(work.shards(lambda: 2, CostModel()))
     assert len(shards) == len(added) == sum(map(len, shards))
 
 
 def test_more_work_than_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.work, "_ROWS_IN_MEMORY", 10)
+    monkeypatch.setattr(jobs.table.pending, "_ROWS_IN_MEMORY", 10)
     work, added = work_of([[10**6] * 7, [10**6] * 7, [], [10**6] * 7])
     shards = list(work.shards(lambda: 1, CostModel()))
     assert sorted(f for s in shards for f in s.files) == sorted(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import featurelib
-from tests.jobs.light import SPEC, published, run, write
+from tests.support.light import SPEC, published, run, write
 
 # dask's own, inside its Parquet reader
 pytestmark = pytest.mark.filterwarnings("ignore:(The inplace keyword|Constructing a Categorical)")

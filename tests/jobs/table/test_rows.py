@@ -20,21 +20,22 @@ import pyarrow.parquet as pq
 import pytest
 
 import featurelib
-import jobs.assembly
-import jobs.dispatch
-import jobs.fragments
-import jobs.parquet
+import jobs.execution.dask
 import jobs.status
+import jobs.storage.parquet
+import jobs.table.assembly
+import jobs.table.staging
+from jobs.diagnostics.progress import Silent
 from jobs.errors import TableError
-from jobs.fragments import as_fragment
-from jobs.plan import Change
-from jobs.progress import Silent
+from jobs.execution.task import ShardResult
 from jobs.relocation import relocate
-from jobs.status import open_table, table_status
-from jobs.worker import ShardResult
-from tests.jobs import light, several
-from tests.jobs.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
-from tests.jobs.tables import assert_same_table, assert_tidy, write_files, write_labels
+from jobs.status import table_status
+from jobs.table.changes import Change
+from jobs.table.reader import open_table
+from jobs.table.staging import as_fragment
+from tests.support import light, several
+from tests.support.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
+from tests.support.tables import assert_same_table, assert_tidy, write_files, write_labels
 
 
 def found(table: Path) -> dict[Key, float]:
@@ -204,8 +205,8 @@ def groups_of(part: Path) -> list[list[Key]]:
 
 
 def small_row_groups(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
-    cuts = jobs.parquet.cuts
-    for module in (jobs.parquet, jobs.assembly):
+    cuts = jobs.storage.parquet.cuts
+    for module in (jobs.storage.parquet, jobs.table.assembly):
         monkeypatch.setattr(module, "cuts", lambda sizes: cuts(sizes, n_bytes))
 
 
@@ -255,20 +256,20 @@ def test_planning_reads_one_row_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 def shard_results(monkeypatch: pytest.MonkeyPatch) -> list[ShardResult]:
     results: list[ShardResult] = []
-    extract_shard = jobs.dispatch.extract_shard
+    extract_shard = jobs.execution.dask.extract_shard
 
     def noted(*arguments: Any) -> ShardResult:
         results.append(extract_shard(*arguments))
         return results[-1]
 
-    monkeypatch.setattr("jobs.dispatch.extract_shard", noted)
+    monkeypatch.setattr("jobs.execution.dask.extract_shard", noted)
     return results
 
 
 def test_a_shard_leaves_several_fragments(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.fragments, "FRAGMENT_BYTES", 8000)
+    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 8000)
     results = shard_results(monkeypatch)
     with pytest.raises(Interrupted):
         run(corpus, tmp_path / "t", reporter=DiesAt("merge"))
@@ -296,8 +297,8 @@ def test_a_long_file_is_a_fragment_of_its_own(
         tmp_path / "corpus", {"a.wav": "2 0 1", "b.wav": "40 3 7", "c.wav": "1 0 2"}
     )
     run(corpus, tmp_path / "whole")
-    monkeypatch.setattr(jobs.fragments, "FRAGMENT_BYTES", 30_000)
-    monkeypatch.setattr(jobs.fragments, "ROW_GROUP_BYTES", 10_000)
+    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 30_000)
+    monkeypatch.setattr(jobs.table.staging, "ROW_GROUP_BYTES", 10_000)
     results = shard_results(monkeypatch)
     run(corpus, tmp_path / "t")
     assert sum(len(result.fragments) for result in results) == len(results) + 1
@@ -307,7 +308,7 @@ def test_a_long_file_is_a_fragment_of_its_own(
 def test_a_long_file_that_changes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.fragments, "FRAGMENT_BYTES", 2000)
+    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 2000)
     corpus = write_files(tmp_path / "corpus", {"a.wav": "20 3 1", "b.wav": "1 0 1"})
 
     def changing(source: Any, spec: Any) -> Iterator[featurelib.Rows]:
@@ -466,7 +467,7 @@ def test_a_part_of_hundreds_of_megabytes_is_merged_in_little_memory(tmp_path: Pa
     assert part.stat().st_size > 0.9 * N_LARGE * LARGE_BYTES
     metadata = pq.read_metadata(part)
     sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
-    assert max(sizes) < 1.1 * jobs.parquet.ROW_GROUP_BYTES
+    assert max(sizes) < 1.1 * jobs.storage.parquet.ROW_GROUP_BYTES
     assert grown["extract"] < 320 * 2**20
     assert grown["merge"] < 320 * 2**20, grown
     rows = pq.ParquetFile(part).read(["path", "segment"])

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import featurelib
-from jobs.progress import Silent
-from jobs.signs import sign_lines, signs_of
+from jobs.diagnostics.progress import Silent
 from jobs.status import partial_rows, table_status
-from tests.audio_files import tone, write_audio
-from tests.featurelib.encoders import made
-from tests.jobs.light import command, features, run
-from tests.jobs.tables import log_of
+from jobs.table.signs import sign_lines, signs_of
+from tests.featurelib.support.encoders import made
+from tests.support.audio_files import tone, write_audio
+from tests.support.light import command, features, run
+from tests.support.tables import log_of
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What is to be extracted: specs, their entries and the presets."""

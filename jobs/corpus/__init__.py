@@ -1,0 +1,1 @@
+"""What is to be read: files, their versions and their labels."""

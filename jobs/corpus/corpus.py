@@ -1,0 +1,307 @@
+"""A corpus that is ready to be listed."""
+
+from __future__ import annotations
+
+import glob
+import os
+import posixpath
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from jobs.corpus.formats import AUDIO_EXTENSIONS
+from jobs.corpus.labels import LABEL
+from jobs.corpus.patterns import Selection
+from jobs.corpus.skipped import NOT_AUDIO, by_reason, count_extension
+from jobs.corpus.stated import stated_of
+from jobs.errors import CorpusError
+from jobs.storage.base import Entry, Store
+from jobs.storage.names import (
+    decode_local,
+    decode_path,
+    encode_path,
+    is_utf8,
+    other_forms,
+    readable,
+)
+from jobs.storage.urls import is_url, protocol_of, shown, stored_name
+
+_STAT_AT_ONCE = 1000
+
+
+LISTING = pa.schema(
+    [("path", pa.string()), ("size", pa.int64()), ("version", pa.string()), (LABEL, pa.string())]
+)
+"""Columns of every listing; those carried from a list follow."""
+
+
+@dataclass
+class Corpus:
+    """A corpus that is ready to be listed.
+
+    Attributes
+    ----------
+    root : str
+        Canonical location that paths are relative to; a table remembers it.
+    store : Store
+        Where the files are read from.
+    selection : Selection
+        Which of the files belong to it.
+    label_from_parent : bool
+        Whether each file is labelled with the folder that it is in.
+    name : str
+        What the user calls it, for errors.
+    rows : pyarrow.Table, optional
+        The rows of a file list; without them, all of the store is scanned.
+    stated : pyarrow.Table, optional
+        What the list states of their sizes and versions, for each of the rows; it is taken at
+        its word.
+    carried : pyarrow.Schema
+        A list's further columns.
+    passed_over : Counter
+        Files left out while listing, by reason.
+    not_audio : Counter
+        Those of them that are no audio, by extension.
+    list_notes : list of str
+        What the user should know of a file list.
+    n_other_form : int
+        Listed files that are there in another form of their path.
+    n_not_utf8 : int
+        Listed paths that are not UTF-8 and not there.
+    """
+
+    root: str
+    store: Store
+    selection: Selection
+    label_from_parent: bool = False
+    name: str = ""
+    rows: pa.Table | None = None
+    stated: pa.Table | None = None
+    carried: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    passed_over: Counter[str] = field(default_factory=Counter)
+    not_audio: Counter[str] = field(default_factory=Counter)
+    list_notes: list[str] = field(default_factory=list)
+    n_other_form: int = 0
+    n_not_utf8: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the listing, once it is made."""
+        notes = list(self.list_notes)
+        if self.n_other_form:
+            notes.append(in_another_form(self.n_other_form, self.name))
+        if self.n_not_utf8:
+            notes.append(
+                f"{self.n_not_utf8} paths in {self.name} are not UTF-8 and name no file: if the"
+                " list is in another encoding, such as Windows-1252, save it as UTF-8"
+            )
+        return notes
+
+    @property
+    def complete(self) -> bool:
+        """Whether the listing is the whole of it, so that a file not in it is deleted."""
+        return self.rows is None and self.selection.everything
+
+    @property
+    def address(self) -> str:
+        """Where workers open the store. It may hold a password: never for people."""
+        return self.store.address
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a file list has labels of its own."""
+        return self.rows is not None and LABEL in self.rows.column_names
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the listing's rows."""
+        return pa.schema([*LISTING, *self.carried])
+
+    def pages(self) -> Iterator[pa.Table]:
+        """Yield the listing page by page.
+
+        Raises
+        ------
+        CorpusError
+            If any part of it cannot be listed: what a listing would lose is never
+            mistaken for a smaller corpus.
+        """
+        n_listed = 0
+        try:
+            for page in self._listed():
+                if self.selection.limit is not None:
+                    page = page.slice(0, self.selection.limit - n_listed)
+                n_listed += len(page)
+                if len(page):
+                    yield page
+                if self.selection.limit is not None and n_listed >= self.selection.limit:
+                    return
+        except OSError as error:
+            raise CorpusError(explain(error, self.root)) from error
+        if n_listed == 0:
+            others = by_reason(self.passed_over, self.not_audio)
+            raise CorpusError(
+                f"no audio files in {self.name or self.root}"
+                + (f" (passed over: {others})" if others else "")
+                + ": give another folder, glob or list of files"
+            )
+
+    def _listed(self) -> Iterator[pa.Table]:
+        if self.rows is None:
+            for found in self.store.scan(descend=self._descends):
+                yield self._page([entry for entry in found if self._takes(entry)])
+            return
+        for start in range(0, len(self.rows), _STAT_AT_ONCE):
+            rows = self.rows.slice(start, _STAT_AT_ONCE)
+            yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
+
+    def _entries(self, paths: list[str], start: int) -> list[Entry]:
+        """Return the entries of the rows from `start` on, looked up unless the list states them."""
+        entries = dict(self._stated_entries(paths, start))
+        unknown = [path for path in paths if path not in entries]
+        entries.update(zip(unknown, self._look_up(unknown), strict=True))
+        return [entries[path] for path in paths]
+
+    def _stated_entries(self, paths: list[str], start: int) -> Iterator[tuple[str, Entry]]:
+        if self.stated is None:
+            return
+        rows = self.stated.slice(start, len(paths)).to_pylist()
+        for path, row in zip(paths, rows, strict=True):
+            stated = stated_of(row)
+            if stated is not None:
+                yield path, Entry(path, stated.size, self.store.stated_version(path, stated))
+
+    def _look_up(self, paths: list[str]) -> list[Entry]:
+        """Return files' entries, also of those that are there in another form."""
+        entries = self.store.stat(paths) if paths else []
+        forms = {
+            index: [
+                relative_path(form, self.root)
+                for form in other_forms(paths[index])
+                if is_url(form) == is_url(paths[index])  # what was checked as a name is no URL
+            ]
+            for index, entry in enumerate(entries)
+            if entry is None
+        }
+        asked = sorted({form for of_path in forms.values() for form in of_path})
+        there = {e.name: e for e in (self.store.stat(asked) if asked else []) if e is not None}
+        for index, of_path in forms.items():
+            found = there.keys() & set(of_path)
+            if len(found) == 1:
+                entries[index] = there[found.pop()]
+                self.n_other_form += 1
+            elif not is_utf8(paths[index]):
+                self.n_not_utf8 += 1
+        return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
+
+    def look_up(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
+        """Yield, page by page, what is there now of files that the list states otherwise.
+
+        Raises
+        ------
+        CorpusError
+            If the storage fails.
+        """
+        for start in range(0, len(paths), _STAT_AT_ONCE):
+            try:
+                yield self._look_up([*paths[start : start + _STAT_AT_ONCE]])
+            except OSError as error:
+                raise CorpusError(explain(error, self.root)) from error
+
+    def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:
+        labels: pa.Array = pa.nulls(len(entries), pa.string())
+        if self.label_from_parent:
+            labels = pa.array([parent_label(e.name) for e in entries], pa.string())
+        elif rows is not None and LABEL in rows.column_names:
+            labels = rows[LABEL].combine_chunks()
+        columns: dict[str, Any] = {
+            "path": pa.array([e.name for e in entries], pa.string()),
+            "size": pa.array([e.size if e.size >= 0 else None for e in entries], pa.int64()),
+            "version": pa.array([e.version for e in entries], pa.string()),
+            LABEL: labels,
+        }
+        if rows is not None:
+            columns |= {f.name: rows[f.name].cast(f.type) for f in self.carried}
+        return pa.table(columns, schema=self.schema)
+
+    def _descends(self, folder: str) -> bool:
+        if posixpath.basename(folder).startswith("."):
+            self.passed_over["hidden"] += 1
+            return False
+        return self.selection.descends(folder)
+
+    def _takes(self, entry: Entry) -> bool:
+        path = entry.name
+        if path.startswith(".") or "/." in path:
+            reason = "hidden"
+        elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
+            reason = NOT_AUDIO
+            if entry.size < 0 and self.selection.descends(path):
+                raise CorpusError(
+                    f"{self.root}/{path} is a link to nothing, maybe to a folder that is not"
+                    " mounted: its files would be lost from the table. Mount it, or leave the"
+                    f" link out with --exclude {shlex.quote(glob.escape(path))}"
+                )
+        elif not self.selection.takes(path):
+            reason = "filtered out"
+        else:
+            return True
+        if reason == NOT_AUDIO:
+            count_extension(self.not_audio, path)
+        self.passed_over[reason] += 1
+        return False
+
+
+def parent_label(path: str) -> str | None:
+    """Return the name of the folder that a file is in; None at the corpus root."""
+    return readable(posixpath.basename(posixpath.dirname(path))) or None
+
+
+def in_another_form(n: int, name: str) -> str:
+    """Return what to tell a user of paths that were matched by `jobs.storage.names.other_forms`."""
+    return (
+        f"{n} paths in {name} name files whose own names are written in another form (composed or"
+        " decomposed letters, / or \\) and were matched"
+    )
+
+
+def relative_path(path: str, root: str) -> str:
+    """Return a listed path as it is stored: relative below the root, else in full."""
+    if is_url(path):
+        if protocol_of(path) == "file":
+            path = path.partition("://")[2]
+        else:
+            path = shown(path)
+            return path[len(root) + 1 :] if path.startswith(f"{root}/") else path
+    if is_url(root):
+        return path.lstrip("/")
+    full = os.path.normpath(os.path.join(decode_path(root), decode_path(path)))
+    stored = encode_path(full)
+    base = root.rstrip("/") + "/"
+    return stored[len(base) :] if stored.startswith(base) else stored
+
+
+def explain(error: OSError, root: str) -> str:
+    """Return what an error of reading below `root` means, and what to do."""
+    where = stored_name(root, error.filename) if isinstance(error.filename, str) else root
+    if isinstance(error, PermissionError):
+        below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
+        if below == "." or below.startswith(".."):
+            # the storage's own words, which have no strerror, say what to do already
+            reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
+            return f"no permission to read {root}: {reason}"
+        if os.path.isdir(decode_local(where)):
+            pattern = glob.escape(below) + "/*"
+        else:
+            pattern = glob.escape(os.path.dirname(below) or below) + ("/*" if "/" in below else "")
+        return (
+            f"no permission to read {where}: files would be lost from the table. Give access, or"
+            f" leave them out with --exclude {shlex.quote(pattern)}"
+        )
+    if isinstance(error, FileNotFoundError):
+        return f"cannot find {where} ({error.strerror or error}): check the name"
+    return f"cannot list {root}: {error}"

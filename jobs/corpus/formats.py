@@ -1,0 +1,97 @@
+"""Audio formats by file name: extensions, and rough durations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+# Recordings often come in mp4, 3gp, 3g2, webm and asf, so these are tried, though they may be
+# videos. Not so mkv, ogv, mov or avi: those are videos, and each would be an error of the corpus
+# or its sound track a surprise. aax and m4p are encrypted; raw samples do not say their rate.
+AUDIO_EXTENSIONS = frozenset(
+    {
+        "3g2",
+        "3ga",
+        "3gp",
+        "aa3",
+        "aac",
+        "ac3",
+        "adts",
+        "adx",
+        "aif",
+        "aifc",
+        "aiff",
+        "amr",
+        "ape",
+        "asf",
+        "at3",
+        "au",
+        "awb",
+        "bwf",
+        "caf",
+        "dff",
+        "dsf",
+        "dss",
+        "dts",
+        "dtshd",
+        "eac3",
+        "ec3",
+        "f4a",
+        "flac",
+        "gsm",
+        "m1a",
+        "m2a",
+        "m4a",
+        "m4b",
+        "m4r",
+        "mka",
+        "mlp",
+        "mp1",
+        "mp2",
+        "mp3",
+        "mp4",
+        "mpa",
+        "mpc",
+        "mpga",
+        "oga",
+        "ogg",
+        "oma",
+        "opus",
+        "qcp",
+        "ra",
+        "rf64",
+        "shn",
+        "snd",
+        "sph",
+        "spx",
+        "tak",
+        "thd",
+        "tta",
+        "voc",
+        "w64",
+        "wav",
+        "wave",
+        "wave64",
+        "webm",
+        "wma",
+        "wv",
+    }
+)
+"""Files that are taken for audio in a folder; one that cannot be decoded gets an error row."""
+
+_BYTES_A_SECOND = {"wav": 1e5, "aif": 1e5, "aiff": 1e5, "au": 1e5, "flac": 6e4}
+_BYTES_A_SECOND_LOSSY = 1.6e4
+
+
+def format_of(path: str) -> str:
+    """Return what tells a file's format before it is opened: its extension, if it is of audio."""
+    name = path.rpartition("/")[2].partition("?")[0]
+    extension = name.rpartition(".")[2].lower()
+    return extension if extension in AUDIO_EXTENSIONS else ""
+
+
+def guessed_duration(path: str, size: int | None) -> float:
+    """Return the rough duration of a file [s], guessed from its size and format."""
+    return max(0, size or 0) / _BYTES_A_SECOND.get(format_of(path), _BYTES_A_SECOND_LOSSY)

@@ -1,0 +1,55 @@
+"""A cluster that is running already, named by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import distributed
+
+from jobs.errors import ClusterError, UsageError
+from jobs.execution.workers import wait_for_workers
+from jobs.settings import Settings
+
+_CONNECT_TIMEOUT = "20s"
+
+
+@contextlib.contextmanager
+def remote_client(settings: Settings) -> Iterator[distributed.Client]:
+    address = settings.cluster
+    if not address.startswith(("tls://", "wss://")) and not _is_loopback(address):
+        raise UsageError(
+            f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
+            " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
+        )
+    if address.startswith("tls://"):
+        _check_certificates()
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClusterError(f"no scheduler answers at {address}: {error}") from error
+    with client:
+        wait_for_workers(client, settings.workers or 1)
+        yield client
+
+
+def _check_certificates() -> None:
+    try:
+        context = distributed.Security().get_connection_args("client").get("ssl_context")
+    except OSError as error:
+        raise UsageError(f"the certificates for TLS cannot be read: {error}") from error
+    if context is None:
+        raise UsageError(
+            "tls://… needs certificates: name them in Dask's configuration,"
+            " distributed.comm.tls (see deploy/README.md)"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

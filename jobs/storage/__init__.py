@@ -1,0 +1,1 @@
+"""Local folders, S3 and any other fsspec URL behind one interface."""
