@@ -11,7 +11,7 @@ import featurelib
 from jobs.diagnostics.progress import Reporter, reporter_for_terminal
 from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
-from jobs.run import OpenExecutor, Request, plan_job, run_job
+from jobs.run import OpenExecutor, RunRequest, plan_job, run_job
 from jobs.settings import Settings, with_values
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def extract_corpus(
     >>> report.n_rows, report.n_errors  # doctest: +SKIP
     (1000, 1)
     """
-    request = Request(
+    request = RunRequest(
         os.fspath(corpus),
         os.fspath(table),
         featurelib.get_spec(spec, preset=preset),

@@ -22,11 +22,11 @@ from jobs.table import schema
 from jobs.table.layout import bucket_count, row_bytes, table_bytes
 from jobs.table.metadata import (
     RecordedSpec,
-    TableInfo,
+    TableMetadata,
     carried_types,
     check_same,
     is_same_place,
-    read_info,
+    read_metadata,
 )
 from jobs.table.parts import list_parts
 from jobs.table.reader import Table
@@ -38,7 +38,7 @@ _OUTGROWN = 4
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a run is asked for."""
 
     corpus: str
@@ -59,14 +59,14 @@ class Request:
         return {} if isinstance(self.spec, RecordedSpec) else self.spec.sources
 
 
-def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
+def look(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
     """Look at a request's corpus and table, and refuse what does not fit.
 
     Returns
     -------
     listing : Listing
         The corpus, to be listed.
-    info : TableInfo or None
+    info : TableMetadata or None
         What the table is; None where there is none with parts yet.
 
     Raises
@@ -85,7 +85,7 @@ def look(request: Request, store: Store) -> tuple[Listing, TableInfo | None]:
     return listing, info
 
 
-def _open_corpus(request: Request, known_root: str | None = None) -> Corpus:
+def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
     settings = request.settings
     return open_corpus(
         request.corpus,
@@ -100,7 +100,7 @@ def _open_corpus(request: Request, known_root: str | None = None) -> Corpus:
     )
 
 
-def _open_label_file(request: Request, corpus: Corpus) -> LabelFile | None:
+def _open_label_file(request: RunRequest, corpus: Corpus) -> LabelFile | None:
     labels = request.settings.labels
     if labels in ("none", "parent"):
         return None
@@ -114,7 +114,7 @@ def _open_label_file(request: Request, corpus: Corpus) -> LabelFile | None:
     )
 
 
-def look_at_table(request: Request, listing: Listing, store: Store) -> TableInfo | None:
+def check_table(request: RunRequest, listing: Listing, store: Store) -> TableMetadata | None:
     """Return what a request's table is, None where there is none with parts yet.
 
     Raises
@@ -128,13 +128,13 @@ def look_at_table(request: Request, listing: Listing, store: Store) -> TableInfo
     return info
 
 
-def _info_of(store: Store) -> TableInfo | None:
+def _info_of(store: Store) -> TableMetadata | None:
     with table_errors(store.url):
-        info = read_info(store)
+        info = read_metadata(store)
         return info if info is not None and list_parts(store) else None
 
 
-def new_info(request: Request, listing: Listing) -> TableInfo:
+def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
     """Return what a new table is to be, once the corpus is listed.
 
     Raises
@@ -154,7 +154,7 @@ def new_info(request: Request, listing: Listing) -> TableInfo:
     return dataclasses.replace(wanted, n_buckets=_fitting_buckets(request, listing, wanted))
 
 
-def outgrown(request: Request, listing: Listing, table: Table) -> str | None:
+def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
     """Return what to tell a user whose parts have become far larger than meant."""
     fitting = _fitting_buckets(request, listing, table.info)
     if request.settings.buckets or fitting <= _OUTGROWN * table.info.n_buckets:
@@ -165,7 +165,7 @@ def outgrown(request: Request, listing: Listing, table: Table) -> str | None:
     )
 
 
-def _wanted(request: Request, listing: Listing) -> TableInfo:
+def _wanted(request: RunRequest, listing: Listing) -> TableMetadata:
     """Return what the table is to be; without its number of buckets, if none is asked for."""
     settings, has_labels = request.settings, listing.has_labels
     if settings.partition_by == "label" and not has_labels:
@@ -173,7 +173,7 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
     labels = "none"
     if has_labels:
         labels = "parent" if listing.corpus.label_from_parent else "file"
-    return TableInfo(
+    return TableMetadata(
         corpus=listing.corpus.root,
         n_buckets=settings.buckets or 0,
         partition_by=settings.partition_by or ("label" if has_labels else "none"),
@@ -186,7 +186,7 @@ def _wanted(request: Request, listing: Listing) -> TableInfo:
     )
 
 
-def _fitting_buckets(request: Request, listing: Listing, info: TableInfo) -> int:
+def _fitting_buckets(request: RunRequest, listing: Listing, info: TableMetadata) -> int:
     n_labels = listing.n_labels if info.partition_by == "label" else 1
     spec = request.spec
     rows_a_second = bytes_a_second = 0.0

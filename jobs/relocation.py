@@ -7,16 +7,16 @@ from typing import Any
 
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.listing import Listing
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.diagnostics.progress import Reporter, Silent
 from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
 from jobs.errors import EXIT_DONE, EXIT_HELD, UsageError
 from jobs.execution.version import code_version
 from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
-from jobs.storage.urls import lasting, protocol_of
-from jobs.table.changes import Held
-from jobs.table.lock import hold
+from jobs.storage.urls import canonical_location, protocol_of
+from jobs.table.changes import TableEntry
+from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
 
@@ -67,7 +67,7 @@ class Relocation:
         """Exit code of the command."""
         return EXIT_HELD if self.status == "held" else EXIT_DONE
 
-    def add(self, items: dict[str, Item], held: dict[str, list[Held]]) -> None:
+    def add(self, items: dict[str, SourceFile], held: dict[str, list[TableEntry]]) -> None:
         """Count the files of one bucket."""
         for path in items.keys() | held.keys():
             item, entries = items.get(path), held.get(path)
@@ -152,7 +152,7 @@ def relocate(
         return _compare(found, listing, min_match, reporter)
     with (
         table_errors(store.url),
-        hold(
+        write_lock(
             store,
             run_id,
             single_writer=settings.single_writer,
@@ -228,7 +228,7 @@ def _log(
     log.write("relocated", **relocation.to_dict())
     log.flush()
     log.summary(
-        corpus=lasting(corpus),
+        corpus=canonical_location(corpus),
         recompute=False,
         code=code_version(),
         settings=runs[-1]["settings"] if runs else public(settings),

@@ -16,26 +16,26 @@ from jobs.diagnostics.report import RunReport
 from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
 from jobs.errors import TableError, TerminatedError
 from jobs.execution.costs import CostModel
-from jobs.execution.results import Tally, take_in
-from jobs.execution.task import Job
+from jobs.execution.results import Tally, collect_results
+from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.limits import too_many_deleted, too_many_failed
-from jobs.preflight import Request, look, look_at_table, new_info, outgrown, table_errors
+from jobs.preflight import RunRequest, check_table, look, new_metadata, outgrown, table_errors
 from jobs.settings import public, secrets_of
 from jobs.storage.opening import open_store
-from jobs.storage.urls import lasting, shown
-from jobs.table.changes import Change, Rules
-from jobs.table.commit import Publication, delete_leftovers, verify
-from jobs.table.lock import Guard, hold
-from jobs.table.metadata import TableInfo, read_info, write_info
-from jobs.table.planning import Survey, survey
+from jobs.storage.urls import canonical_location, redacted
+from jobs.table.changes import Change, PlanOptions
+from jobs.table.commit import Commit, delete_leftovers, verify
+from jobs.table.lock import WriteGuard, write_lock
+from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
+from jobs.table.planning import RunPlan, survey
 from jobs.table.reader import Table
-from jobs.table.staging import FragmentFiles, list_fragments
+from jobs.table.staging import StagedFiles, list_staged
 
 if TYPE_CHECKING:
     from jobs.execution.executor import Executor
 
-__all__ = ["STEPS", "Request", "plan_job", "run_job"]
+__all__ = ["STEPS", "RunRequest", "plan_job", "run_job"]
 
 STEPS = (
     "list",
@@ -58,13 +58,13 @@ OpenExecutor = Callable[[], AbstractContextManager["Executor"]]
 
 
 def run_job(
-    request: Request, open_executor: OpenExecutor, reporter: Reporter | None = None
+    request: RunRequest, open_executor: OpenExecutor, reporter: Reporter | None = None
 ) -> RunReport:
     """Bring a table up to date with its corpus.
 
     Parameters
     ----------
-    request : Request
+    request : RunRequest
         The corpus, the table, the spec and the settings.
     open_executor : callable
         Gives a context manager for a `jobs.execution.executor.Executor`; called only when there
@@ -81,7 +81,7 @@ def run_job(
     return _Run(request, reporter or Silent()).run(open_executor)
 
 
-def plan_job(request: Request, reporter: Reporter | None = None) -> RunReport:
+def plan_job(request: RunRequest, reporter: Reporter | None = None) -> RunReport:
     """Return what `run_job` would do; nothing is written."""
     return _Run(request, reporter or Silent()).dry_run()
 
@@ -89,7 +89,7 @@ def plan_job(request: Request, reporter: Reporter | None = None) -> RunReport:
 class _Run:
     """One run: the steps in their order, and the report that they fill in."""
 
-    def __init__(self, request: Request, reporter: Reporter) -> None:
+    def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.request = request
         self.settings = request.settings
         self.reporter = reporter
@@ -102,14 +102,14 @@ class _Run:
         listing, info = look(self.request, self.store)
         with table_errors(self.store.url):
             self.store.check_writable()
-            with hold(
+            with write_lock(
                 self.store,
                 self.report.run_id,
                 single_writer=self.settings.single_writer,
                 period_s=self.settings.lease_period_s,
             ) as guard:
-                if info is None or read_info(self.store) != info:  # made or moved since
-                    info = look_at_table(self.request, listing, self.store)
+                if info is None or read_metadata(self.store) != info:  # made or moved since
+                    info = check_table(self.request, listing, self.store)
                 self._start()
                 try:
                     self._steps(listing, info, guard, open_executor)
@@ -123,13 +123,17 @@ class _Run:
         return self.report
 
     def _steps(
-        self, listing: Listing, info: TableInfo | None, guard: Guard, open_executor: OpenExecutor
+        self,
+        listing: Listing,
+        info: TableMetadata | None,
+        guard: WriteGuard,
+        open_executor: OpenExecutor,
     ) -> None:
         with self._step("list"):
             listing.read(self.reporter)
         table = self._open(listing, info, guard)
         rules = self._rules(listing.corpus)
-        fragments = list_fragments(self.store)
+        fragments = list_staged(self.store)
         tally = Tally()
         for _ in range(_ROUNDS):
             with self._step("plan"):
@@ -140,7 +144,7 @@ class _Run:
             if self._too_many_failed(tally):
                 return
             with self._step("merge"):
-                published = Publication(
+                published = Commit(
                     table,
                     listing,
                     fragments,
@@ -167,7 +171,7 @@ class _Run:
         with self._step("clean"):
             guard.check()
             # listed anew: a worker may have died after it wrote one that nobody heard of
-            own = list_fragments(self.store, self.report.run_id)
+            own = list_staged(self.store, self.report.run_id)
             self.store.delete([*found.spent, *own.names()])
         self.report.status = "done"
         self.reporter.step("done")
@@ -176,12 +180,10 @@ class _Run:
         listing, info = look(self.request, self.store)
         listing.read(self.reporter)
         with table_errors(self.store.url):
-            info = info or new_info(self.request, listing)
+            info = info or new_metadata(self.request, listing)
             self._prepare(listing, info)
             table = Table(self.store, info)
-            found = self._plan(
-                table, listing, list_fragments(self.store), self._rules(listing.corpus)
-            )
+            found = self._plan(table, listing, list_staged(self.store), self._rules(listing.corpus))
         self._too_many_deleted(found)
         self.report.status = "planned"
         return self.report
@@ -191,7 +193,7 @@ class _Run:
     def _start(self) -> None:
         self.log.write(
             "start",
-            corpus=lasting(self.request.corpus),
+            corpus=canonical_location(self.request.corpus),
             spec=self.request.recorded_spec.values,
             code=code_version(),
             settings=public(self.settings),
@@ -215,7 +217,7 @@ class _Run:
         self.report.status = status
         self.log.flush()
         self.log.summary(
-            corpus=lasting(self.request.corpus),
+            corpus=canonical_location(self.request.corpus),
             recompute=self.settings.recompute,
             code=code_version(),
             settings=public(self.settings),
@@ -224,19 +226,19 @@ class _Run:
 
     # the steps
 
-    def _open(self, listing: Listing, info: TableInfo | None, guard: Guard) -> Table:
+    def _open(self, listing: Listing, info: TableMetadata | None, guard: WriteGuard) -> Table:
         is_new = info is None
-        info = info or new_info(self.request, listing)
+        info = info or new_metadata(self.request, listing)
         self._prepare(listing, info)
         if is_new:
-            write_info(self.store, info, guard.check)
+            write_metadata(self.store, info, guard.check)
         table = Table(self.store, info)
         note = outgrown(self.request, listing, table)
         if note is not None:
             self._note(note)
         return table
 
-    def _prepare(self, listing: Listing, info: TableInfo) -> None:
+    def _prepare(self, listing: Listing, info: TableMetadata) -> None:
         listing.set_buckets(info.n_buckets)
         for note in listing.check_labels(info.n_buckets):
             self._note(note)
@@ -247,9 +249,9 @@ class _Run:
         self.report.notes.append(text)
         self.log.write("note", text=text)
 
-    def _rules(self, corpus: Corpus) -> Rules:
+    def _rules(self, corpus: Corpus) -> PlanOptions:
         keep = self.settings.keep_missing
-        return Rules(
+        return PlanOptions(
             fingerprint=self.request.recorded_spec.fingerprint,
             delete_missing=corpus.complete if keep is None else not keep,
             retry_failed=self.settings.retry_failed,
@@ -268,8 +270,8 @@ class _Run:
         return frozenset(runs)
 
     def _plan(
-        self, table: Table, listing: Listing, fragments: FragmentFiles, rules: Rules
-    ) -> Survey:
+        self, table: Table, listing: Listing, fragments: StagedFiles, rules: PlanOptions
+    ) -> RunPlan:
         self.reporter.start("planning", None)
         found = survey(table, listing, fragments, rules, self.reporter.advance)
         if not self.report.counts:  # a later round, after another writer, goes on from here
@@ -283,8 +285,8 @@ class _Run:
         self,
         table: Table,
         listing: Listing,
-        found: Survey,
-        fragments: FragmentFiles,
+        found: RunPlan,
+        fragments: StagedFiles,
         open_executor: OpenExecutor,
         tally: Tally,
     ) -> None:
@@ -292,7 +294,7 @@ class _Run:
             tally.n_read, tally.failures = found.n_reused, found.reused_failures.copy()
             tally.signs = found.reused_signs.copy()
         if found.work.n_files:
-            job = Job(
+            job = TaskContext(
                 run_id=self.report.run_id,
                 corpus=listing.corpus.address,
                 table=self.store.address,
@@ -316,7 +318,7 @@ class _Run:
                     costs = CostModel()
                     shards = found.work.shards(executor.n_workers, costs)
                     results = executor.run(job, shards, self.store)
-                    take_in(
+                    collect_results(
                         costs.watch(results),
                         found.work.n_files,
                         found.counts[Change.RETRY],
@@ -337,10 +339,10 @@ class _Run:
             self.report.status, self.report.reason = "held", reason
         return reason is not None
 
-    def _too_many_deleted(self, found: Survey) -> bool:
+    def _too_many_deleted(self, found: RunPlan) -> bool:
         n_deleted, limit = found.counts[Change.DELETED], self.settings.max_deleted
         return self._hold_back(
-            too_many_deleted(n_deleted, found.n_held, limit, shown(self.request.corpus))
+            too_many_deleted(n_deleted, found.n_held, limit, redacted(self.request.corpus))
         )
 
     def _too_many_failed(self, tally: Tally) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import UsageError
-from jobs.storage.urls import lasting
+from jobs.storage.urls import canonical_location
 
 LOCAL = "local"
 _SIDES = ("corpus", "table")
@@ -187,7 +187,7 @@ def public(settings: Settings) -> dict[str, Any]:
     """Return the settings for a log: of storage options the names alone."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     if settings.labels not in ("none", "parent"):
-        values["labels"] = lasting(settings.labels)
+        values["labels"] = canonical_location(settings.labels)
     values["storage_options"] = [t.partition("=")[0] + "=…" for t in settings.storage_options]
     return values
 

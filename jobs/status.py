@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from jobs.diagnostics.run_log import read_summaries
 from jobs.errors import JobError, TableError
-from jobs.storage.urls import from_lasting
+from jobs.storage.urls import location_from_canonical
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table, open_table
 from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
@@ -150,7 +150,7 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
 
 
 def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, int]:
-    from jobs.run import Request, plan_job
+    from jobs.run import RunRequest, plan_job
     from jobs.settings import Settings, with_values
 
     if not runs:
@@ -161,8 +161,10 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     values["storage_options"] = [
         f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
     ]
-    values["labels"] = from_lasting(values["labels"])
+    values["labels"] = location_from_canonical(values["labels"])
     settings = with_values(Settings(), values, "run.json")
     spec = table.info.recorded_spec
-    request = Request(from_lasting(last["corpus"]), table.store.address, spec, settings)
+    request = RunRequest(
+        location_from_canonical(last["corpus"]), table.store.address, spec, settings
+    )
     return plan_job(request).to_dict()["planned"]

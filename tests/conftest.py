@@ -35,7 +35,7 @@ server.stop()
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.SourceFile]) -> None:
     """Mark what uses S3, so that `make test-servers` can select just that."""
     for item in items:
         if "s3" in getattr(item, "fixturenames", ()):
@@ -194,12 +194,12 @@ class Shown:
 @pytest.fixture
 def notebook(monkeypatch):
     """A process that looks like a notebook's kernel; what it shows."""
-    shown: list[Shown] = []
+    redacted: list[Shown] = []
 
     def display(text: str, *, display_id: bool) -> Shown:
         assert display_id
-        shown.append(Shown(text))
-        return shown[-1]
+        redacted.append(Shown(text))
+        return redacted[-1]
 
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())  # type: ignore[attr-defined]
@@ -207,4 +207,4 @@ def notebook(monkeypatch):
     module.HTML, module.display = str, display  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    return shown
+    return redacted

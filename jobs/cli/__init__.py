@@ -142,9 +142,9 @@ def extract(
     with _terminable():
         reporter = reporter_for_terminal(quiet=quiet or as_json)
         from jobs.api import executor_opener
-        from jobs.run import Request, plan_job, run_job
+        from jobs.run import RunRequest, plan_job, run_job
 
-        request = Request(corpus, table, _spec(preset, spec_values, config), settings)
+        request = RunRequest(corpus, table, _spec(preset, spec_values, config), settings)
         try:
             if dry_run:
                 report = plan_job(request, reporter)

@@ -28,7 +28,7 @@ from jobs.storage.names import (
     other_forms,
     readable,
 )
-from jobs.storage.urls import is_url, protocol_of, shown, stored_name
+from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
 
 _STAT_AT_ONCE = 1000
 
@@ -275,7 +275,7 @@ def relative_path(path: str, root: str) -> str:
         if protocol_of(path) == "file":
             path = path.partition("://")[2]
         else:
-            path = shown(path)
+            path = redacted(path)
             return path[len(root) + 1 :] if path.startswith(f"{root}/") else path
     if is_url(root):
         return path.lstrip("/")

@@ -20,7 +20,7 @@ from jobs.storage.names import (
     utf8_name,
 )
 from jobs.storage.opening import open_store
-from jobs.storage.urls import is_url, shown, split_name, stored_name
+from jobs.storage.urls import is_url, redacted, split_name, stored_name
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -83,10 +83,10 @@ def open_corpus(
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
-        return Corpus(store.url, store, selection, label_from_parent, shown(location))
+        return Corpus(store.url, store, selection, label_from_parent, redacted(location))
     if is_folder or is_url(location):
         store = _open_root(location, options, known_root)
-        return Corpus(store.url, store, selection, label_from_parent, shown(location))
+        return Corpus(store.url, store, selection, label_from_parent, redacted(location))
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -14,7 +14,7 @@ from jobs.corpus.stated import take_stated
 from jobs.errors import CorpusError
 from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
-from jobs.storage.urls import shown, split_name, stored_name
+from jobs.storage.urls import redacted, split_name, stored_name
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
 
@@ -53,7 +53,7 @@ def open_list(
         If it is malformed.
     """
     folder, name = split_name(location)
-    location = shown(location)
+    location = redacted(location)
     try:
         data, _ = home.read(stored_name(folder, name))
     except OSError as error:

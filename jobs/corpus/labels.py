@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.corpus.partitioned_rows import Inventory
+from jobs.corpus.partitioned_rows import PartitionedRows
 from jobs.corpus.stated import add_urls
 from jobs.corpus.textfile import as_utf8, read_csv
 from jobs.errors import UsageError
@@ -157,7 +157,7 @@ def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
         ) from error
 
 
-def comparable(values: Iterable[Any]) -> tuple[Any, ...]:
+def nan_safe(values: Iterable[Any]) -> tuple[Any, ...]:
     """Return values so that two tuples of equal ones are equal, with a NaN in them too."""
     return tuple(math.nan if value != value else value for value in values)
 
@@ -190,9 +190,9 @@ class LabelFile:
         )
         self.n_labels = len(rows[LABEL].unique())
         self.example = rows["path"][0].as_py() if len(rows) else None
-        self._inventory = Inventory(schema)
+        self._inventory = PartitionedRows(schema)
         self._inventory.add(rows.select(schema.names))
-        self._matched = Inventory(schema)
+        self._matched = PartitionedRows(schema)
 
     def __len__(self) -> int:
         return self._inventory.n_rows
@@ -219,9 +219,9 @@ class LabelFile:
             If a path is in the file twice.
         """
         rows = pa.concat_tables([self._inventory.bucket(bucket), self._matched.bucket(bucket)])
-        facts: dict[str, tuple[Any, ...]] = {}
+        attributes: dict[str, tuple[Any, ...]] = {}
         for path, *values in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-            if path in facts:
+            if path in attributes:
                 raise UsageError(f"{self.name} has the path {path!r} twice: keep one of them")
-            facts[path] = tuple(values)
-        return facts
+            attributes[path] = tuple(values)
+        return attributes

@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from jobs.corpus.corpus import Corpus, explain, in_another_form, relative_path
 from jobs.corpus.formats import guessed_duration
-from jobs.corpus.labels import LABEL, LabelFile, carried_schema, comparable, read_rows
+from jobs.corpus.labels import LABEL, LabelFile, carried_schema, nan_safe, read_rows
 from jobs.corpus.matching import match_forms
-from jobs.corpus.partitioned_rows import Inventory, on_disk
-from jobs.corpus.source_file import Item
+from jobs.corpus.partitioned_rows import PartitionedRows, spilled
+from jobs.corpus.source_file import SourceFile
 from jobs.diagnostics.progress import Reporter
 from jobs.errors import UsageError
 from jobs.storage.opening import open_store
-from jobs.storage.urls import protocol_of, shown, split_name, stored_name
+from jobs.storage.urls import protocol_of, redacted, split_name, stored_name
 
 _LABELS_COUNTED = 100_000
 _LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version", pa.string())])
@@ -36,7 +36,7 @@ class Listing:
     def __init__(self, corpus: Corpus, label_file: LabelFile | None) -> None:
         self.corpus = corpus
         self.label_file = label_file
-        self._inventory = Inventory(corpus.schema)
+        self._inventory = PartitionedRows(corpus.schema)
         self._labels: set[str | None] = set()
         self._looked_up: dict[int, pa.Table] = {}
         self._n_unlabelled = 0
@@ -120,9 +120,9 @@ class Listing:
             columns = [list(column) for column in zip(*entries, strict=True)]
             pages.append(pa.table(columns, schema=_LOOKED_UP))
         if doubtful:
-            self._looked_up[bucket] = on_disk(pa.concat_tables(pages))
+            self._looked_up[bucket] = spilled(pa.concat_tables(pages))
 
-    def items(self, bucket: int) -> dict[str, Item]:
+    def items(self, bucket: int) -> dict[str, SourceFile]:
         """Return the files of a bucket by path.
 
         Raises
@@ -131,7 +131,7 @@ class Listing:
             If a path is listed twice.
         """
         rows = self._inventory.bucket(bucket)
-        items: dict[str, Item] = {}
+        items: dict[str, SourceFile] = {}
         looked_up = self._looked_up_in(bucket)
         labels = self.label_file.bucket(bucket) if self.label_file else None
         nothing = (None,) * (1 + len(self.label_file.carried)) if self.label_file else ()
@@ -140,14 +140,14 @@ class Listing:
         ):
             if path in items:
                 raise UsageError(f"the path {path!r} is listed twice: keep one of them")
-            facts: tuple[Any, ...] = (label, *carried)
+            attributes: tuple[Any, ...] = (label, *carried)
             if labels is not None:
                 own = labels.get(path, nothing)
-                facts = (own[0] or None, *carried, *own[1:])
+                attributes = (own[0] or None, *carried, *own[1:])
             elif label == "":
-                facts = (None, *carried)
+                attributes = (None, *carried)
             size, version = looked_up.get(path, (size, version))
-            items[path] = Item(path, size, version, comparable(facts))
+            items[path] = SourceFile(path, size, version, nan_safe(attributes))
         return items
 
     def _looked_up_in(self, bucket: int) -> dict[str, tuple[int | None, str]]:
@@ -224,7 +224,7 @@ def open_label_file(
     if protocol_of(root) not in ("file", protocol_of(location)):
         options = {}  # of the corpus's protocol, and of no other
     store = open_store(folder, options)
-    location = shown(location)
+    location = redacted(location)
     try:
         data, _ = store.read(stored_name(folder, name))
     except OSError as error:

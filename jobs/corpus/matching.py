@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.corpus.corpus import relative_path
 from jobs.corpus.labels import LabelFile
-from jobs.corpus.partitioned_rows import Inventory
+from jobs.corpus.partitioned_rows import PartitionedRows
 from jobs.errors import UsageError
 from jobs.storage.names import slashed
 
@@ -18,7 +18,7 @@ _KEYED = pa.schema([("path", pa.string()), (_OWN, pa.string())])
 """A key that all forms of a path have in common, and the path itself."""
 
 
-def match_forms(labels: LabelFile, listed: Inventory, root: str, n_buckets: int) -> int:
+def match_forms(labels: LabelFile, listed: PartitionedRows, root: str, n_buckets: int) -> int:
     r"""Give files without a label one whose path is another form of theirs.
 
     A form is another of Unicode's (macOS stores names decomposed, others composed), or has
@@ -28,7 +28,7 @@ def match_forms(labels: LabelFile, listed: Inventory, root: str, n_buckets: int)
     ----------
     labels : LabelFile
         The labels; they get the rows that are found.
-    listed : Inventory
+    listed : PartitionedRows
         The corpus's files.
     root : str
         The corpus's root.
@@ -69,9 +69,11 @@ def match_forms(labels: LabelFile, listed: Inventory, root: str, n_buckets: int)
     return n_found
 
 
-def _unused(labels: LabelFile, listed: Inventory, root: str, n_buckets: int) -> Inventory:
+def _unused(
+    labels: LabelFile, listed: PartitionedRows, root: str, n_buckets: int
+) -> PartitionedRows:
     """Return the labels without a file whose path has other forms, by key."""
-    unused = Inventory(pa.schema([*_KEYED, *list(labels.schema)[1:]]))
+    unused = PartitionedRows(pa.schema([*_KEYED, *list(labels.schema)[1:]]))
     for bucket in range(n_buckets):
         used = set(listed.bucket(bucket)["path"].to_pylist())
         rows = labels.rows(bucket)
@@ -89,9 +91,9 @@ def _unused(labels: LabelFile, listed: Inventory, root: str, n_buckets: int) -> 
     return unused
 
 
-def _unlabelled(labels: LabelFile, listed: Inventory, n_buckets: int) -> Inventory:
+def _unlabelled(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> PartitionedRows:
     """Return the files without a label, by key."""
-    unlabelled = Inventory(_KEYED)
+    unlabelled = PartitionedRows(_KEYED)
     for bucket in range(n_buckets):
         labelled = labels.bucket(bucket)
         paths = listed.bucket(bucket)["path"].to_pylist()

@@ -13,7 +13,7 @@ from jobs.corpus.hashing import bucket_of, path_hashes
 _ROWS_IN_MEMORY = 500_000
 
 
-class Inventory:
+class PartitionedRows:
     """Rows keyed by a ``path`` column, in no order, read back by bucket.
 
     Rows are sorted by the hash of their path in runs of half a million, each spilled
@@ -47,7 +47,7 @@ class Inventory:
         table = pa.concat_tables(self._waiting).combine_chunks()
         hashes = path_hashes(table["path"].to_pylist())
         order = np.argsort(hashes, kind="stable")
-        self._runs.append((hashes[order], on_disk(table.take(pa.array(order)))))
+        self._runs.append((hashes[order], spilled(table.take(pa.array(order)))))
         self._waiting, self._n_waiting = [], 0
 
     def set_buckets(self, n_buckets: int) -> None:
@@ -67,7 +67,7 @@ class Inventory:
         return pa.concat_tables(pieces) if pieces else self.schema.empty_table()
 
 
-def on_disk(table: pa.Table) -> pa.Table:
+def spilled(table: pa.Table) -> pa.Table:
     """Return the same rows, mapped from a temporary file that never has a name."""
     with tempfile.TemporaryFile() as file:
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:

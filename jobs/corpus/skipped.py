@@ -31,9 +31,9 @@ def by_extension(counts: Counter[str]) -> str:
     """Return numbers of files by extension, the largest first, in words."""
     # equal numbers in the extensions' order, not in that of the listing
     ranked = sorted(counts.items(), key=lambda item: (item[0] == _OTHER, -item[1], item[0]))
-    shown = [item for item in ranked[:_SHOWN] if item[0] != _OTHER]
-    texts = [f"{n} {extension}" for extension, n in shown]
-    if rest := counts.total() - sum(n for _, n in shown):
+    redacted = [item for item in ranked[:_SHOWN] if item[0] != _OTHER]
+    texts = [f"{n} {extension}" for extension, n in redacted]
+    if rest := counts.total() - sum(n for _, n in redacted):
         texts.append(f"{rest} {_OTHER}")
     return ", ".join(texts)
 

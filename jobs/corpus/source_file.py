@@ -7,10 +7,10 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A file of the listing; `facts` is its label, then its carried columns."""
+class SourceFile:
+    """A file of the listing; `attributes` is its label, then its carried columns."""
 
     path: str
     size: int | None
     version: str
-    facts: tuple[Any, ...] = (None,)
+    attributes: tuple[Any, ...] = (None,)

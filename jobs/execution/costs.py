@@ -15,7 +15,7 @@ _SECONDS_A_BYTE_LOSSY = 5e-8
 #: Seconds of guesses that weigh as much as what was measured.
 _PRIOR_SECONDS = 1.0
 
-Spent = dict[str, tuple[float, float]]
+Timings = dict[str, tuple[float, float]]
 """Guessed and measured seconds of files, by format."""
 
 
@@ -25,13 +25,13 @@ def guessed_seconds(path: str, size: int | None) -> float:
     return _SECONDS_A_FILE + (size or 0) * a_byte
 
 
-class HasSpent(Protocol):
+class HasTimings(Protocol):
     """A result that says what its files took."""
 
-    spent: Spent
+    spent: Timings
 
 
-Result = TypeVar("Result", bound=HasSpent)
+Result = TypeVar("Result", bound=HasTimings)
 
 
 class CostModel:

@@ -19,11 +19,11 @@ from distributed.scheduler import KilledWorker
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.execution.sharding import Shard
 from jobs.execution.task import (
-    Job,
     ShardResult,
-    crashed_fragment,
+    TaskContext,
     extract_shard,
     prepare_aside,
+    stage_crashed,
 )
 from jobs.execution.workers import n_threads
 from jobs.storage.base import Store
@@ -60,11 +60,11 @@ class DaskExecutor:
             self._counted_at = time.monotonic()
         return self._n_threads
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: TaskContext) -> None:
         # One that comes later, or fails now, is prepared by its first task.
         self._client.run(prepare_aside, job, on_error="ignore")
 
-    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         """Yield the shards' results; find the file where workers die.
 
         A shard over which workers died twice is done again file by file, after all
@@ -74,24 +74,26 @@ class DaskExecutor:
         with self._watch:
             yield from self._run(job, shards, table)
 
-    def _run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
-        suspects: list[Shard] = []
+    def _run(
+        self, job: TaskContext, shards: Iterable[Shard], table: Store
+    ) -> Iterator[ShardResult]:
+        retry_single: list[Shard] = []
         yield from self._window(
             job,
             shards,
             lambda: _SHARDS_IN_FLIGHT_A_THREAD * self.n_workers(),
-            lambda shard: suspects.extend(shard.single_files()),
+            lambda shard: retry_single.extend(shard.single_files()),
         )
-        convicts: list[Shard] = []
-        yield from self._window(job, suspects, self.n_workers, convicts.append)
+        retry_alone: list[Shard] = []
+        yield from self._window(job, retry_single, self.n_workers, retry_alone.append)
         dead: list[Shard] = []
-        yield from self._window(job, convicts, lambda: 1, dead.append)
+        yield from self._window(job, retry_alone, lambda: 1, dead.append)
         for shard in dead:
-            yield crashed_fragment(job, shard, table)
+            yield stage_crashed(job, shard, table)
 
     def _window(
         self,
-        job: Job,
+        job: TaskContext,
         shards: Iterable[Shard],
         width: Callable[[], int],
         on_killed: Callable[[Shard], None],

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from jobs.execution.sharding import Shard
 from jobs.execution.task import (
-    Job,
     ShardResult,
+    TaskContext,
     extract_shard,
     prepare,
 )
@@ -21,10 +21,10 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return how many shards are worked on at once."""
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: TaskContext) -> None:
         """Have the workers load and compile what they need, before files wait for it."""
 
-    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         """Yield the shards' results as they come.
 
         Raises
@@ -40,10 +40,10 @@ class InlineExecutor:
     def n_workers(self) -> int:
         return 1
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: TaskContext) -> None:
         prepare(job)
 
-    def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
         for shard in shards:
             rest: Shard | None = shard
             while rest is not None:

@@ -79,7 +79,7 @@ class Prefetch:
 
     def _fetch(self, path: str) -> Future[Fetched]:
         if self._pools:
-            at_once = self._store.fetches_at_once(path)
+            at_once = self._store.supports_parallel_fetch(path)
             fetch = self._store.fetch if at_once else functools.partial(self._fetch_one, self._next)
             with contextlib.suppress(RuntimeError):  # no thread can be started: this one, then
                 return self._pools[at_once].submit(fetch, path)

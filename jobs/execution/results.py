@@ -10,7 +10,7 @@ from jobs.diagnostics.progress import Reporter
 from jobs.diagnostics.run_log import RunLog
 from jobs.errors import ENVIRONMENT_KINDS, CorpusError
 from jobs.execution.task import Failure, ShardResult
-from jobs.table.staging import FragmentFiles
+from jobs.table.staging import StagedFiles
 
 EARLY_STOP_FILES = 20
 """So many files that all failed for their environment end the run."""
@@ -60,11 +60,11 @@ class Tally:
         return self.n_unreachable == self.n_tried
 
 
-def take_in(
+def collect_results(
     results: Iterable[ShardResult],
     n_planned: int,
     n_retries: int,
-    fragments: FragmentFiles,
+    fragments: StagedFiles,
     tally: Tally,
     log: RunLog,
     reporter: Reporter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int
     return max(least, min(SHARD_SECONDS, share))
 
 
-def shard_of(bucket: int, items: Sequence[Item]) -> Shard:
+def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
     """Return the shard of a bucket's files."""
     return Shard(
         bucket,

@@ -20,7 +20,7 @@ from typing import Any
 import featurelib
 from jobs.corpus.formats import format_of
 from jobs.errors import ClusterError, JobError, StorageError
-from jobs.execution.costs import Spent, guessed_seconds
+from jobs.execution.costs import Timings, guessed_seconds
 from jobs.execution.native import captured_output, keep_freed_memory
 from jobs.execution.prefetch import Prefetch
 from jobs.execution.sharding import Shard
@@ -29,9 +29,9 @@ from jobs.storage.base import Fetched, Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
 from jobs.storage.parquet import to_parquet
-from jobs.table.schema import fragment_schema
+from jobs.table.schema import staged_schema
 from jobs.table.signs import COLUMNS, signs_of
-from jobs.table.staging import FileRows, FragmentWriter, Origin
+from jobs.table.staging import FileRows, Origin, StagingWriter
 
 Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
 """Gives a file's rows, at least one, by channel and segment; an error comes before the first."""
@@ -43,7 +43,7 @@ _TRIES_AT_A_CHANGING_FILE = 3
 
 
 @dataclass(frozen=True)
-class Job:
+class TaskContext:
     """What all tasks of a run have in common. Locations and storage options may hold secrets."""
 
     run_id: str
@@ -88,7 +88,7 @@ class ShardResult:
     signs: list[tuple[str, str]] = field(default_factory=list)
     """File, and what its first row says of its audio: see `jobs.table.signs`."""
     failures: list[Failure] = field(default_factory=list)
-    spent: Spent = field(default_factory=dict)
+    spent: Timings = field(default_factory=dict)
     """What files took, against what was guessed."""
     said: list[tuple[str, str]] = field(default_factory=list)
     """File, and what native code wrote to the terminal over it."""
@@ -103,7 +103,7 @@ class ShardResult:
         return Counter(failure.kind for failure in self.failures)
 
 
-def extract_shard(job: Job, shard: Shard) -> ShardResult:
+def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
     """Extract the files of a shard and write fragments; one bad file costs one error row.
 
     Raises
@@ -130,7 +130,7 @@ def extract_shard(job: Job, shard: Shard) -> ShardResult:
     return result
 
 
-def prepare(job: Job) -> None:
+def prepare(job: TaskContext) -> None:
     """Get this process ready for a job's files: memory, libraries, connections, kernels."""
     if job.run_id == _prepared_for.get("run"):
         return
@@ -145,18 +145,18 @@ def prepare(job: Job) -> None:
         spec = _spec_of(job)
         _warm_up(spec)
         # what writes Parquet loads late
-        to_parquet(fragment_schema(featurelib.schema(spec)).empty_table())
+        to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
     _prepared_for["run"] = job.run_id
 
 
-def _connect(job: Job) -> None:
+def _connect(job: TaskContext) -> None:
     with contextlib.suppress(OSError, JobError):  # what is wrong is told where it matters
         for store in _stores(job):
             store.stat([_ANY_NAME])
 
 
-async def prepare_aside(job: Job) -> None:
+async def prepare_aside(job: TaskContext) -> None:
     """`prepare` a worker whose own loop must go on meanwhile, for a while at most."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.to_thread(prepare, job), _PREPARE_S)
@@ -165,12 +165,12 @@ async def prepare_aside(job: Job) -> None:
 _prepared_for: dict[str, str] = {}
 
 
-def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
+def stage_crashed(job: TaskContext, shard: Shard, store: Store) -> ShardResult:
     """Write the error row of the one file in a shard, at which workers died."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
     spec = _spec_of(job)
-    fragments = FragmentWriter(store, shard.bucket, spec, job.run_id, job.origin)
+    fragments = StagingWriter(store, shard.bucket, spec, job.run_id, job.origin)
     fragments.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
     fragments.flush()
     failures = [Failure(path, "crashed", message)]
@@ -180,10 +180,10 @@ def crashed_fragment(job: Job, shard: Shard, store: Store) -> ShardResult:
 class _Attempt:
     """One attempt at a shard. A thread does the work, so that a hung file can be left to it."""
 
-    def __init__(self, job: Job, shard: Shard, spec: featurelib.FeatureSpec) -> None:
+    def __init__(self, job: TaskContext, shard: Shard, spec: featurelib.FeatureSpec) -> None:
         self._job, self._shard, self._spec = job, shard, spec
         self._store, table = _stores(job)
-        self.fragments = FragmentWriter(table, shard.bucket, spec, job.run_id, job.origin)
+        self.fragments = StagingWriter(table, shard.bucket, spec, job.run_id, job.origin)
         self.result = ShardResult(shard.bucket)
         self._changes = threading.Lock()
         self._abandoned = False
@@ -344,7 +344,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(strerror or error).split()) or type(error).__name__
 
 
-def _spec_of(job: Job) -> featurelib.FeatureSpec:
+def _spec_of(job: TaskContext) -> featurelib.FeatureSpec:
     """Return a job's spec, made once a process."""
     if job.run_id not in _specs:
         _specs.clear()
@@ -359,7 +359,7 @@ def _key(options: dict[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
-def _stores(job: Job) -> tuple[Store, Store]:
+def _stores(job: TaskContext) -> tuple[Store, Store]:
     """The corpus and the table, opened once a process."""
     return (
         _corpus_store(job.corpus, _key(job.corpus_options), job.is_list),
@@ -369,7 +369,7 @@ def _stores(job: Job) -> tuple[Store, Store]:
 
 @functools.lru_cache(maxsize=4)
 def _store(location: str, options: str) -> Store:
-    return open_store(location, json.loads(options), patient=True)
+    return open_store(location, json.loads(options), retry_connect=True)
 
 
 @functools.lru_cache(maxsize=4)

@@ -95,7 +95,7 @@ class Store(Protocol):
     def fetch(self, name: str) -> Fetched:
         """Make a file ready for decoding."""
 
-    def fetches_at_once(self, name: str) -> bool:
+    def supports_parallel_fetch(self, name: str) -> bool:
         """Say whether several threads can `fetch` files like this one at the same time."""
 
     def read(self, name: str) -> tuple[bytes, str]:

@@ -24,7 +24,7 @@ from jobs.storage import base
 from jobs.storage.base import PAGE, Contents, Entry, Fetched, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import http_status, is_transient, with_retries
-from jobs.storage.urls import shown
+from jobs.storage.urls import redacted
 
 _CHUNK_BYTES = 4 * 2**20
 _STATS_AT_ONCE = 16
@@ -84,7 +84,7 @@ class GenericStore:
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
         self.address = address
-        protocol, _, rest = shown(address).partition("://")
+        protocol, _, rest = redacted(address).partition("://")
         self.url = encode_path(f"{protocol}://{rest.rstrip('/')}")
         self._has_quoted_tags = protocol in ("http", "https")
         self._class = fsspec.get_filesystem_class(protocol)
@@ -248,7 +248,7 @@ class GenericStore:
         [entry] = self.stat([name])
         return entry.version if entry else None
 
-    def fetches_at_once(self, name: str) -> bool:
+    def supports_parallel_fetch(self, name: str) -> bool:
         return bool(self._class.async_impl)
 
     def read(self, name: str) -> tuple[bytes, str]:

@@ -10,7 +10,7 @@ import fsspec
 from jobs.errors import StorageError, UsageError
 from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated, Store
 from jobs.storage.opening import open_store
-from jobs.storage.urls import is_chained, is_url, protocol_of, shown
+from jobs.storage.urls import is_chained, is_url, protocol_of, redacted
 
 _REMOTE = frozenset(
     {
@@ -79,17 +79,17 @@ class ListedStore:
         for name in names:
             protocol = protocol_of(name)
             if is_chained(name):
-                raise UsageError(f"{list_name} names {shown(name)}: chained URLs are not read")
+                raise UsageError(f"{list_name} names {redacted(name)}: chained URLs are not read")
             if not is_local and protocol not in (_REMOTE | {self._protocol}):
                 if is_url(name) or name.startswith("/"):
                     raise UsageError(
-                        f"{list_name} names {shown(name)}, and a list from elsewhere may name"
+                        f"{list_name} names {redacted(name)}, and a list from elsewhere may name"
                         " no file of this machine: copy the list to this machine"
                     )
                 continue
-            if is_url(name) and shown(name).partition("://")[2] != name.partition("://")[2]:
+            if is_url(name) and redacted(name).partition("://")[2] != name.partition("://")[2]:
                 raise UsageError(
-                    f"{list_name} gives a user or password for {shown(name)}, which would get into"
+                    f"{list_name} gives a user or password for {redacted(name)}, which would get into"
                     " the table with the path: give them with --storage-option"
                 )
             protocols.add(protocol)
@@ -144,9 +144,9 @@ class ListedStore:
         store, below = self._open_of(name)
         return store.fetch(below)
 
-    def fetches_at_once(self, name: str) -> bool:
+    def supports_parallel_fetch(self, name: str) -> bool:
         if not is_url(name):
-            return self.home.fetches_at_once(name)
+            return self.home.supports_parallel_fetch(name)
         try:
             return bool(fsspec.get_filesystem_class(protocol_of(name)).async_impl)
         except (ImportError, ValueError):

@@ -144,7 +144,7 @@ class LocalStore:
 
         return Fetched(path, status.st_size, version, still)
 
-    def fetches_at_once(self, name: str) -> bool:
+    def supports_parallel_fetch(self, name: str) -> bool:
         return True
 
     def read(self, name: str) -> tuple[bytes, str]:

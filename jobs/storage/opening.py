@@ -8,11 +8,11 @@ from typing import Any
 from jobs.errors import UsageError
 from jobs.storage.base import Store
 from jobs.storage.names import local_name
-from jobs.storage.urls import is_chained, is_url, protocol_of, shown
+from jobs.storage.urls import is_chained, is_url, protocol_of
 
 
 def open_store(
-    location: str, options: dict[str, Any] | None = None, *, patient: bool = False
+    location: str, options: dict[str, Any] | None = None, *, retry_connect: bool = False
 ) -> Store:
     """Return the store of a folder, bucket prefix or other fsspec URL.
 
@@ -24,7 +24,7 @@ def open_store(
     options : dict, optional
         Storage options as fsspec takes them (``key``, ``endpoint_url``, …).
         They have no meaning for local paths.
-    patient : bool
+    retry_connect : bool
         Wait for a service that does not answer. By default the first request gives up
         soon, because the address may be wrong.
     """
@@ -35,7 +35,7 @@ def open_store(
         return LocalStore(location)
     if is_chained(location):
         raise UsageError(
-            f"{shown(location)} is a URL of one file system inside another, which is not read:"
+            f"{redacted(location)} is a URL of one file system inside another, which is not read:"
             " unpack or copy the files, and give their folder"
         )
     _, _, rest = location.partition("://")
@@ -47,10 +47,10 @@ def open_store(
 
         if not rest.strip("/"):
             raise UsageError(f"{location} names no bucket: write s3://bucket/prefix")
-        return S3Store(rest, options, patient=patient)
+        return S3Store(rest, options, retry_connect=retry_connect)
     from jobs.storage.fsspec import GenericStore
 
     try:
         return GenericStore(location, options)
     except (ValueError, ImportError, TypeError) as error:
-        raise UsageError(f"cannot open {shown(location)}: {error}") from error
+        raise UsageError(f"cannot open {redacted(location)}: {error}") from error

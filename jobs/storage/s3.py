@@ -68,13 +68,13 @@ class S3Store:
     options : dict
         Of `s3fs.S3FileSystem`, and ``check_etag``: whether a body is compared with an ETag
         that looks like its MD5, where botocore has no checksum to compare (default true).
-    patient : bool
+    retry_connect : bool
         Wait for a service that does not answer, from the first request on.
     """
 
     in_place = False
 
-    def __init__(self, root: str, options: dict[str, Any], *, patient: bool = False) -> None:
+    def __init__(self, root: str, options: dict[str, Any], *, retry_connect: bool = False) -> None:
         self.bucket, _, prefix = root.partition("/")
         self.prefix = prefix.strip("/")
         self.url = "s3://" + "/".join(p for p in (self.bucket, encode_path(self.prefix)) if p)
@@ -98,7 +98,7 @@ class S3Store:
         self.conditional = False
         self._has_no_conditions = False
         self._quote_etag = False
-        self._answers = patient
+        self._answers = retry_connect
 
     def key(self, name: str) -> str:
         """Return a stored name's object key."""
@@ -216,7 +216,7 @@ class S3Store:
 
         return self._ask(get)
 
-    def fetches_at_once(self, name: str) -> bool:
+    def supports_parallel_fetch(self, name: str) -> bool:
         return True
 
     def read(self, name: str) -> tuple[bytes, str]:

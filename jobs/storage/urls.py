@@ -50,7 +50,7 @@ def is_chained(location: str) -> bool:
     return _CHAIN.match(location) is not None or protocol_of(location) in _OVER_ANOTHER
 
 
-def shown(location: str) -> str:
+def redacted(location: str) -> str:
     """Return a location as people may see it: without a URL's user and password."""
     if not is_url(location):
         return location
@@ -74,11 +74,11 @@ def stored_name(location: str, name: str) -> str:
     return encode_path(name) if is_url(location) else encode_local(name)
 
 
-def lasting(location: str) -> str:
+def canonical_location(location: str) -> str:
     """Return a location as it is written down: for any folder and locale, without a password."""
-    return shown(location) if is_url(location) else utf8_name(os.path.abspath(location))
+    return redacted(location) if is_url(location) else utf8_name(os.path.abspath(location))
 
 
-def from_lasting(location: str) -> str:
+def location_from_canonical(location: str) -> str:
     """Return a location that was written down, as this process takes it."""
     return location if is_url(location) else local_name(location)

@@ -153,7 +153,7 @@ def write_part(
     writer: Writer,
     wanted: pa.Schema,
     paths: pa.Array,
-    facts: pa.Table,
+    attributes: pa.Table,
     picks: Picks,
     cache: Cache,
     part: str,
@@ -168,7 +168,7 @@ def write_part(
         Schema of the part.
     paths : pyarrow.Array
         All paths of the bucket, sorted.
-    facts : pyarrow.Table
+    attributes : pyarrow.Table
         For each path, the columns that come from the listing.
     picks : Picks
         Which rows.
@@ -192,7 +192,7 @@ def write_part(
     for begin, end in ((0, n_first), (n_first, n_rows)):
         for start, stop in cuts(index.n_bytes[begin:end]):
             run = index.cut(begin + start, begin + stop)
-            writer.write(_gather(run, picks, facts, wanted, cache))
+            writer.write(_gather(run, picks, attributes, wanted, cache))
         if begin == 0:
             writer.n_first_groups = writer.n_groups
     return n_rows
@@ -221,7 +221,7 @@ def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
 
 
 def _gather(
-    index: _Index, picks: Picks, facts: pa.Table, wanted: pa.Schema, cache: Cache
+    index: _Index, picks: Picks, attributes: pa.Table, wanted: pa.Schema, cache: Cache
 ) -> pa.Table:
     """Return the rows of an index, in its order."""
     order = np.lexsort((index.row, index.pick))
@@ -233,7 +233,7 @@ def _gather(
             rows = _take(cache.get(pick.source, group), of_group - pick.source.starts[group])
             files = index.file[order[start : start + len(rows)]]
             start += len(rows)
-            pieces.append(rows if pick.as_it_is else _with_facts(rows, files, facts, wanted))
+            pieces.append(rows if pick.as_it_is else _with_facts(rows, files, attributes, wanted))
     rows = pa.concat_tables([piece.replace_schema_metadata(None) for piece in pieces])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
@@ -255,9 +255,11 @@ def _take(rows: pa.Table, places: np.ndarray) -> pa.Table:
     return rows.take(pa.array(places))
 
 
-def _with_facts(rows: pa.Table, files: np.ndarray, facts: pa.Table, wanted: pa.Schema) -> pa.Table:
+def _with_facts(
+    rows: pa.Table, files: np.ndarray, attributes: pa.Table, wanted: pa.Schema
+) -> pa.Table:
     """Return rows in a part's schema, with the label and carried columns of the listing."""
-    of_rows = facts.take(pa.array(files))
+    of_rows = attributes.take(pa.array(files))
     columns = []
     for field in wanted:
         if field.name in of_rows.column_names:

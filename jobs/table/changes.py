@@ -1,6 +1,6 @@
 """What is to be done: a listing against what the table holds. Pure functions, no I/O.
 
-For every path there is a listing's `Item`, or none, and the table's `Held` entries, in
+For every path there is a listing's `SourceFile`, or none, and the table's `TableEntry` entries, in
 whichever parts they are: usually one, but a run that was killed between two promotions
 can leave the same file in two parts. `resolve` says what becomes of each.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 
 
@@ -35,7 +35,7 @@ EXTRACTED = frozenset({Change.NEW, Change.CHANGED, Change.RETRY})
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class TableEntry:
     """An entry of the table: the rows that one part has for one file."""
 
     path: str
@@ -43,7 +43,7 @@ class Held:
     version: str
     fingerprint: str
     run_id: str
-    facts: tuple[Any, ...] = (None,)
+    attributes: tuple[Any, ...] = (None,)
     error_kind: str | None = None
 
 
@@ -59,7 +59,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PlanOptions:
     """What the options of a run mean for planning."""
 
     fingerprint: str
@@ -70,16 +70,18 @@ class Rules:
     """Runs whose fragments may be used; None: any."""
 
 
-def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Change, Held | None]:
+def classify(
+    item: SourceFile | None, held: Sequence[TableEntry], rules: PlanOptions
+) -> tuple[Change, TableEntry | None]:
     """Return the planning class of one path, and the entry that stays if it is not read.
 
     Parameters
     ----------
-    item : Item or None
+    item : SourceFile or None
         The file in the listing.
-    held : sequence of Held
+    held : sequence of TableEntry
         All of the table's entries for it; those not returned are surplus.
-    rules : Rules
+    rules : PlanOptions
         The run's options.
     """
     best = max(held, key=_standing, default=None)
@@ -91,7 +93,7 @@ def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Cha
         return Change.NEW, None
     current = [h for h in held if _is_current(h, item, rules)]
     if current and not rules.recompute:
-        exact = [h for h in current if h.facts == item.facts]
+        exact = [h for h in current if h.attributes == item.attributes]
         return (
             (Change.UNCHANGED, max(exact, key=_standing))
             if exact
@@ -100,7 +102,7 @@ def classify(item: Item | None, held: Sequence[Held], rules: Rules) -> tuple[Cha
     return (Change.CHANGED if best.error_kind is None else Change.RETRY), best
 
 
-def usable(outcome: Outcome, item: Item | None, rules: Rules) -> bool:
+def is_reusable(outcome: Outcome, item: SourceFile | None, rules: PlanOptions) -> bool:
     """Say whether what an earlier run left in a fragment is what this run would make.
 
     Its own outcomes a run takes as they are: it read what is there now.
@@ -114,11 +116,11 @@ def usable(outcome: Outcome, item: Item | None, rules: Rules) -> bool:
     )
 
 
-def _standing(held: Held) -> tuple[bool, str]:
+def _standing(held: TableEntry) -> tuple[bool, str]:
     return held.error_kind is None, held.run_id
 
 
-def _is_current(held: Held, item: Item, rules: Rules) -> bool:
+def _is_current(held: TableEntry, item: SourceFile, rules: PlanOptions) -> bool:
     if (held.version, held.fingerprint) != (item.version, rules.fingerprint):
         return False
     return held.error_kind is None or (held.error_kind in CONTENT_KINDS and not rules.retry_failed)
@@ -129,7 +131,7 @@ class BucketPlan:
     """What is to be done in one bucket."""
 
     counts: Counter[Change] = field(default_factory=Counter)
-    extract: list[Item] = field(default_factory=list)
+    extract: list[SourceFile] = field(default_factory=list)
     n_surplus: int = 0
     n_held: int = 0
     """Files that the table holds now, as rows or as errors."""
@@ -141,14 +143,16 @@ class BucketPlan:
         return sum(n for change, n in self.counts.items() if change != Change.DELETED)
 
     @property
-    def touches(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether any part of the bucket changes."""
         return self.n_surplus > 0 or any(
             self.counts[c] for c in Change if c not in (Change.UNCHANGED, Change.MISSING)
         )
 
 
-def plan_bucket(items: dict[str, Item], held: dict[str, list[Held]], rules: Rules) -> BucketPlan:
+def plan_bucket(
+    items: dict[str, SourceFile], held: dict[str, list[TableEntry]], rules: PlanOptions
+) -> BucketPlan:
     """Return what is to be done in a bucket.
 
     Parameters
@@ -157,7 +161,7 @@ def plan_bucket(items: dict[str, Item], held: dict[str, list[Held]], rules: Rule
         The listing's files by path.
     held : dict
         The table's entries by path, over all labels and the errors.
-    rules : Rules
+    rules : PlanOptions
         The run's options.
     """
     plan = BucketPlan(n_held=len(held))
@@ -177,24 +181,24 @@ def plan_bucket(items: dict[str, Item], held: dict[str, list[Held]], rules: Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class Assignment:
     """Where a file's rows come from and go to in a merge."""
 
     path: str
     part: str
     """The part that has the rows afterwards."""
-    source: Held | None
+    source: TableEntry | None
     """The entry whose rows are kept or moved; None: they come from a fragment."""
-    facts: tuple[Any, ...]
+    attributes: tuple[Any, ...]
 
 
 def resolve(
-    items: dict[str, Item],
-    held: dict[str, list[Held]],
+    items: dict[str, SourceFile],
+    held: dict[str, list[TableEntry]],
     outcomes: dict[str, Outcome],
-    rules: Rules,
+    rules: PlanOptions,
     part_of: Callable[[str | None, str | None], str],
-) -> list[Placed]:
+) -> list[Assignment]:
     """Return, for one bucket, every file that the table holds after the merge.
 
     A file that failed for its environment keeps its good row, if it has one. One that
@@ -219,14 +223,14 @@ def resolve(
         item = items.get(path)
         change, kept = classify(item, held.get(path, ()), rules)
         outcome = outcomes.get(path) if change in EXTRACTED else None
-        facts = item.facts if item else kept.facts if kept else ()
+        attributes = item.attributes if item else kept.attributes if kept else ()
         if outcome is not None:
             good_before = kept is not None and kept.error_kind is None
             if not (outcome.error_kind in ENVIRONMENT_KINDS and good_before):
-                part = part_of(facts[0], outcome.error_kind)
-                placed.append(Placed(path, part, None, facts))
+                part = part_of(attributes[0], outcome.error_kind)
+                placed.append(Assignment(path, part, None, attributes))
                 continue
         if kept is not None:
-            part = part_of(facts[0], kept.error_kind)
-            placed.append(Placed(path, part, kept, facts))
+            part = part_of(attributes[0], kept.error_kind)
+            placed.append(Assignment(path, part, kept, attributes))
     return placed

@@ -12,17 +12,17 @@ from jobs.diagnostics.run_log import RunLog
 from jobs.errors import ConflictError, TableError
 from jobs.storage.base import Store
 from jobs.storage.local import TEMPORARY
-from jobs.table.changes import Rules
-from jobs.table.lock import Guard
-from jobs.table.merge import BucketMerge, DamagedFragmentError, Merged
+from jobs.table.changes import PlanOptions
+from jobs.table.lock import WriteGuard
+from jobs.table.merge import BucketMerge, DamagedStagedFileError, MergedBucket
 from jobs.table.parts import list_parts
-from jobs.table.planning import Survey
+from jobs.table.planning import RunPlan
 from jobs.table.reader import Table
-from jobs.table.staging import FragmentFiles
+from jobs.table.staging import StagedFiles
 
 
 @dataclass
-class Published:
+class CommitResult:
     """What the merge did."""
 
     n_files: int = 0
@@ -36,7 +36,7 @@ class Published:
     """False: another writer came between, and there is more to do."""
 
 
-class Publication:
+class Commit:
     """Publishes the buckets of a table that change.
 
     Rows that go from one part to another are in both for a while: first all parts take in
@@ -50,7 +50,7 @@ class Publication:
         What is there, what should be, what was extracted, and what is to be done.
     run_id : str
         The run.
-    guard : Guard
+    guard : WriteGuard
         Asked before every write.
     log : RunLog
         Told what was written.
@@ -62,11 +62,11 @@ class Publication:
         self,
         table: Table,
         listing: Listing,
-        fragments: FragmentFiles,
-        survey: Survey,
-        rules: Rules,
+        fragments: StagedFiles,
+        survey: RunPlan,
+        rules: PlanOptions,
         run_id: str,
-        guard: Guard,
+        guard: WriteGuard,
         log: RunLog,
         reporter: Reporter,
     ) -> None:
@@ -74,7 +74,7 @@ class Publication:
         self._survey, self._rules, self._run_id = survey, rules, run_id
         self._guard, self._log, self._reporter = guard, log, reporter
 
-    def publish(self, grace_s: float) -> Published:
+    def publish(self, grace_s: float) -> CommitResult:
         """Publish every bucket that changes.
 
         Parameters
@@ -89,7 +89,7 @@ class Publication:
         TableBusyError
             If this driver may not write any more.
         """
-        published = Published()
+        published = CommitResult()
         moving: list[int] = []
         features_move = False
         self._reporter.start("publishing", None)
@@ -110,7 +110,9 @@ class Publication:
         self._reporter.stop()
         return published
 
-    def _merge(self, bucket: int, published: Published, *, keep_moving: bool) -> Merged | None:
+    def _merge(
+        self, bucket: int, published: CommitResult, *, keep_moving: bool
+    ) -> MergedBucket | None:
         """Publish one bucket; None where another writer came between."""
         items = self._listing.items(bucket)
         names = self._fragments.of_bucket(bucket)
@@ -118,12 +120,12 @@ class Publication:
             with BucketMerge(self._table, bucket, items, names, self._rules, self._run_id) as merge:
                 self._check_books(merge, bucket)
                 merged = merge.publish(
-                    self._may_write,
+                    self._check_lock,
                     lambda: self._reporter.step("promoted"),
                     keep_moving=keep_moving,
                 )
-        except (ConflictError, DamagedFragmentError) as error:
-            if isinstance(error, DamagedFragmentError):  # or the next plan would count on it
+        except (ConflictError, DamagedStagedFileError) as error:
+            if isinstance(error, DamagedStagedFileError):  # or the next plan would count on it
                 self._guard.check()
                 self._fragments.discard(error.name)
                 self._table.store.delete([error.name])
@@ -157,19 +159,19 @@ class Publication:
                 f" with features and {n_errors} errors: nothing of it was written; please report it"
             )
 
-    def _may_write(self) -> None:
+    def _check_lock(self) -> None:
         self._reporter.step("promote")
         self._guard.check()
 
 
-def verify(table: Table, survey: Survey, n_rows: Mapping[int, int]) -> bool:
+def verify(table: Table, survey: RunPlan, n_rows: Mapping[int, int]) -> bool:
     """Read back what was published.
 
     Parameters
     ----------
     table : Table
         The table.
-    survey : Survey
+    survey : RunPlan
         How many files each bucket is to hold.
     n_rows : mapping
         How many rows of features each bucket was given.

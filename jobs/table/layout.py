@@ -150,7 +150,7 @@ RUNS = "_job/runs"
 _NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/fragments/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
 
 
-def fragment_name(run_id: str, bucket: int) -> str:
+def staged_name(run_id: str, bucket: int) -> str:
     """Return a new fragment's name, unique to the attempt."""
     return f"{RUNS}/{run_id}/fragments/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobs.storage.s3 import S3Store
 
 
-class Guard(Protocol):
+class WriteGuard(Protocol):
     """Says whether this driver may still write."""
 
     def check(self) -> None:
@@ -32,9 +32,9 @@ class _Unguarded:
 
 
 @contextlib.contextmanager
-def hold(
+def write_lock(
     store: Store, run_id: str, *, single_writer: bool = False, period_s: float = LEASE_PERIOD_S
-) -> Iterator[Guard]:
+) -> Iterator[WriteGuard]:
     """Hold a table for one driver while the context lasts.
 
     Parameters
@@ -84,7 +84,7 @@ def _as_s3(store: Store) -> S3Store | None:
 
 
 @contextlib.contextmanager
-def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterator[Guard]:
+def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterator[WriteGuard]:
     path = store.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # the file stays when the lock is gone: unlinking it would let two hold "the" lock

@@ -10,21 +10,29 @@ from typing import BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.parquet import Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
 from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
-from jobs.table.changes import EXTRACTED, Held, Placed, Rules, classify, resolve, usable
+from jobs.table.changes import (
+    EXTRACTED,
+    Assignment,
+    PlanOptions,
+    TableEntry,
+    classify,
+    is_reusable,
+    resolve,
+)
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table
-from jobs.table.staging import as_fragment, outcome_rows, outcomes_of
+from jobs.table.staging import open_staged, outcome_rows, outcomes_of
 
 _SPOOL_BYTES = 32 * 2**20
 """Larger contents of a bucket's new parts go to a temporary file."""
 
 
-class DamagedFragmentError(StorageError):
+class DamagedStagedFileError(StorageError):
     """A fragment cannot be read; its files are to be extracted again."""
 
     def __init__(self, name: str, why: object) -> None:
@@ -33,7 +41,7 @@ class DamagedFragmentError(StorageError):
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedBucket:
     """What a bucket holds once it is published."""
 
     n_files: int
@@ -62,7 +70,7 @@ class BucketMerge:
         The listing's files by path.
     fragments : sequence of str
         Names of the bucket's fragments.
-    rules : Rules
+    rules : PlanOptions
         The run's options.
     run_id : str
         The run, whose own fragments count whatever version they read.
@@ -79,9 +87,9 @@ class BucketMerge:
         self,
         table: Table,
         bucket: int,
-        items: dict[str, Item],
+        items: dict[str, SourceFile],
         fragments: Sequence[str],
-        rules: Rules,
+        rules: PlanOptions,
         run_id: str,
     ) -> None:
         self.table = table
@@ -99,7 +107,7 @@ class BucketMerge:
             self._files.__exit__()
             raise
         found = outcomes_of(
-            outcomes, lambda o: o.run_id == run_id or usable(o, items.get(o.path), rules)
+            outcomes, lambda o: o.run_id == run_id or is_reusable(o, items.get(o.path), rules)
         )
         self._fragment_of = {path: fragment for path, (_, fragment, _) in found.items()}
         self.placed = resolve(
@@ -134,12 +142,12 @@ class BucketMerge:
             except FileNotFoundError:
                 continue
             with source:
-                file = as_fragment(source, self.table.fragment_schema, self.table.origin)
+                file = open_staged(source, self.table.staged_schema, self.table.origin)
                 rows = outcome_rows(file) if file is not None else None
             if file is not None and rows is not None:
                 outcomes[name] = rows
                 opener = functools.partial(self._open, name, None)
-                damaged = functools.partial(DamagedFragmentError, name)
+                damaged = functools.partial(DamagedStagedFileError, name)
                 self._sources[name] = RowSource(opener, file.metadata, damaged)
         return outcomes
 
@@ -148,21 +156,25 @@ class BucketMerge:
         n_errors = sum(is_errors(placed.part) for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
 
-    def _find_gains(self) -> dict[str, list[Placed]]:
+    def _find_gains(self) -> dict[str, list[Assignment]]:
         """Return, by part, what comes in: rows that are new, moved or have other facts."""
-        gains: dict[str, list[Placed]] = {}
+        gains: dict[str, list[Assignment]] = {}
         for placed in self.placed:
             source = placed.source
-            if source is None or source.part != placed.part or source.facts != placed.facts:
+            if (
+                source is None
+                or source.part != placed.part
+                or source.attributes != placed.attributes
+            ):
                 gains.setdefault(placed.part, []).append(placed)
         return gains
 
     def _find_losses(self) -> dict[str, set[str]]:
         """Return, by part, the paths whose rows leave it or are replaced."""
-        stays: dict[str, Held | None] = {
+        stays: dict[str, TableEntry | None] = {
             placed.path: placed.source
             for placed in self.placed
-            if placed.source is not None and placed.source.facts == placed.facts
+            if placed.source is not None and placed.source.attributes == placed.attributes
         }
         losses: dict[str, set[str]] = {}
         for path, entries in self.held.items():
@@ -245,24 +257,24 @@ class BucketMerge:
         picks = [Pick(self._source(source), as_it_is) for source, as_it_is in numbers]
         return Picks(picks, of_file)
 
-    def _facts(self) -> pa.Table:
+    def _attributes(self) -> pa.Table:
         """Return the label and carried columns of each file, in the order of `placed`."""
-        names = self.table.fact_names
-        columns = list(zip(*(placed.facts for placed in self.placed), strict=True))
+        names = self.table.attribute_names
+        columns = list(zip(*(placed.attributes for placed in self.placed), strict=True))
         wanted = pa.schema([self.table.feature_schema.field(name) for name in names])
         return pa.table(columns, schema=wanted) if columns else wanted.empty_table()
 
     def _write(self, parts: Sequence[str], spool: Spool, keep_moving: bool) -> list[Section]:
         """Write the contents of parts into a temporary file, one after the other."""
         paths = pa.array([placed.path for placed in self.placed], pa.string())
-        facts, cache = self._facts(), Cache()
+        attributes, cache = self._attributes(), Cache()
         sections: list[Section] = []
         for part in parts:
             section = spool.section()
             wanted = self.table.schema_of(part)
             picks = self._picks(part, keep_moving)
             with Writer(cast(BinaryIO, section), wanted) as writer:
-                n_rows = write_part(writer, wanted, paths, facts, picks, cache, part)
+                n_rows = write_part(writer, wanted, paths, attributes, picks, cache, part)
             if not is_errors(part):
                 self._n_rows[part] = n_rows
             sections.append(section)
@@ -270,16 +282,16 @@ class BucketMerge:
 
     def publish(
         self,
-        may_write: Callable[[], None],
+        check_lock: Callable[[], None],
         on_written: Callable[[], None] = lambda: None,
         *,
         keep_moving: bool,
-    ) -> Merged:
+    ) -> MergedBucket:
         """Write the parts that change, one atomic replacement each.
 
         Parameters
         ----------
-        may_write : callable
+        check_lock : callable
             Called before every write; raises when this driver may not write any more.
         on_written : callable
             Called after every write.
@@ -302,7 +314,7 @@ class BucketMerge:
             # every part is made before any is written: an error here leaves the bucket as it is
             contents = self._write(parts, spool, keep_moving)
             for part, data in zip(parts, contents, strict=True):
-                may_write()
+                check_lock()
                 expected = self.table.parts.get(part)
                 written[part] = self.table.store.replace(
                     part, cast(BinaryIO, data), expected=expected
@@ -312,7 +324,7 @@ class BucketMerge:
             self.table.set_part(part, version)
         n_files, n_errors = self.accounts()
         left = bool(self._moving) and keep_moving
-        return Merged(
+        return MergedBucket(
             n_files,
             sum(self._n_rows.values()),
             n_errors,

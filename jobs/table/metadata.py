@@ -66,7 +66,7 @@ class RecordedSpec:
 
 
 @dataclass(frozen=True)
-class TableInfo:
+class TableMetadata:
     """What a table is, fixed when it is made; only its corpus may be moved."""
 
     corpus: str
@@ -88,7 +88,7 @@ class TableInfo:
     format: int = FORMAT
 
     @classmethod
-    def from_json(cls, data: bytes, where: str) -> TableInfo:
+    def from_json(cls, data: bytes, where: str) -> TableMetadata:
         """Read what `to_json` wrote.
 
         Raises
@@ -156,7 +156,7 @@ def carried_types(carried: pa.Schema) -> dict[str, str]:
     return types
 
 
-def read_info(store: Store) -> TableInfo | None:
+def read_metadata(store: Store) -> TableMetadata | None:
     """Return what a table is; None where there is none yet.
 
     Raises
@@ -169,7 +169,7 @@ def read_info(store: Store) -> TableInfo | None:
     except (FileNotFoundError, NotADirectoryError):
         data = None
     if data is not None:
-        return TableInfo.from_json(data, store.url)
+        return TableMetadata.from_json(data, store.url)
     try:
         for page in store.scan():
             strangers = [e.name for e in page if not e.name.startswith("_job/")]
@@ -185,12 +185,14 @@ def read_info(store: Store) -> TableInfo | None:
     return None
 
 
-def write_info(store: Store, info: TableInfo, may_write: Callable[[], None] = lambda: None) -> None:
+def write_metadata(
+    store: Store, info: TableMetadata, check_lock: Callable[[], None] = lambda: None
+) -> None:
     """Make a table, or one that has no parts yet anew.
 
     Parameters
     ----------
-    may_write : callable
+    check_lock : callable
         Called before the write; raises when this driver may not write any more.
 
     Raises
@@ -202,25 +204,27 @@ def write_info(store: Store, info: TableInfo, may_write: Callable[[], None] = la
     overtaken = TableBusyError(f"{store.url} was just made by another run")
     if list_parts(store):
         raise overtaken
-    may_write()
+    check_lock()
     try:
         store.replace(TABLE_JSON, info.to_json(), expected=before.version if before else None)
     except ConflictError as error:
         raise overtaken from error
 
 
-def write_corpus(store: Store, info: TableInfo, corpus: str, may_write: Callable[[], None]) -> None:
+def write_corpus(
+    store: Store, info: TableMetadata, corpus: str, check_lock: Callable[[], None]
+) -> None:
     """Change the location that a table's paths are relative to, in one atomic write.
 
     Parameters
     ----------
     store : Store
         The table's place.
-    info : TableInfo
+    info : TableMetadata
         What the table was when the new location was found to fit.
     corpus : str
         The new location, canonical.
-    may_write : callable
+    check_lock : callable
         Called before the write; raises when this driver may not write any more.
 
     Raises
@@ -230,9 +234,9 @@ def write_corpus(store: Store, info: TableInfo, corpus: str, may_write: Callable
     """
     overtaken = TableBusyError(f"{store.url} was just changed by another run: try again")
     data, version = store.read(TABLE_JSON)
-    if TableInfo.from_json(data, store.url) != info:
+    if TableMetadata.from_json(data, store.url) != info:
         raise overtaken
-    may_write()
+    check_lock()
     try:
         store.replace(TABLE_JSON, replace(info, corpus=corpus).to_json(), expected=version)
     except ConflictError as error:
@@ -251,7 +255,7 @@ def is_same_place(one: str, other: str) -> bool:
         return False
 
 
-def check_same(info: TableInfo, wanted: TableInfo, where: str) -> None:
+def check_same(info: TableMetadata, wanted: TableMetadata, where: str) -> None:
     """Refuse to write rows of one kind into a table of another.
 
     Raises

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from jobs.corpus.partitioned_rows import on_disk
-from jobs.corpus.source_file import Item
+from jobs.corpus.partitioned_rows import spilled
+from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel, guessed_seconds
 from jobs.execution.sharding import SHARD_FILES, Shard, shard_of, shard_seconds
 
@@ -17,18 +17,18 @@ _LARGE_FILES = 10_000
 _SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", pa.int64())])
 
 
-class Work:
+class PendingFiles:
     """Files to extract: added bucket after bucket, read back as shards."""
 
     def __init__(self) -> None:
         self.n_files = 0
         self._seconds = 0.0
-        self._large: list[tuple[int, Item]] = []
+        self._large: list[tuple[int, SourceFile]] = []
         self._buckets: list[tuple[int, pa.Table]] = []
         self._n_in_memory = 0
         self._n_spilled = 0
 
-    def add(self, bucket: int, items: list[Item]) -> None:
+    def add(self, bucket: int, items: list[SourceFile]) -> None:
         """Take in a bucket's files."""
         if not items:
             return
@@ -46,7 +46,7 @@ class Work:
 
     def _spill(self) -> None:
         fresh = self._buckets[self._n_spilled :]
-        table = on_disk(pa.concat_tables([rows for _, rows in fresh]))
+        table = spilled(pa.concat_tables([rows for _, rows in fresh]))
         start = 0
         for index, (bucket, rows) in enumerate(fresh, start=self._n_spilled):
             self._buckets[index] = (bucket, table.slice(start, len(rows)))
@@ -71,8 +71,8 @@ class Work:
             yield shard_of(bucket, [item])
         for bucket, rows in self._buckets:
             columns = (rows[name].to_pylist() for name in ("path", "size", "version"))
-            items = [Item(*values) for values in zip(*columns, strict=True)]
-            files: list[Item] = []
+            items = [SourceFile(*values) for values in zip(*columns, strict=True)]
+            files: list[SourceFile] = []
             cost = limit = 0.0
             for item in sorted(items, key=_guess, reverse=True):
                 if not files:
@@ -88,5 +88,5 @@ class Work:
                 yield shard_of(bucket, files)
 
 
-def _guess(item: Item) -> float:
+def _guess(item: SourceFile) -> float:
     return guessed_seconds(item.path, item.size)

@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from jobs.corpus.listing import Listing
-from jobs.corpus.source_file import Item
-from jobs.table.changes import Change, Held, Outcome, Rules, plan_bucket, usable
-from jobs.table.pending import Work
+from jobs.corpus.source_file import SourceFile
+from jobs.table.changes import Change, Outcome, PlanOptions, TableEntry, is_reusable, plan_bucket
+from jobs.table.pending import PendingFiles
 from jobs.table.reader import Table
 from jobs.table.schema import PATH
 from jobs.table.signs import signs_of, values_of
-from jobs.table.staging import FragmentFiles, outcomes_of, read_outcomes
+from jobs.table.staging import StagedFiles, outcomes_of, read_outcomes
 
 
 @dataclass
-class Survey:
+class RunPlan:
     """What is to be done in all buckets.
 
     Attributes
     ----------
-    work : Work
+    work : PendingFiles
         Files to extract.
     counts : Counter
         Files by planning class.
@@ -48,7 +48,7 @@ class Survey:
         Files with features in the other buckets, their rows, and files that are errors.
     """
 
-    work: Work = field(default_factory=Work)
+    work: PendingFiles = field(default_factory=PendingFiles)
     counts: Counter[Change] = field(default_factory=Counter)
     n_surplus: int = 0
     n_held: int = 0
@@ -65,10 +65,10 @@ class Survey:
 def survey(
     table: Table,
     listing: Listing,
-    fragments: FragmentFiles,
-    rules: Rules,
+    fragments: StagedFiles,
+    rules: PlanOptions,
     on_bucket: Callable[[int], None] = lambda n_files: None,
-) -> Survey:
+) -> RunPlan:
     """Plan every bucket.
 
     Parameters
@@ -77,18 +77,18 @@ def survey(
         What is there.
     listing : Listing
         What should be there.
-    fragments : FragmentFiles
+    fragments : StagedFiles
         What was extracted already, and not merged.
-    rules : Rules
+    rules : PlanOptions
         The run's options.
     on_bucket : callable
         Told the number of files of each bucket that is planned.
     """
-    found = Survey(spent=fragments.beyond(table.info.n_buckets))
+    found = RunPlan(spent=fragments.beyond(table.info.n_buckets))
     for bucket in range(table.info.n_buckets):
         held = table.held(bucket)
         outcomes = read_outcomes(
-            table.store, fragments.of_bucket(bucket), table.fragment_schema, table.origin
+            table.store, fragments.of_bucket(bucket), table.staged_schema, table.origin
         )
         if listing.corpus.stated is not None:
             listing.look_up(bucket, _known_versions(held, outcomes))
@@ -97,7 +97,7 @@ def survey(
         found.counts += plan.counts
         found.n_surplus += plan.n_surplus
         found.n_held += plan.n_held
-        if plan.touches:
+        if plan.has_changes:
             found.touched[bucket] = plan.n_after
         else:
             found.n_errors_untouched += plan.n_held_errors
@@ -117,7 +117,7 @@ def survey(
 
 
 def _known_versions(
-    held: dict[str, list[Held]], outcomes: dict[str, pa.Table]
+    held: dict[str, list[TableEntry]], outcomes: dict[str, pa.Table]
 ) -> dict[str, set[str]]:
     """Return, by path, the versions that a bucket's parts have; or else, that fragments have."""
     known = {path: {entry.version for entry in entries} for path, entries in held.items()}
@@ -130,7 +130,7 @@ def _known_versions(
 
 
 def _reuse(
-    outcomes: dict[str, pa.Table], items: dict[str, Item], rules: Rules, found: Survey
+    outcomes: dict[str, pa.Table], items: dict[str, SourceFile], rules: PlanOptions, found: RunPlan
 ) -> dict[str, tuple[Outcome, list[str]]]:
     """Return what fragments have of a bucket's files, and note those that have nothing else.
 
@@ -140,7 +140,7 @@ def _reuse(
         if rules.delete_missing or items.keys() >= set(rows[PATH].to_pylist()):
             found.spent.append(name)
     values = {name: values_of(rows) for name, rows in outcomes.items()}
-    usable_here = outcomes_of(outcomes, lambda o: usable(o, items.get(o.path), rules))
+    usable_here = outcomes_of(outcomes, lambda o: is_reusable(o, items.get(o.path), rules))
     return {
         path: (outcome, signs_of(*values[name][index]) if outcome.error_kind is None else [])
         for path, (outcome, name, index) in usable_here.items()

@@ -7,16 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.corpus.labels import comparable
+from jobs.corpus.labels import nan_safe
 from jobs.errors import ConflictError, TableError
 from jobs.storage import parquet
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
 from jobs.storage.retry import with_retries
 from jobs.table import schema
-from jobs.table.changes import Held
+from jobs.table.changes import TableEntry
 from jobs.table.layout import ERRORS, FEATURES, bucket_of_part, is_errors, label_folder, part_name
-from jobs.table.metadata import TableInfo, read_info
+from jobs.table.metadata import TableMetadata, read_metadata
 from jobs.table.parts import list_parts
 from jobs.table.staging import Origin
 
@@ -24,14 +24,14 @@ from jobs.table.staging import Origin
 class Table:
     """A table that is made already, as one driver or reader sees it."""
 
-    def __init__(self, store: Store, info: TableInfo) -> None:
+    def __init__(self, store: Store, info: TableMetadata) -> None:
         self.store = store
         self.info = info
         self.carried = info.carried_schema
         rows = info.recorded_spec.schema
         self.feature_schema = schema.feature_schema(rows, self.carried)
         self.error_schema = schema.error_schema(self.carried)
-        self.fragment_schema = schema.fragment_schema(rows)
+        self.staged_schema = schema.staged_schema(rows)
         self._n_rows: dict[tuple[str, str], int] = {}
         self.parts: dict[str, str] = {}
         self._by_bucket: dict[int, list[str]] = {}
@@ -84,27 +84,27 @@ class Table:
         return Origin(self.info.corpus, self.info.n_buckets)
 
     @property
-    def fact_names(self) -> list[str]:
+    def attribute_names(self) -> list[str]:
         """Columns that come from the listing and not from the audio."""
         return [schema.LABEL, *self.carried.names]
 
-    def held(self, bucket: int) -> dict[str, list[Held]]:
+    def held(self, bucket: int) -> dict[str, list[TableEntry]]:
         """Return what a bucket's parts hold, by path: an entry for each file's first row."""
-        held: dict[str, list[Held]] = {}
+        held: dict[str, list[TableEntry]] = {}
         for part in self.parts_of(bucket):
             for entry in self._entries(part):
                 held.setdefault(entry.path, []).append(entry)
         return held
 
-    def _entries(self, part: str) -> Iterator[Held]:
+    def _entries(self, part: str) -> Iterator[TableEntry]:
         kind = [schema.ERROR_KIND] if is_errors(part) else []
-        rows = self.first_rows(part, [*schema.HELD_COLUMNS, *self.fact_names, *kind])
+        rows = self.first_rows(part, [*schema.HELD_COLUMNS, *self.attribute_names, *kind])
         kinds = rows[schema.ERROR_KIND].to_pylist() if kind else [None] * len(rows)
-        facts = zip(*(rows[name].to_pylist() for name in self.fact_names), strict=True)
+        attributes = zip(*(rows[name].to_pylist() for name in self.attribute_names), strict=True)
         entries = zip(*(rows[name].to_pylist() for name in schema.HELD_COLUMNS), strict=True)
-        for (path, *values), own, error in zip(entries, facts, kinds, strict=True):
+        for (path, *values), own, error in zip(entries, attributes, kinds, strict=True):
             version, fingerprint, run_id = values
-            yield Held(path, part, version, fingerprint, run_id, comparable(own), error)
+            yield TableEntry(path, part, version, fingerprint, run_id, nan_safe(own), error)
 
     def first_rows(self, part: str, names: list[str]) -> pa.Table:
         """Return some columns of a part, of each file's first row only.
@@ -193,7 +193,7 @@ def open_table(location: str, options: dict[str, Any]) -> Table:
     """
     store = open_store(location, options)
     try:
-        info = read_info(store)
+        info = read_metadata(store)
     except PermissionError as error:
         raise TableError(f"no permission to read {store.url}: {error.strerror or error}") from error
     except OSError as error:

@@ -75,7 +75,7 @@ def error_schema(carried: pa.Schema) -> pa.Schema:
     return pa.schema([_PATH, _LABEL, *carried, *_ERROR, _ERROR_CLASS, *_PROVENANCE])
 
 
-def fragment_schema(rows: pa.Schema) -> pa.Schema:
+def staged_schema(rows: pa.Schema) -> pa.Schema:
     """Return the schema of a fragment: rows and errors in one file, labels in neither."""
     key, rest = _split(rows)
     return pa.schema([_PATH, *key, *_ERROR, *_PROVENANCE, *rest])

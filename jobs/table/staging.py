@@ -22,18 +22,18 @@ from jobs.storage.parquet import (
     read_groups,
 )
 from jobs.table.changes import Outcome
-from jobs.table.layout import RUNS, fragment_name, run_and_bucket
-from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, fragment_schema, is_first
+from jobs.table.layout import RUNS, run_and_bucket, staged_name
+from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, staged_schema
 from jobs.table.signs import COLUMNS
 
-FRAGMENT_BYTES = 64 * 2**20
+STAGED_BYTES = 64 * 2**20
 """Rows that a worker keeps in memory, uncompressed, before it writes a fragment."""
 
 _SPOOL_BYTES = 8 * 2**20
 _OUTCOME_COLUMNS = (PATH, *ROW_KEY, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
 
 
-class FragmentFiles:
+class StagedFiles:
     """Names of fragments, by bucket."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Origin:
         return all(found.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
-class FragmentWriter:
+class StagingWriter:
     """Collects the rows and errors of a shard, and writes them as fragments.
 
     A file's rows are all in one fragment. A fragment holds many files, or one whose rows
@@ -113,7 +113,7 @@ class FragmentWriter:
         self._store, self._bucket = store, bucket
         self._common = {"spec_fingerprint": spec.fingerprint, "run_id": run_id}
         self._run_id = run_id
-        schema = fragment_schema(featurelib.schema(spec))
+        schema = staged_schema(featurelib.schema(spec))
         self._schema = schema.with_metadata(origin.metadata())
         self._value_names = featurelib.feature_names(spec)
         self._rows = self._collector()
@@ -141,12 +141,12 @@ class FragmentWriter:
             return
         for some in rows.waiting:
             self._rows.add(some)
-        if self._rows.n_bytes >= FRAGMENT_BYTES:
+        if self._rows.n_bytes >= STAGED_BYTES:
             self.flush()
 
     def add_error(self, path: str, version: str, size: int | None, kind: str, message: str) -> None:
         """Add a file that could not be used."""
-        facts = {
+        attributes = {
             PATH: path,
             "size_bytes": size,
             "source_version": version,
@@ -155,7 +155,7 @@ class FragmentWriter:
             "message": encode_path(message)[:MAX_MESSAGE],
             **self._common,
         }
-        self._rows.add(featurelib.Rows(1, facts, {}))
+        self._rows.add(featurelib.Rows(1, attributes, {}))
 
     def flush(self) -> None:
         """Write what is in memory, if anything is."""
@@ -169,7 +169,7 @@ class FragmentWriter:
             self._replace(sink)
 
     def _replace(self, data: BinaryIO) -> None:
-        name = fragment_name(self._run_id, self._bucket)  # nobody else has it
+        name = staged_name(self._run_id, self._bucket)  # nobody else has it
         self._store.replace(name, data)
         self.names.append(name)
 
@@ -211,7 +211,7 @@ class FileRows:
         self.n_rows += rows.n
         self.waiting.append(rows._replace(facts={**rows.facts, **self._common}))
         self._n_bytes += self._n_bytes_of(rows)
-        limit = FRAGMENT_BYTES if self._writer is None else ROW_GROUP_BYTES
+        limit = STAGED_BYTES if self._writer is None else ROW_GROUP_BYTES
         if self._n_bytes >= limit:
             self._spill()
 
@@ -246,7 +246,7 @@ def _spool() -> BinaryIO:
     return cast(BinaryIO, file)
 
 
-def as_fragment(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
+def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
     """Open a file as a fragment; None where it is damaged, or of another schema or origin.
 
     Raises
@@ -305,7 +305,7 @@ def read_outcomes(
         except FileNotFoundError:
             continue
         with source:
-            file = as_fragment(source, schema, origin)
+            file = open_staged(source, schema, origin)
             rows = outcome_rows(file) if file is not None else None
         if rows is not None:
             found[name] = rows
@@ -341,9 +341,9 @@ def outcomes_of(
     return outcomes
 
 
-def list_fragments(store: Store, run_id: str | None = None) -> FragmentFiles:
+def list_staged(store: Store, run_id: str | None = None) -> StagedFiles:
     """Return all fragments that runs left behind, or that one run did."""
-    found = FragmentFiles()
+    found = StagedFiles()
     try:
         for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):
             for entry in page:

@@ -17,7 +17,7 @@ import psutil
 import featurelib
 from jobs.diagnostics.progress import Silent
 from jobs.execution.executor import InlineExecutor
-from jobs.run import Request, run_job
+from jobs.run import RunRequest, run_job
 from jobs.settings import Settings
 from tests.benchmarks.timing import ratio
 
@@ -58,7 +58,7 @@ def _measured(folder: Path, n_rows: int) -> dict[str, tuple[float, float]]:
 def _runs(folder: Path, n_rows: int, result: Path) -> None:
     settings = Settings(reader_grace_s=0.0)
     extractor = _Extractor(n_rows)
-    request = Request(
+    request = RunRequest(
         str(folder / "corpus"), str(folder / f"t{n_rows}"), _SPEC, settings, extractor
     )
     fresh, again = _Steps(), _Steps()
@@ -90,7 +90,7 @@ class _Extractor:
 
     def __call__(self, source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
         number = int(Path(source).read_text())
-        facts = {
+        attributes = {
             "duration_s": 3.0 * self._n_rows,
             "audio_hash": f"{number:032x}",
             "decoding": "whole",
@@ -98,7 +98,7 @@ class _Extractor:
             "mix_peak": 1.0,
             "is_silent": False,
         }
-        yield featurelib.Rows(self._n_rows, facts, self._own, self._noise + number)
+        yield featurelib.Rows(self._n_rows, attributes, self._own, self._noise + number)
 
 
 @contextlib.contextmanager

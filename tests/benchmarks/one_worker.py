@@ -20,9 +20,9 @@ from jobs.execution.native import ONE_THREAD
 os.environ.update(ONE_THREAD)
 
 import featurelib
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.execution.sharding import shard_of
-from jobs.execution.task import Extractor, Job, extract_shard, prepare
+from jobs.execution.task import Extractor, TaskContext, extract_shard, prepare
 from jobs.execution.version import code_version
 from jobs.table.staging import Origin
 
@@ -48,7 +48,7 @@ class Sampled:
 def files(folder: Path, n: int) -> None:
     """Send n files through, the same ones again and again."""
     names = sorted(os.listdir(folder))
-    items = [Item(name, (folder / name).stat().st_size, "") for name in names]
+    items = [SourceFile(name, (folder / name).stat().st_size, "") for name in names]
     items = (items * (n // len(items) + 1))[:n]
     with tempfile.TemporaryDirectory() as table:
         sampled = Sampled()
@@ -64,16 +64,16 @@ def peak(path: Path) -> None:
     with tempfile.TemporaryDirectory() as table:
         job = _job(path.parent, table, featurelib.extract_rows)
         prepare(job)
-        extract_shard(job, shard_of(0, [Item(path.name, path.stat().st_size, "")]))
+        extract_shard(job, shard_of(0, [SourceFile(path.name, path.stat().st_size, "")]))
     # Not getrusage's, which goes back to the process that started this one.
     [line] = [s for s in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in s]
     print(int(line.split()[1]) / 1024)
 
 
-def _job(folder: Path, table: str, extractor: Extractor) -> Job:
+def _job(folder: Path, table: str, extractor: Extractor) -> TaskContext:
     spec = featurelib.get_spec("genre-v1").to_dict()
     origin = Origin(str(folder), 1)
-    return Job("run", str(folder), table, spec, code_version(), origin, extractor=extractor)
+    return TaskContext("run", str(folder), table, spec, code_version(), origin, extractor=extractor)
 
 
 if __name__ == "__main__":

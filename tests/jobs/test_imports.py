@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from featurelib import SpecError
-from jobs.execution.task import Job, _spec_of
+from jobs.execution.task import TaskContext, _spec_of
 from tests.featurelib.support.signals import chord, encode
 from tests.support import own_features
 from tests.support.light import FEATURELIB
@@ -63,7 +63,7 @@ def test_a_worker_takes_no_other_code_than_the_specs(tmp_path):
     spec = spec_in(tmp_path)
     recorded = RecordedSpec.of(spec)
     [digest] = spec.sources
-    job = Job(
+    job = TaskContext(
         run_id="another",
         corpus="",
         table="",

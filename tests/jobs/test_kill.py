@@ -29,7 +29,7 @@ import pytest
 
 import jobs.run
 from jobs.diagnostics.progress import Silent
-from jobs.run import STEPS, Request
+from jobs.run import STEPS, RunRequest
 from jobs.table.changes import Change
 from tests.support import driver
 from tests.support.tables import (
@@ -63,7 +63,7 @@ class Steps(Silent):
 class Scenario:
     """A run to disturb: how the table is before it, and how an undisturbed run leaves it."""
 
-    request: Request
+    request: RunRequest
     before: Path | None
     undisturbed: Path
     steps: list[str]
@@ -133,7 +133,7 @@ class Corpus:
         self._write(dict(itertools.islice(TURNED.items(), 1, None, 2)), "bad")
         write_labels(self.label_file, KEPT | later | CHANGED | NEW | TURNED)
 
-    def request(self, table: str, *, reader_grace_s: float = 0.0) -> Request:
+    def request(self, table: str, *, reader_grace_s: float = 0.0) -> RunRequest:
         labels = str(self.label_file) if self.by_file else "parent"
         return driver.request_for(
             self.folder,
@@ -344,12 +344,12 @@ def test_a_table_made_while_another_driver_came_is_found(
     corpus = Corpus(tmp_path, by_file=True)
     first = corpus.request("table")
     second = driver.request_for(corpus.folder, first.table, labels=str(corpus.label_file))
-    hold = jobs.run.hold
+    write_lock = jobs.run.write_lock
 
     def hold_late(*arguments: Any, **keywords: Any) -> Any:
-        monkeypatch.setattr(jobs.run, "hold", hold)
+        monkeypatch.setattr(jobs.run, "hold", write_lock)
         driver.run_inline(first)
-        return hold(*arguments, **keywords)
+        return write_lock(*arguments, **keywords)
 
     monkeypatch.setattr(jobs.run, "hold", hold_late)
     report = driver.run_inline(second)

@@ -21,7 +21,7 @@ import featurelib
 from jobs.diagnostics.progress import Silent
 from jobs.diagnostics.report import RunReport
 from jobs.execution.executor import InlineExecutor
-from jobs.run import Request, run_job
+from jobs.run import RunRequest, run_job
 from jobs.settings import Settings
 from jobs.table.changes import Change
 from jobs.table.schema import ROW_KEY
@@ -51,12 +51,12 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featu
         "float": float(text),
         "double": float(text),
     }
-    facts = {f.name: values[str(f.type)] for f in featurelib.schema(spec)}
+    attributes = {f.name: values[str(f.type)] for f in featurelib.schema(spec)}
     n_segments = 1 + int(text) % 3
     numbers = np.full((n_segments, len(featurelib.feature_names(spec))), float(text), np.float32)
     for channel in range(2) if int(text) % 2 else (None,):
         own = {"channel": [channel] * n_segments, "segment": range(n_segments)}
-        yield featurelib.Rows(n_segments, facts, own, numbers)
+        yield featurelib.Rows(n_segments, attributes, own, numbers)
 
 
 class Interrupted(BaseException):
@@ -199,7 +199,7 @@ class TableModel(RuleBasedStateMachine):
             "buckets": 2,
             "reader_grace_s": 0.0,
         }
-        request = Request(
+        request = RunRequest(
             str(self.corpus),
             str(self.table),
             SPEC,

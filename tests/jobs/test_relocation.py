@@ -20,7 +20,7 @@ from jobs.status import table_status
 from jobs.storage.opening import open_store
 from jobs.table.changes import Change
 from jobs.table.layout import TABLE_JSON
-from jobs.table.lock import hold
+from jobs.table.lock import write_lock
 from tests.conftest import S3
 from tests.support import driver, light
 from tests.support.tables import assert_same_table, assert_tidy, paths_of, write_files
@@ -197,7 +197,7 @@ def test_a_list_that_still_names_the_old_place(tmp_path: Path) -> None:
 
 def test_not_while_another_driver_writes(old: Path, table: Path, tmp_path: Path) -> None:
     new = old.rename(tmp_path / "new")
-    with hold(open_store(str(table)), "another"), pytest.raises(TableBusyError):
+    with write_lock(open_store(str(table)), "another"), pytest.raises(TableBusyError):
         relocate(str(table), str(new))
     assert root_of(table) == str(old)
 
@@ -210,7 +210,7 @@ def test_a_run_that_looked_before_the_table_went_elsewhere(
     @contextmanager
     def overtaken(*arguments: Any, **options: Any) -> Iterator[Any]:
         relocate(str(table), str(tmp_path / "new"))
-        with hold(*arguments, **options) as guard:
+        with write_lock(*arguments, **options) as guard:
             yield guard
 
     monkeypatch.setattr(jobs.run, "hold", overtaken)
@@ -296,7 +296,7 @@ def test_the_command(old: Path, table: Path, tmp_path: Path) -> None:
     new = old.rename(tmp_path / "new")
     done = light.command("relocate", table, new, "--dry-run", "--json")
     assert (json.loads(done.stdout)["status"], done.returncode) == ("planned", 0)
-    with hold(open_store(str(table)), "another"):
+    with write_lock(open_store(str(table)), "another"):
         assert light.command("relocate", table, new).returncode == EXIT_BUSY
     done = light.command("relocate", table, new)
     assert done.stdout.splitlines() == [

@@ -82,9 +82,9 @@ def test_storage_options_by_side() -> None:
 def test_no_secret_is_shown() -> None:
     settings = Settings(storage_options=("key=AKIA1234", "table:secret=s3cr=et", "x=ab"))
     assert secrets_of(settings) == ["AKIA1234", "s3cr=et"]
-    shown = repr(settings) + repr(public(settings))
-    assert "AKIA" not in shown
-    assert "s3cr" not in shown
+    redacted = repr(settings) + repr(public(settings))
+    assert "AKIA" not in redacted
+    assert "s3cr" not in redacted
     assert public(settings)["storage_options"] == ["key=…", "table:secret=…", "x=…"]
 
 

@@ -30,7 +30,7 @@ import jobs.run
 from jobs.diagnostics.progress import Silent
 from jobs.diagnostics.report import RunReport
 from jobs.execution.version import code_version
-from jobs.run import Request, run_job
+from jobs.run import RunRequest, run_job
 from tests.support import doubles, light
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ request_for = functools.partial(light.request, extractor=doubles.by_content)
 """Return a request whose extractor does what the files say."""
 
 
-def run_inline(request: Request, reporter: Silent | None = None) -> RunReport:
+def run_inline(request: RunRequest, reporter: Silent | None = None) -> RunReport:
     """Run a job in this process."""
     return run_job(request, light.inline, reporter)
 
@@ -88,11 +88,11 @@ def kill_at_write(table: str | Path, n: int) -> None:
     sys.addaudithook(hook)
 
 
-def run_killed_at_step(request: Request, n: int, name: str | None = None) -> None:
+def run_killed_at_step(request: RunRequest, n: int, name: str | None = None) -> None:
     run_inline(request, KilledAt(n, name))
 
 
-def run_killed_at_write(request: Request, n: int) -> None:
+def run_killed_at_write(request: RunRequest, n: int) -> None:
     kill_at_write(request.table, n)
     run_inline(request)
 
@@ -206,7 +206,7 @@ def main() -> None:
     split = sys.argv.index("--")
     options, arguments = sys.argv[1:split], sys.argv[split + 1 :]
     if "--real" not in options:
-        jobs.run.Request = functools.partial(Request, extractor=doubles.by_content)  # type: ignore[misc,assignment]
+        jobs.run.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
         jobs.api.executor_opener = lambda *_, **__: light.inline  # type: ignore
     jobs.cli.main(arguments)

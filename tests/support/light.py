@@ -18,7 +18,7 @@ import featurelib
 from jobs.diagnostics.progress import Reporter
 from jobs.diagnostics.report import RunReport
 from jobs.execution.executor import InlineExecutor
-from jobs.run import Request, plan_job, run_job
+from jobs.run import RunRequest, plan_job, run_job
 from jobs.settings import Settings, with_values
 
 SPEC = featurelib.get_spec("tutorial-v1")
@@ -47,9 +47,9 @@ def request(
     spec: featurelib.FeatureSpec = SPEC,
     extractor: Any = light_extractor,
     **settings: Any,
-) -> Request:
+) -> RunRequest:
     values = with_values(Settings(reader_grace_s=0.0), settings, "test")
-    return Request(os.fspath(corpus), os.fspath(table), spec, values, extractor)
+    return RunRequest(os.fspath(corpus), os.fspath(table), spec, values, extractor)
 
 
 def run(

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.diagnostics.progress import Silent
 from jobs.errors import JobError
-from jobs.run import STEPS, Request
+from jobs.run import STEPS, RunRequest
 from jobs.storage.s3 import S3Store
 from tests.support import driver
 
@@ -26,7 +26,7 @@ class PausesAt(Silent):
                 self._connection.recv()
 
 
-def run_pausing(request: Request, name: str, n: int, connection: Any) -> None:
+def run_pausing(request: RunRequest, name: str, n: int, connection: Any) -> None:
     """Run a job that pauses at a step, or at a write of a file with that in its name."""
     if name not in STEPS:
         replace, pauses = S3Store.replace, PausesAt(name, n, connection)
@@ -44,7 +44,7 @@ def run_pausing(request: Request, name: str, n: int, connection: Any) -> None:
         sys.exit(error.exit_code)
 
 
-def run_or_exit(request: Request) -> None:
+def run_or_exit(request: RunRequest) -> None:
     try:
         driver.run_inline(request)
     except JobError as error:

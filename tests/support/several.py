@@ -37,11 +37,16 @@ def several_rows(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurel
         for name, make in (("rms_series", rms_of), ("chroma_series", chroma_of)):
             if name in names:
                 columns[name] = [make(number, channel, i) for i in range(n_segments)]
-        facts = {"duration_s": 3.0 * n_segments, "peak": 1.0, "mix_peak": 1.0, "is_silent": False}
+        attributes = {
+            "duration_s": 3.0 * n_segments,
+            "peak": 1.0,
+            "mix_peak": 1.0,
+            "is_silent": False,
+        }
         values = np.full((n_segments, len(featurelib.feature_names(spec))), number, np.float32)
         values += np.arange(n_segments, dtype=np.float32)[:, None]
         # one chunk of rows a channel
-        yield featurelib.Rows(n_segments, {**facts, "decoding": "whole"}, columns, values)
+        yield featurelib.Rows(n_segments, {**attributes, "decoding": "whole"}, columns, values)
 
 
 def rms_of(number: int, channel: int | None, segment: int) -> np.ndarray:

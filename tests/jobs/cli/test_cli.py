@@ -37,7 +37,7 @@ def on_terminal(*arguments: str | Path, columns: int = 80) -> tuple[int, str]:
     line = [FEATURELIB, *map(os.fspath, arguments)]
     with subprocess.Popen(line, stdin=follower, stdout=follower, stderr=follower, env=env) as child:
         os.close(follower)
-        shown = b""
+        redacted = b""
         while True:
             try:
                 piece = os.read(leader, 65536)
@@ -45,9 +45,9 @@ def on_terminal(*arguments: str | Path, columns: int = 80) -> tuple[int, str]:
                 break
             if not piece:
                 break
-            shown += piece
+            redacted += piece
     os.close(leader)
-    return child.returncode, shown.decode()
+    return child.returncode, redacted.decode()
 
 
 def output(*arguments: str | Path) -> str:
@@ -130,10 +130,10 @@ def test_describe_for_programs() -> None:
 
 
 def test_describe_fits_a_terminal_and_cuts_nothing() -> None:
-    code, shown = on_terminal("describe", "genre-v1", columns=80)
+    code, redacted = on_terminal("describe", "genre-v1", columns=80)
     assert code == 0
-    assert all(len(line) <= 80 for line in shown.splitlines())
-    words = "".join(shown.split())
+    assert all(len(line) <= 80 for line in redacted.splitlines())
+    words = "".join(redacted.split())
     for column in featurelib.describe("genre-v1"):
         assert "".join(column.definition.split()) in words
         if column.librosa != "none":
@@ -200,12 +200,12 @@ def test_errors_for_programs(place: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--csv",), ("--json",)])
 def test_names_do_not_steer_a_terminal(place: Path, options: tuple[str, ...]) -> None:
-    code, shown = on_terminal("errors", place / "table", *options)
+    code, redacted = on_terminal("errors", place / "table", *options)
     assert code == 0
-    assert "red" in shown
-    assert "\x1b[31m" not in shown
-    assert "\x1b]0" not in shown
-    assert "\x07" not in shown
+    assert "red" in redacted
+    assert "\x1b[31m" not in redacted
+    assert "\x1b]0" not in redacted
+    assert "\x07" not in redacted
     if not options:
         assert "\x1b" not in output("errors", place / "table")
 
@@ -235,15 +235,15 @@ def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
         write_tone(tmp_path / "music" / "rock" / f"{i}.wav", 220 * (i + 1), seconds=0.3)
     write(tmp_path / "music" / "rock" / "text.mp3", "no music")
     arguments = ("extract", tmp_path / "music", "-o", tmp_path / "my table", "--workers", "1")
-    code, shown = on_terminal(*arguments, *TUTORIAL)
-    assert code == 0, shown
-    assert "extracting" in shown
-    assert "\x1b[" in shown
-    assert "4/4" in shown
-    assert "Done: 4 new" in shown
-    assert "1 of 4 files failed: 1 undecodable" in shown
-    assert f"See why: featurelib errors '{tmp_path}/my table'" in shown
-    assert "Traceback" not in shown
+    code, redacted = on_terminal(*arguments, *TUTORIAL)
+    assert code == 0, redacted
+    assert "extracting" in redacted
+    assert "\x1b[" in redacted
+    assert "4/4" in redacted
+    assert "Done: 4 new" in redacted
+    assert "1 of 4 files failed: 1 undecodable" in redacted
+    assert f"See why: featurelib errors '{tmp_path}/my table'" in redacted
+    assert "Traceback" not in redacted
 
     write_tone(tmp_path / "music" / "rock" / "new.wav", 330, seconds=0.3)
     result = command(*arguments, *TUTORIAL)
@@ -301,11 +301,11 @@ def test_a_run_that_is_held_back(place: Path) -> None:
 def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path) -> None:
     write(tmp_path / "new.csv", "path,label\n/x/y.wav,rock\n")
     before = digest(place, tmp_path)
-    shown = output(
+    redacted = output(
         "extract", place / "music", "-o", tmp_path / "t", "--labels", "parent", "-q", "--dry-run"
     )
-    assert "        4  new\n" in shown
-    assert "passed over: not audio" in shown
+    assert "        4  new\n" in redacted
+    assert "passed over: not audio" in redacted
     line = ("extract", place / "music", "-o", place / "table", *TUTORIAL, "--dry-run")
     assert "4  unchanged" in output(*line, "--labels", "parent")
     assert json.loads(output(*line, "--labels", "parent", "--json"))["status"] == "planned"

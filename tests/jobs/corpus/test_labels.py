@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.corpus.labels import carried_schema, comparable, read_rows
+from jobs.corpus.labels import carried_schema, nan_safe, read_rows
 from jobs.errors import UsageError
 from jobs.table.changes import Change
 from tests.support.light import errors, features, labels, published, run, write
@@ -249,5 +249,5 @@ def test_the_carried_schema() -> None:
 
 
 def test_values_with_nan_are_comparable() -> None:
-    assert comparable([float("nan"), 1, None]) == comparable([float("nan"), 1, None])
-    assert comparable([float("nan")]) != comparable([0.0])
+    assert nan_safe([float("nan"), 1, None]) == nan_safe([float("nan"), 1, None])
+    assert nan_safe([float("nan")]) != nan_safe([0.0])

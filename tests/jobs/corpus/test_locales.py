@@ -20,7 +20,7 @@ import pytest
 
 from jobs.execution.executor import InlineExecutor
 from jobs.execution.sharding import Shard
-from jobs.execution.task import Job, ShardResult
+from jobs.execution.task import ShardResult, TaskContext
 from jobs.run import run_job
 from jobs.status import table_status
 from jobs.storage.base import Store
@@ -138,7 +138,9 @@ sys.stdout.buffer.write(pickle.dumps(extract_shard(*pickle.load(sys.stdin.buffer
 
 def test_a_worker_in_another_locale(music: Path, tmp_path: Path, other: dict[str, str]) -> None:
     class Elsewhere(InlineExecutor):
-        def run(self, job: Job, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+        def run(
+            self, job: TaskContext, shards: Iterable[Shard], table: Store
+        ) -> Iterator[ShardResult]:
             for shard in shards:
                 told = pickle.dumps((job, shard))
                 yield pickle.loads(python(_WORKER, other, input=told).stdout)
@@ -166,8 +168,8 @@ def test_the_command(tmp_path: Path) -> None:
         env = environment(variables)
         status = command("status", table, "--json", env=env)
         assert json.loads(status.stdout)["rerun"]["unchanged"] == 2
-        shown = command("errors", table, "--csv", env=env, encoding="utf-8")
-        assert "pop/bad 日.wav," in shown.stdout
+        redacted = command("errors", table, "--csv", env=env, encoding="utf-8")
+        assert "pop/bad 日.wav," in redacted.stdout
 
 
 def test_urls_and_patterns_on_the_command_line(s3: S3, other: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.corpus.discovery import open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.matching import match_forms
-from jobs.corpus.partitioned_rows import Inventory
+from jobs.corpus.partitioned_rows import PartitionedRows
 from jobs.errors import UsageError
 from jobs.storage.names import other_forms
 from jobs.table.changes import Change
@@ -163,15 +163,17 @@ TEXT = st.text(st.sampled_from("aé\u0301eö/ \\"), min_size=1, max_size=8)
 @given(st.sets(TEXT.map(nfc), min_size=1, max_size=6), st.integers(1, 3))
 def test_whole_corpora_in_the_other_form(names: set[str], n_buckets: int) -> None:
     stored = sorted({name.replace("\\", "\\\\") for name in names if "/" not in name})
-    listed = Inventory(pa.schema([("path", pa.string())]))
+    listed = PartitionedRows(pa.schema([("path", pa.string())]))
     listed.add(pa.table({"path": pa.array([nfd(path) for path in stored], pa.string())}))
     rows = pa.table({"path": pa.array(stored, pa.string()), "label": pa.array(stored, pa.string())})
     found = LabelFile(rows, pa.schema([]), "f")
     listed.set_buckets(n_buckets)
     found.set_buckets(n_buckets)
     match_forms(found, listed, "/root", n_buckets)
-    facts = {k: v for bucket in range(n_buckets) for k, v in found.bucket(bucket).items()}
-    assert {path: facts.get(nfd(path)) for path in stored} == {path: (path,) for path in stored}
+    attributes = {k: v for bucket in range(n_buckets) for k, v in found.bucket(bucket).items()}
+    assert {path: attributes.get(nfd(path)) for path in stored} == {
+        path: (path,) for path in stored
+    }
 
 
 def test_other_forms() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import jobs.corpus.partitioned_rows
 from jobs.corpus.hashing import bucket_of, path_hashes
-from jobs.corpus.partitioned_rows import Inventory, on_disk
+from jobs.corpus.partitioned_rows import PartitionedRows, spilled
 from tests.support.audio_files import open_below
 
 SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64())])
@@ -27,7 +27,7 @@ def test_every_row_comes_back_in_its_bucket(
     n_in_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.corpus.partitioned_rows, "_ROWS_IN_MEMORY", n_in_memory)
-    inventory = Inventory(SCHEMA)
+    inventory = PartitionedRows(SCHEMA)
     for start in range(0, 300, 20):
         inventory.add(page(start, start + 20))
     assert inventory.n_rows == 300
@@ -43,7 +43,7 @@ def test_every_row_comes_back_in_its_bucket(
 
 
 def test_an_empty_inventory_has_empty_buckets() -> None:
-    inventory = Inventory(SCHEMA)
+    inventory = PartitionedRows(SCHEMA)
     inventory.set_buckets(3)
     assert [len(inventory.bucket(bucket)) for bucket in range(3)] == [0, 0, 0]
     assert inventory.bucket(0).schema == SCHEMA
@@ -59,7 +59,7 @@ def test_spilled_rows_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return new_file(*args)
 
     monkeypatch.setattr(pa.ipc, "new_file", looking)
-    rows = on_disk(page(0, 10))
+    rows = spilled(page(0, 10))
     assert open_while_written == [1]
     assert os.listdir(tmp_path) == []
     assert rows.equals(page(0, 10))

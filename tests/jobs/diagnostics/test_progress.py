@@ -76,8 +76,8 @@ def test_which_reporter(monkeypatch: pytest.MonkeyPatch) -> None:
         ("\udcff\x9b\u202e", "\\udcff\\x9b\\u202e"),
     ],
 )
-def test_printable(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_printable(text: str, redacted: str) -> None:
+    assert printable(text) == redacted
 
 
 def test_a_notebook_gets_bars(notebook, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,10 @@ from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.sharding import Shard
-from jobs.execution.task import Job
+from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.execution.workers import check_workers
-from jobs.run import Request, run_job
+from jobs.run import RunRequest, run_job
 from jobs.settings import Settings
 from jobs.storage.opening import open_store
 from tests.support import doubles, driver
@@ -46,7 +46,7 @@ def client() -> Iterator[distributed.Client]:
         yield client
 
 
-def run_on(client: distributed.Client, request: Request) -> RunReport:
+def run_on(client: distributed.Client, request: RunRequest) -> RunReport:
     return run_job(request, executor_opener(request.settings, client))
 
 
@@ -177,9 +177,11 @@ def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client
     assert 4 <= most <= 6  # two workers of one thread, three shards each
 
 
-def job_for(corpus: Path, table: Path, **values: Any) -> Job:
+def job_for(corpus: Path, table: Path, **values: Any) -> TaskContext:
     return dataclasses.replace(
-        Job("run", str(corpus), str(table), doubles.SPEC.to_dict(), code_version(), doubles.ORIGIN),
+        TaskContext(
+            "run", str(corpus), str(table), doubles.SPEC.to_dict(), code_version(), doubles.ORIGIN
+        ),
         **{"extractor": doubles.by_content, **values},
     )
 

@@ -19,13 +19,13 @@ import featurelib.spill
 from jobs.errors import ClusterError
 from jobs.execution.native import captured_output
 from jobs.execution.sharding import Shard
-from jobs.execution.task import Job, ShardResult, _Attempt, extract_shard, prepare
+from jobs.execution.task import ShardResult, TaskContext, _Attempt, extract_shard, prepare
 from jobs.execution.version import code_version
 from jobs.storage.base import Fetched
 from jobs.storage.local import LocalStore
 from jobs.storage.opening import open_store
-from jobs.table.schema import fragment_schema
-from jobs.table.staging import FragmentWriter, as_fragment, outcome_rows
+from jobs.table.schema import staged_schema
+from jobs.table.staging import StagingWriter, open_staged, outcome_rows
 from tests.featurelib.support.signals import chord, encode
 from tests.support import doubles, driver
 from tests.support.doubles import Gate
@@ -33,9 +33,9 @@ from tests.support.light import run
 from tests.support.tables import log_of, write_files
 
 
-def a_job(corpus: str, tmp_path: Path) -> Job:
+def a_job(corpus: str, tmp_path: Path) -> TaskContext:
     table, spec = str(tmp_path / "table"), doubles.SPEC.to_dict()
-    job = Job("run", corpus, table, spec, code_version(), doubles.ORIGIN)
+    job = TaskContext("run", corpus, table, spec, code_version(), doubles.ORIGIN)
     return dataclasses.replace(job, extractor=doubles.by_content)
 
 
@@ -46,9 +46,9 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
     [fragment] = result.fragments
-    schema = fragment_schema(featurelib.schema(doubles.SPEC))
+    schema = staged_schema(featurelib.schema(doubles.SPEC))
     with (tmp_path / "table" / fragment).open("rb") as source:
-        file = as_fragment(source, schema, doubles.ORIGIN)
+        file = open_staged(source, schema, doubles.ORIGIN)
         assert file is not None
         rows = outcome_rows(file)
         assert rows is not None
@@ -213,7 +213,7 @@ def test_a_shards_rows_are_forgotten_when_it_is_done(
         monkeypatch.setattr(kind, "__init__", noted)
 
     note(_Attempt)
-    note(FragmentWriter)
+    note(StagingWriter)
     gc.disable()  # what only it would find is kept for long
     try:
         extract(tmp_path, {"a.wav": "play", "b.wav": "play"})

@@ -27,15 +27,15 @@ import jobs.cli
 from jobs.diagnostics.progress import Silent
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
 from jobs.execution.dask import DaskExecutor
-from jobs.execution.task import Job
-from jobs.run import STEPS, Request, run_job
+from jobs.execution.task import TaskContext
+from jobs.run import STEPS, RunRequest, run_job
 from jobs.status import error_rows, table_status
 from jobs.storage import base, parquet
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
 from jobs.table.changes import Change
 from jobs.table.layout import LEASE, TABLE_JSON
-from jobs.table.metadata import read_info
+from jobs.table.metadata import read_metadata
 from jobs.table.reader import Table
 from tests.conftest import GATEWAY, S3
 from tests.support import audio_files, driver, light, pausing
@@ -123,7 +123,7 @@ class Place:
         for key in self.objects(prefix):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
-    def request(self, table: str = "table", *, s3: S3 | None = None, **settings: Any) -> Request:
+    def request(self, table: str = "table", *, s3: S3 | None = None, **settings: Any) -> RunRequest:
         settings.setdefault("labels", "parent")
         settings.setdefault("storage_options", storage_options(s3 or self.s3))
         return driver.request_for(
@@ -133,7 +133,7 @@ class Place:
             | settings,
         )
 
-    def local_request(self, **settings: Any) -> Request:
+    def local_request(self, **settings: Any) -> RunRequest:
         settings.setdefault("labels", "parent")
         return driver.request_for(
             self.folder / "corpus",
@@ -421,7 +421,7 @@ def test_killed_while_a_table_is_made(changed: Prepared, name: str) -> None:
 
 
 @contextlib.contextmanager
-def paused(request: Request, name: str, n: int = 1) -> Iterator[Any]:
+def paused(request: RunRequest, name: str, n: int = 1) -> Iterator[Any]:
     """Run a job in another process up to some point; give the process, and end it."""
     here, there = driver.FORK_SERVER.Pipe()
     process = driver.forked(pausing.run_pausing, request, name, n, there)
@@ -527,7 +527,7 @@ def test_a_part_that_is_replaced_while_it_is_read(
 ) -> None:
     url = f"s3://{changed.place.bucket}/table"
     store = open_store(url, changed.place.s3.storage_options)
-    info = read_info(store)
+    info = read_metadata(store)
     assert info is not None
     expected = {bucket: Table(store, info).held(bucket) for bucket in range(2)}
     opened, real = Counter[str](), S3Store.open
@@ -830,10 +830,10 @@ def test_secrets_stay_secret(
 ) -> None:
     place.write(FIRST)
     request = place.request()
-    jobs_seen: list[Job] = []
+    jobs_seen: list[TaskContext] = []
     extract_shard = jobs.execution.dask.extract_shard  # type: ignore[attr-defined]
 
-    def seeing(job: Job, shard: Any) -> Any:
+    def seeing(job: TaskContext, shard: Any) -> Any:
         jobs_seen.append(job)
         return extract_shard(job, shard)
 
@@ -873,7 +873,7 @@ def test_the_command_with_settings_in_the_environment(place: Place) -> None:
     done = light.command(*line)
     assert (done.returncode, "1 undecodable" in done.stdout) == (0, True), done.stderr
     request = place.local_request()
-    driver.run_inline(Request(request.corpus, request.table, request.spec, request.settings))
+    driver.run_inline(RunRequest(request.corpus, request.table, request.spec, request.settings))
     place.assert_same_as_local()
     place.assert_tidy()
     before = place.parts()

@@ -212,7 +212,7 @@ def test_every_operation_waits_out_what_passes(
     store: S3Store, s3: S3, waits: list[float], what: int | str
 ) -> None:
     with double(s3) as service:
-        other = open_store(f"s3://{store.bucket}/t", service.s3.storage_options, patient=True)
+        other = open_store(f"s3://{store.bucket}/t", service.s3.storage_options, retry_connect=True)
         version = store.stat(["a"])[0].version  # type: ignore[union-attr]
         n_failures = 3
         for operation in (
@@ -259,7 +259,7 @@ def test_a_dead_address_is_given_up_soon_and_a_known_one_late(
     assert len(waits) == 2
     waits.clear()
     with pytest.raises(OSError, match="nothing answers"):
-        open_store("s3://bucket/t", nowhere.storage_options, patient=True).read("a")
+        open_store("s3://bucket/t", nowhere.storage_options, retry_connect=True).read("a")
     assert len(waits) == 7
     waits.clear()
     with double(s3) as service:

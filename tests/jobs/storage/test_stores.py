@@ -463,7 +463,7 @@ class TestS3(Contract):
         for expected in ("any", None):
             name = f"file {expected}"
             with double(s3, first(1, RESET_AFTER, "PUT")) as service:
-                other = open_store(store.url, service.s3.storage_options, patient=True)
+                other = open_store(store.url, service.s3.storage_options, retry_connect=True)
                 with Spool(1000) as spool:
                     section = spool.section()
                     section.write(data)

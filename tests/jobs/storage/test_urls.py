@@ -24,7 +24,14 @@ from jobs.storage.fsspec import GenericStore
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
 from jobs.storage.retry import with_retries
-from jobs.storage.urls import is_chained, is_url, lasting, protocol_of, shown, split_name
+from jobs.storage.urls import (
+    canonical_location,
+    is_chained,
+    is_url,
+    protocol_of,
+    redacted,
+    split_name,
+)
 from jobs.table.changes import Change
 from tests.support.audio_files import write_tone
 from tests.support.light import command, errors, features, labels, run, write
@@ -322,7 +329,7 @@ def test_canonical_urls(location: str, url: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("fsspec.get_filesystem_class", lambda protocol: MemoryFileSystem)
     store = open_store(location)
     assert store.url == url
-    assert store.url == lasting(location).rstrip("/")
+    assert store.url == canonical_location(location).rstrip("/")
     if isinstance(store, GenericStore):
         assert store.address == location
 
@@ -387,7 +394,7 @@ def test_folders_and_names(location: str, parts: tuple[str, str]) -> None:
 def test_protocols() -> None:
     assert protocol_of("a/b") == protocol_of("FILE:///x") == protocol_of("local:///x") == "file"
     assert protocol_of("S3A://b") == "s3"
-    assert shown("a:b@c/d") == "a:b@c/d"
+    assert redacted("a:b@c/d") == "a:b@c/d"
 
 
 @pytest.mark.parametrize("location", ["nothing://x", "memory://x"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 from jobs.execution.sharding import (
     SHARD_SECONDS,
@@ -13,14 +13,23 @@ from jobs.execution.sharding import (
     SHARDS_AHEAD,
     shard_seconds,
 )
-from jobs.table.changes import Change, Held, Outcome, Rules, classify, plan_bucket, resolve, usable
+from jobs.table.changes import (
+    Change,
+    Outcome,
+    PlanOptions,
+    TableEntry,
+    classify,
+    is_reusable,
+    plan_bucket,
+    resolve,
+)
 from jobs.table.layout import bucket_count, row_bytes, table_bytes
 
-RULES = Rules("f1")
+RULES = PlanOptions("f1")
 
 
-def item(version: str = "v1", label: str | None = "rock") -> Item:
-    return Item("a.wav", 10, version, (label,))
+def item(version: str = "v1", label: str | None = "rock") -> SourceFile:
+    return SourceFile("a.wav", 10, version, (label,))
 
 
 def held(
@@ -31,8 +40,8 @@ def held(
     fingerprint: str = "f1",
     run: str = "r1",
     error: str | None = None,
-) -> Held:
-    return Held("a.wav", part, version, fingerprint, run, (label,), error)
+) -> TableEntry:
+    return TableEntry("a.wav", part, version, fingerprint, run, (label,), error)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +66,10 @@ def held(
         (item(), [held("v0"), held()], {}, Change.UNCHANGED),
     ],
 )
-def test_classes(listed: Item | None, entries: list[Held], rules: dict, change: Change) -> None:
-    assert classify(listed, entries, Rules("f1", **rules))[0] == change
+def test_classes(
+    listed: SourceFile | None, entries: list[TableEntry], rules: dict, change: Change
+) -> None:
+    assert classify(listed, entries, PlanOptions("f1", **rules))[0] == change
 
 
 def test_every_kind_of_error_is_of_one_class() -> None:
@@ -75,12 +86,15 @@ def test_of_several_entries_the_matching_one_stays() -> None:
     assert classify(item(), [new, old], RULES) == (Change.UNCHANGED, new)
     plan = plan_bucket({"a.wav": item()}, {"a.wav": [old, new]}, RULES)
     assert (plan.n_surplus, plan.n_after, plan.extract) == (1, 1, [])
-    assert plan.touches
+    assert plan.has_changes
 
 
 def test_of_a_row_and_an_error_the_row_stays() -> None:
     row, error = held("v0"), held("v0", error="timed_out", run="r9")
-    assert classify(None, [error, row], Rules("f1", delete_missing=False)) == (Change.MISSING, row)
+    assert classify(None, [error, row], PlanOptions("f1", delete_missing=False)) == (
+        Change.MISSING,
+        row,
+    )
     assert classify(item(), [error, row], RULES) == (Change.CHANGED, row)
 
 
@@ -96,7 +110,7 @@ def test_resolve_takes_what_was_extracted() -> None:
     [placed] = resolve(
         {"a.wav": item("v2")}, {"a.wav": [held()]}, {"a.wav": outcome()}, RULES, part_of
     )
-    assert (placed.part, placed.source, placed.facts) == ("rock", None, ("rock",))
+    assert (placed.part, placed.source, placed.attributes) == ("rock", None, ("rock",))
 
 
 def test_a_content_error_replaces_the_row() -> None:
@@ -117,7 +131,7 @@ def test_an_environment_error_never_replaces_a_row() -> None:
 
 def test_resolve_moves_what_is_relabelled_and_drops_what_is_deleted() -> None:
     [moved] = resolve({"a.wav": item(label="jazz")}, {"a.wav": [held()]}, {}, RULES, part_of)
-    assert (moved.part, moved.source, moved.facts) == ("jazz", held(), ("jazz",))
+    assert (moved.part, moved.source, moved.attributes) == ("jazz", held(), ("jazz",))
     assert resolve({}, {"a.wav": [held()]}, {}, RULES, part_of) == []
 
 
@@ -128,13 +142,13 @@ def test_a_file_without_an_outcome_keeps_what_it_has() -> None:
 
 
 def test_which_fragments_may_be_used() -> None:
-    assert usable(outcome(), item("v2"), RULES)
-    assert not usable(outcome(), item("v3"), RULES)
-    assert not usable(outcome(), None, RULES)
-    assert not usable(outcome(), item("v2"), Rules("f2"))
-    assert usable(outcome(kind="empty"), item("v2"), RULES)
-    assert not usable(outcome(kind="empty"), item("v2"), Rules("f1", retry_failed=True))
-    assert not usable(outcome(kind="timed_out"), item("v2"), RULES)
+    assert is_reusable(outcome(), item("v2"), RULES)
+    assert not is_reusable(outcome(), item("v3"), RULES)
+    assert not is_reusable(outcome(), None, RULES)
+    assert not is_reusable(outcome(), item("v2"), PlanOptions("f2"))
+    assert is_reusable(outcome(kind="empty"), item("v2"), RULES)
+    assert not is_reusable(outcome(kind="empty"), item("v2"), PlanOptions("f1", retry_failed=True))
+    assert not is_reusable(outcome(kind="timed_out"), item("v2"), RULES)
 
 
 def test_the_less_remains_the_smaller_the_next_shard() -> None:

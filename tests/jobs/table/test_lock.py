@@ -24,7 +24,7 @@ from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
 from jobs.table.layout import LEASE
 from jobs.table.lease import Lease
-from jobs.table.lock import hold
+from jobs.table.lock import write_lock
 from tests.conftest import S3
 from tests.support.s3_double import RESET_AFTER, double, first
 
@@ -132,10 +132,10 @@ def test_a_service_without_conditions_is_refused(
     differing(monkeypatch, store, service)
     assert not store.probe_conditions()
     assert not store.conditional
-    with pytest.raises(UsageError, match="--single-writer"), hold(store, "a"):
+    with pytest.raises(UsageError, match="--single-writer"), write_lock(store, "a"):
         pass
     assert list(store.scan()) == []
-    with hold(store, "a", single_writer=True) as guard:
+    with write_lock(store, "a", single_writer=True) as guard:
         guard.check()
 
 
@@ -159,7 +159,10 @@ def test_a_service_that_wants_quotes(
 
 
 def test_other_storage_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--single-writer"), hold(open_store("memory://x"), "a"):
+    with (
+        pytest.raises(UsageError, match="--single-writer"),
+        write_lock(open_store("memory://x"), "a"),
+    ):
         pass
 
 
@@ -297,12 +300,12 @@ def test_one_of_many_newcomers_gets_the_lease(open_table: Callable[[], S3Store],
 def test_a_newcomer_is_turned_away_while_the_holder_renews(
     open_table: Callable[[], S3Store],
 ) -> None:
-    with hold(open_table(), "first", period_s=1.0) as guard:
+    with write_lock(open_table(), "first", period_s=1.0) as guard:
         started = time.monotonic()
         for _ in range(3):
             with (
                 pytest.raises(TableBusyError, match=r"run first, process \d+ on ") as caught,
-                hold(open_table(), "second", period_s=1.0),
+                write_lock(open_table(), "second", period_s=1.0),
             ):
                 pass
             assert caught.value.exit_code == EXIT_BUSY == 75
@@ -313,7 +316,7 @@ def test_a_newcomer_is_turned_away_while_the_holder_renews(
 def test_a_released_lease_is_taken_at_once(open_table: Callable[[], S3Store]) -> None:
     started = time.monotonic()
     for i in range(4):
-        with hold(open_table(), f"run {i}", period_s=30.0) as guard:
+        with write_lock(open_table(), f"run {i}", period_s=30.0) as guard:
             guard.check()
     assert time.monotonic() - started < 15.0
     assert json.loads(open_table().read(LEASE)[0])["released"] is True
@@ -417,7 +420,7 @@ def test_the_lease_over_connections_that_break(open_table: Callable[[], S3Store]
     store = open_table()
     with double(s3, first(2, RESET_AFTER, "PUT", "lease.json")) as service:
         other = open_store(f"s3://{store.bucket}/t", service.s3.storage_options)
-        with hold(other, "first", period_s=3.0) as guard:
+        with write_lock(other, "first", period_s=3.0) as guard:
             for n in range(1, 4):
                 until(lambda n=n: _n_puts(service.seen) >= 2 * n)  # type: ignore[misc]
                 guard.check()
@@ -491,11 +494,14 @@ def s3_environment(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_holder_that_is_killed(s3: S3) -> None:
     url = f"s3://{s3.bucket()}/t"
     with holder(url, 1.0) as process:
-        with pytest.raises(TableBusyError, match="run child"), hold(open_store(url), "second"):
+        with (
+            pytest.raises(TableBusyError, match="run child"),
+            write_lock(open_store(url), "second"),
+        ):
             pass
         process.kill()
         process.wait()
-        with hold(open_store(url), "second") as guard:
+        with write_lock(open_store(url), "second") as guard:
             guard.check()
 
 
@@ -505,7 +511,7 @@ def test_a_holder_that_is_stopped_and_goes_on(s3: S3) -> None:
     with holder(url, 1.0) as process:
         assert asked(process) == "fine"
         process.send_signal(signal.SIGSTOP)
-        with hold(open_store(url), "second", period_s=1.0) as guard:
+        with write_lock(open_store(url), "second", period_s=1.0) as guard:
             process.send_signal(signal.SIGCONT)
             assert asked(process) == "TableBusyError"
             guard.check()
@@ -527,16 +533,16 @@ def test_the_lock_of_a_folder(tmp_path: Path) -> None:
     with holder(url, 1.0) as process:
         with (
             pytest.raises(TableBusyError, match=rf"run child, process {process.pid} on ") as caught,
-            hold(open_store(url), "second"),
+            write_lock(open_store(url), "second"),
         ):
             pass
         assert caught.value.exit_code == EXIT_BUSY
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(TableBusyError), hold(open_store(url), "second"):
+        with pytest.raises(TableBusyError), write_lock(open_store(url), "second"):
             pass  # stopped is not dead: the kernel knows
         process.kill()
         process.wait()
-        with hold(open_store(url), "second") as guard:
+        with write_lock(open_store(url), "second") as guard:
             guard.check()
-        with hold(open_store(url), "third"):
+        with write_lock(open_store(url), "third"):
             pass

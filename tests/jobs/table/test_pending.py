@@ -7,20 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jobs.table.pending
-from jobs.corpus.source_file import Item
+from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel, guessed_seconds
 from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard
-from jobs.table.pending import Work
+from jobs.table.pending import PendingFiles
 
 BUCKETS = st.lists(
     st.lists(st.integers(0, 3 * 10**9) | st.none(), max_size=30), min_size=1, max_size=4
 )
 
 
-def work_of(buckets: list[list[int | None]]) -> tuple[Work, list[tuple[int, Item]]]:
-    work, added = Work(), []
+def work_of(buckets: list[list[int | None]]) -> tuple[PendingFiles, list[tuple[int, SourceFile]]]:
+    work, added = PendingFiles(), []
     for bucket, sizes in enumerate(buckets):
-        items = [Item(f"{bucket}-{i}.mp3", size, f"v{i}") for i, size in enumerate(sizes)]
+        items = [SourceFile(f"{bucket}-{i}.mp3", size, f"v{i}") for i, size in enumerate(sizes)]
         work.add(bucket, items)
         added += [(bucket, item) for item in items]
     return work, added

@@ -32,7 +32,7 @@ from jobs.relocation import relocate
 from jobs.status import table_status
 from jobs.table.changes import Change
 from jobs.table.reader import open_table
-from jobs.table.staging import as_fragment
+from jobs.table.staging import open_staged
 from tests.support import light, several
 from tests.support.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
 from tests.support.tables import assert_same_table, assert_tidy, write_files, write_labels
@@ -280,7 +280,7 @@ def test_a_shard_leaves_several_fragments(
     files: Counter[str] = Counter()
     for name in {name for result in results for name in result.fragments}:
         with (tmp_path / "t" / name).open("rb") as source:
-            file = as_fragment(source, table.fragment_schema, table.origin)
+            file = open_staged(source, table.staged_schema, table.origin)
             assert file is not None
             files.update(set(file.read(["path"])["path"].to_pylist()))
     assert files == Counter(dict.fromkeys(FILES, 1))  # a file is in one fragment
@@ -434,9 +434,9 @@ def large_rows(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib
             "rms_series": [random.random(n_frames, np.float32)],
             "chroma_series": [random.random((n_frames, 12), np.float32)],
         }
-        facts = {"peak": 1.0, "mix_peak": 1.0, "is_silent": False, "decoding": "whole"}
+        attributes = {"peak": 1.0, "mix_peak": 1.0, "is_silent": False, "decoding": "whole"}
         values = random.random((1, len(featurelib.feature_names(spec))), np.float32)
-        yield featurelib.Rows(1, facts, columns, values)
+        yield featurelib.Rows(1, attributes, columns, values)
 
 
 def run_measured(corpus: Path, table: Path, peaks: Any, dies: bool) -> None:
