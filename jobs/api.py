@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import featurelib
-from jobs.diagnostics.progress import Reporter, reporter_for_terminal
+from jobs.diagnostics.events import Observer, broadcast
+from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
-from jobs.run import OpenExecutor, RunRequest, plan_job, run_job
+from jobs.request import RunRequest
+from jobs.run import OpenExecutor, plan_job, run_job
 from jobs.settings import Settings, with_values
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def extract_corpus(
     preset: str | None = None,
     client: distributed.Client | None = None,
     progress: bool = False,
-    reporter: Reporter | None = None,
+    observer: Observer | None = None,
     dry_run: bool = False,
     **settings: Any,
 ) -> RunReport:
@@ -49,8 +51,8 @@ def extract_corpus(
         embedded local cluster by default.
     progress : bool
         Show a bar on a terminal or in a notebook, lines elsewhere.
-    reporter : Reporter, optional
-        Hears of the run's progress, in place of `progress`.
+    observer : callable, optional
+        Told every event of the run, see `jobs.diagnostics.events`; also with `progress`.
     dry_run : bool
         Only return what would be done.
     **settings
@@ -81,15 +83,11 @@ def extract_corpus(
         featurelib.get_spec(spec, preset=preset),
         with_values(Settings(), _plain(settings), "extract_corpus"),
     )
-    if reporter is None and progress:
-        reporter = reporter_for_terminal(quiet=False)
-    try:
-        if dry_run:
-            return plan_job(request, reporter)
-        return run_job(request, executor_opener(request.settings, client), reporter)
-    finally:
-        if reporter is not None:
-            reporter.stop()
+    observers = [progress_for_terminal(quiet=False)] if progress else []
+    notify = broadcast(*observers, *([] if observer is None else [observer]))
+    if dry_run:
+        return plan_job(request, notify)
+    return run_job(request, executor_opener(request.settings, client), notify)
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from jobs.diagnostics.progress import printable, reporter_for_terminal
+from jobs.diagnostics.progress import printable, progress_for_terminal
 from jobs.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, TerminatedError
 from jobs.settings import Settings, did_you_mean, read_config, with_values
 
@@ -140,18 +140,16 @@ def extract(
     """
     settings, spec_values = _settings(config, options)
     with _terminable():
-        reporter = reporter_for_terminal(quiet=quiet or as_json)
+        progress = progress_for_terminal(quiet=quiet or as_json)
         from jobs.api import executor_opener
-        from jobs.run import RunRequest, plan_job, run_job
+        from jobs.request import RunRequest
+        from jobs.run import plan_job, run_job
 
         request = RunRequest(corpus, table, _spec(preset, spec_values, config), settings)
-        try:
-            if dry_run:
-                report = plan_job(request, reporter)
-            else:
-                report = run_job(request, executor_opener(settings, debug=debug), reporter)
-        finally:
-            reporter.stop()
+        if dry_run:
+            report = plan_job(request, progress)
+        else:
+            report = run_job(request, executor_opener(settings, debug=debug), progress)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     elif dry_run:
@@ -276,18 +274,14 @@ def relocate(
     with _terminable():
         from jobs.relocation import MIN_MATCH, relocate
 
-        reporter = reporter_for_terminal(quiet=as_json)
-        try:
-            found = relocate(
-                table,
-                corpus,
-                min_match=MIN_MATCH if min_match is None else min_match,
-                dry_run=dry_run,
-                settings=settings,
-                reporter=reporter,
-            )
-        finally:
-            reporter.stop()
+        found = relocate(
+            table,
+            corpus,
+            min_match=MIN_MATCH if min_match is None else min_match,
+            dry_run=dry_run,
+            settings=settings,
+            observer=progress_for_terminal(quiet=as_json),
+        )
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=1))
     else:

@@ -158,7 +158,7 @@ class DaskExecutor:
         if isinstance(error, JobError):
             raise error
         if isinstance(error, OSError):
-            raise TableError(f"a worker cannot write its fragment: {error}") from error
+            raise TableError(f"a worker cannot write its results: {error}") from error
         raise ClusterError(f"a task failed: {type(error).__name__}: {error}") from error
 
     def _restart(self, worker: str) -> None:

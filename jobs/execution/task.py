@@ -1,4 +1,4 @@
-"""What one task does: read the files of a shard, extract each, leave fragments."""
+"""The task of a worker: extract every file of a shard and stage the rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import featurelib
-from jobs.corpus.formats import format_of
+from jobs.corpus.formats import format_of, guessed_seconds
 from jobs.errors import ClusterError, JobError, StorageError
-from jobs.execution.costs import Timings, guessed_seconds
+from jobs.execution.costs import Timings
 from jobs.execution.native import captured_output, keep_freed_memory
 from jobs.execution.prefetch import Prefetch
 from jobs.execution.sharding import Shard
@@ -76,10 +76,10 @@ class Failure:
 
 @dataclass
 class ShardResult:
-    """What the driver learns of a shard: where its fragments are, and counts."""
+    """The result of a shard, as the driver gets it: staged files and counts."""
 
     bucket: int
-    fragments: list[str] = field(default_factory=list)
+    staged: list[str] = field(default_factory=list)
     n_files: int = 0
     """Files that have rows of features."""
     n_rows: int = 0
@@ -88,9 +88,9 @@ class ShardResult:
     signs: list[tuple[str, str]] = field(default_factory=list)
     """File, and what its first row says of its audio: see `jobs.table.signs`."""
     failures: list[Failure] = field(default_factory=list)
-    spent: Timings = field(default_factory=dict)
+    timings: Timings = field(default_factory=dict)
     """What files took, against what was guessed."""
-    said: list[tuple[str, str]] = field(default_factory=list)
+    native_output: list[tuple[str, str]] = field(default_factory=list)
     """File, and what native code wrote to the terminal over it."""
     unfinished: Shard | None = None
     """Files after one that hung: for another task."""
@@ -104,14 +104,14 @@ class ShardResult:
 
 
 def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
-    """Extract the files of a shard and write fragments; one bad file costs one error row.
+    """Extract the files of a shard and stage their rows; a bad file costs one error row.
 
     Raises
     ------
     ClusterError
         If this process runs other code than the driver.
     OSError
-        If a fragment cannot be written.
+        If a staged file cannot be written.
     """
     if job.code_version != code_version():
         raise ClusterError(
@@ -123,9 +123,9 @@ def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
     spec = _spec_of(job)
     attempt = _Attempt(job, shard, spec)
     attempt.run()
-    attempt.fragments.flush()
+    attempt.staging.flush()
     result = attempt.result
-    result.fragments = attempt.fragments.names
+    result.staged = attempt.staging.names
     result.seconds = time.monotonic() - started
     return result
 
@@ -170,11 +170,11 @@ def stage_crashed(job: TaskContext, shard: Shard, store: Store) -> ShardResult:
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
     spec = _spec_of(job)
-    fragments = StagingWriter(store, shard.bucket, spec, job.run_id, job.origin)
-    fragments.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
-    fragments.flush()
+    staging = StagingWriter(store, shard.bucket, spec, job.run_id, job.origin)
+    staging.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
+    staging.flush()
     failures = [Failure(path, "crashed", message)]
-    return ShardResult(shard.bucket, fragments.names, failures=failures)
+    return ShardResult(shard.bucket, staging.names, failures=failures)
 
 
 class _Attempt:
@@ -183,7 +183,7 @@ class _Attempt:
     def __init__(self, job: TaskContext, shard: Shard, spec: featurelib.FeatureSpec) -> None:
         self._job, self._shard, self._spec = job, shard, spec
         self._store, table = _stores(job)
-        self.fragments = StagingWriter(table, shard.bucket, spec, job.run_id, job.origin)
+        self.staging = StagingWriter(table, shard.bucket, spec, job.run_id, job.origin)
         self.result = ShardResult(shard.bucket)
         self._changes = threading.Lock()
         self._abandoned = False
@@ -246,7 +246,7 @@ class _Attempt:
                     self._note_time(path, sizes[index], time.monotonic() - started)
                     said = take()
                     if said and not self._abandoned:
-                        self.result.said.append((path, said))
+                        self.result.native_output.append((path, said))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._failed = error
         finally:
@@ -257,8 +257,8 @@ class _Attempt:
             self._touched, self._since = index, time.monotonic()
 
     def _note_time(self, path: str, size: int, seconds: float) -> None:
-        guessed, measured = self.result.spent.get(format_of(path), (0.0, 0.0))
-        self.result.spent[format_of(path)] = (
+        guessed, measured = self.result.timings.get(format_of(path), (0.0, 0.0))
+        self.result.timings[format_of(path)] = (
             guessed + guessed_seconds(path, size),
             measured + seconds,
         )
@@ -272,7 +272,7 @@ class _Attempt:
             fetched = self._ahead.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
-                rows = self.fragments.file(path, fetched.version, fetched.size)
+                rows = self.staging.file(path, fetched.version, fetched.size)
                 signs = self._extract_rows(fetched, rows)
                 if signs is not None:
                     break
@@ -294,9 +294,9 @@ class _Attempt:
         else:
             with self._changes:
                 if not self._abandoned:
-                    # a fragment that is full is written under the lock: the time that this
+                    # a staged file that is full is written under the lock: the time that this
                     # takes is not the next file's
-                    self.fragments.add_file(rows)
+                    self.staging.add_file(rows)
                     self.result.n_files += 1
                     self.result.n_rows += rows.n_rows
                     self.result.signs += [(path, sign) for sign in signs]
@@ -323,13 +323,13 @@ class _Attempt:
                 rows.add(some)
             rows.end()
         except featurelib.AudioError:
-            if fetched.still():
+            if fetched.is_unchanged():
                 raise
             return None  # half of one version and half of another are no audio
-        return signs if fetched.still() else None
+        return signs if fetched.is_unchanged() else None
 
     def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
-        self.fragments.add_error(failure.path, version, size, failure.kind, failure.message)
+        self.staging.add_error(failure.path, version, size, failure.kind, failure.message)
         self.result.failures.append(failure)
 
 

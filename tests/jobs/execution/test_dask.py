@@ -23,7 +23,8 @@ from jobs.execution.sharding import Shard
 from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.execution.workers import check_workers
-from jobs.run import RunRequest, run_job
+from jobs.request import RunRequest
+from jobs.run import run_job
 from jobs.settings import Settings
 from jobs.storage.opening import open_store
 from tests.support import doubles, driver
