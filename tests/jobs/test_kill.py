@@ -155,9 +155,7 @@ def scenarios(
     by_file, steps = request.param == "label file", {"first": [], "incremental": []}
     corpus = Corpus(tmp_path_factory.mktemp("first"), by_file=by_file)
     driver.run_inline(corpus.request("undisturbed"), noting(steps["first"]))
-    first = Scenario(
-        corpus.request("table"), None, corpus.top / "undisturbed", steps["first"]
-    )
+    first = Scenario(corpus.request("table"), None, corpus.top / "undisturbed", steps["first"])
     corpus = Corpus(tmp_path_factory.mktemp("incremental"), by_file=by_file)
     driver.run_inline(corpus.request("before"))
     shutil.copytree(corpus.top / "before", corpus.top / "undisturbed")
