@@ -118,7 +118,7 @@ class DaskExecutor:
 
         def submit(shard: Shard) -> None:
             future = self._client.submit(
-                extract_shard, context, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
+                _extract_on_worker, context, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
             )
             in_flight[future.key] = (future, shard)
             completed.add(future)
@@ -169,6 +169,13 @@ class DaskExecutor:
             self._client.restart_workers([worker], timeout=20, raise_for_error=False)
         except (ValueError, OSError, RuntimeError) as error:
             logger.warning("the worker %s cannot be restarted: %s", worker, error)
+
+
+def _extract_on_worker(context: TaskContext, shard: Shard) -> ShardResult:
+    result = extract_shard(context, shard)
+    if result.is_hung:
+        result.worker = distributed.get_worker().address
+    return result
 
 
 class _Watch:

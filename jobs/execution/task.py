@@ -94,8 +94,10 @@ class ShardResult:
     """File, and what native code wrote to the terminal over it."""
     unfinished: Shard | None = None
     """Files after one that hung: for another task."""
+    is_hung: bool = False
+    """Whether a file still occupies a thread of the process."""
     worker: str | None = None
-    """Worker that a hung file still occupies."""
+    """Address of the Dask worker that a hung file occupies."""
 
     @property
     def kinds(self) -> Counter[str]:
@@ -239,10 +241,7 @@ class _Attempt:
             )
         _corpus_store.cache_clear()  # the hung thread may hold their connections for ever
         _store.cache_clear()
-        with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
-            from distributed import get_worker
-
-            self.result.worker = get_worker().address
+        self.result.is_hung = True
 
     def _work(self, drain: Callable[[], str]) -> None:
         try:
