@@ -1,7 +1,7 @@
 """Filter banks, windows and transform matrices, computed once per process and parameter set.
 
-Each follows the definition that librosa uses. librosa itself is not imported: the import and
-the first call take a second per process, many times the time that a short file takes.
+Each follows the definition that librosa uses. Importing librosa itself would take a second per
+process with the first call, which is far more than a short file takes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ _TUNINGS = 0.5 * np.arcsin(_MAP * _POINTS) / np.arcsin(_MAP)
 
 
 def n_condensed(n_fft: int, n_chroma: int) -> int:
-    """Return the number of values that a condensed frame has."""
+    """Return the number of values in a condensed frame."""
     if not _condensable(n_fft, n_chroma):
         return 1 + n_fft // 2
     return _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
