@@ -203,7 +203,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class RiffStream(Stream):
-    """Stream of a file that `featurelib.audio.riff` reads, such as WAV or AIFF."""
+    """Stream of a file that `featurelib.audio.riff` reads, such as WAV or AIFF.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        Position of the samples.
+    """
 
     sizes: riff.Sizes = field(default=riff.Sizes(0, 0), kw_only=True)
 
@@ -217,7 +223,13 @@ _PLAIN_WAV = RiffStream()
 
 @dataclass(frozen=True)
 class MpegStream(Stream):
-    """Stream of MPEG or ADTS frames."""
+    """Stream of MPEG or ADTS frames.
+
+    Attributes
+    ----------
+    run : Run
+        Frames of the stream.
+    """
 
     run: mpeg.Run = field(kw_only=True)
 
@@ -273,7 +285,13 @@ class MpegStream(Stream):
 
 @dataclass(frozen=True)
 class OggStream(Stream):
-    """Stream of one link of an Ogg file."""
+    """Stream of one link of an Ogg file.
+
+    Attributes
+    ----------
+    link : Link
+        Pages of the stream.
+    """
 
     link: ogg.Link = field(kw_only=True)
 

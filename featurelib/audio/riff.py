@@ -69,7 +69,9 @@ class _Form:
     id_bytes: int = 4
     size_bytes: int = 4
     align: int = 2
+    #: Whether the size of a chunk includes its header.
     counts_header: bool = False
+    #: Whether one chunk with a size contains all others.
     has_outer_size: bool = True
 
     @property
