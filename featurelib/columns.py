@@ -136,7 +136,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "channel",
             "int32",
             "",
-            "channel that the row is of, from 0; null where all are one row",
+            "channel of the row, from 0; null if channels have no separate rows",
             "none",
         ),
         ("segment", "int32", "", "number of the row's segment within its file, from 0", "none"),
@@ -153,7 +153,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "header_duration_s",
             "double",
             "s",
-            "length that the file's header claims; null where it says none or an impossible one",
+            "duration that the file's header claims; null if absent or impossible",
             "librosa.get_duration(path=path)",
         ),
         (
@@ -166,7 +166,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
         ("channels", "int32", "1", "number of channels in the file", "none"),
         ("format", "string", "", "container format, by the decoder's names", "none"),
         ("subtype", "string", "", "encoding of the samples, by the decoder's names", "none"),
-        ("decoder", "string", "", "what decoded it: libsndfile, ffmpeg, or both", "none"),
+        ("decoder", "string", "", "decoder of the file: libsndfile, ffmpeg, or both", "none"),
         (
             "decoding",
             "string",
@@ -181,7 +181,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "lost_s",
             "double",
             "s",
-            "gaps between decoded packets; null where that cannot be known",
+            "sum of the gaps between decoded packets; null if unknown",
             "none",
         ),
         (

@@ -140,7 +140,7 @@ def links(
     Parameters
     ----------
     read_at : callable
-        Function of an offset and a number that returns so many bytes.
+        Function that takes an offset and a size and returns the bytes.
     start, end : int
         Offset of the first page, and the end of the file.
     duration : float or None

@@ -105,7 +105,7 @@ _AU_HEADER_BYTES = 24
 
 
 def is_riff(head: bytes) -> bool:
-    """Return whether the first bytes (16 or more) are those of a file that `sizes` reads."""
+    """Return whether the first bytes (16 or more) belong to a file that `sizes` reads."""
     magic, kind = head[:4], head[8:12]
     if magic in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
         return kind == b"WAVE"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-#: Function of an offset and a number that returns so many bytes, fewer only at the end.
+#: Function that takes an offset and a size and returns bytes, fewer only at the end.
 ReadAt = Callable[[int, int], bytes]
 
 #: Bytes that are read at once to find padding after the audio.
@@ -71,7 +71,7 @@ def audio_end(read_at: ReadAt, start: int, end: int, *, with_padding: bool = Tru
     Parameters
     ----------
     read_at : callable
-        Function of an offset and a number that returns so many bytes.
+        Function that takes an offset and a size and returns the bytes.
     start, end : int
         Offset of the audio, and the end of the file.
     with_padding : bool

@@ -78,7 +78,7 @@ class SpectralContrast(Feature):
         return (
             f"level of the strongest {self.quantile:g} of a frame's bins in {where} "
             f"above that of the weakest, each within {self.top_db:g} dB of its maximum in the "
-            "signal; a band that holds nothing has that of the rounding of float32 samples"
+            "signal; in an empty band, the contrast of float32 rounding errors"
         )
 
     def librosa(self, sr: int | None) -> str:

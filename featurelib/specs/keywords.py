@@ -155,7 +155,7 @@ def _assemble(
     path: tuple[str, ...],
     given: Mapping[str, Node],
 ) -> NodeType:
-    """Make the node at a path; parameters that are not given are those of `default`."""
+    """Make the node at a path; other parameters have the values of `default`."""
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         here = (*path, field.name)
