@@ -41,6 +41,12 @@ class ClusterError(JobError):
     """The cluster cannot be reached, was lost, or runs another version of the code."""
 
 
+class HeldError(JobError):
+    """A limit holds the commit back; what was extracted is kept."""
+
+    exit_code = EXIT_HELD
+
+
 class TerminatedError(BaseException):
     """SIGTERM arrived; what was finished is kept for the next run."""
 
@@ -56,12 +62,13 @@ class ConflictError(StorageError):
     """A conditional write found something else than what it was told to replace."""
 
 
+#: Kinds of errors of the file itself: not tried again until the file changes or `retry_failed`.
 CONTENT_KINDS = frozenset(
     {
         *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
         "crashed",
     }
 )
-"""Errors of the file itself: not tried again until the file changes or `retry_failed`."""
+
+#: Kinds of errors around the file: tried again by the next run, and never replace a good row.
 ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})
-"""Errors around the file: tried again by the next run, and never in place of a good row."""

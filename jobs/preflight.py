@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import featurelib
 from jobs.corpus.corpus import Corpus
@@ -14,14 +12,12 @@ from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.listing import Listing, open_label_file
 from jobs.errors import TableError, UsageError
-from jobs.execution.task import Extractor
 from jobs.execution.version import software_version
-from jobs.settings import Settings
+from jobs.request import RunRequest
 from jobs.storage.base import Store
 from jobs.table import schema
 from jobs.table.layout import bucket_count, row_bytes, table_bytes
 from jobs.table.metadata import (
-    RecordedSpec,
     TableMetadata,
     carried_types,
     check_same,
@@ -37,36 +33,14 @@ MAX_LABELS = 2000
 _OUTGROWN = 4
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What a run is asked for."""
-
-    corpus: str
-    table: str
-    spec: featurelib.FeatureSpec | RecordedSpec
-    """What to extract; one that a table records is enough to plan with."""
-    settings: Settings = field(default_factory=Settings)
-    extractor: Extractor = featurelib.extract_rows
-
-    @functools.cached_property
-    def recorded_spec(self) -> RecordedSpec:
-        """The spec as a table records it."""
-        return self.spec if isinstance(self.spec, RecordedSpec) else RecordedSpec.of(self.spec)
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Code of features of the user's own, by digest; a table records none."""
-        return {} if isinstance(self.spec, RecordedSpec) else self.spec.sources
-
-
-def look(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
-    """Look at a request's corpus and table, and refuse what does not fit.
+def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
+    """Open the corpus, read what the table is, and refuse what does not fit together.
 
     Returns
     -------
     listing : Listing
         The corpus, to be listed.
-    info : TableMetadata or None
+    metadata : TableMetadata or None
         What the table is; None where there is none with parts yet.
 
     Raises
@@ -76,13 +50,17 @@ def look(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | No
     """
     corpus = _open_corpus(request)
     check_apart(corpus, store.url)
-    info = _info_of(store)
-    if info is not None and info.corpus != corpus.root and is_same_place(info.corpus, corpus.root):
-        corpus = _open_corpus(request, info.corpus)  # so that paths are relative to one root
+    metadata = _metadata_of(store)
+    if (
+        metadata is not None
+        and metadata.corpus != corpus.root
+        and is_same_place(metadata.corpus, corpus.root)
+    ):
+        corpus = _open_corpus(request, metadata.corpus)  # so that paths are relative to one root
     listing = Listing(corpus, _open_label_file(request, corpus))
-    if info is not None:
-        check_same(info, _wanted(request, listing), store.url)
-    return listing, info
+    if metadata is not None:
+        check_same(metadata, _wanted(request, listing), store.url)
+    return listing, metadata
 
 
 def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
@@ -122,16 +100,16 @@ def check_table(request: RunRequest, listing: Listing, store: Store) -> TableMet
     JobError
         If it is of another corpus, spec or make.
     """
-    info = _info_of(store)
-    if info is not None:
-        check_same(info, _wanted(request, listing), store.url)
-    return info
+    metadata = _metadata_of(store)
+    if metadata is not None:
+        check_same(metadata, _wanted(request, listing), store.url)
+    return metadata
 
 
-def _info_of(store: Store) -> TableMetadata | None:
+def _metadata_of(store: Store) -> TableMetadata | None:
     with table_errors(store.url):
-        info = read_metadata(store)
-        return info if info is not None and list_parts(store) else None
+        metadata = read_metadata(store)
+        return metadata if metadata is not None and list_parts(store) else None
 
 
 def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
@@ -156,12 +134,12 @@ def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
 
 def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
     """Return what to tell a user whose parts have become far larger than meant."""
-    fitting = _fitting_buckets(request, listing, table.info)
-    if request.settings.buckets or fitting <= _OUTGROWN * table.info.n_buckets:
+    fitting = _fitting_buckets(request, listing, table.metadata)
+    if request.settings.buckets or fitting <= _OUTGROWN * table.metadata.n_buckets:
         return None
     return (
-        f"the corpus has outgrown the table's {table.info.n_buckets} buckets: parts are more than"
-        f" {_OUTGROWN} times their intended size; a new table would have {fitting}"
+        f"the corpus has outgrown the table's {table.metadata.n_buckets} buckets: parts are more"
+        f" than {_OUTGROWN} times their intended size; a new table would have {fitting}"
     )
 
 
@@ -186,8 +164,8 @@ def _wanted(request: RunRequest, listing: Listing) -> TableMetadata:
     )
 
 
-def _fitting_buckets(request: RunRequest, listing: Listing, info: TableMetadata) -> int:
-    n_labels = listing.n_labels if info.partition_by == "label" else 1
+def _fitting_buckets(request: RunRequest, listing: Listing, metadata: TableMetadata) -> int:
+    n_labels = listing.n_labels if metadata.partition_by == "label" else 1
     spec = request.spec
     rows_a_second = bytes_a_second = 0.0
     if isinstance(spec, featurelib.FeatureSpec):

@@ -8,14 +8,15 @@ from typing import Any
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.listing import Listing
 from jobs.corpus.source_file import SourceFile
-from jobs.diagnostics.progress import Reporter, Silent
-from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
+from jobs.diagnostics.events import Counted, Observer, Relocated, counting, ignore
+from jobs.diagnostics.run_log import RunLog
 from jobs.errors import EXIT_DONE, EXIT_HELD, UsageError
 from jobs.execution.version import code_version
 from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
 from jobs.storage.urls import canonical_location, protocol_of
 from jobs.table.changes import TableEntry
+from jobs.table.history import new_run_id, read_summaries, write_summary
 from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
@@ -117,7 +118,7 @@ def relocate(
     min_match: float = MIN_MATCH,
     dry_run: bool = False,
     settings: Settings | None = None,
-    reporter: Reporter | None = None,
+    observer: Observer = ignore,
 ) -> Relocation:
     """Make a table that of a corpus at another place, if the files there are the same.
 
@@ -134,8 +135,8 @@ def relocate(
         Only compare.
     settings : Settings, optional
         Of these, what concerns storage, the lock, and which files belong to the corpus.
-    reporter : Reporter, optional
-        Hears of the progress.
+    observer : callable, optional
+        Told every event.
 
     Raises
     ------
@@ -144,12 +145,12 @@ def relocate(
     """
     if not 0 <= min_match <= 1:
         raise UsageError(f"min_match is {min_match}: give a fraction from 0 to 1")
-    settings, reporter = settings or Settings(), reporter or Silent()
+    settings = settings or Settings()
     found = open_table(table, settings.options_for("table"))
     listing = _open_listing(corpus, found, settings)
     store, run_id = found.store, new_run_id()
     if dry_run:
-        return _compare(found, listing, min_match, reporter)
+        return _compare(found, listing, min_match, observer)
     with (
         table_errors(store.url),
         write_lock(
@@ -160,11 +161,11 @@ def relocate(
         ) as guard,
     ):
         found = open_table(table, settings.options_for("table"))  # a run may have ended since
-        relocation = _compare(found, listing, min_match, reporter)
+        relocation = _compare(found, listing, min_match, observer)
         if relocation.reason:
             relocation.status = "held"
             return relocation
-        write_corpus(store, found.info, listing.corpus.root, guard.check)
+        write_corpus(store, found.metadata, listing.corpus.root, guard.check)
         relocation.status = "relocated"
         _log(found, run_id, corpus, settings, relocation)
     return relocation
@@ -181,18 +182,17 @@ def _open_listing(corpus: str, table: Table, settings: Settings) -> Listing:
     return Listing(opened, None)
 
 
-def _compare(table: Table, listing: Listing, min_match: float, reporter: Reporter) -> Relocation:
-    relocation = Relocation(table.store.url, table.info.corpus, listing.corpus.root)
-    listing.read(reporter)
-    listing.set_buckets(table.info.n_buckets)
-    reporter.start("comparing", None)
-    for bucket in range(table.info.n_buckets):
-        held = table.held(bucket)
-        listing.look_up(bucket, {path: {h.version for h in of} for path, of in held.items()})
-        items = listing.items(bucket)
-        relocation.add(items, held)
-        reporter.advance(len(items))
-    reporter.stop()
+def _compare(table: Table, listing: Listing, min_match: float, notify: Observer) -> Relocation:
+    relocation = Relocation(table.store.url, table.metadata.corpus, listing.corpus.root)
+    listing.read(notify)
+    listing.set_buckets(table.metadata.n_buckets)
+    with counting(notify, "comparing"):
+        for bucket in range(table.metadata.n_buckets):
+            held = table.held(bucket)
+            listing.look_up(bucket, {path: {h.version for h in of} for path, of in held.items()})
+            items = listing.items(bucket)
+            relocation.add(items, held)
+            notify(Counted(len(items)))
     if relocation.n_match < min_match * relocation.n_held:
         relocation.reason = _too_few(relocation, min_match)
     return relocation
@@ -224,10 +224,14 @@ def _log(
 ) -> None:
     """Leave a summary as runs do, with which ``featurelib status`` plans the next one."""
     runs = read_summaries(table.store)
-    log = RunLog(table.store, run_id, secrets_of(settings))
-    log.write("relocated", **relocation.to_dict())
+    secrets = secrets_of(settings)
+    log = RunLog(table.store, run_id, secrets)
+    log(Relocated(relocation.to_dict()))
     log.flush()
-    log.summary(
+    write_summary(
+        table.store,
+        run_id,
+        secrets,
         corpus=canonical_location(corpus),
         recompute=False,
         code=code_version(),

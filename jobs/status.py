@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.diagnostics.run_log import read_summaries
 from jobs.errors import JobError, TableError
 from jobs.storage.urls import location_from_canonical
+from jobs.table.history import read_summaries
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table, open_table
 from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
@@ -123,12 +123,12 @@ class Status:
 def table_status(location: str, options: dict[str, Any]) -> Status:
     """Return what a table holds, and what running the job again as last time would do."""
     table = open_table(location, options)
-    info = table.info
+    metadata = table.metadata
     status = Status(
         table.store.url,
-        info.corpus,
-        str(info.spec.get("name", "custom")),
-        info.n_buckets,
+        metadata.corpus,
+        str(metadata.spec.get("name", "custom")),
+        metadata.n_buckets,
         len(table.parts),
     )
     for part in table.parts:
@@ -150,7 +150,8 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
 
 
 def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, int]:
-    from jobs.run import RunRequest, plan_job
+    from jobs.request import RunRequest
+    from jobs.run import plan_job
     from jobs.settings import Settings, with_values
 
     if not runs:
@@ -163,7 +164,7 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     ]
     values["labels"] = location_from_canonical(values["labels"])
     settings = with_values(Settings(), values, "run.json")
-    spec = table.info.recorded_spec
+    spec = table.metadata.recorded_spec
     request = RunRequest(
         location_from_canonical(last["corpus"]), table.store.address, spec, settings
     )

@@ -369,8 +369,8 @@ def _decoders() -> str:
     return ",".join([*_DECODERS, *sorted(allowed)])
 
 
-def versions() -> str:
-    """Return the versions of the FFmpeg libraries that are loaded."""
+def ffmpeg_version() -> str:
+    """Return the versions of the FFmpeg decoding libraries that are loaded."""
     import av
 
     return " ".join(

@@ -44,10 +44,10 @@ def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, st
         featurelib.get_spec(location)  # says which presets there are
     table = open_table(location, options)
     lines = [
-        f"spec        {table.info.spec.get('name', 'custom')}",
-        f"fingerprint {table.info.fingerprint}",
+        f"spec        {table.metadata.spec.get('name', 'custom')}",
+        f"fingerprint {table.metadata.fingerprint}",
     ]
-    return [dict(column) for column in table.info.columns], lines
+    return [dict(column) for column in table.metadata.columns], lines
 
 
 def _of_spec(spec: featurelib.FeatureSpec) -> tuple[list[dict[str, str]], list[str]]:

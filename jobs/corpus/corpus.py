@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from jobs.corpus.formats import AUDIO_EXTENSIONS
 from jobs.corpus.labels import LABEL
+from jobs.corpus.passed_over import NOT_AUDIO, by_reason, count_extension
 from jobs.corpus.patterns import Selection
-from jobs.corpus.skipped import NOT_AUDIO, by_reason, count_extension
 from jobs.corpus.stated import stated_of
 from jobs.errors import CorpusError
 from jobs.storage.base import Entry, Store

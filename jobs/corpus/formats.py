@@ -83,6 +83,9 @@ AUDIO_EXTENSIONS = frozenset(
 
 _BYTES_A_SECOND = {"wav": 1e5, "aif": 1e5, "aiff": 1e5, "au": 1e5, "flac": 6e4}
 _BYTES_A_SECOND_LOSSY = 1.6e4
+_SECONDS_A_FILE = 0.0008
+_SECONDS_A_BYTE = {"wav": 5e-9, "aif": 5e-9, "aiff": 5e-9, "au": 5e-9, "flac": 1.3e-8}
+_SECONDS_A_BYTE_LOSSY = 5e-8
 
 
 def format_of(path: str) -> str:
@@ -95,3 +98,9 @@ def format_of(path: str) -> str:
 def guessed_duration(path: str, size: int | None) -> float:
     """Return the rough duration of a file [s], guessed from its size and format."""
     return max(0, size or 0) / _BYTES_A_SECOND.get(format_of(path), _BYTES_A_SECOND_LOSSY)
+
+
+def guessed_seconds(path: str, size: int | None) -> float:
+    """Return the rough cost of a file: a constant, and so much a byte by its format."""
+    a_byte = _SECONDS_A_BYTE.get(format_of(path), _SECONDS_A_BYTE_LOSSY)
+    return _SECONDS_A_FILE + (size or 0) * a_byte

@@ -13,7 +13,7 @@ from jobs.corpus.labels import LABEL, LabelFile, carried_schema, nan_safe, read_
 from jobs.corpus.matching import match_forms
 from jobs.corpus.partitioned_rows import PartitionedRows, spilled
 from jobs.corpus.source_file import SourceFile
-from jobs.diagnostics.progress import Reporter
+from jobs.diagnostics.events import Counted, Listed, Observer, counting
 from jobs.errors import UsageError
 from jobs.storage.opening import open_store
 from jobs.storage.urls import protocol_of, redacted, split_name, stored_name
@@ -36,7 +36,7 @@ class Listing:
     def __init__(self, corpus: Corpus, label_file: LabelFile | None) -> None:
         self.corpus = corpus
         self.label_file = label_file
-        self._inventory = PartitionedRows(corpus.schema)
+        self._rows = PartitionedRows(corpus.schema)
         self._labels: set[str | None] = set()
         self._looked_up: dict[int, pa.Table] = {}
         self._n_unlabelled = 0
@@ -46,7 +46,7 @@ class Listing:
     @property
     def n_files(self) -> int:
         """Number of files listed."""
-        return self._inventory.n_rows
+        return self._rows.n_rows
 
     @property
     def n_labels(self) -> int:
@@ -69,7 +69,7 @@ class Listing:
             [*self.corpus.carried, *(self.label_file.carried if self.label_file else ())]
         )
 
-    def read(self, reporter: Reporter) -> None:
+    def read(self, notify: Observer) -> None:
         """List the corpus.
 
         Raises
@@ -77,21 +77,24 @@ class Listing:
         CorpusError
             If it cannot be listed whole, or is empty.
         """
-        reporter.start("listing", None)
-        for page in self.corpus.pages():
-            self._inventory.add(page)
-            if self.has_labels:
-                self._n_unlabelled += sum(not label for label in page[LABEL].to_pylist())
-            if len(self._labels) < _LABELS_COUNTED:
-                self._labels.update(page[LABEL].unique().to_pylist())
-            files = zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True)
-            self.n_seconds += sum(guessed_duration(path, size) for path, size in files)
-            reporter.advance(len(page))
-        reporter.stop()
+        with counting(notify, "listing"):
+            for page in self.corpus.pages():
+                self._add(page)
+                notify(Counted(len(page)))
+        notify(Listed(self.corpus.passed_over, self.corpus.not_audio))
+
+    def _add(self, page: pa.Table) -> None:
+        self._rows.add(page)
+        if self.has_labels:
+            self._n_unlabelled += sum(not label for label in page[LABEL].to_pylist())
+        if len(self._labels) < _LABELS_COUNTED:
+            self._labels.update(page[LABEL].unique().to_pylist())
+        files = zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True)
+        self.n_seconds += sum(guessed_duration(path, size) for path, size in files)
 
     def set_buckets(self, n_buckets: int) -> None:
         """Say how many buckets there are."""
-        self._inventory.set_buckets(n_buckets)
+        self._rows.set_buckets(n_buckets)
         if self.label_file is not None:
             self.label_file.set_buckets(n_buckets)
 
@@ -110,7 +113,7 @@ class Listing:
         """
         if self.corpus.stated is None:
             return
-        listed = self._inventory.bucket(bucket)
+        listed = self._rows.bucket(bucket)
         before = self._looked_up.get(bucket, _LOOKED_UP.empty_table())
         settled = set(before["path"].to_pylist())
         pairs = zip(listed["path"].to_pylist(), listed["version"].to_pylist(), strict=True)
@@ -130,7 +133,7 @@ class Listing:
         UsageError
             If a path is listed twice.
         """
-        rows = self._inventory.bucket(bucket)
+        rows = self._rows.bucket(bucket)
         items: dict[str, SourceFile] = {}
         looked_up = self._looked_up_in(bucket)
         labels = self.label_file.bucket(bucket) if self.label_file else None
@@ -171,11 +174,11 @@ class Listing:
         n_matched = 0
         example = None
         for bucket in range(n_buckets):
-            listed = self._inventory.bucket(bucket)["path"].to_pylist()
+            listed = self._rows.bucket(bucket)["path"].to_pylist()
             example = example or next(iter(listed), None)
             n_matched += len(self.label_file.bucket(bucket).keys() & set(listed))
         if n_matched < min(self.n_files, len(self.label_file)):
-            n_other = match_forms(self.label_file, self._inventory, self.corpus.root, n_buckets)
+            n_other = match_forms(self.label_file, self._rows, self.corpus.root, n_buckets)
             n_matched += n_other
             if n_other:
                 notes.append(in_another_form(n_other, self.label_file.name))

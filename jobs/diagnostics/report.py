@@ -1,4 +1,4 @@
-"""What a run comes to: counts, and whether they add up."""
+"""The result of a run: counts, times and notes, collected from its events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.corpus.skipped import NOT_AUDIO, by_extension, by_reason
+from jobs.corpus.passed_over import NOT_AUDIO, by_extension, by_reason
+from jobs.diagnostics.events import (
+    BucketCommitted,
+    Committed,
+    Event,
+    Listed,
+    Note,
+    Planned,
+    RunEnded,
+    ShardDone,
+    StepEnded,
+)
 from jobs.errors import EXIT_DONE, EXIT_HELD
 from jobs.table.changes import Change
 from jobs.table.signs import sign_lines
@@ -70,6 +81,31 @@ class RunReport:
     seconds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     notes: list[str] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        """Observe the run."""
+        match event:
+            case Listed(passed_over, not_audio):
+                self.passed_over, self.not_audio = Counter(passed_over), Counter(not_audio)
+            case Planned() if not self.counts:  # a later round, after a conflict, adds nothing
+                self.counts, self.n_surplus = Counter(event.counts), event.n_surplus
+                self.n_read = self.n_reused = event.n_reused
+                self.failures = Counter(event.reused_failures)
+                self.signs = Counter(event.reused_signs)
+            case ShardDone(result):
+                self.n_read += event.n_files
+                self.failures.update(result.kinds)
+                self.signs.update(sign for _, sign in result.signs)
+            case BucketCommitted():
+                self.parts_written += len(event.parts)
+            case Committed(n_files, n_rows, n_errors):
+                self.n_files, self.n_rows, self.n_errors = n_files, n_rows, n_errors
+            case StepEnded(step, seconds):
+                self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+            case Note(text):
+                self.notes.append(text)
+            case RunEnded(status, reason):
+                self.status, self.reason = status, reason
 
     @property
     def n_failed(self) -> int:

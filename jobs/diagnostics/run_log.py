@@ -1,32 +1,41 @@
-"""What a run leaves to be read later: run.json and log.jsonl in its folder."""
+"""The log of a run, log.jsonl: one JSON object a line for each event."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import time
-import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from jobs.diagnostics.events import (
+    BucketCommitted,
+    Conflict,
+    Event,
+    Note,
+    Planned,
+    Relocated,
+    RunEnded,
+    RunStarted,
+    ShardDone,
+    StepEnded,
+)
 from jobs.storage.base import Store
+from jobs.table.changes import Change
+from jobs.table.history import without_secrets
 from jobs.table.layout import RUNS
 
-MAX_BYTES = 16 * 2**20
-"""Beyond so many bytes of it, only what a run says of itself still goes into its log."""
+if TYPE_CHECKING:
+    from jobs.execution.task import ShardResult
 
-_OWN_EVENTS = frozenset({"start", "note", "step", "plan", "conflict", "merged", "failed"})
+#: A log of more bytes than this takes no more lines about single files and shards.
+MAX_BYTES = 16 * 2**20
+
 _FLUSH_AFTER_S = 30.0
 
 
-def new_run_id() -> str:
-    """Return a name for a run; names sort by time."""
-    now = datetime.datetime.now(datetime.UTC)
-    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
-
-
 class RunLog:
-    """A run's log: lines of JSON, and a summary. Secrets are struck out.
+    """Observes a run and writes its log. Secrets are replaced by ``***``.
 
     Parameters
     ----------
@@ -49,21 +58,21 @@ class RunLog:
         self._flushed_at = time.monotonic()
         self._n_flushed = 0
 
-    def redact(self, text: str) -> str:
-        """Return a text without the secrets."""
-        for secret in self._secrets:
-            for written in (secret, json.dumps(secret)[1:-1]):
-                text = text.replace(written, "***")
-        return text
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ShardDone):
+            lines = list(_shard_lines(event.result))
+            if self._n_bytes > MAX_BYTES:
+                self._n_dropped += len(lines)
+                return
+            for line in lines:
+                self._add(**line)
+        elif (values := _line(event)) is not None:
+            self._add(**values)
 
-    def write(self, event: str, **values: Any) -> None:
-        """Add a line; of files and shards, only while the log is short enough."""
-        if self._n_bytes > MAX_BYTES and event not in _OWN_EVENTS:
-            self._n_dropped += 1
-            return
+    def _add(self, **values: Any) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, "event": event, **values}, default=str)
-        self._lines.append(self.redact(line))
+        line = json.dumps({"time": now, **values}, default=str)
+        self._lines.append(without_secrets(line, self._secrets))
         self._n_bytes += len(line)
         if time.monotonic() - self._flushed_at > _FLUSH_AFTER_S:
             self.flush()
@@ -79,24 +88,56 @@ class RunLog:
         self._store.replace(f"{self._folder}/log.jsonl", ("\n".join(lines) + "\n").encode())
         self._n_flushed = len(self._lines)
 
-    def summary(self, **values: Any) -> None:
-        """Write run.json."""
-        text = json.dumps({"run_id": self.run_id, **values}, default=str, indent=1)
-        self._store.replace(f"{self._folder}/run.json", self.redact(text).encode())
+
+def _line(event: Event) -> dict[str, Any] | None:
+    """Return the values of an event's line; None for an event that has no line."""
+    match event:
+        case RunStarted():
+            return {"event": "start", **vars(event)}
+        case Note(text):
+            return {"event": "note", "text": text}
+        case StepEnded(step, seconds):
+            return {"event": "step", "step": step, "seconds": round(seconds, 3)}
+        case Planned():
+            counts = {change.value: event.counts.get(change, 0) for change in Change}
+            return {"event": "plan", "counts": counts, "surplus": event.n_surplus}
+        case Conflict(bucket, message):
+            return {"event": "conflict", "bucket": bucket, "message": message}
+        case BucketCommitted():
+            return {
+                "event": "merged",
+                "bucket": event.bucket,
+                "files": event.n_files,
+                "rows": event.n_rows,
+                "errors": event.n_errors,
+                "parts": event.parts,
+            }
+        case RunEnded(error=error) if error is not None:
+            return {"event": "failed", "error": type(error).__name__, "message": str(error)}
+        case Relocated(report):
+            return {"event": "relocated", **report}
+    return None
 
 
-def read_summaries(store: Store) -> list[dict[str, Any]]:
-    """Return the run.json of every run, oldest first; one that cannot be read is left out."""
-    names = []
-    try:
-        for page in store.scan(RUNS):
-            names += [e.name for e in page if e.name.endswith("/run.json")]
-    except FileNotFoundError:
-        return []
-    summaries = []
-    for name in sorted(names):
-        try:
-            summaries.append(json.loads(store.read(name)[0]))
-        except (FileNotFoundError, ValueError):
-            continue
-    return summaries
+def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:
+    for failure in result.failures:
+        details = {"details": failure.details} if failure.details else {}
+        yield {
+            "event": "error",
+            "path": failure.path,
+            "kind": failure.kind,
+            "message": failure.message,
+            **details,
+        }
+    for path, sign in result.signs:
+        yield {"event": "sign", "path": path, "sign": sign}
+    for path, text in result.native_output:
+        yield {"event": "decoder", "path": path, "text": text}
+    yield {
+        "event": "shard",
+        "bucket": result.bucket,
+        "files": result.n_files,
+        "rows": result.n_rows,
+        "errors": len(result.failures),
+        "seconds": round(result.seconds, 3),
+    }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.corpus.source_file import SourceFile
+from jobs.execution.costs import CostModel
+from jobs.table.pending import PendingFiles, guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,40 @@ def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
         tuple((item.path, item.version) for item in items),
         tuple(item.size or 0 for item in items),
     )
+
+
+def shards(
+    pending: PendingFiles, n_workers: Callable[[], int], costs: CostModel
+) -> Iterator[Shard]:
+    """Yield the pending files as shards of a size that lets all workers end at the same time.
+
+    Files that take long come first, each by itself. The last shards are small.
+
+    Parameters
+    ----------
+    pending : PendingFiles
+        The files.
+    n_workers : callable
+        Returns how many shards are worked on at once, as it is now.
+    costs : CostModel
+        What files cost, as far as it is known now.
+    """
+    remaining = pending.seconds
+    for bucket, file in pending.large:
+        remaining -= guess(file)
+        yield shard_of(bucket, [file])
+    for bucket, files in pending.buckets():
+        chosen: list[SourceFile] = []
+        cost = limit = 0.0
+        for file in sorted(files, key=guess, reverse=True):
+            if not chosen:
+                factor = costs.factor
+                limit = shard_seconds(remaining * factor, pending.seconds * factor, n_workers())
+            chosen.append(file)
+            remaining -= guess(file)
+            cost += costs.seconds(file.path, file.size)
+            if cost >= limit or len(chosen) >= SHARD_FILES:
+                yield shard_of(bucket, chosen)
+                chosen, cost = [], 0.0
+        if chosen:
+            yield shard_of(bucket, chosen)

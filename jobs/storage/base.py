@@ -53,7 +53,7 @@ class Fetched:
     """A local path, or the contents."""
     size: int
     version: str
-    still: Callable[[], bool] = lambda: True
+    is_unchanged: Callable[[], bool] = lambda: True
     """Whether `source` still is `version` once it has been read."""
     close: Callable[[], None] = lambda: None
     """Gives back what `source` takes up; it is not to be read any more then."""
@@ -115,6 +115,9 @@ class Store(Protocol):
 
     def delete(self, names: list[str]) -> None:
         """Delete files; one that is gone already is no error."""
+
+    def delete_leftovers(self) -> None:
+        """Delete temporary files of killed writers. Call only while holding the write lock."""
 
     def check_writable(self) -> None:
         """Raise OSError unless files can be made below the root (which is made too)."""

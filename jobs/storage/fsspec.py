@@ -216,7 +216,7 @@ class GenericStore:
     def fetch(self, name: str) -> Fetched:
         entry, has_size = self._present(name)
 
-        def still() -> bool:
+        def is_unchanged() -> bool:
             return self._version(name) == entry.version
 
         if has_size and entry.size <= base.SPOOL_BYTES:
@@ -228,7 +228,7 @@ class GenericStore:
             fetched = base.fetched_file(file, entry.version)
         if entry.version.startswith(_UNVERSIONED):
             return replace(fetched, version=digest)
-        return replace(fetched, still=still)
+        return replace(fetched, is_unchanged=is_unchanged)
 
     def _spool(self, name: str) -> tuple[BinaryIO, str]:
         file = base.spool_file()
@@ -285,6 +285,9 @@ class GenericStore:
 
     def _remove(self, name: str) -> None:
         self.fs.rm_file(self.path(name))
+
+    def delete_leftovers(self) -> None:
+        return  # a write is one request: there are no temporary files
 
     def check_writable(self) -> None:
         name = f"_job/probe-{uuid.uuid4().hex}"

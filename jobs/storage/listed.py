@@ -89,8 +89,8 @@ class ListedStore:
                 continue
             if is_url(name) and redacted(name).partition("://")[2] != name.partition("://")[2]:
                 raise UsageError(
-                    f"{list_name} gives a user or password for {redacted(name)}, which would get into"
-                    " the table with the path: give them with --storage-option"
+                    f"{list_name} gives a user or password for {redacted(name)}, which would get"
+                    " into the table with the path: give them with --storage-option"
                 )
             protocols.add(protocol)
         protocols.discard("file")
@@ -164,6 +164,9 @@ class ListedStore:
         raise StorageError("the files of a list are only read")
 
     def delete(self, names: list[str]) -> None:
+        raise StorageError("the files of a list are only read")
+
+    def delete_leftovers(self) -> None:
         raise StorageError("the files of a list are only read")
 
     def check_writable(self) -> None:

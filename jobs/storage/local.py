@@ -136,13 +136,13 @@ class LocalStore:
             os.close(fd)
         version = local_version(status)
 
-        def still() -> bool:
+        def is_unchanged() -> bool:
             try:
                 return local_version(os.stat(path)) == version
             except FileNotFoundError:
                 return False
 
-        return Fetched(path, status.st_size, version, still)
+        return Fetched(path, status.st_size, version, is_unchanged)
 
     def supports_parallel_fetch(self, name: str) -> bool:
         return True
@@ -188,6 +188,11 @@ class LocalStore:
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(name))
+
+    def delete_leftovers(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for page in self.scan(TEMPORARY):
+                self.delete([entry.name for entry in page])
 
     def check_writable(self) -> None:
         folder = Path(self.root, TEMPORARY)  # what a killed run leaves there is no stranger

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.errors import UsageError
 from jobs.storage.base import Store
 from jobs.storage.names import local_name
-from jobs.storage.urls import is_chained, is_url, protocol_of
+from jobs.storage.urls import is_chained, is_url, protocol_of, redacted
 
 
 def open_store(

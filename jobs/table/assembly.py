@@ -1,4 +1,4 @@
-"""Rows of parts and fragments, taken row group by row group into a new part, in its order."""
+"""Assemble a new part from the rows of parts and staged files, row group by row group."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Cache:
 
 
 class RowSource:
-    """A part or fragment that rows are taken from.
+    """A part or staged file that rows are taken from.
 
     Parameters
     ----------

@@ -147,16 +147,16 @@ def is_errors(part: str) -> bool:
 
 
 RUNS = "_job/runs"
-_NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/fragments/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
+_NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/staged/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
 
 
 def staged_name(run_id: str, bucket: int) -> str:
-    """Return a new fragment's name, unique to the attempt."""
-    return f"{RUNS}/{run_id}/fragments/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
+    """Return the name of a new staged file, unique to the attempt."""
+    return f"{RUNS}/{run_id}/staged/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
 
 
 def run_and_bucket(name: str) -> tuple[str, int] | None:
-    """Return the run and bucket that a fragment's name tells; None for another file."""
+    """Return the run and bucket of a staged file's name; None for another file."""
     match = _NAME.fullmatch(name)
     return (match["run"], int(match["bucket"])) if match else None
 

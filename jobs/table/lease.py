@@ -25,11 +25,13 @@ def _now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _owner(run_id: str) -> dict[str, Any]:
+def owner(run_id: str) -> dict[str, Any]:
+    """Return what a lock records of its holder."""
     return {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid()}
 
 
-def _who(data: bytes) -> str:
+def holder_of(data: bytes) -> str:
+    """Return the holder that a lock records, for people."""
     try:
         owner = json.loads(data)
         return f"run {owner['run_id']}, process {owner['pid']} on {owner['host']}"
@@ -58,7 +60,7 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def _content(self) -> bytes:
-        lease = {**_owner(self._run_id), "period_s": self._period_s, "token": uuid.uuid4().hex}
+        lease = {**owner(self._run_id), "period_s": self._period_s, "token": uuid.uuid4().hex}
         return json.dumps(lease).encode()
 
     def acquire(self) -> None:
@@ -98,7 +100,7 @@ class Lease:
             now = self._look()
             if now is None or now[1] != version:
                 raise TableBusyError(
-                    f"{self._store.url} is being written by {_who(data)}: wait for it to end"
+                    f"{self._store.url} is being written by {holder_of(data)}: wait for it to end"
                 )
 
     def _put(self, *, expected: str | None, holder: bytes) -> None:
@@ -109,7 +111,7 @@ class Lease:
         except ConflictError as error:
             raise TableBusyError(
                 f"{self._store.url} was just taken by another run"
-                + (f" (after {_who(holder)})" if holder else "")
+                + (f" (after {holder_of(holder)})" if holder else "")
             ) from error
         except OSError:
             self._unanswered.append(content)
@@ -161,7 +163,7 @@ class Lease:
         """Give the lease up, so that the next driver need not wait."""
         self._stop.set()
         self._thread.join(timeout=self._period_s)
-        lease = {**_owner(self._run_id), "period_s": self._period_s, "released": True}
+        lease = {**owner(self._run_id), "period_s": self._period_s, "released": True}
         # not deleted: a service that ignores conditions on DELETE would take a newcomer's
         with contextlib.suppress(OSError):
             self._store.replace(LEASE, json.dumps(lease).encode(), expected=self._version)

@@ -13,7 +13,7 @@ from jobs.errors import TableBusyError, UsageError
 from jobs.storage.base import Store
 from jobs.storage.local import LocalStore
 from jobs.table.layout import LOCK
-from jobs.table.lease import LEASE_PERIOD_S, Lease, _owner, _who
+from jobs.table.lease import LEASE_PERIOD_S, Lease, holder_of, owner
 
 if TYPE_CHECKING:
     from jobs.storage.s3 import S3Store
@@ -26,7 +26,9 @@ class WriteGuard(Protocol):
         """Raise TableBusyError once another driver has, or may have, taken over."""
 
 
-class _Unguarded:
+class Unguarded:
+    """Never loses the table: the kernel keeps other drivers out, or the user does."""
+
     def check(self) -> None:
         return
 
@@ -44,10 +46,10 @@ def write_lock(
     run_id : str
         Names the holder to others.
     single_writer : bool
-        The user's word that no other driver runs, for storage that can keep none out;
-        where it can, another one is kept out all the same.
+        Skip the check that the storage can exclude other writers. Where it can, the lock is
+        taken all the same.
     period_s : float
-        A lease that stands unchanged for so many seconds is dead.
+        A lease that is not renewed within this time is dead [s].
 
     Raises
     ------
@@ -67,7 +69,7 @@ def write_lock(
         finally:
             lease.release()
     elif single_writer:
-        yield _Unguarded()
+        yield Unguarded()
     else:
         raise UsageError(
             f"{store.url} has neither locks nor conditional writes, so two jobs could overwrite"
@@ -94,7 +96,7 @@ def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterat
         except BlockingIOError as error:
             file.seek(0)
             raise TableBusyError(
-                f"{store.url} is being written by {_who(file.read())}: wait for it to end"
+                f"{store.url} is being written by {holder_of(file.read())}: wait for it to end"
             ) from error
         except OSError as error:
             if not single_writer:
@@ -103,6 +105,6 @@ def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterat
                     " that only one job runs, and say so with --single-writer"
                 ) from error
         file.truncate(0)
-        file.write(json.dumps(_owner(run_id)).encode())
+        file.write(json.dumps(owner(run_id)).encode())
         file.flush()
-        yield _Unguarded()
+        yield Unguarded()

@@ -1,16 +1,16 @@
-"""Publishing a bucket: old parts, less what leaves, and the fragments' rows, part by part."""
+"""The merge of a bucket: new parts from the rows of old parts and of staged files."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
 
-from jobs.corpus.source_file import SourceFile
+from jobs.diagnostics.events import PartStarted, PartWritten
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.parquet import Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
@@ -18,22 +18,21 @@ from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
 from jobs.table.changes import (
     EXTRACTED,
     Assignment,
-    PlanOptions,
     TableEntry,
     classify,
     is_reusable,
     resolve,
 )
 from jobs.table.layout import is_errors
-from jobs.table.reader import Table
 from jobs.table.staging import open_staged, outcome_rows, outcomes_of
+from jobs.table.transaction import Transaction
 
 _SPOOL_BYTES = 32 * 2**20
 """Larger contents of a bucket's new parts go to a temporary file."""
 
 
 class DamagedStagedFileError(StorageError):
-    """A fragment cannot be read; its files are to be extracted again."""
+    """A staged file cannot be read; its files are to be extracted again."""
 
     def __init__(self, name: str, why: object) -> None:
         super().__init__(f"{name} is damaged ({str(why).splitlines()[0]})")
@@ -62,67 +61,56 @@ class BucketMerge:
 
     Parameters
     ----------
-    table : Table
-        Where it goes.
+    run : Transaction
+        The run. What it staged itself counts whatever version of a file it read.
     bucket : int
-        Which bucket.
-    items : dict
-        The listing's files by path.
-    fragments : sequence of str
-        Names of the bucket's fragments.
-    rules : PlanOptions
-        The run's options.
-    run_id : str
-        The run, whose own fragments count whatever version they read.
+        Number of the bucket.
 
     Raises
     ------
     ConflictError
         If a part is not the version that the bucket was planned from.
-    DamagedFragmentError
-        If a fragment is damaged.
+    DamagedStagedFileError
+        If a staged file is damaged.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        bucket: int,
-        items: dict[str, SourceFile],
-        fragments: Sequence[str],
-        rules: PlanOptions,
-        run_id: str,
-    ) -> None:
+    def __init__(self, run: Transaction, bucket: int) -> None:
+        table, options = run.table, run.options
+        self._run = run
         self.table = table
         planned = {part: table.parts[part] for part in table.parts_of(bucket)}
         self.held = table.held(bucket)
         for part, version in planned.items():
             if table.parts[part] != version:
                 raise ConflictError(f"{part} changed since it was planned")
+        items = run.listing.items(bucket)
         self._n_rows = table.n_rows_by_part(bucket)
         self._files = LocalFiles(table.store, _SPOOL_BYTES)
         self._sources: dict[str, RowSource] = {}
         try:
-            outcomes = self._open_fragments(fragments)
+            outcomes = self._open_staged(run.staged.of_bucket(bucket))
         except BaseException:
             self._files.__exit__()
             raise
-        found = outcomes_of(
-            outcomes, lambda o: o.run_id == run_id or is_reusable(o, items.get(o.path), rules)
+        chosen = outcomes_of(
+            outcomes,
+            lambda o: o.run_id == run.run_id or is_reusable(o, items.get(o.path), options),
         )
-        self._fragment_of = {path: fragment for path, (_, fragment, _) in found.items()}
+        self._staged_in = {path: name for path, (_, name, _) in chosen.items()}
         self.placed = resolve(
             items,
             self.held,
-            {path: outcome for path, (outcome, _, _) in found.items()},
-            rules,
+            {path: outcome for path, (outcome, _, _) in chosen.items()},
+            options,
             lambda label, kind: table.part_for(bucket, label, kind),
         )
         self.unfinished = [
             path
             for path, item in items.items()
-            if path not in found and classify(item, self.held.get(path, ()), rules)[0] in EXTRACTED
+            if path not in chosen
+            and classify(item, self.held.get(path, ()), options)[0] in EXTRACTED
         ]
-        """Files that were to be read, and have no outcome in any fragment."""
+        """Files that were to be extracted, and are in no staged file."""
         self._gains = self._find_gains()
         self._losses = self._find_losses()
         self._moving = self._find_moving()
@@ -133,8 +121,8 @@ class BucketMerge:
     def __exit__(self, *error: object) -> None:
         self._files.__exit__()
 
-    def _open_fragments(self, names: Sequence[str]) -> dict[str, pa.Table]:
-        """Open the fragments as sources of rows, and return their first rows by name."""
+    def _open_staged(self, names: Sequence[str]) -> dict[str, pa.Table]:
+        """Open staged files as sources of rows, and return their first rows by name."""
         outcomes = {}
         for name in names:
             try:
@@ -151,7 +139,7 @@ class BucketMerge:
                 self._sources[name] = RowSource(opener, file.metadata, damaged)
         return outcomes
 
-    def accounts(self) -> tuple[int, int]:
+    def n_files_and_errors(self) -> tuple[int, int]:
         """Return how many files have feature rows afterwards, and how many are errors."""
         n_errors = sum(is_errors(placed.part) for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
@@ -206,7 +194,7 @@ class BucketMerge:
         )
 
     def _open(self, name: str, version: str | None) -> BinaryIO:
-        """Open a part or fragment, if a version is given only this one."""
+        """Open a part or staged file; if a version is given, only that one."""
         source, found = self._files.open(name)
         if version not in (None, found):
             source.close()
@@ -214,7 +202,7 @@ class BucketMerge:
         return source
 
     def _source(self, part: str) -> RowSource:
-        """Return an old part, or a fragment, as a source of rows."""
+        """Return an old part, or a staged file, as a source of rows."""
         if part not in self._sources:
             opener = functools.partial(self._open, part, self.table.parts[part])
             damaged = functools.partial(self.table.damaged, part)
@@ -247,7 +235,7 @@ class BucketMerge:
         of_file = np.full(len(self.placed), -1, np.int32)
         for index, placed in enumerate(self.placed):
             if placed.part == part:
-                source = placed.source.part if placed.source else self._fragment_of[placed.path]
+                source = placed.source.part if placed.source else self._staged_in[placed.path]
                 pick = (source, placed.path not in gains)
             elif placed.path in also:
                 pick = (part, True)
@@ -280,21 +268,11 @@ class BucketMerge:
             sections.append(section)
         return sections
 
-    def publish(
-        self,
-        check_lock: Callable[[], None],
-        on_written: Callable[[], None] = lambda: None,
-        *,
-        keep_moving: bool,
-    ) -> MergedBucket:
+    def commit(self, *, keep_moving: bool) -> MergedBucket:
         """Write the parts that change, one atomic replacement each.
 
         Parameters
         ----------
-        check_lock : callable
-            Called before every write; raises when this driver may not write any more.
-        on_written : callable
-            Called after every write.
         keep_moving : bool
             Keep rows that go to another part in both, so that no reader misses them; a
             later merge of the bucket takes them out of the part that loses them.
@@ -303,6 +281,8 @@ class BucketMerge:
         ------
         ConflictError
             If a part is not the version that it was merged from.
+        TableBusyError
+            If this driver may not write any more.
         """
         parts = sorted(self._gains.keys() | self._losses.keys())
         if keep_moving:
@@ -314,15 +294,16 @@ class BucketMerge:
             # every part is made before any is written: an error here leaves the bucket as it is
             contents = self._write(parts, spool, keep_moving)
             for part, data in zip(parts, contents, strict=True):
-                check_lock()
+                self._run.notify(PartStarted(part))
+                self._run.lock.check()
                 expected = self.table.parts.get(part)
                 written[part] = self.table.store.replace(
                     part, cast(BinaryIO, data), expected=expected
                 )
-                on_written()
+                self._run.notify(PartWritten(part))
         for part, version in written.items():
             self.table.set_part(part, version)
-        n_files, n_errors = self.accounts()
+        n_files, n_errors = self.n_files_and_errors()
         left = bool(self._moving) and keep_moving
         return MergedBucket(
             n_files,

@@ -100,9 +100,9 @@ class TableMetadata:
             values = json.loads(data)
             found = values["format"]
             if found == FORMAT:
-                info = cls(**values)
-                info._check()
-                return info
+                metadata = cls(**values)
+                metadata._check()
+                return metadata
         except (
             *(ValueError, KeyError, TypeError, AttributeError, OverflowError),
             RecursionError,  # of what is nested too deeply
@@ -186,7 +186,7 @@ def read_metadata(store: Store) -> TableMetadata | None:
 
 
 def write_metadata(
-    store: Store, info: TableMetadata, check_lock: Callable[[], None] = lambda: None
+    store: Store, metadata: TableMetadata, check_lock: Callable[[], None] = lambda: None
 ) -> None:
     """Make a table, or one that has no parts yet anew.
 
@@ -206,13 +206,13 @@ def write_metadata(
         raise overtaken
     check_lock()
     try:
-        store.replace(TABLE_JSON, info.to_json(), expected=before.version if before else None)
+        store.replace(TABLE_JSON, metadata.to_json(), expected=before.version if before else None)
     except ConflictError as error:
         raise overtaken from error
 
 
 def write_corpus(
-    store: Store, info: TableMetadata, corpus: str, check_lock: Callable[[], None]
+    store: Store, metadata: TableMetadata, corpus: str, check_lock: Callable[[], None]
 ) -> None:
     """Change the location that a table's paths are relative to, in one atomic write.
 
@@ -220,7 +220,7 @@ def write_corpus(
     ----------
     store : Store
         The table's place.
-    info : TableMetadata
+    metadata : TableMetadata
         What the table was when the new location was found to fit.
     corpus : str
         The new location, canonical.
@@ -234,11 +234,11 @@ def write_corpus(
     """
     overtaken = TableBusyError(f"{store.url} was just changed by another run: try again")
     data, version = store.read(TABLE_JSON)
-    if TableMetadata.from_json(data, store.url) != info:
+    if TableMetadata.from_json(data, store.url) != metadata:
         raise overtaken
     check_lock()
     try:
-        store.replace(TABLE_JSON, replace(info, corpus=corpus).to_json(), expected=version)
+        store.replace(TABLE_JSON, replace(metadata, corpus=corpus).to_json(), expected=version)
     except ConflictError as error:
         raise overtaken from error
 
@@ -255,7 +255,7 @@ def is_same_place(one: str, other: str) -> bool:
         return False
 
 
-def check_same(info: TableMetadata, wanted: TableMetadata, where: str) -> None:
+def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> None:
     """Refuse to write rows of one kind into a table of another.
 
     Raises
@@ -263,13 +263,13 @@ def check_same(info: TableMetadata, wanted: TableMetadata, where: str) -> None:
     UsageError
         Naming the fields that differ.
     """
-    if not is_same_place(info.corpus, wanted.corpus):
+    if not is_same_place(metadata.corpus, wanted.corpus):
         raise UsageError(
-            f"{where} is the table of the corpus {info.corpus}, not of {wanted.corpus}: give"
+            f"{where} is the table of the corpus {metadata.corpus}, not of {wanted.corpus}: give"
             " another --output or, if that corpus has moved, use featurelib relocate first"
         )
-    if info.fingerprint != wanted.fingerprint:
-        differences = featurelib.spec_differences(info.spec, wanted.spec)
+    if metadata.fingerprint != wanted.fingerprint:
+        differences = featurelib.spec_differences(metadata.spec, wanted.spec)
         if differences:
             named = "; ".join(differences[:_DIFFERENCES_NAMED])
             if len(differences) > _DIFFERENCES_NAMED:
@@ -279,14 +279,15 @@ def check_same(info: TableMetadata, wanted: TableMetadata, where: str) -> None:
                 " another table, give another --output"
             )
         raise UsageError(
-            f"{where} was made by featurelib {info.featurelib}, whose values for this spec differ"
-            f" from those of {wanted.featurelib}: give another --output, or use the older version"
+            f"{where} was made by featurelib {metadata.featurelib}, whose values for this spec"
+            f" differ from those of {wanted.featurelib}: give another --output, or use the older"
+            " version"
         )
     for name, mine, yours in (
-        ("--labels", info.labels, wanted.labels),
-        ("--partition-by", info.partition_by, wanted.partition_by),
-        ("--buckets", info.n_buckets, wanted.n_buckets or info.n_buckets),
-        ("carried columns", info.carried, wanted.carried),
+        ("--labels", metadata.labels, wanted.labels),
+        ("--partition-by", metadata.partition_by, wanted.partition_by),
+        ("--buckets", metadata.n_buckets, wanted.n_buckets or metadata.n_buckets),
+        ("carried columns", metadata.carried, wanted.carried),
     ):
         if mine != yours:
             raise UsageError(

@@ -1,15 +1,14 @@
-"""The files that a run has to extract, bucket by bucket, kept on disk where they are many."""
+"""The files that a run has to extract; many are kept on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 
+from jobs.corpus.formats import guessed_seconds
 from jobs.corpus.partitioned_rows import spilled
 from jobs.corpus.source_file import SourceFile
-from jobs.execution.costs import CostModel, guessed_seconds
-from jobs.execution.sharding import SHARD_FILES, Shard, shard_of, shard_seconds
 
 _ROWS_IN_MEMORY = 500_000
 _LARGE_SECONDS = 20.0
@@ -18,11 +17,19 @@ _SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", p
 
 
 class PendingFiles:
-    """Files to extract: added bucket after bucket, read back as shards."""
+    """Files to extract, added bucket by bucket.
+
+    Attributes
+    ----------
+    n_files : int
+        Number of files.
+    seconds : float
+        Rough cost of all [s].
+    """
 
     def __init__(self) -> None:
         self.n_files = 0
-        self._seconds = 0.0
+        self.seconds = 0.0
         self._large: list[tuple[int, SourceFile]] = []
         self._buckets: list[tuple[int, pa.Table]] = []
         self._n_in_memory = 0
@@ -33,11 +40,11 @@ class PendingFiles:
         if not items:
             return
         self.n_files += len(items)
-        self._seconds += sum(map(_guess, items))
+        self.seconds += sum(map(guess, items))
         if len(self._large) < _LARGE_FILES:
-            large = [i for i in items if _guess(i) > _LARGE_SECONDS]
+            large = [i for i in items if guess(i) > _LARGE_SECONDS]
             self._large += [(bucket, item) for item in large]
-            items = [i for i in items if _guess(i) <= _LARGE_SECONDS]
+            items = [i for i in items if guess(i) <= _LARGE_SECONDS]
         columns = [[i.path for i in items], [i.version for i in items], [i.size for i in items]]
         self._buckets.append((bucket, pa.table(columns, schema=_SCHEMA)))
         self._n_in_memory += len(items)
@@ -53,40 +60,18 @@ class PendingFiles:
             start += len(rows)
         self._n_spilled, self._n_in_memory = len(self._buckets), 0
 
-    def shards(self, n_workers: Callable[[], int], costs: CostModel) -> Iterator[Shard]:
-        """Yield the work as shards, so large that all workers end at about the same time.
+    @property
+    def large(self) -> list[tuple[int, SourceFile]]:
+        """Files that take long, with their buckets: the longest first."""
+        return sorted(self._large, key=lambda large: -guess(large[1]))
 
-        Files that take long come first, each by itself; what comes last is small.
-
-        Parameters
-        ----------
-        n_workers : callable
-            How many shards are worked on at once, as it is now.
-        costs : CostModel
-            What is known, as it is now, of what files cost.
-        """
-        remaining = self._seconds
-        for bucket, item in sorted(self._large, key=lambda large: -_guess(large[1])):
-            remaining -= _guess(item)
-            yield shard_of(bucket, [item])
+    def buckets(self) -> Iterator[tuple[int, list[SourceFile]]]:
+        """Yield the other files, bucket by bucket."""
         for bucket, rows in self._buckets:
             columns = (rows[name].to_pylist() for name in ("path", "size", "version"))
-            items = [SourceFile(*values) for values in zip(*columns, strict=True)]
-            files: list[SourceFile] = []
-            cost = limit = 0.0
-            for item in sorted(items, key=_guess, reverse=True):
-                if not files:
-                    factor = costs.factor
-                    limit = shard_seconds(remaining * factor, self._seconds * factor, n_workers())
-                files.append(item)
-                remaining -= _guess(item)
-                cost += costs.seconds(item.path, item.size)
-                if cost >= limit or len(files) >= SHARD_FILES:
-                    yield shard_of(bucket, files)
-                    files, cost = [], 0.0
-            if files:
-                yield shard_of(bucket, files)
+            yield bucket, [SourceFile(*values) for values in zip(*columns, strict=True)]
 
 
-def _guess(item: SourceFile) -> float:
-    return guessed_seconds(item.path, item.size)
+def guess(file: SourceFile) -> float:
+    """Return the rough cost of a file [s]."""
+    return guessed_seconds(file.path, file.size)

@@ -24,11 +24,11 @@ from jobs.table.staging import Origin
 class Table:
     """A table that is made already, as one driver or reader sees it."""
 
-    def __init__(self, store: Store, info: TableMetadata) -> None:
+    def __init__(self, store: Store, metadata: TableMetadata) -> None:
         self.store = store
-        self.info = info
-        self.carried = info.carried_schema
-        rows = info.recorded_spec.schema
+        self.metadata = metadata
+        self.carried = metadata.carried_schema
+        rows = metadata.recorded_spec.schema
         self.feature_schema = schema.feature_schema(rows, self.carried)
         self.error_schema = schema.error_schema(self.carried)
         self.staged_schema = schema.staged_schema(rows)
@@ -53,10 +53,10 @@ class Table:
         TableError
             If its bucket is none of the table's: rows in it would never be planned.
         """
-        if _bucket(name) >= self.info.n_buckets:
+        if _bucket(name) >= self.metadata.n_buckets:
             raise TableError(
                 f"{self.store.url}/{name} is no part of this table, which has"
-                f" {self.info.n_buckets} buckets: move it elsewhere"
+                f" {self.metadata.n_buckets} buckets: move it elsewhere"
             )
         if name not in self.parts:
             self._by_bucket.setdefault(_bucket(name), []).append(name)
@@ -70,7 +70,7 @@ class Table:
         """Return the name of the part that a file's rows belong to."""
         if error_kind is not None:
             return f"{ERRORS}/{part_name(bucket)}"
-        if self.info.partition_by == "none":
+        if self.metadata.partition_by == "none":
             return f"{FEATURES}/{part_name(bucket)}"
         return f"{FEATURES}/{label_folder(label)}/{part_name(bucket)}"
 
@@ -81,7 +81,7 @@ class Table:
     @property
     def origin(self) -> Origin:
         """What fragments for this table are marked with."""
-        return Origin(self.info.corpus, self.info.n_buckets)
+        return Origin(self.metadata.corpus, self.metadata.n_buckets)
 
     @property
     def attribute_names(self) -> list[str]:
@@ -193,14 +193,14 @@ def open_table(location: str, options: dict[str, Any]) -> Table:
     """
     store = open_store(location, options)
     try:
-        info = read_metadata(store)
+        metadata = read_metadata(store)
     except PermissionError as error:
         raise TableError(f"no permission to read {store.url}: {error.strerror or error}") from error
     except OSError as error:
         raise TableError(f"cannot read {store.url}: {error.strerror or error}") from error
-    if info is None:
+    if metadata is None:
         raise TableError(
             f"there is no table at {store.url}: make one with featurelib extract CORPUS"
             f" --output {location}"
         )
-    return Table(store, info)
+    return Table(store, metadata)

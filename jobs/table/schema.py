@@ -1,4 +1,4 @@
-"""Arrow schemas of what is on disk: feature parts, error parts and fragments."""
+"""Arrow schemas of what is on disk: feature parts, error parts and staged files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def error_schema(carried: pa.Schema) -> pa.Schema:
 
 
 def staged_schema(rows: pa.Schema) -> pa.Schema:
-    """Return the schema of a fragment: rows and errors in one file, labels in neither."""
+    """Return the schema of a staged file: rows and errors together, without labels."""
     key, rest = _split(rows)
     return pa.schema([_PATH, *key, *_ERROR, *_PROVENANCE, *rest])
 

@@ -1,9 +1,9 @@
-"""Fragments: what one attempt at a shard leaves behind, until its bucket is merged."""
+"""Staged files: the rows of one attempt at a shard, kept until their bucket is merged."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -27,30 +27,35 @@ from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, 
 from jobs.table.signs import COLUMNS
 
 STAGED_BYTES = 64 * 2**20
-"""Rows that a worker keeps in memory, uncompressed, before it writes a fragment."""
+"""Rows that a worker keeps in memory, uncompressed, before it writes a staged file."""
 
 _SPOOL_BYTES = 8 * 2**20
 _OUTCOME_COLUMNS = (PATH, *ROW_KEY, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
 
 
 class StagedFiles:
-    """Names of fragments, by bucket."""
+    """Names of staged files, by bucket."""
 
     def __init__(self) -> None:
         self._by_bucket: dict[int, list[str]] = {}
 
     def add(self, name: str) -> None:
-        """Take in a name; one of no fragment is passed over."""
+        """Add a name; ignore one that is not of a staged file."""
         found = run_and_bucket(name)
         if found is not None:
             self._by_bucket.setdefault(found[1], []).append(name)
 
+    def update(self, names: Iterable[str]) -> None:
+        """Add names."""
+        for name in names:
+            self.add(name)
+
     def of_bucket(self, bucket: int) -> list[str]:
-        """Return the names of a bucket's fragments, earliest run first."""
+        """Return the names of a bucket's staged files, earliest run first."""
         return sorted(self._by_bucket.get(bucket, ()))
 
     def beyond(self, n_buckets: int) -> list[str]:
-        """Return the names of fragments for buckets that are none: an earlier table's."""
+        """Return the names of staged files for buckets that the table does not have."""
         return [
             n for bucket, names in self._by_bucket.items() if bucket >= n_buckets for n in names
         ]
@@ -71,7 +76,7 @@ class StagedFiles:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a fragment's rows are of; of another corpus, or cut otherwise, they are of no use."""
+    """The corpus and the number of buckets that staged rows belong to; others are not used."""
 
     corpus: str
     """Canonical location that paths are relative to."""
@@ -88,9 +93,9 @@ class Origin:
 
 
 class StagingWriter:
-    """Collects the rows and errors of a shard, and writes them as fragments.
+    """Collects the rows and errors of a shard, and writes them as staged files.
 
-    A file's rows are all in one fragment. A fragment holds many files, or one whose rows
+    A file's rows are all in one staged file, which holds many files, or one whose rows
     are more than is kept in memory.
 
     Parameters
@@ -104,7 +109,7 @@ class StagingWriter:
     run_id : str
         The run.
     origin : Origin
-        What the fragments are marked with.
+        What the staged files are marked with.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class StagingWriter:
         self._value_names = featurelib.feature_names(spec)
         self._rows = self._collector()
         self.names: list[str] = []
-        """Fragments that are written."""
+        """Staged files that are written."""
 
     def _collector(self) -> featurelib.RowCollector:
         return featurelib.RowCollector(self._schema, self._value_names)
@@ -134,7 +139,7 @@ class StagingWriter:
         Raises
         ------
         OSError
-            If a fragment that is full cannot be written.
+            If a staged file that is full cannot be written.
         """
         if rows.spooled is not None:
             self._replace(rows.spooled)
@@ -186,7 +191,7 @@ class FileRows:
     n_bytes_of : callable
         Says how much memory rows take.
     schema : pyarrow.Schema
-        Of a fragment.
+        Schema of a staged file.
     """
 
     def __init__(
@@ -204,7 +209,7 @@ class FileRows:
         self.waiting: list[featurelib.Rows] = []
         """Rows in memory."""
         self.spooled: BinaryIO | None = None
-        """All rows as a fragment, where they are many."""
+        """All rows as a staged file, where they are many."""
 
     def add(self, rows: featurelib.Rows) -> None:
         """Take in rows that follow those before."""
@@ -247,12 +252,12 @@ def _spool() -> BinaryIO:
 
 
 def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
-    """Open a file as a fragment; None where it is damaged, or of another schema or origin.
+    """Open a staged file; return None where it is damaged, or of another schema or origin.
 
     Raises
     ------
     OSError
-        If the storage fails: that says nothing of the fragment.
+        If the storage fails: the staged file may be whole.
     """
     try:
         file = open_parquet(source)
@@ -265,9 +270,9 @@ def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.Parqu
 
 
 def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
-    """Return what planning needs of a fragment: of each file its first row.
+    """Return the columns that planning needs, of the first row of each file.
 
-    None where the fragment is damaged.
+    None where the staged file is damaged.
 
     Raises
     ------
@@ -286,7 +291,7 @@ def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
 def read_outcomes(
     store: Store, names: Sequence[str], schema: pa.Schema, origin: Origin
 ) -> dict[str, pa.Table]:
-    """Return the first rows of fragments by name.
+    """Return the first rows of staged files by name.
 
     One that is gone, damaged, or of another schema or origin has none: its files are
     extracted again.
@@ -294,7 +299,7 @@ def read_outcomes(
     Raises
     ------
     OSError
-        If the storage fails: that says nothing of the fragment.
+        If the storage fails: the staged file may be whole.
     """
     columns = [*_OUTCOME_COLUMNS, *COLUMNS]
     none = pa.schema([schema.field(column) for column in columns]).empty_table()
@@ -313,23 +318,23 @@ def read_outcomes(
 
 
 def outcomes_of(
-    fragments: dict[str, pa.Table], accepts: Callable[[Outcome], bool]
+    staged: dict[str, pa.Table], accepts: Callable[[Outcome], bool]
 ) -> dict[str, tuple[Outcome, str, int]]:
-    """Return, by path, the outcome that counts, its fragment, and the index of its row there.
+    """Return, by path, the outcome that counts, the name of its staged file, and its row there.
 
     Two attempts at one file give equal rows; of a row and an error the row counts,
     and then the later one.
 
     Parameters
     ----------
-    fragments : dict
-        First rows by fragment, as of `outcome_rows`; the earliest run first.
+    staged : dict
+        First rows by staged file, as of `outcome_rows`; the earliest run first.
     accepts : callable
         Says which outcomes may count.
     """
     outcomes: dict[str, tuple[Outcome, str, int]] = {}
     names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
-    for fragment, rows in fragments.items():
+    for name, rows in staged.items():
         columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
         for index, values in enumerate(columns):
             outcome = Outcome(*values)
@@ -337,12 +342,12 @@ def outcomes_of(
                 continue
             before = outcomes.get(outcome.path)
             if before is None or outcome.error_kind is None or before[0].error_kind is not None:
-                outcomes[outcome.path] = (outcome, fragment, index)
+                outcomes[outcome.path] = (outcome, name, index)
     return outcomes
 
 
 def list_staged(store: Store, run_id: str | None = None) -> StagedFiles:
-    """Return all fragments that runs left behind, or that one run did."""
+    """Return all staged files, or those that one run wrote."""
     found = StagedFiles()
     try:
         for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):

@@ -15,9 +15,10 @@ import numpy as np
 import psutil
 
 import featurelib
-from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.events import Event, RunEnded, StepStarted
 from jobs.execution.executor import InlineExecutor
-from jobs.run import RunRequest, run_job
+from jobs.request import RunRequest
+from jobs.run import run_job
 from jobs.settings import Settings
 from tests.benchmarks.timing import ratio
 
@@ -64,7 +65,6 @@ def _runs(folder: Path, n_rows: int, result: Path) -> None:
     fresh, again = _Steps(), _Steps()
     for steps in (fresh, again):
         report = run_job(request, _inline, steps)
-        steps.step("")
         assert (report.n_files, report.n_rows) == (_FILES, _FILES * n_rows)
     found = {
         "merge of a new table": fresh.measured["merge"],
@@ -106,8 +106,8 @@ def _inline() -> Iterator[InlineExecutor]:
     yield InlineExecutor()
 
 
-class _Steps(Silent):
-    """A reporter that notes the time and the peak memory of each step."""
+class _Steps:
+    """An observer that notes the time and the peak memory of each step."""
 
     def __init__(self) -> None:
         self.measured: dict[str, tuple[float, float]] = {}
@@ -120,9 +120,10 @@ class _Steps(Silent):
             self._peak = max(self._peak, process.memory_info().rss / 2**20)
             time.sleep(_SAMPLED_S)
 
-    def step(self, name: str) -> None:
-        if name in ("promote", "promoted"):  # within a merge
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, StepStarted | RunEnded):
             return
         now = time.perf_counter()
         self.measured[self._name] = (now - self._began, self._peak)
+        name = event.step if isinstance(event, StepStarted) else ""
         self._name, self._began, self._peak = name, now, 0.0

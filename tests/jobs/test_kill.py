@@ -28,10 +28,10 @@ import pyarrow.dataset
 import pytest
 
 import jobs.run
-from jobs.diagnostics.progress import Silent
-from jobs.run import STEPS, RunRequest
+from jobs.request import RunRequest
 from jobs.table.changes import Change
 from tests.support import driver
+from tests.support.moments import MOMENTS, every, noting
 from tests.support.tables import (
     assert_same_table,
     assert_tidy,
@@ -47,16 +47,6 @@ MOVED = {f"moved {i}.wav": ("rock", "pop", "jazz")[i % 3] for i in range(9)}
 TURNED = {f"turned {i}.wav": "rock" for i in range(4)}
 """Bad files that become good, and good ones that become bad, in turn."""
 NEXT_LABEL = {"rock": "pop", "pop": "jazz", "jazz": "rock"}
-
-
-class Steps(Silent):
-    """Notes the steps."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def step(self, name: str, detail: str = "") -> None:
-        self.names.append(name)
 
 
 @dataclass
@@ -162,22 +152,20 @@ def scenarios(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Scenario]:
     """Give a first run and an incremental one, in which files come, go, change and move."""
-    by_file, steps = request.param == "label file", {"first": Steps(), "incremental": Steps()}
+    by_file, steps = request.param == "label file", {"first": [], "incremental": []}
     corpus = Corpus(tmp_path_factory.mktemp("first"), by_file=by_file)
-    driver.run_inline(corpus.request("undisturbed"), steps["first"])
-    first = Scenario(
-        corpus.request("table"), None, corpus.top / "undisturbed", steps["first"].names
-    )
+    driver.run_inline(corpus.request("undisturbed"), noting(steps["first"]))
+    first = Scenario(corpus.request("table"), None, corpus.top / "undisturbed", steps["first"])
     corpus = Corpus(tmp_path_factory.mktemp("incremental"), by_file=by_file)
     driver.run_inline(corpus.request("before"))
     shutil.copytree(corpus.top / "before", corpus.top / "undisturbed")
     corpus.change()
-    driver.run_inline(corpus.request("undisturbed"), steps["incremental"])
+    driver.run_inline(corpus.request("undisturbed"), noting(steps["incremental"]))
     incremental = Scenario(
         corpus.request("table"),
         corpus.top / "before",
         corpus.top / "undisturbed",
-        steps["incremental"].names,
+        steps["incremental"],
     )
     return {"first": first, "incremental": incremental}
 
@@ -189,8 +177,8 @@ def scenario(request: pytest.FixtureRequest, scenarios: dict[str, Scenario]) -> 
 
 def test_the_scenarios_have_what_they_are_for(scenarios: dict[str, Scenario]) -> None:
     for one in scenarios.values():
-        assert set(one.steps) == set(STEPS)
-        assert one.steps.count("promote") == one.steps.count("promoted")
+        assert set(one.steps) == set(MOMENTS)
+        assert one.steps.count("part started") == one.steps.count("part written")
     incremental = scenarios["incremental"]
     before, after = (
         read_table(table)[0].groupby("path")["label"].first()
@@ -206,7 +194,7 @@ def test_the_scenarios_have_what_they_are_for(scenarios: dict[str, Scenario]) ->
         assert relabelled == set(MOVED)
         # parts that exchange files are written twice
         n_parts = sum(1 for _ in incremental.undisturbed.glob("*/**/*.parquet"))
-        assert incremental.steps.count("promote") > n_parts
+        assert incremental.steps.count("part started") > n_parts
 
 
 @pytest.mark.parametrize("scenarios", ["label file"], indirect=True)
@@ -218,7 +206,7 @@ def test_killed_at_each_step(scenario: Scenario) -> None:
 def test_killed_before_a_change_of_a_file(scenario: Scenario) -> None:
     # every change would take minutes; the stride meets all kinds of them
     n = scenario.check_deaths(driver.run_killed_at_write, step=3)
-    assert n > 2 * scenario.steps.count("promote")
+    assert n > 2 * scenario.steps.count("part started")
 
 
 def test_killed_at_random_moments_again_and_again(scenario: Scenario) -> None:
@@ -262,7 +250,7 @@ def keys_of(rows: pd.DataFrame) -> list[tuple[str, int, int]]:
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
 @pytest.mark.parametrize("reader", READERS)
-def test_a_reader_between_any_two_promotions_misses_nothing(
+def test_a_reader_between_any_two_writes_misses_nothing(
     scenarios: dict[str, Scenario], reader: str
 ) -> None:
     scenario = scenarios["incremental"]
@@ -270,18 +258,16 @@ def test_a_reader_between_any_two_promotions_misses_nothing(
     features = scenario.table / "features"
     n_read = 0
 
-    class Reads(Silent):
-        def step(self, name: str, detail: str = "") -> None:
-            nonlocal n_read
-            if name == "promoted":
-                keys = keys_of(READERS[reader](features))
-                assert scenario.always <= {path for path, _, _ in keys}
-                twice = {path for (path, _, _), n in Counter(keys).items() if n > 1}
-                assert twice <= set(MOVED)
-                n_read += 1
+    def read() -> None:
+        nonlocal n_read
+        keys = keys_of(READERS[reader](features))
+        assert scenario.always <= {path for path, _, _ in keys}
+        twice = {path for (path, _, _), n in Counter(keys).items() if n > 1}
+        assert twice <= set(MOVED)
+        n_read += 1
 
-    driver.run_inline(scenario.request, Reads())
-    assert n_read == scenario.steps.count("promote")
+    driver.run_inline(scenario.request, every("part written", read))
+    assert n_read == scenario.steps.count("part started")
     expected = keys_of(pd.read_parquet(scenario.undisturbed / "features"))
     assert keys_of(READERS[reader](features)) == expected
 

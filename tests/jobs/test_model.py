@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import featurelib
-from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.executor import InlineExecutor
-from jobs.run import RunRequest, run_job
+from jobs.request import RunRequest
+from jobs.run import run_job
 from jobs.settings import Settings
 from jobs.table.changes import Change
 from jobs.table.schema import ROW_KEY
+from tests.support.moments import Interrupted, at, die
 
 SPEC = featurelib.get_spec("tutorial-v1")
 NAMES = [f"{folder}{name}.wav" for folder in ("", "a/", "b =%/") for name in ("1", "2", "3")]
@@ -57,22 +59,6 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featu
     for channel in range(2) if int(text) % 2 else (None,):
         own = {"channel": [channel] * n_segments, "segment": range(n_segments)}
         yield featurelib.Rows(n_segments, attributes, own, numbers)
-
-
-class Interrupted(BaseException):
-    """Stands for a driver's death."""
-
-
-class DiesAt(Silent):
-    """Raises at the n-th step that it hears of."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def step(self, name: str, detail: str = "") -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Interrupted
 
 
 @contextlib.contextmanager
@@ -189,7 +175,7 @@ class TableModel(RuleBasedStateMachine):
             kept.add(content)  # an interrupted run may have read it when it still could
         return kept
 
-    def run(self, reporter: Silent | None = None, **options: Any) -> RunReport:
+    def run(self, observer: Observer = ignore, **options: Any) -> RunReport:
         rows = ["path,label"]
         rows += [f"{name},{label or ''}" for name, label in self.labels.items()]
         (self.top / "labels.csv").write_text("\n".join(rows) + "\n")
@@ -206,7 +192,7 @@ class TableModel(RuleBasedStateMachine):
             Settings(**{**values, **options}),
             light_extractor,
         )
-        return run_job(request, inline, reporter)
+        return run_job(request, inline, observer)
 
     @rule(retry=st.booleans(), recompute=st.booleans())
     def run_to_the_end(self, retry: bool, recompute: bool) -> None:
@@ -220,7 +206,7 @@ class TableModel(RuleBasedStateMachine):
         assert (report.n_files, report.n_errors) == (len(numbers), len(held) - len(numbers))
         assert report.n_rows == sum((1 + n % 3) * (1 + n % 2) for n in numbers)
         assert report.n_files + report.n_errors == len(self.files)
-        assert not list(self.table.glob("_job/runs/*/fragments/*"))
+        assert not list(self.table.glob("_job/runs/*/staged/*"))
         self.may_hold = {name: {entry} for name, entry in held.items()}
         self.is_settled = True
 
@@ -239,7 +225,7 @@ class TableModel(RuleBasedStateMachine):
     def run_and_die(self, steps: int, recompute: bool) -> None:
         before = dict(self.may_hold)
         with contextlib.suppress(Interrupted):
-            self.run(DiesAt(steps), recompute=recompute)
+            self.run(at(None, die, steps), recompute=recompute)
         for name in self.files.keys() | before.keys():
             entries: set[Entry | None] = set(before.get(name, {None}))
             if name in self.files:

@@ -10,30 +10,15 @@ from typing import Any, BinaryIO
 import pytest
 
 import jobs.run
-from jobs.diagnostics.progress import Silent
 from jobs.errors import EXIT_TERMINATED, CorpusError, TableError, TerminatedError, UsageError
 from jobs.execution.executor import InlineExecutor
 from jobs.run import run_job
 from jobs.storage.local import LocalStore
 from tests.support import light
+from tests.support.moments import Interrupted, at, die
 from tests.support.tables import read_table
 
 TIME = 1_700_000_000_000_000_000
-
-
-class Interrupted(BaseException):
-    """Stands for a driver's death."""
-
-
-class DiesAt(Silent):
-    """Dies when it hears of a step."""
-
-    def __init__(self, step: str) -> None:
-        self._step = step
-
-    def step(self, name: str, detail: str = "") -> None:
-        if name == self._step:
-            raise Interrupted
 
 
 def write(corpus: Path, **texts: str) -> None:
@@ -43,14 +28,14 @@ def write(corpus: Path, **texts: str) -> None:
         os.utime(path, ns=(TIME, TIME))
 
 
-def fragments(table: Path) -> list[Path]:
-    return list(table.glob("_job/runs/*/fragments/*"))
+def staged(table: Path) -> list[Path]:
+    return list(table.glob("_job/runs/*/staged/*"))
 
 
 def die_before_merging(corpus: Path, table: Path, **settings: Any) -> None:
     with pytest.raises(Interrupted):
-        light.run(corpus, table, reporter=DiesAt("merge"), **settings)
-    assert fragments(table)
+        light.run(corpus, table, observer=at("merge", die), **settings)
+    assert staged(table)
 
 
 def values(table: Path) -> dict[str, float]:
@@ -58,7 +43,7 @@ def values(table: Path) -> dict[str, float]:
     return dict(zip(features["path"], features["rmse"], strict=True))
 
 
-def test_fragments_of_another_corpus_are_not_used(tmp_path: Path) -> None:
+def test_staged_files_of_another_corpus_are_not_used(tmp_path: Path) -> None:
     """The files have the same names, sizes and times."""
     one, other, table = tmp_path / "one", tmp_path / "other", tmp_path / "table"
     write(one, a="1", b="2")
@@ -68,24 +53,24 @@ def test_fragments_of_another_corpus_are_not_used(tmp_path: Path) -> None:
     assert (report.n_reused, report.n_read) == (0, 2)
     light.run(other, tmp_path / "fresh")
     assert values(table) == values(tmp_path / "fresh")
-    assert not fragments(table)
+    assert not staged(table)
 
 
-def test_fragments_cut_into_other_buckets_are_not_used_and_not_kept(tmp_path: Path) -> None:
+def test_staged_files_cut_into_other_buckets_are_not_used_and_not_kept(tmp_path: Path) -> None:
     write(tmp_path / "corpus", **{f"f{i}": str(i) for i in range(20)})
     die_before_merging(tmp_path / "corpus", tmp_path / "table", buckets=7)
     report = light.run(tmp_path / "corpus", tmp_path / "table", buckets=2)
     assert (report.n_reused, report.n_files) == (0, 20)
-    assert not fragments(tmp_path / "table")
+    assert not staged(tmp_path / "table")
 
 
-def test_a_fragment_with_a_file_that_is_gone_does_not_stay(tmp_path: Path) -> None:
+def test_a_staged_file_with_a_file_that_is_gone_does_not_stay(tmp_path: Path) -> None:
     write(tmp_path / "corpus", a="1", b="2")
     die_before_merging(tmp_path / "corpus", tmp_path / "table")
     (tmp_path / "corpus/a.wav").unlink()
     report = light.run(tmp_path / "corpus", tmp_path / "table")
     assert (report.n_reused, report.n_files) == (1, 1)
-    assert not fragments(tmp_path / "table")
+    assert not staged(tmp_path / "table")
 
 
 def test_work_beyond_a_limited_listing_is_kept(tmp_path: Path) -> None:
@@ -118,14 +103,12 @@ def test_a_lost_fragment_ends_the_run_before_anything_is_written(tmp_path: Path)
     write(corpus, a="11", b="22")
     before = light.digest(table / "features")
 
-    class Loses(Silent):
-        def step(self, name: str, detail: str = "") -> None:
-            if name == "merge":
-                for path in fragments(table):
-                    path.write_bytes(b"torn")
+    def lose() -> None:
+        for path in staged(table):
+            path.write_bytes(b"torn")
 
     with pytest.raises(TableError, match="cannot be found again"):
-        light.run(corpus, table, reporter=Loses())
+        light.run(corpus, table, observer=at("merge", lose))
     assert light.digest(table / "features") == before
     report = light.run(corpus, table)
     assert report.n_read == 2
@@ -139,7 +122,7 @@ def test_storage_that_fails_at_the_merge_ends_the_run(
     open_file = LocalStore.open
 
     def failing(store: LocalStore, name: str) -> tuple[BinaryIO, str]:
-        if "/fragments/" in name:
+        if "/staged/" in name:
             raise TimeoutError("the storage does not answer")
         return open_file(store, name)
 

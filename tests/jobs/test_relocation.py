@@ -251,7 +251,7 @@ def test_results_of_a_run_killed_at_the_old_place_are_not_used(
     write_files(old, {"pop/0.wav": "play again", "pop/7.wav": "play 7"})
     request = driver.request_for(old, table, labels="parent", buckets=2, max_deleted=1.0)
     assert driver.exit_code_of(driver.run_killed_at_step, request, 1, "merge") == -9
-    assert list((table / "_job/runs").glob("*/fragments/*"))
+    assert list((table / "_job/runs").glob("*/staged/*"))
     new = old.rename(tmp_path / "new")
     relocate(str(table), str(new))
     report = run(new, table)

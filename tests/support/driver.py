@@ -24,14 +24,16 @@ import psutil
 import pyarrow.dataset  # noqa: F401 - loaded before anything is forked
 import s3fs  # noqa: F401
 
-import jobs.api
 import jobs.cli
+import jobs.execution.opening
 import jobs.run
-from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.version import code_version
-from jobs.run import RunRequest, run_job
+from jobs.request import RunRequest
+from jobs.run import run_job
 from tests.support import doubles, light
+from tests.support.moments import at
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,26 +42,14 @@ request_for = functools.partial(light.request, extractor=doubles.by_content)
 """Return a request whose extractor does what the files say."""
 
 
-def run_inline(request: RunRequest, reporter: Silent | None = None) -> RunReport:
+def run_inline(request: RunRequest, observer: Observer = ignore) -> RunReport:
     """Run a job in this process."""
-    return run_job(request, light.inline, reporter)
+    return run_job(request, light.inline, observer)
 
 
 def kill_self() -> None:
     """End this process as a power cut would."""
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-class KilledAt(Silent):
-    """Kills its process when the n-th step begins, of all steps or of those of one name."""
-
-    def __init__(self, n: int, name: str | None = None) -> None:
-        self._left, self._name = n, name
-
-    def step(self, name: str, detail: str = "") -> None:
-        self._left -= self._name in (None, name)
-        if not self._left:
-            kill_self()
 
 
 def kill_at_write(table: str | Path, n: int) -> None:
@@ -89,7 +79,7 @@ def kill_at_write(table: str | Path, n: int) -> None:
 
 
 def run_killed_at_step(request: RunRequest, n: int, name: str | None = None) -> None:
-    run_inline(request, KilledAt(n, name))
+    run_inline(request, at(name, kill_self, n))
 
 
 def run_killed_at_write(request: RunRequest, n: int) -> None:
@@ -208,7 +198,7 @@ def main() -> None:
     if "--real" not in options:
         jobs.run.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
-        jobs.api.executor_opener = lambda *_, **__: light.inline  # type: ignore
+        jobs.execution.opening.open_executor = lambda *_, **__: light.inline()  # type: ignore
     jobs.cli.main(arguments)
 
 

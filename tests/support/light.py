@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 import featurelib
-from jobs.diagnostics.progress import Reporter
+from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.executor import InlineExecutor
-from jobs.run import RunRequest, plan_job, run_job
+from jobs.request import RunRequest
+from jobs.run import plan_job, run_job
 from jobs.settings import Settings, with_values
 
 SPEC = featurelib.get_spec("tutorial-v1")
@@ -56,11 +57,11 @@ def run(
     corpus: str | os.PathLike[str],
     table: str | os.PathLike[str],
     *,
-    reporter: Reporter | None = None,
+    observer: Observer = ignore,
     **options: Any,
 ) -> RunReport:
     """Run the job in this process; `options` are those of `request`."""
-    return run_job(request(corpus, table, **options), inline, reporter)
+    return run_job(request(corpus, table, **options), inline, observer)
 
 
 def plan(

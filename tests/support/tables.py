@@ -47,7 +47,7 @@ def assert_tidy(table: str | Path) -> None:
         "_job",
         "features",
     ]
-    left = [str(path.relative_to(folder)) for path in folder.rglob("*/fragments/*")]
+    left = [str(path.relative_to(folder)) for path in folder.rglob("*/staged/*")]
     left += [str(path.relative_to(folder)) for path in (folder / "_job" / "tmp").glob("*")]
     assert left == []
     published = [p for name in ("features", "errors") for p in (folder / name).rglob("*")]

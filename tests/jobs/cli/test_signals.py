@@ -37,8 +37,8 @@ def corpus(tmp_path: Path, gate: Gate) -> Path:
 
 
 def n_extracted(table: Path) -> int:
-    """Return how many files are in fragments."""
-    found = (table / "_job" / "runs").rglob("fragments/*.parquet")
+    """Return how many files are in staged."""
+    found = (table / "_job" / "runs").rglob("staged/*.parquet")
     return sum(pq.read_metadata(path).num_rows for path in found)
 
 

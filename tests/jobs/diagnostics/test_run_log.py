@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import jobs.diagnostics.run_log
-from jobs.diagnostics.progress import Silent
-from jobs.diagnostics.run_log import RunLog, new_run_id, read_summaries
+from jobs.diagnostics.events import Event, Note, RunEnded, ShardDone
+from jobs.diagnostics.run_log import RunLog
+from jobs.execution.task import ShardResult
 from jobs.storage.opening import open_store
+from jobs.table.history import new_run_id, read_summaries, write_summary
 from tests.support.light import digest, run, write
 
 
@@ -52,14 +54,13 @@ def test_a_failed_run_says_so(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_says_how_much_it_did(tmp_path: Path) -> None:
-    class Interrupting(Silent):
-        def advance(self, n: int, note: str = "") -> None:
-            if note:  # files are extracted, not listed
-                raise KeyboardInterrupt
+    def interrupt(event: Event) -> None:
+        if isinstance(event, ShardDone):
+            raise KeyboardInterrupt
 
     write(tmp_path / "music" / "a.wav")
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "music", tmp_path / "t", reporter=Interrupting())
+        run(tmp_path / "music", tmp_path / "t", observer=interrupt)
     summary, _ = read(tmp_path / "t")
     assert summary["report"]["status"] == "interrupted"
     assert summary["report"]["read"] == 1
@@ -71,8 +72,8 @@ def test_no_secret_reaches_any_file(tmp_path: Path) -> None:
     options = [f"key{i}={secret}" for i, secret in enumerate(secrets)]
     run(tmp_path / "music", tmp_path / "t", storage_options=options)
     log = RunLog(open_store(str(tmp_path / "t")), "r", secrets)
-    log.write("failed", message=f"no access with {' and '.join(secrets)}")
-    log.summary(settings={"x": secrets})
+    log(Note(f"no access with {' and '.join(secrets)}"))
+    write_summary(open_store(str(tmp_path / "t")), "r", secrets, settings={"x": secrets})
     log.flush()
     for path in digest(tmp_path / "t"):
         if Path(path).is_file():
@@ -95,21 +96,21 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(jobs.diagnostics.run_log, "MAX_BYTES", 1000)
     log = RunLog(open_store(str(tmp_path)), "r")
     for _ in range(50):
-        log.write("decoder", path="a.mp3", text="x" * 100)
-    log.write("failed", message="why")
+        log(ShardDone(ShardResult(0, native_output=[("a.mp3", "x" * 100)])))
+    log(RunEnded("failed", error=OSError("why")))
     log.flush()
     text = (tmp_path / "_job/runs/r/log.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     kept = sum(line["event"] == "decoder" for line in lines)
     assert [line["event"] for line in lines][-2:] == ["failed", "dropped"]
-    assert lines[-1]["lines"] == 50 - kept
+    assert lines[-1]["lines"] == 2 * (50 - kept)  # with a line for the shard
     assert 5 <= kept < 10
 
 
 def test_summaries_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     assert read_summaries(store) == []
-    RunLog(store, "r2").summary(a=2)
-    RunLog(store, "r1").summary(a=1)
+    write_summary(store, "r2", (), a=2)
+    write_summary(store, "r1", (), a=1)
     write(tmp_path / "_job/runs/r3/run.json", "{")
     assert [s["run_id"] for s in read_summaries(store)] == ["r1", "r2"]

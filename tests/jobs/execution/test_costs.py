@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.corpus.formats import format_of, guessed_duration
-from jobs.execution.costs import CostModel, guessed_seconds
+from jobs.corpus.formats import format_of, guessed_duration, guessed_seconds
+from jobs.execution.costs import CostModel
 from jobs.execution.task import ShardResult
 
 

@@ -45,7 +45,7 @@ def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[Sh
     job = dataclasses.replace(a_job(str(corpus), tmp_path), **values)
     sizes = tuple((corpus / name).stat().st_size for name in files)
     result = extract_shard(job, Shard(0, tuple((name, "listed") for name in files), sizes))
-    [fragment] = result.fragments
+    [fragment] = result.staged
     schema = staged_schema(featurelib.schema(doubles.SPEC))
     with (tmp_path / "table" / fragment).open("rb") as source:
         file = open_staged(source, schema, doubles.ORIGIN)

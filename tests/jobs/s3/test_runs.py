@@ -24,11 +24,11 @@ import pytest
 
 import featurelib
 import jobs.cli
-from jobs.diagnostics.progress import Silent
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, ConflictError, CorpusError, JobError, TableBusyError
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.task import TaskContext
-from jobs.run import STEPS, RunRequest, run_job
+from jobs.request import RunRequest
+from jobs.run import run_job
 from jobs.status import error_rows, table_status
 from jobs.storage import base, parquet
 from jobs.storage.opening import open_store
@@ -39,6 +39,7 @@ from jobs.table.metadata import read_metadata
 from jobs.table.reader import Table
 from tests.conftest import GATEWAY, S3
 from tests.support import audio_files, driver, light, pausing
+from tests.support.moments import MOMENTS, at
 from tests.support.s3_double import FLIP, RESET, RESET_AFTER, double, first
 from tests.support.tables import assert_same_table, read_table
 
@@ -167,7 +168,7 @@ class Place:
         assert_same_table(self.downloaded(table), self.downloaded(other))
 
     def assert_tidy(self, table: str = "table") -> None:
-        left = [key for key in self.objects(f"{table}/_job") if "/fragments/" in key]
+        left = [key for key in self.objects(f"{table}/_job") if "/staged/" in key]
         left += [key for key in self.objects(f"{table}/_job") if "/probe-" in key or "/tmp/" in key]
         assert left == []
 
@@ -321,7 +322,7 @@ def test_large_files_go_through_a_temporary_file(
     )
     assert (report.n_files, report.n_errors) == (N_FILES - 1, 1)
     assert len(sources) == N_FILES
-    assert len(files) > N_FILES  # fragments are fetched in the same way
+    assert len(files) > N_FILES  # staged are fetched in the same way
     assert all(isinstance(source, str) for source in sources)
     assert all(file.closed for file in files)
 
@@ -400,7 +401,7 @@ def changed(s3: S3, prepared: Prepared) -> Prepared:
     return prepared
 
 
-@pytest.mark.parametrize(("name", "n"), [*((name, 1) for name in STEPS), ("promoted", 3)])
+@pytest.mark.parametrize(("name", "n"), [*((name, 1) for name in MOMENTS), ("part written", 3)])
 def test_killed_at_a_step(changed: Prepared, name: str, n: int) -> None:
     request = changed.place.request(lease_period_s=0.6)
     code = driver.exit_code_of(driver.run_killed_at_step, request, n, name)
@@ -410,7 +411,7 @@ def test_killed_at_a_step(changed: Prepared, name: str, n: int) -> None:
     changed.place.assert_tidy()
 
 
-@pytest.mark.parametrize("name", ["plan", "promoted"])
+@pytest.mark.parametrize("name", ["plan", "part written"])
 def test_killed_while_a_table_is_made(changed: Prepared, name: str) -> None:
     changed.place.clear("table")
     request = changed.place.request(lease_period_s=0.6)
@@ -450,8 +451,8 @@ def stop_and_overtake(place: Place, process: Any, run: Callable[[], Any]) -> tup
     ("name", "n"),
     [
         ("extract", 1),
-        ("promote", 1),
-        ("promoted", 2),
+        ("part started", 1),
+        ("part written", 2),
         ("/part-", 2),  # after the check: its PUT comes late
         ("verify", 1),
         ("clean", 1),
@@ -470,7 +471,7 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
-@pytest.mark.parametrize(("name", "n"), [("extract", 1), ("promote", 2)])
+@pytest.mark.parametrize(("name", "n"), [("extract", 1), ("part started", 2)])
 def test_stopped_and_overtaken_on_a_corpus_that_changed_again(
     place: Place, name: str, n: int
 ) -> None:
@@ -543,28 +544,16 @@ def test_a_part_that_is_replaced_while_it_is_read(
     assert set(opened.values()) == {3}
 
 
-class Does(Silent):
-    """Does something once, when a step begins."""
-
-    def __init__(self, name: str, n: int, what: Callable[[], Any]) -> None:
-        self._name, self._left, self._what = name, n, what
-
-    def step(self, name: str, detail: str = "") -> None:
-        self._left -= name == self._name
-        if name == self._name and not self._left:
-            self._what()
-
-
 @pytest.mark.parametrize(
     ("what", "name", "n"),
     [
         ("older", "extract", 1),
         ("older", "merge", 1),
-        ("older", "promote", 2),
+        ("older", "part started", 2),
         ("older", "verify", 1),
         ("emptied", "merge", 1),
-        ("emptied", "promote", 1),
-        ("new", "promote", 1),
+        ("emptied", "part started", 1),
+        ("new", "part started", 1),
     ],
 )
 def test_a_stale_write_between_planning_and_promotion(
@@ -582,7 +571,7 @@ def test_a_stale_write_between_planning_and_promotion(
         for key, data in late.items():
             place.put(key, data)
 
-    report = driver.run_inline(place.request(), Does(name, n, write))
+    report = driver.run_inline(place.request(), at(name, write, n))
     assert report.status == "done"
     changed.check()
 
@@ -596,7 +585,7 @@ def cut(part: bytes, n: int) -> bytes:
 
 def test_two_drivers_at_once(changed: Prepared) -> None:
     request = changed.place.request()
-    with paused(request, "promote", 2) as process:
+    with paused(request, "part started", 2) as process:
         started = time.monotonic()
         with pytest.raises(TableBusyError, match=rf"process {process.pid} on .*wait for it"):
             driver.run_inline(request)
@@ -648,7 +637,7 @@ def test_a_service_that_is_gone_in_the_midst(changed: Prepared, waits: list[floa
             gone[0] = True
 
         with pytest.raises(JobError) as caught:
-            driver.run_inline(changed.place.request(s3=service.s3), Does("promote", 2, go))
+            driver.run_inline(changed.place.request(s3=service.s3), at("part started", go, 2))
         assert "\n" not in str(caught.value)
         assert caught.value.exit_code in (EXIT_FAILED, EXIT_BUSY)
     driver.run_inline(changed.place.request())
@@ -831,13 +820,13 @@ def test_secrets_stay_secret(
     place.write(FIRST)
     request = place.request()
     jobs_seen: list[TaskContext] = []
-    extract_shard = jobs.execution.dask.extract_shard  # type: ignore[attr-defined]
+    extract_shard = jobs.execution.executor.extract_shard  # type: ignore[attr-defined]
 
     def seeing(job: TaskContext, shard: Any) -> Any:
         jobs_seen.append(job)
         return extract_shard(job, shard)
 
-    monkeypatch.setattr("jobs.execution.dask.extract_shard", seeing)
+    monkeypatch.setattr("jobs.execution.executor.extract_shard", seeing)
     driver.run_inline(request)
 
     def fail() -> None:
@@ -845,7 +834,7 @@ def test_secrets_stay_secret(
 
     place.change()
     with pytest.raises(RuntimeError):
-        driver.run_inline(request, Does("promote", 1, fail))
+        driver.run_inline(request, at("part started", fail, 1))
     texts = [data.decode("latin-1") for data in place.contents("table").values()]
     assert sum('"status": "failed"' in text for text in texts) == 1
     assert sum("with *** in it" in text for text in texts) == 1

@@ -18,7 +18,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 from jobs.corpus.corpus import Corpus
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.listing import open_label_file
-from jobs.diagnostics.progress import Silent
 from jobs.errors import CorpusError, StorageError, UsageError
 from jobs.storage.fsspec import GenericStore
 from jobs.storage.listed import ListedStore
@@ -35,6 +34,7 @@ from jobs.storage.urls import (
 from jobs.table.changes import Change
 from tests.support.audio_files import write_tone
 from tests.support.light import command, errors, features, labels, run, write
+from tests.support.moments import at
 
 
 class Web:
@@ -248,12 +248,7 @@ def test_failures_of_the_network_are_failures_of_the_environment(
         run(file, tmp_path / "t")
     web.fault = ""
 
-    class FromNowOn(Silent):
-        def step(self, name: str, detail: str = "") -> None:
-            if name == "extract":
-                web.fault = fault
-
-    run(file, tmp_path / "t", reporter=FromNowOn())
+    run(file, tmp_path / "t", observer=at("extract", lambda: setattr(web, "fault", fault)))
     assert errors(tmp_path / "t") == dict.fromkeys(urls, "unreadable")
     web.fault = ""
     assert run(file, tmp_path / "t").counts == {Change.RETRY: 2}

@@ -141,7 +141,7 @@ def test_a_file_without_an_outcome_keeps_what_it_has() -> None:
     assert resolve({"a.wav": item()}, {}, {}, RULES, part_of) == []
 
 
-def test_which_fragments_may_be_used() -> None:
+def test_which_staged_files_may_be_used() -> None:
     assert is_reusable(outcome(), item("v2"), RULES)
     assert not is_reusable(outcome(), item("v3"), RULES)
     assert not is_reusable(outcome(), None, RULES)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jobs.table.pending
+from jobs.corpus.formats import guessed_seconds
 from jobs.corpus.source_file import SourceFile
-from jobs.execution.costs import CostModel, guessed_seconds
+from jobs.execution.costs import CostModel
 from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard
 from jobs.table.pending import PendingFiles
 

@@ -25,7 +25,7 @@ import jobs.status
 import jobs.storage.parquet
 import jobs.table.assembly
 import jobs.table.staging
-from jobs.diagnostics.progress import Silent
+from jobs.diagnostics.events import ignore
 from jobs.errors import TableError
 from jobs.execution.task import ShardResult
 from jobs.relocation import relocate
@@ -34,6 +34,7 @@ from jobs.table.changes import Change
 from jobs.table.reader import open_table
 from jobs.table.staging import open_staged
 from tests.support import light, several
+from tests.support.moments import Interrupted, at, die
 from tests.support.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
 from tests.support.tables import assert_same_table, assert_tidy, write_files, write_labels
 
@@ -66,20 +67,6 @@ def series(monkeypatch: pytest.MonkeyPatch) -> None:
     several.give_series(monkeypatch.setattr)
 
 
-class Interrupted(BaseException):
-    """Stands for a driver's death."""
-
-
-class DiesAt(Silent):
-    def __init__(self, step: str, n: int = 1) -> None:
-        self._step, self._left = step, n
-
-    def step(self, name: str) -> None:
-        self._left -= name == self._step
-        if not self._left:
-            raise Interrupted
-
-
 def test_a_table_and_its_counts(corpus: Path, tmp_path: Path) -> None:
     table = tmp_path / "t"
     report = run(corpus, table, labels="parent", buckets=3)
@@ -98,11 +85,11 @@ def test_a_table_and_its_counts(corpus: Path, tmp_path: Path) -> None:
     assert again.counts == Counter({Change.UNCHANGED: 30})
 
 
-@pytest.mark.parametrize("step", ["merge", "promote", "promoted", "verify", "clean"])
+@pytest.mark.parametrize("step", ["merge", "part started", "part written", "verify", "clean"])
 def test_a_run_after_one_that_died(corpus: Path, tmp_path: Path, step: str) -> None:
     options = {"labels": "parent", "buckets": 2}
     with pytest.raises(Interrupted):
-        run(corpus, tmp_path / "t", reporter=DiesAt(step), **options)
+        run(corpus, tmp_path / "t", observer=at(step, die), **options)
     report = run(corpus, tmp_path / "t", **options)
     assert (report.n_files, report.n_rows) == (30, len(expected(FILES)))
     run(corpus, tmp_path / "fresh", **options)
@@ -110,7 +97,7 @@ def test_a_run_after_one_that_died(corpus: Path, tmp_path: Path, step: str) -> N
     assert_tidy(tmp_path / "t")
 
 
-@pytest.mark.parametrize("step", [None, "promote", "promoted"])
+@pytest.mark.parametrize("step", [None, "part started", "part written"])
 def test_changes(tmp_path: Path, step: str | None) -> None:
     """More rows, fewer rows, other channels, gone, bad, good again, new."""
     before = {
@@ -137,7 +124,7 @@ def test_changes(tmp_path: Path, step: str | None) -> None:
     write_files(corpus, {name: text for name, text in after.items() if text != before.get(name)})
     if step is not None:
         with pytest.raises(Interrupted):
-            run(corpus, table, reporter=DiesAt(step, 2))
+            run(corpus, table, observer=at(step, die, 2))
     report = run(corpus, table)
     assert found(table) == expected(after)
     assert light.errors(table) == {"d.wav": "undecodable"}
@@ -251,34 +238,34 @@ def test_planning_reads_one_row_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         run(corpus, tmp_path / "t")
 
 
-# fragments
+# staged
 
 
 def shard_results(monkeypatch: pytest.MonkeyPatch) -> list[ShardResult]:
     results: list[ShardResult] = []
-    extract_shard = jobs.execution.dask.extract_shard
+    extract_shard = jobs.execution.executor.extract_shard
 
     def noted(*arguments: Any) -> ShardResult:
         results.append(extract_shard(*arguments))
         return results[-1]
 
-    monkeypatch.setattr("jobs.execution.dask.extract_shard", noted)
+    monkeypatch.setattr("jobs.execution.executor.extract_shard", noted)
     return results
 
 
-def test_a_shard_leaves_several_fragments(
+def test_a_shard_leaves_several_staged_files(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 8000)
     results = shard_results(monkeypatch)
     with pytest.raises(Interrupted):
-        run(corpus, tmp_path / "t", reporter=DiesAt("merge"))
-    assert sum(len(result.fragments) for result in results) > len(results)
+        run(corpus, tmp_path / "t", observer=at("merge", die))
+    assert sum(len(result.staged) for result in results) > len(results)
     assert sum(result.n_files for result in results) == 30
     assert sum(result.n_rows for result in results) == len(expected(FILES))
     table = open_table(str(tmp_path / "t"), {})
     files: Counter[str] = Counter()
-    for name in {name for result in results for name in result.fragments}:
+    for name in {name for result in results for name in result.staged}:
         with (tmp_path / "t" / name).open("rb") as source:
             file = open_staged(source, table.staged_schema, table.origin)
             assert file is not None
@@ -289,7 +276,7 @@ def test_a_shard_leaves_several_fragments(
     assert found(tmp_path / "t") == expected(FILES)
 
 
-def test_a_long_file_is_a_fragment_of_its_own(
+def test_a_long_file_is_a_staged_file_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, series: None
 ) -> None:
     """Its rows go to a temporary file as they come; the result is the same."""
@@ -301,7 +288,7 @@ def test_a_long_file_is_a_fragment_of_its_own(
     monkeypatch.setattr(jobs.table.staging, "ROW_GROUP_BYTES", 10_000)
     results = shard_results(monkeypatch)
     run(corpus, tmp_path / "t")
-    assert sum(len(result.fragments) for result in results) == len(results) + 1
+    assert sum(len(result.staged) for result in results) == len(results) + 1
     assert_same_table(tmp_path / "t", tmp_path / "whole")
 
 
@@ -321,18 +308,18 @@ def test_a_long_file_that_changes_while_it_is_read(
     assert found(tmp_path / "t") == expected({"a.wav": "3 2 5", "b.wav": "1 0 1"})
 
 
-def test_a_fragment_damaged_within_is_extracted_again(corpus: Path, tmp_path: Path) -> None:
+def test_a_staged_file_damaged_within_is_extracted_again(corpus: Path, tmp_path: Path) -> None:
     """Its footer and what planning reads are whole; the merge finds it."""
     table = tmp_path / "t"
     with pytest.raises(Interrupted):
-        run(corpus, table, reporter=DiesAt("merge"))
-    fragments = sorted(table.glob("_job/runs/*/fragments/*"))
-    metadata = pq.read_metadata(fragments[0])
+        run(corpus, table, observer=at("merge", die))
+    staged = sorted(table.glob("_job/runs/*/staged/*"))
+    metadata = pq.read_metadata(staged[0])
     index = metadata.schema.to_arrow_schema().names.index("rmse")
     column = metadata.row_group(0).column(index)
-    data = bytearray(fragments[0].read_bytes())
+    data = bytearray(staged[0].read_bytes())
     data[(column.dictionary_page_offset or column.data_page_offset) + 40] ^= 0xFF
-    fragments[0].write_bytes(data)
+    staged[0].write_bytes(data)
     report = run(corpus, table)
     assert (report.n_files, report.n_rows) == (30, len(expected(FILES)))
     assert found(table) == expected(FILES)
@@ -445,8 +432,8 @@ def run_measured(corpus: Path, table: Path, peaks: Any, dies: bool) -> None:
     light.run(corpus.parent / "warm", table.parent / "warm_table", extractor=large_rows)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with contextlib.suppress(Interrupted):
-        reporter = DiesAt("merge") if dies else None
-        light.run(corpus, table, extractor=large_rows, reporter=reporter)
+        observer = at("merge", die) if dies else ignore
+        light.run(corpus, table, extractor=large_rows, observer=observer)
     peaks.put(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 

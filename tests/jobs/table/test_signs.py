@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import featurelib
-from jobs.diagnostics.progress import Silent
 from jobs.status import partial_rows, table_status
 from jobs.table.signs import sign_lines, signs_of
 from tests.featurelib.support.encoders import made
 from tests.support.audio_files import tone, write_audio
 from tests.support.light import command, features, run
+from tests.support.moments import Interrupted, at, die
 from tests.support.tables import log_of
 
 
@@ -121,20 +121,10 @@ def test_a_table_without_any_says_so(tmp_path: Path) -> None:
     assert command("errors", "--partial", tmp_path / "t").stdout == "All decoded as a whole\n"
 
 
-class Killed(BaseException):
-    """The end of a run, as if it were killed."""
-
-
-class KilledAtTheMerge(Silent):
-    def step(self, name: str) -> None:
-        if name == "merge":
-            raise Killed
-
-
 def test_what_an_interrupted_run_found_is_counted_by_the_next(music: Path, tmp_path: Path) -> None:
     table = tmp_path / "t"
-    with pytest.raises(Killed):
-        run(music, table, extractor=featurelib.extract_rows, reporter=KilledAtTheMerge())
+    with pytest.raises(Interrupted):
+        run(music, table, extractor=featurelib.extract_rows, observer=at("merge", die))
     report = run(music, table, extractor=featurelib.extract_rows)
     assert (report.n_reused, report.signs) == (7, SIGNS)
 

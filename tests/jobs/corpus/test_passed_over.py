@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from jobs.corpus.skipped import by_extension, by_reason, count_extension
+from jobs.corpus.passed_over import by_extension, by_reason, count_extension
 
 
 def counted(*names: str) -> Counter[str]:
