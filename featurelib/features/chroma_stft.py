@@ -1,4 +1,4 @@
-"""Chroma: energy by pitch class, on the signal's own tuning."""
+"""Chroma: power by pitch class, tuned to the signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featurelib.transforms.tuning import EstimatedTuning
 
 _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
-#: Spectra that are kept as they are: 4096 frames of 2048 samples.
+#: Bytes of spectra that are kept uncondensed: 4096 frames of 2048 samples.
 _WHOLE_BYTES = 4096 * 1025 * 4
 
 
@@ -27,9 +27,9 @@ _WHOLE_BYTES = 4096 * 1025 * 4
 class ChromaSTFT(Feature):
     """Power in each pitch class, relative to the strongest of the frame.
 
-    The filters depend on the tuning, which is known at the signal's end only, so the
-    spectra are kept until then. Those of a long signal are condensed to what the chroma
-    at any tuning can be interpolated from.
+    Equal to `librosa.feature.chroma_stft`. The filters depend on the tuning, which is known
+    only at the end of the signal, so the spectra are kept until then. For a long signal they
+    are condensed (see `featurelib.filters.condensing_bank`).
     """
 
     family: ClassVar[str] = "chroma_stft"
@@ -73,13 +73,13 @@ class ChromaSTFT(Feature):
 
 
 class _Chroma(Operator):
-    """Keeps spectra (port 0) until the tuning (port 1) is known."""
+    """Keeps spectra (port 0) until the tuning (port 1) is known, then computes chroma."""
 
     def __init__(self, node: ChromaSTFT, sr: int) -> None:
         self._axis = (sr, node.stft.frames.n_fft, node.n_chroma)
         self._n_chroma = node.n_chroma
         self._tuning = 0.0
-        self._spectra: list[Block] = []  # a spectrum's memory is not used again
+        self._spectra: list[Block] = []  # no copy: STFT does not reuse the memory
         self._kept_bytes = 0
         self._condensed: SpillBuffer | None = None
 

@@ -16,7 +16,10 @@ from featurelib.transforms.mel import MelDb
 
 @dataclass(frozen=True, kw_only=True)
 class MFCC(Feature):
-    """Cosine transform (orthonormal DCT-II) of the mel spectrum in dB."""
+    """Cosine transform (orthonormal DCT-II) of the mel spectrum in dB.
+
+    Equal to `librosa.feature.mfcc`.
+    """
 
     family: ClassVar[str] = "mfcc"
     unit: ClassVar[str] = "dB"

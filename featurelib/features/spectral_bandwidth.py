@@ -16,7 +16,10 @@ from featurelib.transforms.stft import STFT, PowerSums
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralBandwidth(Feature):
-    """Moment of order p of frequency around the centroid, weighted by magnitude."""
+    """Moment of order p of frequency around the centroid, weighted by magnitude.
+
+    Equal to `librosa.feature.spectral_bandwidth`.
+    """
 
     family: ClassVar[str] = "spectral_bandwidth"
     unit: ClassVar[str] = "Hz"
@@ -26,7 +29,7 @@ class SpectralBandwidth(Feature):
 
     def inputs(self) -> tuple[Node, ...]:
         sums = PowerSums(stft=self.stft)
-        # The sums are all that the second moment needs.
+        # The second moment follows from the sums alone.
         return (sums,) if self.p == 2 else (self.stft, sums)
 
     def definition(self, row: int | None, sr: int | None) -> str:

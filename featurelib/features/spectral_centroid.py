@@ -15,7 +15,10 @@ from featurelib.transforms.stft import STFT, PowerSums
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralCentroid(Feature):
-    """Mean frequency, weighted by magnitude."""
+    """Mean frequency, weighted by magnitude.
+
+    Equal to `librosa.feature.spectral_centroid`.
+    """
 
     family: ClassVar[str] = "spectral_centroid"
     unit: ClassVar[str] = "Hz"

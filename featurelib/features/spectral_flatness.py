@@ -13,7 +13,10 @@ from featurelib.transforms.stft import AMIN, STFT, LogPower
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralFlatness(Feature):
-    """Geometric over arithmetic mean of the power spectrum."""
+    """Geometric over arithmetic mean of the power spectrum.
+
+    Equal to `librosa.feature.spectral_flatness`.
+    """
 
     family: ClassVar[str] = "spectral_flatness"
 

@@ -15,7 +15,10 @@ from featurelib.transforms.stft import STFT, PowerSums
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralFlux(Feature):
-    """Distance between successive normalized spectra; the first frame has none."""
+    """Distance between successive normalized spectra; the first frame has none.
+
+    Euclidean distance of magnitude spectra, each divided by its sum. librosa has no equivalent.
+    """
 
     family: ClassVar[str] = "spectral_flux"
     realigns: ClassVar[bool] = True

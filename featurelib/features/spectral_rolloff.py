@@ -17,7 +17,10 @@ from featurelib.transforms.stft import STFT
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralRolloff(Feature):
-    """Frequency below which a share of the magnitude lies."""
+    """Frequency below which a share of the magnitude lies.
+
+    Equal to `librosa.feature.spectral_rolloff`.
+    """
 
     family: ClassVar[str] = "spectral_rolloff"
     unit: ClassVar[str] = "Hz"

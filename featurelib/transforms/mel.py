@@ -19,9 +19,9 @@ from featurelib.transforms.stft import AMIN, STFT
 
 @dataclass(frozen=True, kw_only=True)
 class Mel(Node):
-    """Power in mel bands [dB], with no limit below the maximum.
+    """Power in mel bands [dB], without a limit below the maximum.
 
-    The bands are those of `librosa.filters.mel` (Slaney's scale and normalization).
+    The bands are those of `librosa.filters.mel` (Slaney's mel scale and normalization).
 
     Blocks: shape (n_frames, n_mels), float32.
     """
@@ -48,10 +48,11 @@ class Mel(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class MelDb(Node):
-    """Mel spectra within `top_db` of their maximum in the whole signal.
+    """Mel spectrum in dB, limited to `top_db` below its maximum in the whole signal.
 
-    As `librosa.power_to_db` of a mel spectrogram. The maximum is known at the end of the
-    signal, so the levels of all frames are kept until then, once for all readers.
+    Equal to `librosa.power_to_db` of `librosa.feature.melspectrogram`. The maximum is known
+    only at the end of the signal, so the levels of all frames are kept until then. All readers
+    share them.
 
     Blocks: shape (n_frames, n_mels), float32.
     """

@@ -1,4 +1,4 @@
-"""Filter banks against librosa's, what is interpolated between them, and their kernels."""
+"""Filter banks against librosa's, interpolated chroma, and their kernels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_mel_filters_equal_librosas(axis, n_mels, fmin, fmax):
 
 
 def ungrouped(bank: np.ndarray, n: int) -> np.ndarray:
-    """Filters (n, bins) from the groups that the kernel takes."""
+    """Filters (n, bins) from the groups that the kernel reads."""
     return bank.transpose(0, 2, 1).reshape(-1, bank.shape[1])[:n]
 
 
@@ -62,7 +62,7 @@ def test_chroma_filters_equal_librosas(axis, n_chroma, hundredths):
 def test_condensed_spectra_give_the_chroma_of_any_tuning(axis, n_chroma, hundredths, seed):
     sr, n_fft = axis
     rng = np.random.default_rng(seed)
-    # Every bin alone, and some noise: what holds for each holds for their sums.
+    # Each bin alone, and some noise. By linearity, other spectra follow.
     n_bins = 1 + n_fft // 2
     S = np.concatenate((np.eye(n_bins), rng.gamma(0.1, size=(7, n_bins)))).astype(np.float32)
     lanes = np.zeros((-(-len(S) // LANES), n_bins, LANES), np.float32)

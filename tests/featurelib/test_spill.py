@@ -1,4 +1,4 @@
-"""State of frames, in memory and beyond, and what is told from it."""
+"""Spill buffers, in memory and in temporary files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
     for length in lengths:
         part = rows[start : start + length].copy()
         buffer.append(part)
-        part[:] = np.nan  # it is the buffer's no more
+        part[:] = np.nan  # the buffer must have copied it
         start += length
     assert len(buffer) == len(rows)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The front door, and that how much is done at once changes nothing."""
+"""Public functions of extraction; block sizes do not change values."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_what_other_code_compiled_is_forgotten(tmp_path):
 
 
 def run_python(code: str, argument: str, **environment: str) -> str:
-    """What a Python process of its own prints."""
+    """Output of a separate Python process."""
     result = subprocess.run(
         [sys.executable, "-c", code, argument],
         env={**os.environ, "PYTHONPATH": ":".join(sys.path), **environment},
@@ -305,7 +305,7 @@ def test_the_front_door_has_what_it_says():
 
 
 def test_a_file_leaves_nothing_for_the_garbage_collector():
-    """Circles would be freed late, and with them what they hold."""
+    """Reference cycles would delay the release of memory."""
     data = encode(chord(0.5))
     extract_columns(data, GENRE)
     gc.collect()
