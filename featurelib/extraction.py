@@ -12,7 +12,7 @@ from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
-from featurelib.kernels import forget_compiled_of_others
+from featurelib.kernels.cache import forget_compiled_of_others
 from featurelib.presets import get_spec
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.spec import FeatureSpec

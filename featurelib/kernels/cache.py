@@ -1,15 +1,4 @@
-"""Compiled inner loops.
-
-Spectra of a block of frames are arrays of shape (batches, bins, `simd.LANES`): frame t is
-lane t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no
-meaning. Results have one row, or one number, a frame.
-
-Each kernel is compiled at its first call and kept in numba's cache on disk. Sums are in
-float64 or of few float32 terms; what has to equal librosa's float32 arithmetic bit by bit
-(magnitudes, roll-off, spectral peaks) does its operations in librosa's order.
-"""
-
-from __future__ import annotations
+"""Numba's cache of compiled kernels on disk."""
 
 import contextlib
 from pathlib import Path
@@ -22,11 +11,11 @@ def forget_compiled_of_others(version: str) -> None:
     """Remove what numba keeps on disk of kernels of another version of the code.
 
     It compiles a kernel again when the kernel's own file has changed, but does not see
-    changes in `featurelib.simd`.
+    changes in `featurelib.kernels.vector`.
     """
-    from featurelib.kernels import spectrum
+    from featurelib.kernels import fft
 
-    folder = Path(str(spectrum.magnitudes.stats.cache_path))  # that of all kernels
+    folder = Path(str(fft.magnitudes.stats.cache_path))  # that of all kernels
     note = folder / _VERSION_FILE
     with contextlib.suppress(OSError):  # it is there to be read only, or not there yet
         if note.exists() and note.read_text() == version:

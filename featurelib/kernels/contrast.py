@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
+from featurelib.kernels.vector import (
     LANES,
     bits,
     less,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
+from featurelib.kernels.vector import (
     LANES,
     absolute,
     less,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
+from featurelib.kernels.vector import (
     LANES,
     load,
     maximum,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, at_least, bits, both, less, load, maximum, splat
+from featurelib.kernels.vector import LANES, at_least, bits, both, less, load, maximum, splat
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, load, muladd, splat, store, to_float64
+from featurelib.kernels.vector import LANES, load, muladd, splat, store, to_float64
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
+from featurelib.kernels.vector import (
     LANES,
     absolute,
     less,

@@ -9,9 +9,9 @@ import numpy as np
 
 from featurelib import filters
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import shape, spectrum
+from featurelib.kernels import fft, spectral
+from featurelib.kernels.vector import LANES, aligned
 from featurelib.parameters import parameter
-from featurelib.simd import LANES, aligned
 from featurelib.transforms.frames import FrameBlock, Frames
 
 #: Floor of power and of squared magnitude before a logarithm, as librosa's amin.
@@ -64,7 +64,7 @@ class _Transform(Operator):
         self._window = filters.window(node.window, n_fft)
         self._n_bins = node.n_bins
         power_of_two = n_fft & (n_fft - 1) == 0
-        self._tables = spectrum.fft_tables(n_fft) if power_of_two else None
+        self._tables = fft.fft_tables(n_fft) if power_of_two else None
         self._scratch = aligned((2, n_fft // 2, LANES), np.float64)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
@@ -72,9 +72,9 @@ class _Transform(Operator):
         n_batches = -(-frames.n_frames // LANES)
         S = aligned((n_batches, self._n_bins, LANES), np.float32)
         if self._tables is None:
-            spectrum.in_lanes(self._rows(frames), S)
+            fft.in_lanes(self._rows(frames), S)
         else:
-            spectrum.magnitudes(frames.y, self._window, self._hop, *self._tables, self._scratch, S)
+            fft.magnitudes(frames.y, self._window, self._hop, *self._tables, self._scratch, S)
         return (Block(S, frames.n_frames),)
 
     def _rows(self, frames: FrameBlock) -> np.ndarray:
@@ -111,7 +111,7 @@ class PowerSums(Node):
 
 def _power_sums(block: Block) -> Block:
     sums = np.empty((3, len(block.x) * LANES))
-    shape.power_sums(block.x, sums)
+    spectral.power_sums(block.x, sums)
     return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
@@ -137,5 +137,5 @@ class _LogPower(Operator):
         if len(self._scratch) < len(S):
             self._scratch = aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
-        shape.log_power(S, AMIN, out)
+        spectral.log_power(S, AMIN, out)
         return (Block(out, block.n_frames),)

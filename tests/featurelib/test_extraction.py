@@ -263,8 +263,8 @@ def test_warm_up_needs_no_more_signal_than_the_spec_takes():
 _FORGETFUL = """
 import sys, numpy as np
 from pathlib import Path
-from featurelib.kernels import forget_compiled_of_others
-from featurelib.kernels.shape import centroids
+from featurelib.kernels.cache import forget_compiled_of_others
+from featurelib.kernels.spectral import centroids
 
 def n_kept():
     return len(list(Path(sys.argv[1]).rglob("*.nb[ic]")))

@@ -14,10 +14,10 @@ from featurelib import spec_from_settings as spec_of
 from featurelib.features.chroma_stft import ChromaSTFT
 from featurelib.features.tuning import Tuning
 from featurelib.graph import Analysis, Plan
+from featurelib.kernels.fft import in_lanes
 from featurelib.kernels.peaks import spectral_peaks
-from featurelib.kernels.spectrum import in_lanes
+from featurelib.kernels.vector import LANES
 from featurelib.keywords import build
-from featurelib.simd import LANES
 from featurelib.spill import SpillBuffer
 from featurelib.statistics import Value
 from featurelib.transforms.tuning import estimate_tuning

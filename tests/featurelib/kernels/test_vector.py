@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from featurelib import simd
-from featurelib.kernels.spectrum import fft_tables, magnitudes
-from featurelib.simd import LANES, load, log, store
+from featurelib.kernels import vector
+from featurelib.kernels.fft import fft_tables, magnitudes
+from featurelib.kernels.vector import LANES, load, log, store
 
 
 @njit
@@ -37,11 +37,11 @@ def arithmetic(a, b, out):
     store(out, LANES, x - y)
     store(out, 2 * LANES, x * y)
     store(out, 3 * LANES, x / y)
-    store(out, 4 * LANES, simd.maximum(x, y))
-    store(out, 5 * LANES, simd.minimum(x, y))
-    store(out, 6 * LANES, simd.shifted(x, y))
-    store(out, 7 * LANES, simd.select(simd.less(x, y), x, simd.spread(a, 3)))
-    return simd.bits(simd.less(x, y)), simd.bits(simd.at_least(x, y))
+    store(out, 4 * LANES, vector.maximum(x, y))
+    store(out, 5 * LANES, vector.minimum(x, y))
+    store(out, 6 * LANES, vector.shifted(x, y))
+    store(out, 7 * LANES, vector.select(vector.less(x, y), x, vector.spread(a, 3)))
+    return vector.bits(vector.less(x, y)), vector.bits(vector.at_least(x, y))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -75,7 +75,7 @@ def test_magnitudes_are_bit_by_bit_numpys(log2_n_fft, n_frames, share, missing, 
     window = rng.random(n_fft)
     n_batches = -(-n_frames // LANES)
     out = np.full((n_batches, 1 + n_fft // 2, LANES), np.nan, np.float32)
-    scratch = simd.aligned((2, n_fft // 2, LANES), np.float64)
+    scratch = vector.aligned((2, n_fft // 2, LANES), np.float64)
     given_samples = y[: len(y) - min(missing, n_fft)]
     magnitudes(given_samples, window, hop_length, *fft_tables(n_fft), scratch, out)
     y[len(given_samples) :] = 0  # what is not there counts as zeros
@@ -92,7 +92,7 @@ def test_tiny_and_huge_samples_keep_their_magnitudes():
     n_fft = 64
     y = np.random.default_rng(0).standard_normal(n_fft)
     out = np.empty((1, 33, LANES), np.float32)
-    scratch = simd.aligned((2, 32, LANES), np.float64)
+    scratch = vector.aligned((2, 32, LANES), np.float64)
     for scale in (1e-30, 1e12, 0.0):
         samples = (scale * y).astype(np.float32)
         magnitudes(samples, np.ones(n_fft), n_fft, *fft_tables(n_fft), scratch, out)
@@ -102,6 +102,6 @@ def test_tiny_and_huge_samples_keep_their_magnitudes():
 
 def test_aligned_memory():
     for n in (1, 3, 1000):
-        x = simd.aligned((n, LANES), np.float32)
+        x = vector.aligned((n, LANES), np.float32)
         assert x.ctypes.data % 64 == 0
         assert (x.shape, x.dtype) == ((n, LANES), np.float32)
