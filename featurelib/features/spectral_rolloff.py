@@ -10,7 +10,7 @@ import numpy as np
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
 from featurelib.kernels import spectral
-from featurelib.kernels.vector import LANES
+from featurelib.kernels.lanes import LANES
 from featurelib.parameters import parameter
 from featurelib.transforms.stft import STFT
 

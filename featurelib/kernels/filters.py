@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from featurelib.kernels.spectral import TINY
+from featurelib.kernels.lanes import TINY
 from featurelib.kernels.vector import LANES, load, log, maximum, muladd, splat, spread, store
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))

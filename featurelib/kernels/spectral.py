@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from featurelib.kernels.lanes import TINY
 from featurelib.kernels.vector import (
     LANES,
     absolute,
@@ -22,9 +23,6 @@ from featurelib.kernels.vector import (
     store,
     to_float64,
 )
-
-#: Below this a sum of magnitudes counts as silence: the smallest normal float32.
-TINY = float(np.finfo(np.float32).tiny)
 
 
 @njit(cache=True, nogil=True)

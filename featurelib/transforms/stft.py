@@ -10,7 +10,7 @@ import numpy as np
 from featurelib import filters
 from featurelib.graph import Block, Blockwise, Node, Operator
 from featurelib.kernels import fft, spectral
-from featurelib.kernels.vector import LANES, aligned
+from featurelib.kernels.lanes import LANES, aligned
 from featurelib.parameters import parameter
 from featurelib.transforms.frames import FrameBlock, Frames
 

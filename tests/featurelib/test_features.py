@@ -15,8 +15,8 @@ from featurelib.features.chroma_stft import ChromaSTFT
 from featurelib.features.tuning import Tuning
 from featurelib.graph import Analysis, Plan
 from featurelib.kernels.fft import in_lanes
+from featurelib.kernels.lanes import LANES
 from featurelib.kernels.peaks import spectral_peaks
-from featurelib.kernels.vector import LANES
 from featurelib.keywords import build
 from featurelib.spill import SpillBuffer
 from featurelib.statistics import Value

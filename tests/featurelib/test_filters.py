@@ -11,7 +11,7 @@ from scipy.fft import dct
 
 from featurelib import filters
 from featurelib.kernels.filters import cepstra, filtered, relative_to_strongest
-from featurelib.kernels.vector import LANES
+from featurelib.kernels.lanes import LANES
 from featurelib.transforms.stft import WINDOWS
 
 AXES = st.tuples(

@@ -1,16 +1,14 @@
-"""Vectors in compiled code, and the Fourier transform that is made of them."""
+"""Vectors in compiled code."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numba import njit
+from numba.core.errors import TypingError
 
-from featurelib.kernels import vector
-from featurelib.kernels.fft import fft_tables, magnitudes
-from featurelib.kernels.vector import LANES, load, log, store
+from featurelib.kernels import lanes, vector
+from featurelib.kernels.vector import LANES, load, log, spread, store
 
 
 @njit
@@ -40,7 +38,7 @@ def arithmetic(a, b, out):
     store(out, 4 * LANES, vector.maximum(x, y))
     store(out, 5 * LANES, vector.minimum(x, y))
     store(out, 6 * LANES, vector.shifted(x, y))
-    store(out, 7 * LANES, vector.select(vector.less(x, y), x, vector.spread(a, 3)))
+    store(out, 7 * LANES, vector.select(vector.less(x, y), x, spread(a, 3)))
     return vector.bits(vector.less(x, y)), vector.bits(vector.at_least(x, y))
 
 
@@ -59,49 +57,54 @@ def test_lanes_are_numpys_elements(dtype):
     assert below + not_below == (1 << LANES) - 1
 
 
-@settings(deadline=None, max_examples=40)
-@given(
-    log2_n_fft=st.integers(4, 13),
-    n_frames=st.integers(1, 20),
-    share=st.floats(0.01, 1.0),
-    missing=st.integers(0, 100),
-    seed=st.integers(0, 1000),
+@njit
+def loaded(x, out):
+    store(out, 0, load(x, 0))
+
+
+@njit
+def first_everywhere(x, out):
+    store(out, 0, spread(x, 0))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.arange(2.0 * LANES)[::2],
+        np.ones((LANES, LANES)).T,
+        np.ones((LANES, LANES))[:, 1:],
+        np.broadcast_to(np.float64(1), LANES),
+        np.asfortranarray(np.ones((LANES, LANES))),
+    ],
+    ids=["strided", "transposed", "columns", "broadcast", "Fortran order"],
 )
-def test_magnitudes_are_bit_by_bit_numpys(log2_n_fft, n_frames, share, missing, seed):
-    n_fft = 1 << log2_n_fft
-    hop_length = max(1, round(share * n_fft))
-    rng = np.random.default_rng(seed)
-    y = rng.standard_normal((n_frames - 1) * hop_length + n_fft).astype(np.float32)
-    window = rng.random(n_fft)
-    n_batches = -(-n_frames // LANES)
-    out = np.full((n_batches, 1 + n_fft // 2, LANES), np.nan, np.float32)
-    scratch = vector.aligned((2, n_fft // 2, LANES), np.float64)
-    given_samples = y[: len(y) - min(missing, n_fft)]
-    magnitudes(given_samples, window, hop_length, *fft_tables(n_fft), scratch, out)
-    y[len(given_samples) :] = 0  # what is not there counts as zeros
-    frames = np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop_length] * window
-    expected = np.abs(np.fft.rfft(frames, axis=1).astype(np.complex64))
-    found = out.transpose(0, 2, 1).reshape(-1, out.shape[1])[:n_frames]
-    # Two transforms in float64 round apart once in a hundred million times.
-    np.testing.assert_allclose(found, expected, rtol=3e-7, atol=1e-12 * expected.max())
-    assert np.mean(found != expected) < 1e-3
-    assert np.isfinite(out).all()
+def test_arrays_that_are_not_c_contiguous_are_refused(x):
+    out = np.zeros(LANES)
+    for kernel in (loaded, first_everywhere):
+        with pytest.raises(TypingError, match="need a C-contiguous array"):
+            kernel(x, out)
+        kernel(np.ascontiguousarray(x), out)
+    if x.flags.writeable:
+        with pytest.raises(TypingError, match="need a C-contiguous array"):
+            loaded(np.ones(LANES), x)
 
 
-def test_tiny_and_huge_samples_keep_their_magnitudes():
-    n_fft = 64
-    y = np.random.default_rng(0).standard_normal(n_fft)
-    out = np.empty((1, 33, LANES), np.float32)
-    scratch = vector.aligned((2, 32, LANES), np.float64)
-    for scale in (1e-30, 1e12, 0.0):
-        samples = (scale * y).astype(np.float32)
-        magnitudes(samples, np.ones(n_fft), n_fft, *fft_tables(n_fft), scratch, out)
-        expected = np.abs(np.fft.rfft(np.float64(samples)).astype(np.complex64))
-        np.testing.assert_allclose(out[0, :, 0], expected, rtol=3e-7)
+def test_arrays_of_other_elements_are_refused():
+    for x in (np.ones(LANES, np.int32), np.ones(LANES, np.complex64)):
+        with pytest.raises(TypingError, match="arrays of float32 or float64, not of array"):
+            loaded(x, np.zeros(LANES))
+
+
+def test_nothing_is_stored_in_what_is_to_be_read_only():
+    out = np.zeros(LANES)
+    out.flags.writeable = False
+    with pytest.raises(TypingError, match="to be read only"):
+        loaded(np.ones(LANES), out)
+    assert not out.any()
 
 
 def test_aligned_memory():
     for n in (1, 3, 1000):
-        x = vector.aligned((n, LANES), np.float32)
+        x = lanes.aligned((n, LANES), np.float32)
         assert x.ctypes.data % 64 == 0
         assert (x.shape, x.dtype) == ((n, LANES), np.float32)
