@@ -12,7 +12,6 @@ from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
-from featurelib.kernels.cache import forget_compiled_of_others
 from featurelib.presets import get_spec
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.spec import FeatureSpec
@@ -179,7 +178,7 @@ def extract_signal_columns(
     return _columns(extractor.spec, extractor.signal(y, sr))
 
 
-def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None) -> None:
+def warm_up(spec: str | FeatureSpec | None = None) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
     Numba keeps what it compiled on disk, for all processes of the machine.
@@ -188,16 +187,12 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     ----------
     spec : FeatureSpec or str, optional
         The spec, or a preset's name.
-    version : str, optional
-        Of the code. What is kept of kernels of another one is compiled again.
 
     Raises
     ------
     SpecError
         If the spec is unknown, or fits no usual rate of files.
     """
-    if version is not None:
-        forget_compiled_of_others(version)
     spec = get_spec(spec)
     sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)

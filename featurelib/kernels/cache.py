@@ -1,26 +1,63 @@
-"""Numba's cache of compiled kernels on disk."""
+"""Compiled kernels on disk.
 
-import contextlib
+Numba keeps what it compiles, and knows by the file of a kernel whether it is of this
+kernel still. The vectors in it come from other files, and its code from LLVM: here they
+count as well. What is out of date is compiled again, and overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-#: Beside compiled kernels: the version of the code that they are of.
-_VERSION_FILE = "featurelib-version"
+import llvmlite
+import numba
+from numba import njit
+
+#: What goes into all kernels.
+_SHARED = ("lanes.py", "memory.py", "vector.py")
 
 
-def forget_compiled_of_others(version: str) -> None:
-    """Remove what numba keeps on disk of kernels of another version of the code.
+@cache
+def digest(folder: Path) -> str:
+    """Digest of all that decides how a folder's kernels are compiled, but for their own files."""
+    found = hashlib.sha256(f"numba {numba.__version__} llvmlite {llvmlite.__version__}".encode())
+    for name in _SHARED:
+        found.update((folder / name).read_bytes())
+    return found.hexdigest()
 
-    It compiles a kernel again when the kernel's own file has changed, but does not see
-    changes in `featurelib.kernels.vector`.
+
+def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator of functions that are compiled at their first call, and kept on disk.
+
+    Parameters
+    ----------
+    **options
+        Of `numba.njit`, beside those that all kernels have.
     """
-    from featurelib.kernels import fft
 
-    folder = Path(str(fft.magnitudes.stats.cache_path))  # that of all kernels
-    note = folder / _VERSION_FILE
-    with contextlib.suppress(OSError):  # it is there to be read only, or not there yet
-        if note.exists() and note.read_text() == version:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.glob("*.nb[ic]"):
-            file.unlink(missing_ok=True)
-        note.write_text(version)
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            compiled = njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:  # neither beside the package nor for the user
+            _warn_once()
+            return njit(nogil=True, **options)(function)
+        kept = compiled._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, digest(Path(__file__).parent))
+        return compiled
+
+    return decorate
+
+
+@cache
+def _warn_once() -> None:
+    warnings.warn(
+        "there is no folder to keep compiled kernels in, so each process compiles them, which"
+        " takes some 20 s: set NUMBA_CACHE_DIR to one that can be written",
+        RuntimeWarning,
+        stacklevel=3,
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from featurelib.kernels.cache import kernel
 from featurelib.kernels.vector import (
     LANES,
     bits,
@@ -20,7 +21,7 @@ from featurelib.kernels.vector import (
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def band_extremes(
     S: np.ndarray, starts: np.ndarray, stops: np.ndarray, takes: np.ndarray
 ) -> np.ndarray:

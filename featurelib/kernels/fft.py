@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from featurelib.kernels.cache import kernel
 from featurelib.kernels.vector import (
     LANES,
     absolute,
@@ -66,7 +67,7 @@ def fft_tables(n_fft: int) -> FFTTables:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def magnitudes(
     y: np.ndarray,
     window: np.ndarray,
@@ -288,7 +289,7 @@ def _split(re: Any, im: Any, splits: Any, places: Any, out: Any, start: Any) -> 
         store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def in_lanes(rows: np.ndarray, out: np.ndarray) -> None:
     """Copy spectra, one row a frame, into lanes; those beyond the last frame get zeros."""
     for batch in range(out.shape[0]):

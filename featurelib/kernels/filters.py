@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from featurelib.kernels.cache import kernel
 from featurelib.kernels.lanes import TINY
 from featurelib.kernels.vector import LANES, load, log, maximum, muladd, splat, spread, store
 
@@ -19,7 +19,7 @@ GROUP = 4
 _PART = 128
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def band_levels(
     S: np.ndarray,
     starts: np.ndarray,
@@ -49,7 +49,7 @@ def band_levels(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
     """Cosine transforms of rows of levels.
 
@@ -99,7 +99,7 @@ def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def filtered(S: np.ndarray, bank: np.ndarray, n_filters: int, n_frames: int) -> np.ndarray:
     """Power of each frame through a dense bank of filters.
 
@@ -148,7 +148,7 @@ def filtered(S: np.ndarray, bank: np.ndarray, n_filters: int, n_frames: int) -> 
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def relative_to_strongest(x: np.ndarray) -> np.ndarray:
     """Rows divided by their largest value, but for rows whose largest is next to nothing."""
     out = np.empty_like(x)

@@ -260,29 +260,6 @@ def test_warm_up_needs_no_more_signal_than_the_spec_takes():
     warm_up(spec_from_settings({"preset": "tutorial-v1", "duration": 5e-5}))
 
 
-_FORGETFUL = """
-import sys, numpy as np
-from pathlib import Path
-from featurelib.kernels.cache import forget_compiled_of_others
-from featurelib.kernels.spectral import centroids
-
-def n_kept():
-    return len(list(Path(sys.argv[1]).rglob("*.nb[ic]")))
-
-forget_compiled_of_others("1")
-centroids(np.ones((3, 8)), 1.0, np.empty(8))
-print(n_kept())
-for version in ("1", "2"):
-    forget_compiled_of_others(version)
-    print(n_kept())
-"""
-
-
-def test_what_other_code_compiled_is_forgotten(tmp_path):
-    found = run_python(_FORGETFUL, str(tmp_path), NUMBA_CACHE_DIR=str(tmp_path))
-    assert found.split() == ["2", "2", "0"]
-
-
 def run_python(code: str, argument: str, **environment: str) -> str:
     """What a Python process of its own prints."""
     result = subprocess.run(
