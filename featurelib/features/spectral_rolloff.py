@@ -9,8 +9,7 @@ import numpy as np
 
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import spectral
-from featurelib.kernels.lanes import LANES
+from featurelib.kernels import LANES, spectral
 from featurelib.parameters import parameter
 from featurelib.transforms.stft import STFT
 

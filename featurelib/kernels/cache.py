@@ -41,6 +41,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # vectors are nothing that Python could run
+            raise RuntimeError("NUMBA_DISABLE_JIT is set")
         try:
             compiled = njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:  # neither beside the package nor for the user

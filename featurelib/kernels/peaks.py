@@ -83,7 +83,7 @@ def _refined(
 
 
 @kernel()
-def count_digits(
+def count_height_digits(
     peaks: np.ndarray, prefix: int, known: int, width: int, counts: np.ndarray
 ) -> None:
     """Count, by their next `width` bits, the heights whose first `known` bits are `prefix`.
