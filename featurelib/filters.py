@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featurelib.kernels.filters import GROUP
-
 
 class SparseBank(NamedTuple):
     """Filters that are zero outside of bins [start, stop)."""
@@ -62,76 +60,6 @@ def mel(
 
 @lru_cache(maxsize=128)
 def chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """librosa's chroma filters for a tuning, in groups as `kernels.filters` takes them."""
-    return _grouped(_chroma(sr, n_fft, n_chroma, tuning))
-
-
-#: Chebyshev's points. As functions of the tuning, chroma filters have poles in the complex
-#: plane all along the scale, for which polynomials in the tuning itself would need more
-#: points; those in sin(tuning) come down to 1e-7 (the map of Kosloff and Tal-Ezer, 1993).
-_POINTS = np.cos(np.pi * (np.arange(18) + 0.5) / 18)
-_MAP = 0.8
-
-#: Tunings between which chroma is interpolated.
-_TUNINGS = 0.5 * np.arcsin(_MAP * _POINTS) / np.arcsin(_MAP)
-
-
-def n_condensed(n_fft: int, n_chroma: int) -> int:
-    """Numbers that are kept of a frame for its chroma at any tuning."""
-    if not _condensable(n_fft, n_chroma):
-        return 1 + n_fft // 2
-    return _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
-
-
-def _condensable(n_fft: int, n_chroma: int) -> bool:
-    """Whether interpolated filters tell as much as all bins do, and with fewer numbers.
-
-    Between two and five classes, bells reach around the circle of the scale, where they
-    have a jump or a bend that moves with the tuning.
-    """
-    n_kept = _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
-    return n_chroma not in range(2, 6) and n_kept < 1 + n_fft // 2
-
-
-@lru_cache(maxsize=4)
-def condensing_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray | None:
-    """Filters that leave of a power spectrum what its chroma at any tuning can be told from.
-
-    None where that is best told from all of it.
-
-    These are the chroma filters at `_TUNINGS`, but for the lowest bins: there a bin spans
-    more than a step of the scale, and filters change too abruptly to be interpolated.
-    Those bins are passed on as they are. In groups as `kernels.filters` takes them.
-    """
-    if not _condensable(n_fft, n_chroma):
-        return None
-    n_low = _n_low(n_fft, n_chroma)
-    filters = np.concatenate([_chroma(sr, n_fft, n_chroma, tuning) for tuning in _TUNINGS])
-    filters[:, :n_low] = 0
-    return _grouped(np.concatenate((np.eye(n_low, filters.shape[1], dtype=np.float32), filters)))
-
-
-def condensed_chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """What turns a condensed frame into chroma, shape (n_condensed, n_chroma)."""
-    if not _condensable(n_fft, n_chroma):
-        return _chroma(sr, n_fft, n_chroma, tuning).T
-    n_low = _n_low(n_fft, n_chroma)
-    low = _chroma(sr, n_fft, n_chroma, tuning)[:, :n_low].T
-    x = np.sin(2 * tuning * np.arcsin(_MAP)) / _MAP
-    # Lagrange's polynomials.
-    shares = []
-    for i, point in enumerate(_POINTS):
-        others = np.delete(_POINTS, i)
-        shares.append(np.prod((x - others) / (point - others)))
-    return np.concatenate((low, np.kron(np.array(shares)[:, None], np.eye(n_chroma))))
-
-
-def _n_low(n_fft: int, n_chroma: int) -> int:
-    """Number of lowest bins that lie more than a step of the scale apart."""
-    return min(math.ceil(1 / (2 ** (1 / n_chroma) - 1)) + 1, 1 + n_fft // 2)
-
-
-def _chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
     """Filters (n_chroma, bins), as `librosa.filters.chroma` has them (D. Ellis, 2007).
 
     Bells around each pitch class, as wide as a bin or a step of the scale, whichever is
@@ -165,14 +93,6 @@ def _mel(hz: float) -> float:
 def _hz(mel: np.ndarray) -> np.ndarray:
     above = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
     return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ, above)
-
-
-def _grouped(bank: np.ndarray) -> np.ndarray:
-    """Filters (n, bins) as (groups, bins, `GROUP`), the last group filled up with zeros."""
-    n, n_bins = bank.shape
-    filled = np.zeros((-(-n // GROUP) * GROUP, n_bins), np.float32)
-    filled[:n] = bank
-    return np.ascontiguousarray(filled.reshape(-1, GROUP, n_bins).transpose(0, 2, 1))
 
 
 @lru_cache(maxsize=8)

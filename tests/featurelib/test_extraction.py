@@ -224,7 +224,7 @@ spec = featurelib.spec_from_settings(eval(sys.argv[1]))
 featurelib.warm_up(spec)
 before = compiled()
 hop_length = spec.features[0].feature.frames.hop_length
-stereo = np.stack([chord(4200 * hop_length / 22050)] * 2, axis=1)  # is condensed
+stereo = np.stack([chord(4200 * hop_length / 22050)] * 2, axis=1)  # spills
 featurelib.extract_columns(encode(stereo, 22050), spec)
 assert compiled() == before, set(compiled().items()) ^ set(before.items())
 print(len(before))
