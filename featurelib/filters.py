@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featurelib.kernels.filters import GROUP
-
 
 class SparseBank(NamedTuple):
     """Filters that are zero outside a range of bins.
@@ -86,81 +84,6 @@ def mel(
 
 @lru_cache(maxsize=128)
 def chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """Return the chroma filters for a tuning, grouped as `kernels.filters` needs them."""
-    return _grouped(_chroma(sr, n_fft, n_chroma, tuning))
-
-
-#: Chebyshev points. As a function of the tuning, a chroma filter has poles in the complex
-#: plane, all along the scale. Polynomials in the tuning itself would need more points than
-#: polynomials in its sine (map of Kosloff and Tal-Ezer, 1993), whose error is 1e-7.
-_POINTS = np.cos(np.pi * (np.arange(18) + 0.5) / 18)
-_MAP = 0.8
-
-#: Tunings at which chroma is computed; other tunings are interpolated.
-_TUNINGS = 0.5 * np.arcsin(_MAP * _POINTS) / np.arcsin(_MAP)
-
-
-def n_condensed(n_fft: int, n_chroma: int) -> int:
-    """Return the number of values in a condensed frame."""
-    if not _condensable(n_fft, n_chroma):
-        return 1 + n_fft // 2
-    return _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
-
-
-def _condensable(n_fft: int, n_chroma: int) -> bool:
-    """Return whether interpolation over tunings is exact enough and needs fewer values.
-
-    It is not exact for two to five classes: the bells are so wide that they wrap around the
-    octave. There they have a jump or a bend, which moves with the tuning.
-    """
-    n_kept = _n_low(n_fft, n_chroma) + len(_TUNINGS) * n_chroma
-    return n_chroma not in range(2, 6) and n_kept < 1 + n_fft // 2
-
-
-@lru_cache(maxsize=4)
-def condensing_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray | None:
-    """Return the filters that condense a power spectrum.
-
-    Chroma at any tuning can be interpolated from the condensed spectrum. It consists of the
-    lowest bins, unchanged, and the chroma of the other bins at each of `_TUNINGS`. The lowest
-    bins are wider than a step of the scale, so their filters change too abruptly with the
-    tuning to be interpolated.
-
-    Returns
-    -------
-    np.ndarray or None
-        The filters, grouped as `kernels.filters` needs them; None if spectra should be kept
-        as they are (see `_condensable`).
-    """
-    if not _condensable(n_fft, n_chroma):
-        return None
-    n_low = _n_low(n_fft, n_chroma)
-    filters = np.concatenate([_chroma(sr, n_fft, n_chroma, tuning) for tuning in _TUNINGS])
-    filters[:, :n_low] = 0
-    return _grouped(np.concatenate((np.eye(n_low, filters.shape[1], dtype=np.float32), filters)))
-
-
-def condensed_chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
-    """Return the matrix from condensed frames to chroma, shape (n_condensed, n_chroma)."""
-    if not _condensable(n_fft, n_chroma):
-        return _chroma(sr, n_fft, n_chroma, tuning).T
-    n_low = _n_low(n_fft, n_chroma)
-    low = _chroma(sr, n_fft, n_chroma, tuning)[:, :n_low].T
-    x = np.sin(2 * tuning * np.arcsin(_MAP)) / _MAP
-    # Lagrange polynomials.
-    shares = []
-    for i, point in enumerate(_POINTS):
-        others = np.delete(_POINTS, i)
-        shares.append(np.prod((x - others) / (point - others)))
-    return np.concatenate((low, np.kron(np.array(shares)[:, None], np.eye(n_chroma))))
-
-
-def _n_low(n_fft: int, n_chroma: int) -> int:
-    """Return the number of lowest bins that are more than a step of the scale apart."""
-    return min(math.ceil(1 / (2 ** (1 / n_chroma) - 1)) + 1, 1 + n_fft // 2)
-
-
-def _chroma(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
     """Return chroma filters (D. Ellis, 2007), equal to `librosa.filters.chroma`.
 
     Each filter is a bell around its pitch class, as wide as a bin or a step of the scale,
@@ -199,14 +122,6 @@ def _mel(hz: float) -> float:
 def _hz(mel: np.ndarray) -> np.ndarray:
     above = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
     return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ, above)
-
-
-def _grouped(bank: np.ndarray) -> np.ndarray:
-    """Reshape filters (n, bins) to (groups, bins, `GROUP`); zeros fill the last group."""
-    n, n_bins = bank.shape
-    filled = np.zeros((-(-n // GROUP) * GROUP, n_bins), np.float32)
-    filled[:n] = bank
-    return np.ascontiguousarray(filled.reshape(-1, GROUP, n_bins).transpose(0, 2, 1))
 
 
 @lru_cache(maxsize=8)

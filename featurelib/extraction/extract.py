@@ -12,7 +12,6 @@ from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extraction.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
-from featurelib.kernels import forget_compiled_of_others
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
@@ -187,8 +186,8 @@ def extract_signal_columns(
     return _columns(extractor.spec, extractor.signal(y, sr))
 
 
-def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None) -> None:
-    """Compile the kernels that a spec needs, by one short analysis.
+def warm_up(spec: str | FeatureSpec | None = None) -> None:
+    """Compile the kernels and make the tables that a spec needs, by one short run.
 
     Numba caches compiled kernels on disk for all processes of the machine.
 
@@ -196,16 +195,12 @@ def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None
     ----------
     spec : FeatureSpec or str, optional
         A spec, or the name of a preset; ``genre-v1`` by default.
-    version : str, optional
-        Version of the code. Cached kernels of other versions are compiled again.
 
     Raises
     ------
     SpecError
         If the spec is unknown, or fits none of the usual sampling rates.
     """
-    if version is not None:
-        forget_compiled_of_others(version)
     spec = get_spec(spec)
     sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)

@@ -11,7 +11,7 @@ import numpy as np
 from featurelib import filters
 from featurelib.errors import SpecError
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels.filters import band_levels
+from featurelib.kernels import filters as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
@@ -42,7 +42,9 @@ class Mel(Node):
     def operator(self, sr: int) -> Operator:
         bank = filters.mel(sr, self.stft.frames.n_fft, self.n_mels, self.fmin, self.fmax)
         return Blockwise(
-            lambda block: Block(band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames)
+            lambda block: Block(
+                kernels.band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames
+            )
         )
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from featurelib import filters
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import shape, spectrum
+from featurelib.kernels import LANES, aligned, fft, spectral
 from featurelib.parameters import parameter
-from featurelib.simd import LANES, aligned
 from featurelib.transforms.frames import FrameBlock, Frames
 
 #: Lower limit of power before a logarithm; librosa's `amin`.
@@ -59,31 +58,16 @@ class _Transform(Operator):
     """Windows and transforms blocks of frames."""
 
     def __init__(self, node: STFT) -> None:
-        n_fft = node.frames.n_fft
-        self._hop = node.frames.hop_length
-        self._window = filters.window(node.window, n_fft)
+        window = filters.window(node.window, node.frames.n_fft)
+        self._transform = fft.transform(window, node.frames.hop_length)
         self._n_bins = node.n_bins
-        power_of_two = n_fft & (n_fft - 1) == 0
-        self._tables = spectrum.fft_tables(n_fft) if power_of_two else None
-        self._scratch = aligned((2, n_fft // 2, LANES), np.float64)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         frames: FrameBlock = block.x
         n_batches = -(-frames.n_frames // LANES)
         S = aligned((n_batches, self._n_bins, LANES), np.float32)
-        if self._tables is None:
-            spectrum.in_lanes(self._rows(frames), S)
-        else:
-            spectrum.magnitudes(frames.y, self._window, self._hop, *self._tables, self._scratch, S)
+        self._transform(frames.y, S)
         return (Block(S, frames.n_frames),)
-
-    def _rows(self, frames: FrameBlock) -> np.ndarray:
-        """Return magnitudes for any length of frames, shape (n_frames, bins)."""
-        from scipy.fft import rfft
-
-        y = np.lib.stride_tricks.sliding_window_view(frames.y, len(self._window))
-        y = y[:: self._hop][: frames.n_frames]
-        return np.abs(rfft(y * self._window, axis=1, workers=1).astype(np.complex64))
 
 
 def rows(S: np.ndarray, n_frames: int) -> np.ndarray:
@@ -111,7 +95,7 @@ class PowerSums(Node):
 
 def _power_sums(block: Block) -> Block:
     sums = np.empty((3, len(block.x) * LANES))
-    shape.power_sums(block.x, sums)
+    spectral.power_sums(block.x, sums)
     return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
@@ -137,5 +121,5 @@ class _LogPower(Operator):
         if len(self._scratch) < len(S):
             self._scratch = aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
-        shape.log_power(S, AMIN, out)
+        spectral.log_power(S, AMIN, out)
         return (Block(out, block.n_frames),)

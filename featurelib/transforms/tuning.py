@@ -69,7 +69,7 @@ def _median_height(peaks: SpillBuffer) -> np.float32:
     for width in _DIGITS:
         counts = np.zeros(1 << width, np.int64)
         for chunk in peaks.chunks():
-            kernels.count_digits(chunk, prefix, known, width, counts)
+            kernels.count_height_digits(chunk, prefix, known, width, counts)
         digit, rank = kernels.digit_of_rank(counts, rank)
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)

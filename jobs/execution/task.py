@@ -396,7 +396,7 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
     """Compile the kernels once a machine: processes that compile at once can crash."""
     with _machine_lock():
-        featurelib.warm_up(spec, version=code_version())
+        featurelib.warm_up(spec)
 
 
 @contextlib.contextmanager

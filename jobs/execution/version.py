@@ -35,8 +35,11 @@ def _ffmpeg_libraries() -> list[str]:
 def code_version() -> str:
     """Return a digest of the source code of both packages and of the libraries that decide values.
 
-    It is the same wherever a worker computes the same rows.
+    It is the same wherever a worker computes the same rows. It tells when kernels are not
+    compiled, as the last digits of their values differ.
     """
+    from featurelib import kernels
+
     digest = hashlib.sha256()
     top = Path(__file__).resolve().parents[2]
     for package in ("featurelib", "jobs"):
@@ -46,4 +49,5 @@ def code_version() -> str:
     libraries = " ".join(f"{name} {metadata.version(name)}" for name in _DECIDES_VALUES)
     digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
     digest.update(" ".join(_ffmpeg_libraries()).encode())
-    return f"{software_version()}+{digest.hexdigest()[:12]}"
+    others = "" if kernels.NAME == "compiled" else f".{kernels.NAME}"
+    return f"{software_version()}+{digest.hexdigest()[:12]}{others}"
