@@ -5,7 +5,7 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import dct
 
@@ -29,7 +29,6 @@ def test_windows_are_bit_by_bit_librosas(name, n_fft):
     np.testing.assert_array_equal(filters.window(name, n_fft), expected)
 
 
-@settings(deadline=None, max_examples=80)
 @given(AXES, st.integers(1, 200), st.floats(0, 400), st.none() | st.floats(450, 1e5))
 @pytest.mark.filterwarnings("ignore:Empty filters")
 def test_mel_filters_equal_librosas(axis, n_mels, fmin, fmax):
@@ -47,7 +46,6 @@ def ungrouped(bank: np.ndarray, n: int) -> np.ndarray:
     return bank.transpose(0, 2, 1).reshape(-1, bank.shape[1])[:n]
 
 
-@settings(deadline=None, max_examples=80)
 @given(AXES, st.integers(1, 40), st.integers(-50, 49))
 def test_chroma_filters_equal_librosas(axis, n_chroma, hundredths):
     sr, n_fft = axis
@@ -57,7 +55,6 @@ def test_chroma_filters_equal_librosas(axis, n_chroma, hundredths):
     np.testing.assert_allclose(bank, expected, rtol=1e-5, atol=1e-7)
 
 
-@settings(deadline=None, max_examples=40)
 @given(AXES, st.sampled_from([12, 24]) | st.integers(1, 60), st.integers(-50, 49), SEEDS)
 def test_condensed_spectra_give_the_chroma_of_any_tuning(axis, n_chroma, hundredths, seed):
     sr, n_fft = axis
@@ -85,7 +82,6 @@ def test_condensed_spectra_give_the_chroma_of_any_tuning(axis, n_chroma, hundred
     assert (np.abs(found - expected) <= 5e-7 * scale).all()
 
 
-@settings(deadline=None)
 @given(
     n_frames=st.integers(1, 40),
     n_mels=st.integers(1, 64),

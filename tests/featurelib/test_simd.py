@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
@@ -59,7 +59,6 @@ def test_lanes_are_numpys_elements(dtype):
     assert below + not_below == (1 << LANES) - 1
 
 
-@settings(deadline=None, max_examples=40)
 @given(
     log2_n_fft=st.integers(4, 13),
     n_frames=st.integers(1, 20),

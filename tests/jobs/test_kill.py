@@ -155,9 +155,7 @@ def scenarios(
     by_file, steps = request.param == "label file", {"first": [], "incremental": []}
     corpus = Corpus(tmp_path_factory.mktemp("first"), by_file=by_file)
     driver.run_inline(corpus.request("undisturbed"), noting(steps["first"]))
-    first = Scenario(
-        corpus.request("table"), None, corpus.top / "undisturbed", steps["first"]
-    )
+    first = Scenario(corpus.request("table"), None, corpus.top / "undisturbed", steps["first"])
     corpus = Corpus(tmp_path_factory.mktemp("incremental"), by_file=by_file)
     driver.run_inline(corpus.request("before"))
     shutil.copytree(corpus.top / "before", corpus.top / "undisturbed")
@@ -335,11 +333,11 @@ def test_a_table_made_while_another_driver_came_is_found(
     write_lock = jobs.run.write_lock
 
     def hold_late(*arguments: Any, **keywords: Any) -> Any:
-        monkeypatch.setattr(jobs.run, "hold", write_lock)
+        monkeypatch.setattr(jobs.run, "write_lock", write_lock)
         driver.run_inline(first)
         return write_lock(*arguments, **keywords)
 
-    monkeypatch.setattr(jobs.run, "hold", hold_late)
+    monkeypatch.setattr(jobs.run, "write_lock", hold_late)
     report = driver.run_inline(second)
     assert report.counts[Change.UNCHANGED] == report.n_files + report.n_errors
     assert report.parts_written == 0

@@ -249,9 +249,8 @@ class TableModel(RuleBasedStateMachine):
 
 TestTableModel = TableModel.TestCase
 TestTableModel.settings = settings(
-    max_examples=40,
+    max_examples=settings().max_examples // 5,
     stateful_step_count=25,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a run is slow: no shrinking
     suppress_health_check=list(HealthCheck),
 )

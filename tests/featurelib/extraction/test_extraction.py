@@ -11,7 +11,7 @@ import librosa
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import featurelib
@@ -162,7 +162,6 @@ EDGES = sorted(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     length=st.sampled_from(EDGES) | st.integers(1, 20_000),
     sr=st.sampled_from([8_000, 22_050, 44_100, 48_000]),

@@ -10,9 +10,9 @@ import pytest
 import jobs.diagnostics.run_log
 from jobs.diagnostics.events import Event, Note, RunEnded, ShardDone
 from jobs.diagnostics.run_log import RunLog
-from jobs.table.history import new_run_id, read_summaries, write_summary
 from jobs.execution.task import ShardResult
 from jobs.storage.opening import open_store
+from jobs.table.history import new_run_id, read_summaries, write_summary
 from tests.support.light import digest, run, write
 
 

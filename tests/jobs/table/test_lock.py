@@ -443,9 +443,9 @@ def test_something_else_where_the_lease_is(open_table: Callable[[], S3Store], da
 
 _HOLDER = """
 import sys, time
-from jobs.table.lock import hold
+from jobs.table.lock import write_lock
 from jobs.storage.opening import open_store
-with hold(open_store(sys.argv[1]), "child", period_s=float(sys.argv[2])) as guard:
+with write_lock(open_store(sys.argv[1]), "child", period_s=float(sys.argv[2])) as guard:
     print("held", flush=True)
     for line in sys.stdin:
         try:
