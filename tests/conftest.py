@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -141,16 +142,7 @@ class S3:
     @property
     def client(self) -> Any:
         """A boto3 client, to look at a bucket without the project's code."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            region_name=_REGION,
-            config=Config(
-                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
-            ),
-        )
+        return _client(self.endpoint, self.key, self.secret)
 
     def bucket(self) -> str:
         """Make an empty bucket and return its name; it goes when the test ends."""
@@ -173,6 +165,20 @@ class S3:
                     )
             client.delete_bucket(Bucket=name)
         self._buckets.clear()
+
+
+@functools.cache
+def _client(endpoint: str, key: str, secret: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name=_REGION,
+        config=Config(
+            s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+        ),
+    )
 
 
 @pytest.fixture(scope="session", params=["gateway" if GATEWAY else "moto"])
