@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featurelib.errors import AudioError, DecoderError, FeaturelibError, ParameterError, SpecError
 
 if TYPE_CHECKING:
-    from featurelib.audio import check_decoders
+    from featurelib.audio import check_decoders, ffmpeg_version
     from featurelib.columns import ColumnDescription, describe, feature_names, schema
     from featurelib.extraction.batch import extract_files
     from featurelib.extraction.extract import (
@@ -61,6 +61,7 @@ _LAZY = {
     "families": "features",
     "feature": "specs.entry",
     "feature_names": "columns",
+    "ffmpeg_version": "audio",
     "get_spec": "specs.presets",
     "load": "extraction.loading",
     "schema": "columns",
@@ -100,6 +101,7 @@ __all__ = [
     "families",
     "feature",
     "feature_names",
+    "ffmpeg_version",
     "get_spec",
     "load",
     "schema",

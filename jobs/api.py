@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,13 @@ from jobs.diagnostics.events import Observer, broadcast
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
+from jobs.execution.opening import open_executor
 from jobs.request import RunRequest
-from jobs.run import OpenExecutor, plan_job, run_job
+from jobs.run import plan_job, run_job
 from jobs.settings import Settings, with_values
 
 if TYPE_CHECKING:
     import distributed
-
-    from jobs.execution.executor import Executor
 
 
 def extract_corpus(
@@ -87,7 +86,7 @@ def extract_corpus(
     notify = broadcast(*observers, *([] if observer is None else [observer]))
     if dry_run:
         return plan_job(request, notify)
-    return run_job(request, executor_opener(request.settings, client), notify)
+    return run_job(request, functools.partial(open_executor, request.settings, client), notify)
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -112,26 +111,3 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             raise UsageError(
                 f"storage option {prefix}{key} is {value!r}: give a string, number or flag"
             )
-
-
-def executor_opener(
-    settings: Settings, client: distributed.Client | None = None, *, debug: bool = False
-) -> OpenExecutor:
-    """Return what opens the executor of a run: on a given client, or on the settings' cluster."""
-
-    @contextlib.contextmanager
-    def open_executor() -> Iterator[Executor]:
-        from jobs.execution.clusters import open_client
-        from jobs.execution.dask import DaskExecutor
-        from jobs.execution.workers import check_workers, wait_for_workers
-
-        if client is not None:
-            wait_for_workers(client, 1)
-            check_workers(client)
-            yield DaskExecutor(client)
-            return
-        with open_client(settings, debug=debug) as own:
-            check_workers(own)
-            yield DaskExecutor(own)
-
-    return open_executor

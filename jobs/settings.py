@@ -16,6 +16,7 @@ from jobs.errors import UsageError
 from jobs.storage.urls import canonical_location
 
 LOCAL = "local"
+INLINE = "inline"
 _SIDES = ("corpus", "table")
 _ALWAYS_TEXT = {
     "aws_access_key_id",
@@ -48,7 +49,9 @@ class Settings:
     verify_list : bool
         Look up every file of a list, whatever the list states of its size and version.
     cluster : str
-        ``local`` or the address of a Dask scheduler.
+        ``local``: worker processes on this machine. ``inline``: this process, without Dask,
+        for debugging and for a handful of files; a file that crashes a decoder ends the run.
+        Or the address of a Dask scheduler.
     workers : int, optional
         Local: how many processes (default: one a core). At an address: how many workers
         to wait for before starting (default 1).
@@ -123,10 +126,10 @@ class Settings:
             raise UsageError(
                 f"worker_memory is {self.worker_memory!r}: give a size such as '2GB', or 'auto'"
             )
-        if self.cluster != LOCAL and "://" not in self.cluster:
+        if self.cluster not in (LOCAL, INLINE) and "://" not in self.cluster:
             raise UsageError(
-                f"cluster is {self.cluster!r}: give 'local' or a scheduler's address such as"
-                " tcp://127.0.0.1:8786 or tls://HOST:8786"
+                f"cluster is {self.cluster!r}: give 'local', 'inline' or a scheduler's address"
+                " such as tcp://127.0.0.1:8786 or tls://HOST:8786"
             )
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")

@@ -20,6 +20,7 @@ from featurelib.audio.meter import (
     SignalMeter,
     mix_down,
 )
+from featurelib.audio.pyav import ffmpeg_version
 from featurelib.audio.resample import JoiningResampler, Resampler
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SignalMeter",
     "check_decoders",
     "check_rate",
+    "ffmpeg_version",
     "mix_down",
     "open_audio",
 ]

@@ -350,8 +350,8 @@ def _decoders() -> str:
     return ",".join([*_DECODERS, *sorted(allowed)])
 
 
-def versions() -> str:
-    """Version of FFmpeg's decoders, as they are at run time."""
+def ffmpeg_version() -> str:
+    """Return the versions of FFmpeg's libraries that decode, as they are at run time."""
     import av
 
     return " ".join(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from featurelib.progress import NotebookBar, in_notebook
 from jobs.diagnostics.events import (
@@ -62,18 +63,32 @@ class Progress:
         """End the counting."""
 
 
+def _own_stderr() -> TextIO:
+    """Return standard error by a descriptor of its own.
+
+    A run in this process captures what native libraries write to the shared descriptor.
+    """
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # a stream of a test or an IDE
+        return sys.stderr
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    return open(descriptor, "w", buffering=1, encoding=encoding, errors=errors)
+
+
 class Plain(Progress):
     """Lines on standard error: one when counting begins, and one now and then."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._file = _own_stderr()
         self._what = ""
         self._total: int | None = None
         self._done = 0
         self._said_at = 0.0
 
     def _print(self, text: str) -> None:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(text), file=self._file, flush=True)
 
     def start(self, what: str, total: int | None) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -96,7 +111,7 @@ class Bar(Progress):
         super().__init__()
         from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=_own_stderr(), highlight=False)
         self._progress: Any = None
         self._task: Any = None
 

@@ -60,11 +60,13 @@ class DaskExecutor:
             self._counted_at = time.monotonic()
         return self._n_threads
 
-    def prepare(self, job: TaskContext) -> None:
+    def prepare(self, context: TaskContext) -> None:
         # One that comes later, or fails now, is prepared by its first task.
-        self._client.run(prepare_aside, job, on_error="ignore")
+        self._client.run(prepare_aside, context, on_error="ignore")
 
-    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(
+        self, context: TaskContext, shards: Iterable[Shard], table: Store
+    ) -> Iterator[ShardResult]:
         """Yield the shards' results; find the file where workers die.
 
         A shard over which workers died twice is done again file by file, after all
@@ -72,28 +74,28 @@ class DaskExecutor:
         only the death of workers then is the file's own.
         """
         with self._watch:
-            yield from self._run(job, shards, table)
+            yield from self._run(context, shards, table)
 
     def _run(
-        self, job: TaskContext, shards: Iterable[Shard], table: Store
+        self, context: TaskContext, shards: Iterable[Shard], table: Store
     ) -> Iterator[ShardResult]:
         retry_single: list[Shard] = []
         yield from self._window(
-            job,
+            context,
             shards,
             lambda: _SHARDS_IN_FLIGHT_A_THREAD * self.n_workers(),
             lambda shard: retry_single.extend(shard.single_files()),
         )
         retry_alone: list[Shard] = []
-        yield from self._window(job, retry_single, self.n_workers, retry_alone.append)
+        yield from self._window(context, retry_single, self.n_workers, retry_alone.append)
         dead: list[Shard] = []
-        yield from self._window(job, retry_alone, lambda: 1, dead.append)
+        yield from self._window(context, retry_alone, lambda: 1, dead.append)
         for shard in dead:
-            yield stage_crashed(job, shard, table)
+            yield stage_crashed(context, shard, table)
 
     def _window(
         self,
-        job: TaskContext,
+        context: TaskContext,
         shards: Iterable[Shard],
         width: Callable[[], int],
         on_killed: Callable[[Shard], None],
@@ -116,7 +118,7 @@ class DaskExecutor:
 
         def submit(shard: Shard) -> None:
             future = self._client.submit(
-                extract_shard, job, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
+                _extract_on_worker, context, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
             )
             in_flight[future.key] = (future, shard)
             completed.add(future)
@@ -167,6 +169,13 @@ class DaskExecutor:
             self._client.restart_workers([worker], timeout=20, raise_for_error=False)
         except (ValueError, OSError, RuntimeError) as error:
             logger.warning("the worker %s cannot be restarted: %s", worker, error)
+
+
+def _extract_on_worker(context: TaskContext, shard: Shard) -> ShardResult:
+    result = extract_shard(context, shard)
+    if result.is_hung:
+        result.worker = distributed.get_worker().address
+    return result
 
 
 class _Watch:

@@ -21,10 +21,12 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return how many shards are worked on at once."""
 
-    def prepare(self, job: TaskContext) -> None:
+    def prepare(self, context: TaskContext) -> None:
         """Have the workers load and compile what they need, before files wait for it."""
 
-    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(
+        self, context: TaskContext, shards: Iterable[Shard], table: Store
+    ) -> Iterator[ShardResult]:
         """Yield the shards' results as they come.
 
         Raises
@@ -40,13 +42,15 @@ class InlineExecutor:
     def n_workers(self) -> int:
         return 1
 
-    def prepare(self, job: TaskContext) -> None:
-        prepare(job)
+    def prepare(self, context: TaskContext) -> None:
+        prepare(context)
 
-    def run(self, job: TaskContext, shards: Iterable[Shard], table: Store) -> Iterator[ShardResult]:
+    def run(
+        self, context: TaskContext, shards: Iterable[Shard], table: Store
+    ) -> Iterator[ShardResult]:
         for shard in shards:
             rest: Shard | None = shard
             while rest is not None:
-                result = extract_shard(job, rest)
+                result = extract_shard(context, rest)
                 yield result
                 rest = result.unfinished

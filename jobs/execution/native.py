@@ -64,7 +64,7 @@ def captured_output() -> Iterator[Callable[[], str]]:
             _depth += 1
         position = 0
 
-        def take() -> str:
+        def drain() -> str:
             nonlocal position
             _flush_c()
             data = os.pread(file.fileno(), _MAX_TAKEN, position)
@@ -72,7 +72,7 @@ def captured_output() -> Iterator[Callable[[], str]]:
             return data.decode("utf-8", "replace").strip()
 
         try:
-            yield take
+            yield drain
         finally:
             with _lock:
                 _depth -= 1

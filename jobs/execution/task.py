@@ -94,8 +94,10 @@ class ShardResult:
     """File, and what native code wrote to the terminal over it."""
     unfinished: Shard | None = None
     """Files after one that hung: for another task."""
+    is_hung: bool = False
+    """Whether a file still occupies a thread of the process."""
     worker: str | None = None
-    """Worker that a hung file still occupies."""
+    """Address of the Dask worker that a hung file occupies."""
 
     @property
     def kinds(self) -> Counter[str]:
@@ -103,7 +105,7 @@ class ShardResult:
         return Counter(failure.kind for failure in self.failures)
 
 
-def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
+def extract_shard(context: TaskContext, shard: Shard) -> ShardResult:
     """Extract the files of a shard and stage their rows; a bad file costs one error row.
 
     Raises
@@ -113,15 +115,15 @@ def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
     OSError
         If a staged file cannot be written.
     """
-    if job.code_version != code_version():
+    if context.code_version != code_version():
         raise ClusterError(
-            f"a worker runs featurelib {code_version()} and the driver {job.code_version}:"
+            f"a worker runs featurelib {code_version()} and the driver {context.code_version}:"
             " install the same version of the code and its libraries on both"
         )
-    prepare(job)
+    prepare(context)
     started = time.monotonic()
-    spec = _spec_of(job)
-    attempt = _Attempt(job, shard, spec)
+    spec = _spec_of(context)
+    attempt = _Attempt(context, shard, spec)
     attempt.run()
     attempt.staging.flush()
     result = attempt.result
@@ -130,47 +132,47 @@ def extract_shard(job: TaskContext, shard: Shard) -> ShardResult:
     return result
 
 
-def prepare(job: TaskContext) -> None:
+def prepare(context: TaskContext) -> None:
     """Get this process ready for a job's files: memory, libraries, connections, kernels."""
-    if job.run_id == _prepared_for.get("run"):
+    if context.run_id == _prepared_for.get("run"):
         return
     try:
         featurelib.check_decoders()
     except featurelib.DecoderError as error:
         raise ClusterError(f"a worker cannot decode: {error}") from error
     keep_freed_memory()
-    connecting = threading.Thread(target=_connect, args=(job,), name="connect", daemon=True)
+    connecting = threading.Thread(target=_connect, args=(context,), name="connect", daemon=True)
     connecting.start()
-    if job.extractor is featurelib.extract_rows:
-        spec = _spec_of(job)
+    if context.extractor is featurelib.extract_rows:
+        spec = _spec_of(context)
         _warm_up(spec)
         # what writes Parquet loads late
         to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
-    _prepared_for["run"] = job.run_id
+    _prepared_for["run"] = context.run_id
 
 
-def _connect(job: TaskContext) -> None:
+def _connect(context: TaskContext) -> None:
     with contextlib.suppress(OSError, JobError):  # what is wrong is told where it matters
-        for store in _stores(job):
+        for store in _stores(context):
             store.stat([_ANY_NAME])
 
 
-async def prepare_aside(job: TaskContext) -> None:
+async def prepare_aside(context: TaskContext) -> None:
     """`prepare` a worker whose own loop must go on meanwhile, for a while at most."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(prepare, job), _PREPARE_S)
+        await asyncio.wait_for(asyncio.to_thread(prepare, context), _PREPARE_S)
 
 
 _prepared_for: dict[str, str] = {}
 
 
-def stage_crashed(job: TaskContext, shard: Shard, store: Store) -> ShardResult:
+def stage_crashed(context: TaskContext, shard: Shard, store: Store) -> ShardResult:
     """Write the error row of the one file in a shard, at which workers died."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
-    spec = _spec_of(job)
-    staging = StagingWriter(store, shard.bucket, spec, job.run_id, job.origin)
+    spec = _spec_of(context)
+    staging = StagingWriter(store, shard.bucket, spec, context.run_id, context.origin)
     staging.add_error(path, version, shard.sizes[0] if shard.sizes else None, "crashed", message)
     staging.flush()
     failures = [Failure(path, "crashed", message)]
@@ -180,10 +182,10 @@ def stage_crashed(job: TaskContext, shard: Shard, store: Store) -> ShardResult:
 class _Attempt:
     """One attempt at a shard. A thread does the work, so that a hung file can be left to it."""
 
-    def __init__(self, job: TaskContext, shard: Shard, spec: featurelib.FeatureSpec) -> None:
-        self._job, self._shard, self._spec = job, shard, spec
-        self._store, table = _stores(job)
-        self.staging = StagingWriter(table, shard.bucket, spec, job.run_id, job.origin)
+    def __init__(self, context: TaskContext, shard: Shard, spec: featurelib.FeatureSpec) -> None:
+        self._context, self._shard, self._spec = context, shard, spec
+        self._store, table = _stores(context)
+        self.staging = StagingWriter(table, shard.bucket, spec, context.run_id, context.origin)
         self.result = ShardResult(shard.bucket)
         self._changes = threading.Lock()
         self._abandoned = False
@@ -195,27 +197,40 @@ class _Attempt:
 
     def run(self) -> None:
         """Work until the shard is done or a file has taken longer than it may."""
-        thread = threading.Thread(target=self._work, name="extract", daemon=True)
-        thread.start()
-        while True:
-            thread.join(max(0.01, self._since + self._job.file_timeout_s - time.monotonic()))
-            if not thread.is_alive():
-                break
-            with self._changes:
-                if time.monotonic() - self._since >= self._job.file_timeout_s:
-                    self._abandon()
-                    return
+        # captured here and not by the thread, which may hang
+        with captured_output() as drain:
+            thread = threading.Thread(target=self._work, args=(drain,), name="extract", daemon=True)
+            thread.start()
+            try:
+                is_hung = self._wait(thread)
+            except BaseException:
+                self._abandoned = True  # nobody waits for the rest of the shard any more
+                raise
+        if is_hung:
+            return
         if self._failed is not None:
             raise self._failed
+
+    def _wait(self, thread: threading.Thread) -> bool:
+        """Wait for the thread; return whether it was abandoned, because a file hangs."""
+        while True:
+            limit = self._since + self._context.file_timeout_s
+            thread.join(max(0.01, limit - time.monotonic()))
+            if not thread.is_alive():
+                return False
+            with self._changes:
+                if time.monotonic() - self._since >= self._context.file_timeout_s:
+                    self._abandon()
+                    return True
 
     def _abandon(self) -> None:
         self._abandoned = True
         files, sizes = self._shard.files, self._shard.sizes
         ahead = self._ahead
-        overdue = ahead.overdue(self._job.file_timeout_s) if ahead is not None else None
+        overdue = ahead.overdue(self._context.file_timeout_s) if ahead is not None else None
         hung = self._touched if overdue is None else overdue
         path, version = files[hung]
-        message = f"not done after {self._job.file_timeout_s:g} s (file_timeout_s)"
+        message = f"not done after {self._context.file_timeout_s:g} s (file_timeout_s)"
         self._add_failure(Failure(path, "timed_out", message), version, None)
         done, after = self._n_done, hung + 1
         if files[done:hung] or files[after:]:
@@ -226,15 +241,12 @@ class _Attempt:
             )
         _corpus_store.cache_clear()  # the hung thread may hold their connections for ever
         _store.cache_clear()
-        with contextlib.suppress(ImportError, ValueError):  # ValueError: not on a Dask worker
-            from distributed import get_worker
+        self.result.is_hung = True
 
-            self.result.worker = get_worker().address
-
-    def _work(self) -> None:
+    def _work(self, drain: Callable[[], str]) -> None:
         try:
-            prefetch = Prefetch(self._store, self._shard, self._job.prefetch_bytes, self._touch)
-            with captured_output() as take, prefetch as self._ahead:
+            prefetch = Prefetch(self._store, self._shard, self._context.prefetch_bytes, self._touch)
+            with prefetch as self._ahead:
                 sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
                     with self._changes:
@@ -244,9 +256,9 @@ class _Attempt:
                     started = time.monotonic()
                     self._extract(index, path, version)
                     self._note_time(path, sizes[index], time.monotonic() - started)
-                    said = take()
-                    if said and not self._abandoned:
-                        self.result.native_output.append((path, said))
+                    with self._changes:
+                        if not self._abandoned and (text := drain()):
+                            self.result.native_output.append((path, text))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._failed = error
         finally:
@@ -317,7 +329,7 @@ class _Attempt:
         """Collect a file's rows, and return its signs; None where it changed while it was read."""
         signs: list[str] = []
         try:
-            for some in self._job.extractor(fetched.source, self._spec):
+            for some in self._context.extractor(fetched.source, self._spec):
                 if not rows.n_rows:
                     signs = signs_of(*(some.first(name) for name in COLUMNS))
                 rows.add(some)
@@ -344,12 +356,14 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(strerror or error).split()) or type(error).__name__
 
 
-def _spec_of(job: TaskContext) -> featurelib.FeatureSpec:
+def _spec_of(context: TaskContext) -> featurelib.FeatureSpec:
     """Return a job's spec, made once a process."""
-    if job.run_id not in _specs:
+    if context.run_id not in _specs:
         _specs.clear()
-        _specs[job.run_id] = featurelib.FeatureSpec.from_dict(job.spec, sources=job.sources)
-    return _specs[job.run_id]
+        _specs[context.run_id] = featurelib.FeatureSpec.from_dict(
+            context.spec, sources=context.sources
+        )
+    return _specs[context.run_id]
 
 
 _specs: dict[str, featurelib.FeatureSpec] = {}
@@ -359,11 +373,11 @@ def _key(options: dict[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
-def _stores(job: TaskContext) -> tuple[Store, Store]:
+def _stores(context: TaskContext) -> tuple[Store, Store]:
     """The corpus and the table, opened once a process."""
     return (
-        _corpus_store(job.corpus, _key(job.corpus_options), job.is_list),
-        _store(job.table, _key(job.table_options)),
+        _corpus_store(context.corpus, _key(context.corpus_options), context.is_list),
+        _store(context.table, _key(context.table_options)),
     )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import soundfile
 
+import featurelib
+
 DISTRIBUTION = "featurelib"
 _DECIDES_VALUES = ("numpy", "scipy", "soundfile", "av", "soxr", "numba", "pyarrow")
 _FFMPEG_LIBRARY = re.compile(r"lib(avcodec|avformat|avutil|swresample)[-.].*")
@@ -26,9 +28,7 @@ def _ffmpeg_libraries() -> list[str]:
     names = (Path(str(file)).name for file in metadata.files("av") or ())
     if bundled := sorted(name for name in names if _FFMPEG_LIBRARY.fullmatch(name)):
         return bundled
-    from featurelib.audio.pyav import versions
-
-    return [versions()]
+    return [featurelib.ffmpeg_version()]
 
 
 @functools.cache

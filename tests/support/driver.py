@@ -24,8 +24,8 @@ import psutil
 import pyarrow.dataset  # noqa: F401 - loaded before anything is forked
 import s3fs  # noqa: F401
 
-import jobs.api
 import jobs.cli
+import jobs.execution.opening
 import jobs.run
 from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
@@ -198,7 +198,7 @@ def main() -> None:
     if "--real" not in options:
         jobs.run.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
-        jobs.api.executor_opener = lambda *_, **__: light.inline  # type: ignore
+        jobs.execution.opening.open_executor = lambda *_, **__: light.inline()  # type: ignore
     jobs.cli.main(arguments)
 
 

@@ -14,7 +14,7 @@ import featurelib
 from featurelib import FeatureSpec, families
 from featurelib.graph import walk
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 _CHILD = """
 import importlib, importlib.util, json, sys, tomllib

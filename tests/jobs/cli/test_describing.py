@@ -13,7 +13,7 @@ import featurelib
 from jobs.cli import cli
 from tests.support.light import run, write
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 SEGMENTS = """\
 [spec]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import signal
 import sys
@@ -14,10 +15,10 @@ from pathlib import Path
 import distributed
 import pytest
 
-from jobs.api import executor_opener
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters import open_client
 from jobs.execution.clusters.local import CONFIG
+from jobs.execution.opening import open_executor
 from jobs.run import run_job
 from jobs.settings import Settings
 from tests.support import driver
@@ -110,7 +111,7 @@ def test_a_cluster_whose_workers_are_all_gone(
         thread = threading.Thread(target=end_the_workers)
         thread.start()
         with pytest.raises(ClusterError, match="no workers for 2 s: finished work is kept"):
-            run_job(request, executor_opener(request.settings, client))
+            run_job(request, functools.partial(open_executor, request.settings, client))
         thread.join()
 
 
@@ -128,7 +129,7 @@ def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("tcp://10.0.0.1:8786", "without TLS beyond this machine"),
         ("tcp://example.org:8786", "without TLS beyond this machine"),
-        ("here", "give 'local' or a scheduler's address"),
+        ("here", "give 'local', 'inline' or a scheduler's address"),
     ],
 )
 def test_a_cluster_that_is_refused(cluster: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import signal
 import threading
@@ -14,11 +15,11 @@ import distributed
 import pytest
 
 import jobs.execution.version
-from jobs.api import executor_opener
 from jobs.diagnostics.report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
 from jobs.execution.dask import DaskExecutor
+from jobs.execution.opening import open_executor
 from jobs.execution.sharding import Shard
 from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
@@ -48,7 +49,7 @@ def client() -> Iterator[distributed.Client]:
 
 
 def run_on(client: distributed.Client, request: RunRequest) -> RunReport:
-    return run_job(request, executor_opener(request.settings, client))
+    return run_job(request, functools.partial(open_executor, request.settings, client))
 
 
 def tunes(n: int, folder: str = "rock") -> dict[str, str]:
@@ -98,7 +99,7 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
         worker_memory="600MB",
         file_timeout_s=5.0,
     )
-    report = run_job(request, executor_opener(request.settings))
+    report = run_job(request, functools.partial(open_executor, request.settings))
     kinds = {"exit": "crashed", "hang": "timed_out", "eat": "crashed"}
     assert errors_of(request.table) == {f"rock/{name}.wav": kind for name, kind in kinds.items()}
     assert paths_of(request.table) == sorted(tunes(40))
@@ -113,7 +114,7 @@ def test_a_file_that_hangs_is_tried_once(tmp_path: Path) -> None:
     request = driver.request_for(
         corpus, tmp_path / "table", labels="parent", workers=2, file_timeout_s=2.0
     )
-    report = run_job(request, executor_opener(request.settings))
+    report = run_job(request, functools.partial(open_executor, request.settings))
     assert len(gate.pids) == 1
     assert errors_of(request.table) == {"rock/07.wav": "timed_out"}
     assert (report.n_files, report.n_errors) == (39, 1)
@@ -134,7 +135,7 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=kill_the_worker)
     thread.start()
-    report = run_job(request, executor_opener(request.settings))
+    report = run_job(request, functools.partial(open_executor, request.settings))
     thread.join()
     assert len(gate.pids) == 2
     assert len(set(gate.pids)) == 2

@@ -811,13 +811,13 @@ def test_secrets_stay_secret(
     place.write(FIRST)
     request = place.request()
     jobs_seen: list[TaskContext] = []
-    extract_shard = jobs.execution.dask.extract_shard  # type: ignore[attr-defined]
+    extract_shard = jobs.execution.executor.extract_shard  # type: ignore[attr-defined]
 
     def seeing(job: TaskContext, shard: Any) -> Any:
         jobs_seen.append(job)
         return extract_shard(job, shard)
 
-    monkeypatch.setattr("jobs.execution.dask.extract_shard", seeing)
+    monkeypatch.setattr("jobs.execution.executor.extract_shard", seeing)
     driver.run_inline(request)
 
     def fail() -> None:

@@ -293,7 +293,7 @@ def test_shares_that_stumble(
 ) -> None:
     (tmp_path / "a").write_bytes(b"1")
     store = open_store(str(tmp_path))
-    from jobs.storage.urls import local
+    from jobs.storage import local
 
     real, failures = local.os.open, [errno.EIO, errno.ESTALE]
 

@@ -243,13 +243,13 @@ def test_planning_reads_one_row_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 def shard_results(monkeypatch: pytest.MonkeyPatch) -> list[ShardResult]:
     results: list[ShardResult] = []
-    extract_shard = jobs.execution.dask.extract_shard
+    extract_shard = jobs.execution.executor.extract_shard
 
     def noted(*arguments: Any) -> ShardResult:
         results.append(extract_shard(*arguments))
         return results[-1]
 
-    monkeypatch.setattr("jobs.execution.dask.extract_shard", noted)
+    monkeypatch.setattr("jobs.execution.executor.extract_shard", noted)
     return results
 
 

@@ -1,0 +1,34 @@
+"""The command group, and what every command shares."""
+
+from __future__ import annotations
+
+import click
+
+from jobs.settings import did_you_mean
+
+
+class _Commands(click.Group):
+    """A group that says which command was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="featurelib", prog_name="featurelib")
+def cli() -> None:
+    """Turn audio corpora into partitioned Parquet feature tables.
+
+    \b
+    Examples:
+      featurelib extract music/ --output features/ --labels parent
+      featurelib status features/
+      featurelib show music/song.mp3
+
+    Every command has its own --help.
+    """

@@ -1,0 +1,178 @@
+"""The commands about specs: presets, families, describe and show."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from typing import Any
+
+import click
+
+from jobs.cli.group import cli
+from jobs.cli.options import common_options, options_of, settings_of, spec_of, storage_option
+from jobs.cli.output import print_csv, print_lines, print_rows
+from jobs.errors import JobError
+
+
+@cli.command(short_help="List the presets: what can be extracted.")
+@common_options
+def presets(as_json: bool, debug: bool) -> int:
+    """List the presets: named specs, whose values never change under a name."""
+    import featurelib
+
+    specs = [(name, featurelib.get_spec(name)) for name in featurelib.PRESETS]
+    if as_json:
+        click.echo(json.dumps({name: spec.to_dict() for name, spec in specs}, indent=1))
+    else:
+        for name, spec in specs:
+            stretch = "whole file" if spec.duration is None else f"first {spec.duration:g} s"
+            n_features = len(featurelib.feature_names(spec))
+            click.echo(f"{name:<14}{n_features:>4} features, {spec.sr} Hz, {stretch}")
+        click.echo("What is in one: featurelib describe NAME")
+    return 0
+
+
+@cli.command(short_help="List the families of features, and their parameters.")
+@click.option("--markdown", is_flag=True, help="Print a table for a document.")
+@common_options
+def families(markdown: bool, as_json: bool, debug: bool) -> int:
+    """List what a spec may name: families of features, their parameters, and statistics."""
+    import featurelib
+
+    found = featurelib.describe_families()
+    if as_json:
+        click.echo(json.dumps({"families": found, "statistics": featurelib.STATISTICS}, indent=1))
+    elif markdown:
+        print_lines(_markdown(found))
+    else:
+        shared = {p["name"]: p for family in found for p in family["parameters"] if p["is_shared"]}
+        for family in found:
+            unit = f" [{family['unit']}]" if family["unit"] != "1" else ""
+            print_lines([f"{family['family']}{unit}  {family['definition']}"])
+            own = [p for p in family["parameters"] if p["name"] not in shared]
+            print_rows([_parameter_cells(parameter) for parameter in own])
+        print_lines(["", "Parameters of all that reads frames or spectra:"])
+        print_rows([_parameter_cells(parameter) for parameter in shared.values()])
+        print_lines(["", "Statistics:"])
+        print_rows([["    " + name, text] for name, text in featurelib.STATISTICS.items()])
+        print_lines(["    q and a percentage: that quantile, such as q25, or q2_5 for 2.5 %"])
+    return 0
+
+
+def _parameter_cells(parameter: dict[str, Any]) -> list[str]:
+    default = "" if parameter["default"] is None else json.dumps(parameter["default"])
+    return ["    " + parameter["name"], default, parameter["bounds"], parameter["definition"]]
+
+
+def _markdown(found: list[dict[str, Any]]) -> list[str]:
+    lines = ["| family | what it is | parameters |", "|---|---|---|"]
+    for family in found:
+        parameters = ", ".join(
+            f"`{p['name']}`" + ("" if p["default"] is None else f" {p['default']}")
+            for p in family["parameters"]
+            if not p["is_shared"]
+        )
+        lines.append(f"| `{family['family']}` | {family['definition']} | {parameters} |")
+    return lines
+
+
+@cli.command(short_help="Define every column of a preset, a settings file or a table.")
+@click.argument("spec", metavar="PRESET|FILE.toml|TABLE")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@storage_option
+@common_options
+def describe(
+    spec: str, as_csv: bool, storage_options: tuple[str, ...], as_json: bool, debug: bool
+) -> int:
+    """Show every column of a spec: name, type, unit, definition, librosa counterpart.
+
+    The spec is a PRESET, the one in a settings file FILE.toml, or that of a TABLE. Of a table
+    nothing is run: its columns are described as they were when it was made.
+    """
+    from jobs.cli.describing import described
+
+    columns, lines = described(spec, options_of(storage_options))
+    if as_json:
+        click.echo(json.dumps(columns, indent=1))
+    elif as_csv:
+        print_csv(list(columns[0]), columns)
+    else:
+        for column in columns:
+            _print_description(column)
+        print_lines(lines)
+    return 0
+
+
+def _print_description(column: dict[str, str]) -> None:
+    width = min(100, shutil.get_terminal_size().columns)
+    unit = f" [{column['unit']}]" if column["unit"] not in ("", "1") else ""
+    click.echo(f"{column['name']}  {column['type']}{unit}")
+    texts = [column["definition"]]
+    if column["librosa"] != "none":
+        texts.append(f"librosa: {column['librosa']}")
+    for text in texts:
+        lines = textwrap.wrap(
+            text,
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,  # DCT-II stays whole
+        )
+        click.echo("\n".join(lines))
+
+
+@cli.command(short_help="Extract one file and show its row.")
+@click.argument("file")
+@click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
+@click.option("--config", metavar="FILE.toml", help="Spec: its [spec] table.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@common_options
+def show(
+    file: str, preset: str | None, config: str | None, as_csv: bool, as_json: bool, debug: bool
+) -> int:
+    """Extract one FILE (a path or URL) and show its row.
+
+    Of a file with several rows (segments, channels) the first is shown, and the length of
+    a series; --csv and --json print everything.
+    """
+    import featurelib
+    from jobs.execution.native import captured_output
+
+    _, spec_values = settings_of(config, {})
+    spec = spec_of(preset, spec_values, config)
+    try:
+        with captured_output() as said:
+            frame = featurelib.extract(file, spec)
+            warnings = said()
+    except OSError as error:
+        raise JobError(f"cannot read {file}: {error.strerror or error}") from error
+    except featurelib.AudioError as error:
+        raise JobError(f"no features of {file}: {error.kind}, {error}") from error
+    if as_csv:
+        click.echo(frame.map(_plain_series).to_csv(index=False), nl=False)
+    elif as_json:
+        click.echo(frame.to_json(orient="records", indent=1, double_precision=15))
+    else:
+        print_rows([[name, _value_text(value)] for name, value in frame.iloc[0].items()])
+        if len(frame) > 1:
+            print_lines([f"first of {len(frame)} rows; --csv or --json prints all"], err=True)
+        if warnings:
+            print_lines([f"the decoder says: {warnings}"], err=True)
+    return 0
+
+
+def _plain_series(value: Any) -> Any:
+    """Return a series as JSON text: pandas would leave out values in the middle of it."""
+    import numpy as np
+
+    return value if np.ndim(value) == 0 else json.dumps(np.stack(value).tolist())
+
+
+def _value_text(value: Any) -> str:
+    import numpy as np
+
+    if np.ndim(value) > 0:
+        return f"series of shape {np.stack(value).shape}; --csv or --json prints it"
+    # in a column of numbers pandas has NaN for null
+    return "null" if value is None or value != value else str(value)

@@ -1,0 +1,53 @@
+"""Open the executor that the settings name: this process, or a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jobs.execution.executor import Executor, InlineExecutor
+from jobs.settings import INLINE, Settings
+
+if TYPE_CHECKING:
+    import distributed
+
+
+@contextlib.contextmanager
+def open_executor(
+    settings: Settings, client: distributed.Client | None = None, *, debug: bool = False
+) -> Iterator[Executor]:
+    """Open the executor of a run: on a given client, or as the settings say.
+
+    Parameters
+    ----------
+    settings : Settings
+        Their ``cluster`` is ``inline``, ``local`` or the address of a scheduler.
+    client : distributed.Client, optional
+        A client of the cluster to use; it stays open.
+    debug : bool
+        Show the log of Dask.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster cannot be reached, or runs other code.
+    UsageError
+        If the scheduler is not on this machine and has no TLS.
+    """
+    if client is None and settings.cluster == INLINE:
+        yield InlineExecutor()
+        return
+    # Dask takes half a second to import, which a run without anything to extract saves
+    from jobs.execution.clusters import open_client
+    from jobs.execution.dask import DaskExecutor
+    from jobs.execution.workers import check_workers, wait_for_workers
+
+    if client is not None:
+        wait_for_workers(client, 1)
+        check_workers(client)
+        yield DaskExecutor(client)
+        return
+    with open_client(settings, debug=debug) as own:
+        check_workers(own)
+        yield DaskExecutor(own)
