@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -78,6 +79,19 @@ def aws_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         yield before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_kernels(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compile the kernels in one worker of pytest-xdist, while the others wait for them."""
+    if not hasattr(pytestconfig, "workerinput"):
+        return
+    import featurelib
+    from jobs.execution.version import code_version
+
+    with (tmp_path_factory.getbasetemp().parent / "kernels.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        featurelib.warm_up("genre-v1", version=code_version())
 
 
 @pytest.fixture(scope="session")

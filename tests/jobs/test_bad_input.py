@@ -34,6 +34,7 @@ from tests.support.light import (
     run,
     write,
 )
+from tests.support.quick import slow_but
 
 TUTORIAL = ("--preset", "tutorial-v1")
 
@@ -146,7 +147,7 @@ def test_a_corpus_below_a_folder_without_permission(tmp_path: Path, place: Place
         (tmp_path / "closed").chmod(0o700)
 
 
-@pytest.mark.parametrize("mode", [0, 0o400])
+@pytest.mark.parametrize("mode", slow_but([0o400], [0, 0o400]))
 def test_an_unreadable_folder_is_no_smaller_corpus(place: Place, mode: int) -> None:
     folder = place.music / "it's [x]"
     write(folder / "more" / "e.wav")
@@ -578,6 +579,7 @@ def _peak_mb(corpus: Path, table: Path) -> float:
     return int(result.stdout) / 1024
 
 
+@pytest.mark.slow
 def test_no_header_s_claim_is_allocated(tmp_path: Path) -> None:
     make_hostile(tmp_path / "hostile")
     write_tone(tmp_path / "good" / "good.wav", seconds=1.0)

@@ -30,6 +30,7 @@ from featurelib import (
 from featurelib.transforms import frames
 from tests.featurelib.support import oracle
 from tests.featurelib.support.signals import SR, chord, encode, noise, sine
+from tests.support.quick import slow_but
 
 GENRE = get_spec("genre-v1")
 
@@ -233,8 +234,7 @@ print(len(before))
 @pytest.mark.parametrize(
     "settings",
     [
-        {"preset": "tutorial-v1"},
-        {"preset": "genre-v1"},
+        *slow_but([], [{"preset": "tutorial-v1"}, {"preset": "genre-v1"}]),
         {
             "preset": "genre-v1",
             "defaults": {"n_fft": 16384, "hop_length": 1000, "center": False, "n_bands": 3},

@@ -32,6 +32,7 @@ from tests.support.light import (
     run,
     write,
 )
+from tests.support.quick import slow_but
 
 TUTORIAL = ("--preset", "tutorial-v1")
 COMMANDS = ("extract", "status", "errors", "presets", "describe", "show")
@@ -268,7 +269,7 @@ def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", slow_but(["<&- >&- 2>&-"], ["2>&-", "<&- >&- 2>&-"]))
 def test_a_run_with_nowhere_to_write(tmp_path: Path, closed: str) -> None:
     write_tone(tmp_path / "music" / "a.wav", seconds=0.3)
     line = f'exec "$@" {closed}'

@@ -27,12 +27,19 @@ from tests.jobs.s3.place import (
 from tests.support import driver, pausing
 from tests.support.moments import MOMENTS, at
 from tests.support.pausing import PausedRun
+from tests.support.quick import slow_but
 from tests.support.tables import read_table
 
 pytestmark = pytest.mark.usefixtures("clock_of_leases")
 
 
-@pytest.mark.parametrize(("name", "n"), [*((name, 1) for name in MOMENTS), ("part written", 3)])
+@pytest.mark.parametrize(
+    ("name", "n"),
+    slow_but(
+        [("extract", 1), ("part written", 3), ("clean", 1)],
+        [*((name, 1) for name in MOMENTS), ("part written", 3)],
+    ),
+)
 def test_killed_at_a_step(changed: Prepared, name: str, n: int) -> None:
     request = changed.place.request()
     code = driver.exit_code_of(driver.run_killed_at_step, request, n, name)
@@ -42,7 +49,7 @@ def test_killed_at_a_step(changed: Prepared, name: str, n: int) -> None:
     changed.place.assert_tidy()
 
 
-@pytest.mark.parametrize("name", ["plan", "part written"])
+@pytest.mark.parametrize("name", slow_but(["part written"], ["plan", "part written"]))
 def test_killed_while_a_table_is_made(changed: Prepared, name: str) -> None:
     changed.place.clear("table")
     request = changed.place.request()
@@ -63,14 +70,17 @@ def stop_and_overtake(first: PausedRun, second: Callable[[], Any]) -> tuple[int,
 
 @pytest.mark.parametrize(
     ("name", "n"),
-    [
-        ("extract", 1),
-        ("part started", 1),
-        ("part written", 2),
-        ("/part-", 2),  # after the check: its PUT comes late
-        ("verify", 1),
-        ("clean", 1),
-    ],
+    slow_but(
+        [("part written", 2), ("/part-", 2)],
+        [
+            ("extract", 1),
+            ("part started", 1),
+            ("part written", 2),
+            ("/part-", 2),  # after the check: its PUT comes late
+            ("verify", 1),
+            ("clean", 1),
+        ],
+    ),
 )
 def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place = changed.place
@@ -85,7 +95,9 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
-@pytest.mark.parametrize(("name", "n"), [("extract", 1), ("part started", 2)])
+@pytest.mark.parametrize(
+    ("name", "n"), slow_but([("part started", 2)], [("extract", 1), ("part started", 2)])
+)
 def test_stopped_and_overtaken_on_a_corpus_that_changed_again(
     place: Place, name: str, n: int
 ) -> None:
@@ -160,15 +172,18 @@ def test_a_part_that_is_replaced_while_it_is_read(
 
 @pytest.mark.parametrize(
     ("what", "name", "n"),
-    [
-        ("older", "extract", 1),
-        ("older", "merge", 1),
-        ("older", "part started", 2),
-        ("older", "verify", 1),
-        ("emptied", "merge", 1),
-        ("emptied", "part started", 1),
-        ("new", "part started", 1),
-    ],
+    slow_but(
+        [("older", "part started", 2), ("emptied", "merge", 1), ("new", "part started", 1)],
+        [
+            ("older", "extract", 1),
+            ("older", "merge", 1),
+            ("older", "part started", 2),
+            ("older", "verify", 1),
+            ("emptied", "merge", 1),
+            ("emptied", "part started", 1),
+            ("new", "part started", 1),
+        ],
+    ),
 )
 def test_a_stale_write_between_planning_and_promotion(
     changed: Prepared, what: str, name: str, n: int

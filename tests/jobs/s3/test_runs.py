@@ -197,6 +197,7 @@ def test_threads_of_dask_workers(place: Place) -> None:
     place.assert_same_as("undisturbed")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("environment")
 def test_the_command_with_settings_in_the_environment(place: Place) -> None:
     for path in audio_files.make_corpus(place.folder / "corpus", {"rock": 3, "01": 2}, seconds=0.2):
