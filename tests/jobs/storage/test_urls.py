@@ -444,7 +444,7 @@ def test_every_kind_of_version(
         assert told.stat(["a.wav"]) == [entry]
         fetched = told.fetch("a.wav")
         assert fetched.version == entry.version
-        assert fetched.still()
+        assert fetched.is_unchanged()
         versions.add(entry.version)
     assert len(versions) == 4
 
