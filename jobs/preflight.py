@@ -41,7 +41,7 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     request : RunRequest
         The request.
     store : Store
-        Where the table is.
+        Store of the table.
 
     Returns
     -------

@@ -47,7 +47,7 @@ class Corpus:
     root : str
         Canonical location to which paths are relative; the table records it.
     store : Store
-        Where the files are read from.
+        Store of the files.
     selection : Selection
         Decides which of the files belong to the corpus.
     label_from_parent : bool
@@ -197,7 +197,7 @@ class Corpus:
         return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
 
     def look_up(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
-        """Yield the current entries of files, page by page, whatever the list states.
+        """Yield the current entries of files, page by page; ignore what the list states.
 
         Raises
         ------

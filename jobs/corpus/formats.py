@@ -4,8 +4,8 @@ from __future__ import annotations
 
 #: Extensions of the files in a folder that are read; one that cannot be decoded gets an error row.
 #: Recordings often come in mp4, 3gp, 3g2, webm and asf, so these are read, though some are videos.
-#: mkv, ogv, mov and avi are nearly always videos: they would add errors or unexpected sound
-#: tracks. aax and m4p are encrypted. Raw samples have no header with their rate.
+#: Not so mkv, ogv, mov and avi: these are nearly always videos, so they would add errors or
+#: unexpected sound tracks. Files in aax and m4p are encrypted. Raw samples do not tell their rate.
 AUDIO_EXTENSIONS = frozenset(
     {
         "3g2",

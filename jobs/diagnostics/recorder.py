@@ -25,7 +25,7 @@ class Recorder:
     request : RunRequest
         The request of the run.
     store : Store
-        Where the table is.
+        Store of the table.
     run_id : str
         Name of the run.
     observer : callable

@@ -40,7 +40,7 @@ class RunLog:
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     run_id : str
         Name of the run.
     secrets : sequence of str

@@ -27,7 +27,7 @@ class Prefetch:
     Parameters
     ----------
     store : Store
-        Where the files are.
+        Store of the files.
     shard : Shard
         The files.
     n_bytes : int

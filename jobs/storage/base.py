@@ -1,4 +1,4 @@
-"""The `Store` protocol: what the job needs of a folder, a bucket or another fsspec URL."""
+"""The `Store` protocol, for files in a folder, a bucket or another fsspec file system."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PAGE = 1000
 #: Larger remote files are fetched to a temporary file, not into memory.
 SPOOL_BYTES = 64 * 2**20
 
-#: What is written: bytes, or a seekable file that is read from its start.
+#: Contents to write: bytes, or a seekable file that is read from its start.
 Contents = bytes | BinaryIO
 
-#: What a conditional write expects: a version, None for absent, ``"any"`` for no condition.
+#: Expected state for a conditional write: a version, None for absent, ``"any"`` for no condition.
 Precondition = str | None | Literal["any"]
 
 

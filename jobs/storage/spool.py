@@ -106,7 +106,7 @@ class LocalFiles:
     Parameters
     ----------
     store : Store
-        Where the files are.
+        Store of the files.
     n_bytes : int
         Copies that are larger in total are moved to disk.
     """

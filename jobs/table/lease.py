@@ -50,7 +50,7 @@ class Lease:
     Parameters
     ----------
     store : S3Store
-        Where the table is.
+        Store of the table.
     run_id : str
         Name of this run.
     period_s : float

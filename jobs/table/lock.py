@@ -43,7 +43,7 @@ def write_lock(
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     run_id : str
         Name of this run, shown to other drivers.
     single_writer : bool

@@ -220,7 +220,7 @@ def write_metadata(
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     metadata : TableMetadata
         The metadata.
     check_lock : callable
@@ -250,7 +250,7 @@ def write_corpus(
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     metadata : TableMetadata
         The metadata against which the new root was checked.
     corpus : str

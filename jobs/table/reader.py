@@ -27,7 +27,7 @@ class Table:
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     metadata : TableMetadata
         The contents of its table.json.
 

@@ -108,7 +108,7 @@ class StagingWriter:
     Parameters
     ----------
     store : Store
-        Where the table is.
+        Store of the table.
     bucket : int
         Hash bucket of the shard.
     spec : FeatureSpec
