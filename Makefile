@@ -26,6 +26,10 @@ test: $(VENV)/.stamp-test  ## the suite, without servers and slow tests (ARGS="-
 test-slow: $(VENV)/.stamp-test  ## the slow tests alone: thousands of damaged files
 	$(PYTHON) -m pytest -m slow $(ARGS)
 
+.PHONY: test-versions
+test-versions:  ## the kernels' tests on the lowest numba, and on each Python here (ARGS="3.12")
+	$(PYTHON3) tests/versions.py $(ARGS)
+
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \
 		&& test -n "$$AWS_SECRET_ACCESS_KEY" || { \

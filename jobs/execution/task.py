@@ -466,7 +466,7 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
     """Compile the kernels, one process per machine at a time: in parallel they can crash."""
     with _machine_lock():
-        featurelib.warm_up(spec, version=code_version())
+        featurelib.warm_up(spec)
 
 
 @contextlib.contextmanager

@@ -35,8 +35,11 @@ def _ffmpeg_libraries() -> list[str]:
 def code_version() -> str:
     """Return the version of featurelib with a digest of everything that affects values.
 
-    The digest covers the source code of both packages and the versions of the libraries.
+    The digest covers the source code of both packages and the versions of the libraries. A
+    suffix names kernels that are not compiled, because the last digits of their values differ.
     """
+    from featurelib import kernels
+
     digest = hashlib.sha256()
     top = Path(__file__).resolve().parents[2]
     for package in ("featurelib", "jobs"):
@@ -46,4 +49,5 @@ def code_version() -> str:
     libraries = " ".join(f"{name} {metadata.version(name)}" for name in _DECIDES_VALUES)
     digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
     digest.update(" ".join(_ffmpeg_libraries()).encode())
-    return f"{software_version()}+{digest.hexdigest()[:12]}"
+    others = "" if kernels.NAME == "compiled" else f".{kernels.NAME}"
+    return f"{software_version()}+{digest.hexdigest()[:12]}{others}"

@@ -9,14 +9,17 @@ from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
-    LANES,
+from featurelib.kernels import reference
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.lanes import LANES, aligned
+from featurelib.kernels.vector import (
     absolute,
     less,
     load,
@@ -66,7 +69,35 @@ def fft_tables(n_fft: int) -> FFTTables:
     )
 
 
-@njit(cache=True, nogil=True)
+def transform(window: np.ndarray, hop_length: int) -> Callable[[np.ndarray, np.ndarray], None]:
+    """What fills `out` with the magnitude spectra of the frames that begin every hop in y.
+
+    Parameters
+    ----------
+    window : np.ndarray [shape=(n_fft,), dtype=float64]
+        The window. Where n_fft is no power of two, the transform is SciPy's.
+    hop_length : int
+        Step from frame to frame.
+
+    Returns
+    -------
+    callable
+        Takes samples y, float32, whose missing ones count as zeros, and `out` of shape
+        (batches, 1 + n_fft / 2, LANES), float32. One thread at a time may call it.
+    """
+    n_fft = len(window)
+    if n_fft < 16 or n_fft & (n_fft - 1):
+        return reference.transform(window, hop_length)
+    tables = fft_tables(n_fft)
+    scratch = aligned((2, n_fft // 2, LANES), np.float64)
+
+    def fill(y: np.ndarray, out: np.ndarray) -> None:
+        magnitudes(y, window, hop_length, *tables, scratch, out)
+
+    return fill
+
+
+@kernel()
 def magnitudes(
     y: np.ndarray,
     window: np.ndarray,
@@ -77,22 +108,10 @@ def magnitudes(
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fill `out` with the magnitude spectra of the frames that begin every hop in y.
+    """Fill `out` as `transform` says.
 
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,), dtype=float32]
-        Samples; what frames lack at the end counts as zeros.
-    window : np.ndarray [shape=(n_fft,), dtype=float64]
-        The window; n_fft is a power of two of at least 16.
-    hop_length : int
-        Step from frame to frame.
-    twiddles, splits, places : np.ndarray
-        `FFTTables` of this n_fft.
-    scratch : np.ndarray [shape=(2, n_fft / 2, LANES), dtype=float64]
-        Memory to work in.
-    out : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
-        Magnitudes.
+    `twiddles`, `splits` and `places` are `FFTTables` of the window's length, `scratch` is
+    memory to work in, of shape (2, n_fft / 2, LANES), float64.
     """
     n_fft = window.shape[0]
     n = n_fft // 2
@@ -286,13 +305,3 @@ def _split(re: Any, im: Any, splits: Any, places: Any, out: Any, start: Any) -> 
         r, i = mulsub(odd_re, c, odd_im * s), muladd(odd_re, s, odd_im * c)
         store(out, start + k * LANES, _magnitude(even_re + r, even_im + i))
         store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
-
-
-@njit(cache=True, nogil=True)
-def in_lanes(rows: np.ndarray, out: np.ndarray) -> None:
-    """Copy spectra, one row a frame, into lanes; those beyond the last frame get zeros."""
-    for batch in range(out.shape[0]):
-        for lane in range(LANES):
-            t = batch * LANES + lane
-            for k in range(out.shape[1]):
-                out[batch, k, lane] = rows[t, k] if t < rows.shape[0] else 0
