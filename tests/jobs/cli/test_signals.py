@@ -19,8 +19,9 @@ from tests.support.driver import Command, wait_until, wait_until_gone
 from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 N_FILES = 40
+
+#: At least this many are read, whatever the shard of the file at the gate.
 N_READ = 34
-"""So many of them are read, whatever shard the one at the gate is in."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One driver at a time: locks, leases, and conditional promotion when several want it."""
+"""One driver at a time: locks, leases, and conditional commits of several drivers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
 
 @pytest.fixture
 def open_table(s3: S3) -> Callable[[], S3Store]:
-    """Give a function that opens the same table anew, as another driver does."""
+    """Return a function that opens the same table again, as another driver would."""
     bucket = s3.bucket()
 
     def open_() -> S3Store:
@@ -267,7 +267,7 @@ def test_no_update_is_lost_between_processes(open_table: Callable[[], S3Store], 
 
 @pytest.mark.parametrize("left", ["nothing", "released", "dead"])
 def test_one_of_many_newcomers_gets_the_lease(open_table: Callable[[], S3Store], left: str) -> None:
-    # long enough for the winner to renew among so many threads: or it counts as dead, rightly
+    # long enough for the winner to renew in time among so many threads
     period_s = 1.5 if left == "dead" else 3.0
     stores = [open_table() for _ in range(N_WRITERS)]
     barrier = threading.Barrier(N_WRITERS)
