@@ -53,6 +53,15 @@ def describe(
         A spec, or a preset's name.
     preset : str, optional
         A preset's name.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> columns = {column.name: column for column in featurelib.describe("genre-v1")}
+    >>> columns["spectral_centroid_mean"].unit
+    'Hz'
+    >>> columns["rms_mean"].librosa
+    'mean of librosa.feature.rms(y=y, frame_length=2048, hop_length=512)[0]'
     """
     spec = get_spec(spec, preset=preset)
     return [*_signal_columns(spec), *_feature_columns(spec)]
@@ -73,7 +82,14 @@ def schema(spec: str | FeatureSpec | None = None, *, preset: str | None = None) 
 
 
 def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> list[str]:
-    """Names of the feature columns with one number a row, in table order."""
+    """Names of the feature columns with one number a row, in table order.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> featurelib.feature_names("genre-v1")[:2]
+    ['rms_mean', 'rms_std']
+    """
     spec = get_spec(spec, preset=preset)
     kept: dict[str, list[str]] = spec.__dict__.setdefault("_kept", {})
     if "names" not in kept:

@@ -52,6 +52,15 @@ def extract_frames(
         If the features are not all of the same frames, or two columns have the same name.
     AudioError, OSError, ParameterError
         As of `featurelib.extract_columns`.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> frames = featurelib.extract_frames("song.wav", preset="tutorial-v1")
+    >>> frames["time_s"].head(3).round(4).tolist()
+    [0.0, 0.0232, 0.0464]
+    >>> frames.columns[-1]
+    'mfcc20'
     """
     import pandas as pd
 

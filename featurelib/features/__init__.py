@@ -16,7 +16,14 @@ __all__ = ["Feature", "families", "families_in"]
 
 @cache
 def families() -> Mapping[str, type[Feature]]:
-    """The families that featurelib has, by name."""
+    """The families that featurelib has, by name.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> featurelib.families()["spectral_centroid"].unit
+    'Hz'
+    """
     found: dict[str, type[Feature]] = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
         module = import_module(f"{__name__}.{info.name}")

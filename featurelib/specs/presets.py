@@ -73,6 +73,13 @@ def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None
     ------
     SpecError
         If no preset has that name; the message lists those there are. If both are given.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> spec = featurelib.get_spec("tutorial-v1")
+    >>> spec.sr, spec.duration
+    (22050, 30.0)
     """
     if preset is not None:
         if spec is not None:
