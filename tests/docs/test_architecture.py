@@ -78,7 +78,7 @@ def source(name: str) -> str:
     return inspect.getsource(inspect.unwrap(getattr(found, "py_func", found)))  # of a kernel
 
 
-@pytest.mark.parametrize("call", calls(), ids=str)
+@pytest.mark.parametrize("call", list(calls()), ids=str)
 def test_every_function_of_the_walk_is_there_and_calls_the_next(call: Call) -> None:
     found = thing(call.name)
     assert found.__module__ == call.name[: len(found.__module__)], "give where it is defined"
