@@ -64,6 +64,15 @@ def describe(
     ------
     SpecError
         If no preset has the name, or both arguments are given.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> columns = {column.name: column for column in featurelib.describe("genre-v1")}
+    >>> columns["spectral_centroid_mean"].unit
+    'Hz'
+    >>> columns["rms_mean"].librosa
+    'mean of librosa.feature.rms(y=y, frame_length=2048, hop_length=512)[0]'
     """
     spec = get_spec(spec, preset=preset)
     return [*_signal_columns(spec), *_feature_columns(spec)]
@@ -114,6 +123,12 @@ def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None =
     ------
     SpecError
         As for `describe`.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> featurelib.feature_names("genre-v1")[:2]
+    ['rms_mean', 'rms_std']
     """
     spec = get_spec(spec, preset=preset)
     kept: dict[str, list[str]] = spec.__dict__.setdefault("_kept", {})

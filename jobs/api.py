@@ -73,9 +73,14 @@ def extract_corpus(
     Examples
     --------
     >>> from jobs import extract_corpus
-    >>> report = extract_corpus("music/", "features/", labels="parent")  # doctest: +SKIP
-    >>> report.n_rows, report.n_errors  # doctest: +SKIP
-    (1000, 1)
+    >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
+    >>> report.n_files, report.n_errors
+    (4, 0)
+
+    Run it again, and only new and changed files are read:
+
+    >>> extract_corpus("music", "table", labels="parent", cluster="inline").n_read
+    0
     """
     request = RunRequest(
         os.fspath(corpus),

@@ -84,6 +84,17 @@ def extract_files(
         If the spec or an argument is invalid.
     FeaturelibError
         If a process dies while it reads a file.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> table = featurelib.extract_files(["song.wav", "empty.wav"], on_error="row")
+    >>> len(table)
+    2
+    >>> failed = table.dropna(subset="error_kind").reset_index()
+    >>> failed[["path", "error_kind"]]
+            path error_kind
+    0  empty.wav      empty
     """
     spec = get_spec(spec, preset=preset)
     if on_error not in ("raise", "row"):

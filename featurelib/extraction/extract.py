@@ -112,6 +112,14 @@ def extract(
     ------
     AudioError, OSError, SpecError, ParameterError
         As for `extract_columns`.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> row = featurelib.extract("song.wav", "tutorial-v1")
+    >>> row[["duration_s", "sample_rate_hz", "channels"]]
+       duration_s  sample_rate_hz  channels
+    0         3.0           44100         2
     """
     extractor = Extractor(spec, preset=preset)
     return _frame(extractor.spec, extractor.file(source))
@@ -151,6 +159,15 @@ def extract_signal(
         If `y` or `sr` is of the wrong type or shape.
     SpecError
         If the spec is unknown.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> import numpy as np
+    >>> y = np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)
+    >>> row = featurelib.extract_signal(y, sr=22_050)
+    >>> round(float(row["zero_crossing_rate_mean"].iloc[0]), 3)
+    0.039
     """
     extractor = Extractor(spec, preset=preset)
     return _frame(extractor.spec, extractor.signal(y, sr))

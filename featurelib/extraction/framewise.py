@@ -55,6 +55,15 @@ def extract_frames(
         If the features do not all have the same frames, or two columns have the same name.
     AudioError, OSError, ParameterError
         As for `featurelib.extract_columns`.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> frames = featurelib.extract_frames("song.wav", preset="tutorial-v1")
+    >>> frames["time_s"].head(3).round(4).tolist()
+    [0.0, 0.0232, 0.0464]
+    >>> frames.columns[-1]
+    'mfcc20'
     """
     import pandas as pd
 

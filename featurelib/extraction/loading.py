@@ -60,6 +60,16 @@ def load(
         If the source cannot be opened or read.
     ParameterError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> y, sr = featurelib.load("song.wav")
+    >>> y.shape, sr
+    ((66150,), 22050)
+    >>> y, sr = featurelib.load("song.wav", sr=None, mono=False, duration=1.0)
+    >>> y.shape, sr
+    ((2, 44100), 44100)
     """
     low, high = SR_LIMITS
     if sr is not None and not (isinstance(sr, int | np.integer) and low <= sr <= high):

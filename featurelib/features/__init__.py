@@ -22,6 +22,12 @@ def families() -> Mapping[str, type[Feature]]:
     -------
     mapping of str to type
         Subclasses of `Feature` by family name, sorted by name.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> featurelib.families()["spectral_centroid"].unit
+    'Hz'
     """
     found: dict[str, type[Feature]] = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):

@@ -208,6 +208,8 @@ def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Fea
     ...     name="mine",
     ...     features=[Entry(feature=mfcc), Entry(feature=feature("delta", of=mfcc))],
     ... )
+    >>> spec.features[1].column_names()[0]
+    'delta_01_mean'
     """
     if family not in families():
         hint = did_you_mean(family, families())

@@ -64,6 +64,14 @@ class FeatureSpec:
     ------
     SpecError
         If a value is invalid; the message names it and the remedy.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> values = {"name": "mine", "features": ["rms", {"family": "mfcc", "n_mfcc": 2}]}
+    >>> spec = featurelib.FeatureSpec.from_dict(values)
+    >>> featurelib.feature_names(spec)[2:]
+    ['mfcc_01_mean', 'mfcc_01_std', 'mfcc_02_mean', 'mfcc_02_std']
     """
 
     name: str

@@ -77,6 +77,13 @@ def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None
     ------
     SpecError
         If no preset has the name (the message lists all names), or both arguments are given.
+
+    Examples
+    --------
+    >>> import featurelib
+    >>> spec = featurelib.get_spec("tutorial-v1")
+    >>> spec.sr, spec.duration
+    (22050, 30.0)
     """
     if preset is not None:
         if spec is not None:
