@@ -58,7 +58,8 @@ def transform(window: Array, hop_length: int) -> Callable[[Array, Array], None]:
         padded[: len(y)] = y[:length]
         frames = sliding_window_view(padded, len(window))[::hop_length]
         S = np.abs(rfft(frames * window, axis=1, workers=1).astype(np.complex64))
-        out[:] = S.reshape(len(out), LANES, -1).transpose(0, 2, 1)
+        for lane in range(LANES):
+            out[:, :, lane] = S[lane::LANES]
 
     return magnitudes
 
