@@ -8,11 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels import LANES
-from featurelib.kernels import filters as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
@@ -77,7 +75,7 @@ class _Chroma(Operator):
 
     def __init__(self, node: ChromaSTFT, sr: int) -> None:
         self._axis = (sr, node.stft.frames.n_fft, node.n_chroma)
-        self._n_values = node.stft.n_bins * LANES
+        self._n_values = node.stft.n_bins * kernels.LANES
         self._tuning = 0.0
         self._spectra: list[Block] = []  # no copy: STFT does not reuse the memory
         self._spilled: SpillBuffer | None = None
@@ -104,16 +102,20 @@ class _Chroma(Operator):
     def finish(self) -> Iterable[Block]:
         bank = filters.chroma(*self._axis, self._tuning)
         if self._spilled is None:
-            parts = [kernels.filtered(S, bank, n_frames) for S, n_frames in self._spectra]
+            parts = [kernels.filters.filtered(S, bank, n_frames) for S, n_frames in self._spectra]
             if parts:
                 yield _relative(parts[0] if len(parts) == 1 else np.concatenate(parts))
             return
         n_left = self._n_frames  # only the last batch of all can have lanes of no frame
         for chunk in self._spilled.chunks():
-            n_frames = min(len(chunk) * LANES, n_left)
+            n_frames = min(len(chunk) * kernels.LANES, n_left)
             n_left -= n_frames
-            yield _relative(kernels.filtered(chunk.reshape(len(chunk), -1, LANES), bank, n_frames))
+            yield _relative(
+                kernels.filters.filtered(
+                    chunk.reshape(len(chunk), -1, kernels.LANES), bank, n_frames
+                )
+            )
 
 
 def _relative(power: np.ndarray) -> Block:
-    return Block(kernels.relative_to_strongest(power), len(power))
+    return Block(kernels.filters.relative_to_strongest(power), len(power))

@@ -1,7 +1,7 @@
 """Inner loops: compiled ones, or their reference in NumPy, by the same names.
 
-Import the modules from here, ``from featurelib.kernels import spectral``, and never from
-``featurelib.kernels.spectral``: so callers need not know which ones this process uses.
+Write ``from featurelib import kernels`` and call ``kernels.spectral.flux(…)``: callers need not
+know which kernels this process uses, and numba is imported at the first call only.
 
 Spectra of a block of frames are arrays of shape (batches, bins, LANES): frame t is lane
 t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no meaning.
@@ -15,15 +15,30 @@ roll-off, spectral peaks) does its operations in librosa's order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from featurelib.kernels.choice import Kernels, choose
 from featurelib.kernels.lanes import LANES, aligned
+
+if TYPE_CHECKING:
+    from featurelib.kernels import (
+        contrast,
+        fft,
+        filters,
+        moments,
+        peaks,
+        quantiles,
+        samples,
+        spectral,
+    )
+    from featurelib.kernels.choice import Kernels
+
+    #: The kernels that this process uses. Their values differ in the last digits.
+    NAME: Kernels
 
 __all__ = [
     "LANES",
     "NAME",
-    "Kernels",
     "aligned",
     "contrast",
     "fft",
@@ -35,21 +50,16 @@ __all__ = [
     "spectral",
 ]
 
-#: The kernels that this process uses. Their values differ in the last digits.
-NAME: Kernels = choose()
 
-if TYPE_CHECKING or NAME == "compiled":
-    from featurelib.kernels import (
-        contrast,
-        fft,
-        filters,
-        moments,
-        peaks,
-        quantiles,
-        samples,
-        spectral,
-    )
-else:
-    from featurelib.kernels import reference
+def __getattr__(name: str) -> Any:
+    """Choose the kernels when one is needed for the first time."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "NAME" not in globals():
+        from featurelib.kernels.choice import choose
 
-    contrast = fft = filters = moments = peaks = quantiles = samples = spectral = reference
+        globals()["NAME"] = choose()
+    if name != "NAME":
+        module = name if globals()["NAME"] == "compiled" else "reference"
+        globals()[name] = import_module(f"{__name__}.{module}")
+    return globals()[name]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import LANES, aligned, fft, spectral
 from featurelib.parameters import parameter
 from featurelib.transforms.frames import FrameBlock, Frames
 
@@ -59,13 +58,13 @@ class _Transform(Operator):
 
     def __init__(self, node: STFT) -> None:
         window = filters.window(node.window, node.frames.n_fft)
-        self._transform = fft.transform(window, node.frames.hop_length)
+        self._transform = kernels.fft.transform(window, node.frames.hop_length)
         self._n_bins = node.n_bins
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         frames: FrameBlock = block.x
-        n_batches = -(-frames.n_frames // LANES)
-        S = aligned((n_batches, self._n_bins, LANES), np.float32)
+        n_batches = -(-frames.n_frames // kernels.LANES)
+        S = kernels.aligned((n_batches, self._n_bins, kernels.LANES), np.float32)
         self._transform(frames.y, S)
         return (Block(S, frames.n_frames),)
 
@@ -77,7 +76,7 @@ def rows(S: np.ndarray, n_frames: int) -> np.ndarray:
 
 def cells(S: np.ndarray, n_frames: int) -> np.ndarray:
     """Return the values of spectra in lanes in any order and shape, without undefined lanes."""
-    return S if n_frames % LANES == 0 else rows(S, n_frames)
+    return S if n_frames % kernels.LANES == 0 else rows(S, n_frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +93,8 @@ class PowerSums(Node):
 
 
 def _power_sums(block: Block) -> Block:
-    sums = np.empty((3, len(block.x) * LANES))
-    spectral.power_sums(block.x, sums)
+    sums = np.empty((3, len(block.x) * kernels.LANES))
+    kernels.spectral.power_sums(block.x, sums)
     return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
@@ -114,12 +113,12 @@ class LogPower(Node):
 
 class _LogPower(Operator):
     def __init__(self) -> None:
-        self._scratch = np.empty((0, 0, LANES), np.float32)
+        self._scratch = np.empty((0, 0, kernels.LANES), np.float32)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         S = block.x
         if len(self._scratch) < len(S):
-            self._scratch = aligned(S.shape, np.float32)
+            self._scratch = kernels.aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
-        spectral.log_power(S, AMIN, out)
+        kernels.spectral.log_power(S, AMIN, out)
         return (Block(out, block.n_frames),)
