@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from featurelib import FeatureSpec
-from tests.featurelib import everything, oracle
-from tests.featurelib.signals import SR, chord, noise
+from tests.featurelib.support import everything, oracle
+from tests.featurelib.support.signals import SR, chord, noise
 
 #: Extracts from samples, without numba, and prints the columns.
 EXTRACT = """
