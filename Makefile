@@ -27,6 +27,10 @@ test: $(VENV)/.stamp-test  ## the quick tests, two at a time (ARGS="-k name -n 4
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)
 
+.PHONY: test-versions
+test-versions:  ## the kernels' tests on the lowest numba, and on each Python here (ARGS="3.12")
+	$(PYTHON3) tests/versions.py $(ARGS)
+
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \
 		&& test -n "$$AWS_SECRET_ACCESS_KEY" || { \

@@ -15,7 +15,10 @@ from featurelib.transforms.frames import Frames
 
 @dataclass(frozen=True, kw_only=True)
 class RMS(Feature):
-    """Root mean square of each frame of samples, not windowed."""
+    """Root mean square of each frame of samples, not windowed.
+
+    Equal to `librosa.feature.rms` of samples.
+    """
 
     family: ClassVar[str] = "rms"
 

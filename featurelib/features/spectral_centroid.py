@@ -9,13 +9,16 @@ import numpy as np
 
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import shape
+from featurelib.kernels import spectral
 from featurelib.transforms.stft import STFT, PowerSums
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralCentroid(Feature):
-    """Mean frequency, weighted by magnitude."""
+    """Mean frequency, weighted by magnitude.
+
+    Equal to `librosa.feature.spectral_centroid`.
+    """
 
     family: ClassVar[str] = "spectral_centroid"
     unit: ClassVar[str] = "Hz"
@@ -37,7 +40,7 @@ class SpectralCentroid(Feature):
 
         def centroids(block: Block) -> Block:
             values = np.empty(block.n_frames)
-            shape.centroids(block.x, bin_width, values)
+            spectral.centroids(block.x, bin_width, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(centroids)

@@ -9,15 +9,17 @@ import numpy as np
 
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import shape
+from featurelib.kernels import LANES, spectral
 from featurelib.parameters import parameter
-from featurelib.simd import LANES
 from featurelib.transforms.stft import STFT
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralRolloff(Feature):
-    """Frequency below which a share of the magnitude lies."""
+    """Frequency below which a share of the magnitude lies.
+
+    Equal to `librosa.feature.spectral_rolloff`.
+    """
 
     family: ClassVar[str] = "spectral_rolloff"
     unit: ClassVar[str] = "Hz"
@@ -43,7 +45,7 @@ class SpectralRolloff(Feature):
 
         def rolloff(block: Block) -> Block:
             bins = np.empty(len(block.x) * LANES, np.float32)
-            shape.rolloff_bins(block.x, fraction, bins)
+            spectral.rolloff_bins(block.x, fraction, bins)
             return Block(bins[: block.n_frames, None] * bin_width, block.n_frames)
 
         return Blockwise(rolloff)

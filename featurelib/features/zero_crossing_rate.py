@@ -15,7 +15,10 @@ from featurelib.transforms.frames import Frames
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroCrossingRate(Feature):
-    """Share of the samples of each frame at which the sign changes."""
+    """Share of the samples of each frame at which the sign changes.
+
+    Equal to `librosa.feature.zero_crossing_rate`.
+    """
 
     family: ClassVar[str] = "zero_crossing_rate"
     unit: ClassVar[str] = "1/sample"

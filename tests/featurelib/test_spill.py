@@ -1,4 +1,4 @@
-"""State of frames, in memory and beyond, and what is told from it."""
+"""Spill buffers, in memory and in temporary files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
     for length in lengths:
         part = rows[start : start + length].copy()
         buffer.append(part)
-        part[:] = np.nan  # it is the buffer's no more
+        part[:] = np.nan  # the buffer must have copied it
         start += length
     assert len(buffer) == len(rows)
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_tuning_is_the_same_from_pieces():
 
 
 @pytest.mark.parametrize("defaults", [{}, {"n_chroma": 3}, {"n_fft": 4096, "hop_length": 1024}])
-def test_long_signals_give_the_same_values_from_condensed_and_spilled_state(monkeypatch, defaults):
+def test_long_signals_give_the_same_values_from_spilled_state(monkeypatch, defaults):
     features = [entry.name for entry in get_spec("genre-v1").features]
     features += ["tuning", {"family": "delta", "of": "mfcc", "statistics": ["mean", "q25"]}]
     defaults = {"hop_length": 256, "statistics": ["mean", "std", "median"], **defaults}

@@ -246,7 +246,7 @@ def test_a_damaged_part(made: Place, tmp_path: Path, damage: str) -> None:
     status = invoke("status", table)
     assert "features/part-00000.parquet is damaged" in status.stdout + status.stderr
     assert published(table) == before
-    part.unlink()  # what the message says: the rows are made anew
+    part.unlink()  # as the message advises; the next run makes the rows again
     run(made.music, table)
     assert len(features(table)) == 3
 

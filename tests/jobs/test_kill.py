@@ -1,7 +1,7 @@
 """A driver that dies at any moment, then the same command again: the table is as if it had not.
 
-Drivers that are to die are forked, do the work in their own process and read files that are a
-word of text, so that there can be hundreds of deaths.
+Drivers to be killed are forked, extract in their own process, and read files of a single word of
+text, so that hundreds of kills are quick.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Scenario:
 
     @functools.cached_property
     def always(self) -> set[str]:
-        """Files that have rows before the run and after it, whatever they are labelled."""
+        """Files that have rows before and after the run, with any label."""
         before = paths_of(self.before) if self.before is not None else ()
         return set(before) & set(paths_of(self.undisturbed))
 
@@ -85,7 +85,7 @@ class Scenario:
         assert report.n_files + report.n_errors == n_files
 
     def check_deaths(self, run_and_die: Callable[..., Any], first: int = 1, step: int = 1) -> int:
-        """Let the run die at its first, second, … occasion until there is none; count them."""
+        """Kill the run at its first, second, … opportunity until there is none; count them."""
         for n in itertools.count(first, step):
             self.reset()
             code = driver.exit_code_of(run_and_die, self.request, n)
@@ -281,7 +281,7 @@ def test_a_reader_between_any_two_writes_misses_nothing(
 
 
 def read_again_and_again(folder: Path, stop: Event, send: Any) -> None:
-    """Open and read a table anew until told to stop; send what each scan found."""
+    """Open and read a table again and again until asked to stop; send the result of each scan."""
     scans = []
     while not stop.is_set():
         before = parts_now(folder)

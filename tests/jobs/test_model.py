@@ -66,7 +66,7 @@ Entry = tuple[str, str | None]
 
 
 def entries_of(table: Path) -> list[tuple[str, Entry]]:
-    """Return what the table holds, by path, an entry for all rows that a part has of a file."""
+    """Return the entries of the table by path, one for each part with rows of the file."""
     found: list[tuple[str, Entry]] = []
     for part in table.rglob("part-*.parquet"):
         rows = pq.ParquetFile(part).read()
@@ -230,7 +230,7 @@ class TableModel(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Whatever died: no file that must be there is missing, and every entry is allowed."""
+        """After any crash, no file that must be there is missing, and every entry is allowed."""
         found = entries_of(self.table)
         names = {name for name, _ in found}
         for name, entries in self.may_hold.items():

@@ -26,7 +26,7 @@ import s3fs  # noqa: F401
 
 import jobs.cli
 import jobs.execution.opening
-import jobs.run
+import jobs.request
 from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.version import code_version
@@ -196,7 +196,7 @@ def main() -> None:
     split = sys.argv.index("--")
     options, arguments = sys.argv[1:split], sys.argv[split + 1 :]
     if "--real" not in options:
-        jobs.run.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
+        jobs.request.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
         jobs.execution.opening.open_executor = lambda *_, **__: light.inline()  # type: ignore
     jobs.cli.main(arguments)

@@ -1,4 +1,4 @@
-"""Ogg: links of a chain, checksums of pages, and what is missing."""
+"""Ogg: links of a chain, checksums of pages, and missing data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def page(number: int, *, flags: int = 0, granule: int = 0, serial: int = 1, body
 
 
 def link(codec: str | None, n_pages: int, *, serial: int = 1, fill: int = 7) -> list[bytes]:
-    """Pages of 100 granule positions each, behind one with the codec's header."""
+    """A page with the codec's header, then pages of 100 granule positions each."""
     pages = [page(0, flags=2, serial=serial, body=HEADS[codec])]
     for number in range(1, n_pages):
         flags = 4 if number == n_pages - 1 else 0

@@ -1,4 +1,4 @@
-"""RIFF, AIFF and the like: where samples begin and end, whatever the sizes say."""
+"""RIFF, AIFF and similar formats: offsets of the samples when sizes are wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def reader(data: bytes):
     return lambda place, n: data[place : place + n]
 
 
-#: Samples that look like neither a chunk nor padding.
+#: Samples that do not look like a chunk or padding.
 SAMPLES = st.binary(min_size=10, max_size=400).map(
     lambda data: bytes(byte | 0x80 for byte in data[: len(data) // 2 * 2])
 )
@@ -47,7 +47,7 @@ def build(family: str, samples: bytes, before, after, data_size=None, outer=None
     )
 
 
-#: Where the size of the samples is, before where they begin; and by how much it is larger.
+#: Distance from the size field to the samples, and bytes that the size counts in addition.
 FIELD = {"wav": (4, 0), "aiff": (12, 8)}
 FAMILY = st.sampled_from(sorted(FIELD))
 
@@ -86,8 +86,8 @@ def test_sizes_that_say_unknown_are_corrected_to_the_end(family, samples, before
 def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
     family, samples, before, size, is_tagged
 ):
-    """The outer size is that of the whole file, so the other one is wrong."""
-    assume(size < len(samples) - 9)  # fewer bytes are padding
+    """The outer size fits the whole file, so the size of the samples is wrong."""
+    assume(size < len(samples) - 9)  # fewer bytes would be padding
     data = build(family, samples, before, [], size)
     tag = id3v1() if is_tagged else b""
     found = riff.sizes(reader(data + tag), 0, len(data) + len(tag))
@@ -100,7 +100,7 @@ def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
 def test_sizes_of_an_interrupted_recorder_are_corrected(family, samples, before, outer):
     data = build(family, samples, before, [], 0, outer)
     if family == "aiff":  # a recorder counts the eight bytes before the samples
-        place = data.rindex(b"SSND")  # chunks before may hold the name as well
+        place = data.rindex(b"SSND")  # earlier chunks may contain the name as well
         data = data[: place + 4] + bytes(4) + data[place + 8 :]
     found = riff.sizes(reader(data), 0, len(data))
     assert found is not None

@@ -9,7 +9,7 @@ from featurelib.transforms.frames import Framer
 
 
 def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):
-    """All frames, and for each sample of each whether it is signal."""
+    """All frames, and a mask of the samples that belong to the signal."""
     framer = Framer(
         n_fft=n_fft, hop_length=hop_length, pad=pad, pad_mode=pad_mode, block_frames=block_frames
     )
@@ -29,7 +29,7 @@ def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):
     for part in np.split(y, cuts):
         part = part.copy()
         take(framer.push(part))
-        part[:] = np.nan  # the framer must not rely on its caller's memory
+        part[:] = np.nan  # the caller may reuse the memory
     take(framer.finish())
     return np.array(frames), np.array(signal)
 

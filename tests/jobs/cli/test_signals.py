@@ -20,8 +20,9 @@ from tests.support.quick import slow_but
 from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 N_FILES = 40
+
+#: At least this many are read, whatever the shard of the file at the gate.
 N_READ = 34
-"""So many of them are read, whatever shard the one at the gate is in."""
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from tests.support.moments import at
 
 
 class Web:
-    """A local HTTP server of one folder, which can be told to fail."""
+    """A local HTTP server of one folder, with failures on request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -405,7 +405,7 @@ def test_unknown_protocols_and_options(location: str) -> None:
 
 
 class Told(MemoryFileSystem):
-    """A file system that says of its files what it is told to."""
+    """A file system that returns prepared information about its files."""
 
     cachable = False
     says: dict[str, Any] = {}  # noqa: RUF012
@@ -444,7 +444,7 @@ def test_every_kind_of_version(
         assert told.stat(["a.wav"]) == [entry]
         fetched = told.fetch("a.wav")
         assert fetched.version == entry.version
-        assert fetched.still()
+        assert fetched.is_unchanged()
         versions.add(entry.version)
     assert len(versions) == 4
 

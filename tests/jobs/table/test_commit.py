@@ -1,4 +1,4 @@
-"""Publishing: what readers find while rows go from one part to another."""
+"""Commit: what readers see while rows move from one part to another."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""Links in the documents lead to files and headings that there are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.docs.markdown import TOP
+
+DOCUMENTS = sorted(
+    str(path.relative_to(TOP))
+    for pattern in ("*.md", "docs/*.md", "deploy/*.md", "tests/**/*.md")
+    for path in TOP.glob(pattern)
+)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    path = TOP / document
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        found = path.parent / name if name else path
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(found.read_text()), target
