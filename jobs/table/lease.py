@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConflictError, TableBusyError, TableError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LEASE_PERIOD_S = 30.0
 
 
-def _now() -> float:
+def boot_time() -> float:
     """Return the time of a clock that runs on while the machine sleeps [s]."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -55,9 +56,23 @@ class Lease:
         Name of this run.
     period_s : float
         A lease that is not renewed within this time is dead [s].
+    clock : callable
+        Returns the present time [s].
+    wait : callable
+        Waits for an event, at most for a time [s]; returns whether it is set.
     """
 
-    def __init__(self, store: S3Store, run_id: str, period_s: float) -> None:
+    def __init__(
+        self,
+        store: S3Store,
+        run_id: str,
+        period_s: float,
+        *,
+        clock: Callable[[], float] = boot_time,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
+        self._clock = clock
+        self._wait = wait
         self._store = store
         self._run_id = run_id
         self._period_s = period_s
@@ -108,9 +123,9 @@ class Lease:
             raise TableError(
                 f"{self._store.url}/{LEASE} is not a lease: delete it if no job is running"
             ) from error
-        ends = _now() + period_s
-        while not released and _now() < ends:
-            self._stop.wait(min(1.0, period_s / 10))
+        ends = self._clock() + period_s
+        while not released and self._clock() < ends:
+            self._wait(self._stop, min(1.0, period_s / 10))
             now = self._read()
             if now is None or now[1] != version:
                 raise TableBusyError(
@@ -118,7 +133,7 @@ class Lease:
                 )
 
     def _put(self, *, expected: str | None, holder: bytes) -> None:
-        before = _now()
+        before = self._clock()
         content = self._content()
         try:
             self._version = self._store.replace(LEASE, content, expected=expected)
@@ -134,7 +149,7 @@ class Lease:
         self._renewed_at = before  # the request may have taken long
 
     def _keep(self) -> None:
-        while self._lost is None and not self._stop.wait(self._period_s / 6):
+        while self._lost is None and not self._wait(self._stop, self._period_s / 6):
             with contextlib.suppress(OSError):  # `check` raises if this goes on
                 self._renew()
 
@@ -172,7 +187,7 @@ class Lease:
             )
 
     def _is_stale(self) -> bool:
-        return _now() - self._renewed_at > self._period_s / 2
+        return self._clock() - self._renewed_at > self._period_s / 2
 
     def release(self) -> None:
         """Release the lease, so that the next driver need not wait."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import filters
@@ -24,7 +24,6 @@ def test_windows_are_bit_by_bit_librosas(name, n_fft):
     np.testing.assert_array_equal(filters.window(name, n_fft), expected)
 
 
-@settings(deadline=None, max_examples=80)
 @given(AXES, st.integers(1, 200), st.floats(0, 400), st.none() | st.floats(450, 1e5))
 @pytest.mark.filterwarnings("ignore:Empty filters")
 def test_mel_filters_equal_librosas(axis, n_mels, fmin, fmax):
@@ -37,7 +36,6 @@ def test_mel_filters_equal_librosas(axis, n_mels, fmin, fmax):
         assert not weights[stop:].any()
 
 
-@settings(deadline=None, max_examples=80)
 @given(AXES, st.integers(1, 40), st.integers(-50, 49))
 def test_chroma_filters_equal_librosas(axis, n_chroma, hundredths):
     sr, n_fft = axis

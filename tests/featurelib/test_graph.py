@@ -9,7 +9,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import Feature, SpecError, families, spec_from_settings
@@ -147,7 +147,6 @@ JOINED = [
 ]
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     length=st.integers(9 * 512, 40 * 512),
     cuts=st.lists(st.integers(0, 20_000), max_size=6),
@@ -164,7 +163,6 @@ def test_blocks_of_any_size_give_the_same_series(length, cuts, block_frames):
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6 * np.abs(one).max())
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     n_frames=st.integers(3, 60),
     cuts=st.lists(st.integers(0, 60), max_size=8),

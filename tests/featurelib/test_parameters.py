@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import SpecError, families, spec_from_settings
@@ -242,7 +242,6 @@ def changed(draw: st.DrawFn, kind: type[Node], given_nodes: dict[str, Node]) -> 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_keywords_make_every_family_again(family, data):
     given_nodes = {"of": MFCC(n_mfcc=13)} if family == "delta" else {}

@@ -15,6 +15,7 @@ from tests.featurelib.support import oracle
 from tests.featurelib.support.signals import encode
 from tests.featurelib.test_features import tuning_of
 from tests.support.audio_files import REAL_AUDIO, real_recordings
+from tests.support.quick import slow_but_every
 
 RECORDINGS = [*real_recordings("music", "clips"), *real_recordings("digits")[::10]]
 #: Some of the music, without the placeholder files that no decoder opens.
@@ -26,7 +27,7 @@ def name(path):
     return str(path.relative_to(REAL_AUDIO))
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=name)
+@pytest.mark.parametrize("path", slow_but_every(7, RECORDINGS), ids=name)
 def test_columns_and_tuning_equal_librosa(path):
     try:
         y, sr = librosa.load(path)
@@ -46,7 +47,7 @@ def test_columns_and_tuning_equal_librosa(path):
 
 
 @pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16"])
-@pytest.mark.parametrize("path", UPSAMPLED, ids=name)
+@pytest.mark.parametrize("path", slow_but_every(4, UPSAMPLED), ids=name)
 def test_recordings_that_were_upsampled_equal_librosa(path, subtype):
     # Above 4 kHz there are only rounding errors. Therefore the contrast shows any difference in
     # the samples or in the precision of the transform.

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import AudioError, Feature, spill, statistics
@@ -60,7 +60,6 @@ def push(operator, x):
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-@settings(deadline=None, max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda x: sum(x) > 4),
     seed=st.integers(0, 2**32 - 1),
@@ -153,7 +152,6 @@ def quantiles_of(x: np.ndarray, cuts: list[int]) -> QuantilesOperator:
     return operator
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     st.integers(1, 3).flatmap(
         lambda width: st.lists(

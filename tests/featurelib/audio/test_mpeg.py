@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.audio import mpeg
@@ -150,7 +150,6 @@ def streams(draw):
     return kind, frames
 
 
-@settings(max_examples=200)
 @given(st.lists(st.tuples(streams(), st.just(b"") | JUNK), min_size=1, max_size=6), JUNK)
 def test_frames_with_junk_between_are_found_where_they_are(parts, front):
     data, right = front, []

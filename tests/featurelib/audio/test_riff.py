@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from featurelib.audio import riff
@@ -52,7 +52,6 @@ FIELD = {"wav": (4, 0), "aiff": (12, 8)}
 FAMILY = st.sampled_from(sorted(FIELD))
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, CHUNKS, st.binary(max_size=5))
 def test_right_sizes_are_believed_among_any_chunks(family, samples, before, after, front):
     data = build(family, samples, before, after)
@@ -73,7 +72,6 @@ def corrected(data: bytes, found: riff.Sizes) -> bytes:
     return data
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, st.sampled_from(UNKNOWN), st.sampled_from((*UNKNOWN, 0)))
 def test_sizes_that_say_unknown_are_corrected_to_the_end(family, samples, before, size, outer):
     data = build(family, samples, before, [], size - FIELD[family][1], outer)
@@ -84,7 +82,6 @@ def test_sizes_that_say_unknown_are_corrected_to_the_end(family, samples, before
     assert corrected(data, found)[12:] == right[12:]
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, st.integers(1, 300), st.booleans())
 def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
     family, samples, before, size, is_tagged
@@ -99,7 +96,6 @@ def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
     assert corrected(data, found) == build(family, samples, before, [])
 
 
-@settings(max_examples=100)
 @given(FAMILY, SAMPLES, CHUNKS, st.sampled_from((0, 36)))
 def test_sizes_of_an_interrupted_recorder_are_corrected(family, samples, before, outer):
     data = build(family, samples, before, [], 0, outer)
@@ -112,7 +108,6 @@ def test_sizes_of_an_interrupted_recorder_are_corrected(family, samples, before,
     assert corrected(data, found)[12:] == build(family, samples, before, [])[12:]
 
 
-@settings(max_examples=100)
 @given(FAMILY, SAMPLES, CHUNKS, CHUNKS, st.data())
 def test_a_file_that_ends_within_its_samples_is_cut(family, samples, before, after, draw):
     data = build(family, samples, before, after)
@@ -124,7 +119,6 @@ def test_a_file_that_ends_within_its_samples_is_cut(family, samples, before, aft
     assert (found.end, found.cut) == (len(part), True)
 
 
-@settings(max_examples=300)
 @given(
     FAMILY,
     SAMPLES,

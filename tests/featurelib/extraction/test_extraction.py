@@ -11,7 +11,7 @@ import librosa
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import featurelib
@@ -30,6 +30,7 @@ from featurelib import (
 from featurelib.transforms import frames
 from tests.featurelib.support import oracle
 from tests.featurelib.support.signals import SR, chord, encode, noise, sine
+from tests.support.quick import slow_but
 
 GENRE = get_spec("genre-v1")
 
@@ -162,7 +163,6 @@ EDGES = sorted(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     length=st.sampled_from(EDGES) | st.integers(1, 20_000),
     sr=st.sampled_from([8_000, 22_050, 44_100, 48_000]),
@@ -234,8 +234,7 @@ print(len(before))
 @pytest.mark.parametrize(
     "settings",
     [
-        {"preset": "tutorial-v1"},
-        {"preset": "genre-v1"},
+        *slow_but([], [{"preset": "tutorial-v1"}, {"preset": "genre-v1"}]),
         {
             "preset": "genre-v1",
             "defaults": {"n_fft": 16384, "hop_length": 1000, "center": False, "n_bands": 3},

@@ -7,7 +7,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import spill
@@ -50,7 +50,6 @@ def assert_given_back(buffer: RowBuffer, names: list[str], rows: list[tuple]) ->
     assert i == buffer.n_rows == len(rows)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     lengths=st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), max_size=40),
     n_series=st.integers(0, 3),

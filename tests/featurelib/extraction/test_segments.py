@@ -11,7 +11,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import (
@@ -151,7 +151,6 @@ def test_each_row_is_that_of_a_slice(level, last):
     assert_rows(extract(encode(y), spec), expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(1, 3_000),
     length=st.integers(1, 2_000),

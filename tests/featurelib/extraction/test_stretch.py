@@ -7,7 +7,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import AudioError, Extractor, FeatureSpec, extract, extract_signal, feature_names
@@ -48,7 +48,6 @@ def test_features_are_those_of_what_librosa_loads(name, rate, offset, duration, 
     assert frame["decoding"].item() == "whole"
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     offset=st.floats(0, 0.5),
     duration=st.none() | st.floats(0.001, 0.6),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.transforms.frames import Framer
@@ -34,7 +34,6 @@ def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):
     return np.array(frames), np.array(signal)
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     length=st.integers(1, 120),
     n_fft=st.sampled_from([2, 8, 16]),

@@ -33,7 +33,7 @@ from jobs.storage.urls import (
 )
 from jobs.table.changes import Change
 from tests.support.audio_files import write_tone
-from tests.support.light import command, errors, features, labels, run, write
+from tests.support.light import errors, features, invoke, labels, run, write
 from tests.support.moments import at
 
 
@@ -151,7 +151,7 @@ def test_the_command_with_a_list_of_http_urls(web: Web, tmp_path: Path) -> None:
     url = f"{web.url}/tone.wav"
     file = write(tmp_path / "list.txt", f"{url}\n{web.url}/rock/0%20%C3%BC.wav\n")
     options = ["--preset", "tutorial-v1", "--quiet", "--workers", "1"]
-    result = command("extract", file, "-o", tmp_path / "t", *options)
+    result = invoke("extract", file, "-o", tmp_path / "t", *options)
     assert result.returncode == 0, result.stderr
     assert features(tmp_path / "t")["path"].to_pylist() == [url]
     assert set(errors(tmp_path / "t").values()) == {"undecodable"}
