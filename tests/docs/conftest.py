@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import TOP
 from tests.support.audio_files import make_corpus, write_tone
 
 
@@ -30,23 +26,3 @@ def examples(audio_of_examples: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     shutil.copytree(audio_of_examples, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def one_core() -> None:
-    """Keep this process, and those that it starts, to one core: it starts a worker a core."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-def shell(text: str, folder: Path, **environment: str) -> str:
-    """Run commands as one would type them, and return what they print."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", text],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(TOP), **environment},
-        capture_output=True,
-        text=True,
-        preexec_fn=one_core,
-    )
-    assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-    return done.stdout

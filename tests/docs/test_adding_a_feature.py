@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.conftest import shell
+from tests.docs.commands import shell
 from tests.docs.markdown import TOP, CodeBlock, code_blocks
 
 DOCUMENT = "docs/adding-a-feature.md"
@@ -56,6 +56,7 @@ def run_console(block: CodeBlock, folder: Path, package: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the copy may have to compile everything
 def test_a_family_of_the_library(examples: Path) -> None:
     """In a copy, which has the compiled kernels of this one."""
     for name in ("featurelib", "jobs", "tests"):

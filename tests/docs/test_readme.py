@@ -16,7 +16,7 @@ import pytest
 import featurelib
 from jobs import extract_corpus
 from tests.conftest import S3
-from tests.docs.conftest import shell
+from tests.docs.commands import shell
 from tests.docs.markdown import TOP, CodeBlock, code_blocks
 from tests.featurelib.support.encoders import made
 from tests.support.audio_files import tone, write_tone
