@@ -4,6 +4,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
+PYTEST = $(PYTHON) -m pytest -n 2 --dist worksteal
 
 # The first of these that is at least 3.11; `make PYTHON3=/path/to/python test` overrules it.
 PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -20,11 +21,15 @@ help:  ## list the targets
 demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
 	@$(PYTHON) -m jobs.demo $(ARGS)
 
-test: $(VENV)/.stamp-test  ## the suite, without servers and slow tests (ARGS="-k name" selects)
-	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+test: $(VENV)/.stamp-test  ## the quick tests, two at a time (ARGS="-k name -n 4" selects, and says how many)
+	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.stamp-test  ## the slow tests alone: thousands of damaged files
-	$(PYTHON) -m pytest -m slow $(ARGS)
+test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)
+
+.PHONY: test-versions
+test-versions:  ## the kernels' tests on the lowest numba, and on each Python here (ARGS="3.12")
+	$(PYTHON3) tests/versions.py $(ARGS)
 
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \
@@ -34,7 +39,7 @@ test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see t
 		echo "    tests/servers/rgw-up.sh && . /tmp/featurelib-rgw/env" >&2; \
 		echo "(.ci/run does all of it; tests/servers/README.md says which packages.)" >&2; \
 		exit 1; }
-	$(PYTHON) -m pytest -m servers $(ARGS)
+	$(PYTEST) -m servers $(ARGS)
 
 lint: $(VENV)/.stamp-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,6 @@
-"""Audio features of one signal: from a file to rows of numbers equal to librosa's.
+"""Audio features of files and signals, equal to librosa's.
 
-Nothing heavy is imported before it is used.
+Submodules are imported at first use, so that importing the package is fast.
 """
 
 from __future__ import annotations

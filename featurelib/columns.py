@@ -1,4 +1,4 @@
-"""A spec's columns: names, types, units and definitions, as one list and as Arrow schema."""
+"""Columns of a spec: names, types, units and definitions, as a list and as an Arrow schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ColumnDescription:
-    """What one column holds.
+    """Description of one column.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class ColumnDescription:
     type : str
         Arrow type, such as ``"float"`` or ``"int32"``.
     unit : str
-        Unit, ``"1"`` for a pure number, ``""`` where there is none to speak of.
+        Unit; ``"1"`` for a pure number, ``""`` if a unit makes no sense.
     definition : str
-        What the value is.
+        Definition of the value.
     librosa : str
-        What gives the same value with librosa, or ``"none"``.
+        librosa call that gives the same value, or ``"none"``.
     """
 
     name: str
@@ -45,14 +45,25 @@ class ColumnDescription:
 def describe(
     spec: str | FeatureSpec | None = None, *, preset: str | None = None
 ) -> list[ColumnDescription]:
-    """Describe the columns that one file's rows get from its signal, in table order.
+    """Describe the columns of a spec, in table order.
+
+    Columns of the table that do not depend on the signal, such as the path, are not included.
 
     Parameters
     ----------
     spec : FeatureSpec or str, optional
-        A spec, or a preset's name.
+        A spec, or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name.
+        Name of a preset, instead of `spec`.
+
+    Returns
+    -------
+    list of ColumnDescription
+
+    Raises
+    ------
+    SpecError
+        If no preset has the name, or both arguments are given.
 
     Examples
     --------
@@ -68,21 +79,50 @@ def describe(
 
 
 def schema(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> pa.Schema:
-    """Arrow schema of `describe`'s columns.
+    """Return the Arrow schema of the columns that `describe` lists.
 
-    Each field's metadata has ``unit``, ``description`` and ``librosa``.
+    Parameters
+    ----------
+    spec, preset
+        As for `describe`.
+
+    Returns
+    -------
+    pyarrow.Schema
+        The metadata of each field has ``unit``, ``description`` and ``librosa``.
+
+    Raises
+    ------
+    SpecError
+        As for `describe`.
     """
     import pyarrow as pa
 
     spec = get_spec(spec, preset=preset)
     kept: dict[str, pa.Schema] = spec.__dict__.setdefault("_kept", {})
-    if "schema" not in kept:  # making it takes a good part of a short file's time
+    if "schema" not in kept:  # building it takes a large part of a short file's time
         kept["schema"] = pa.schema(arrow_field(**asdict(column)) for column in describe(spec))
     return kept["schema"]
 
 
 def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> list[str]:
-    """Names of the feature columns with one number a row, in table order.
+    """Return the names of the feature columns with one number per row, in table order.
+
+    Columns of series are left out.
+
+    Parameters
+    ----------
+    spec, preset
+        As for `describe`.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    SpecError
+        As for `describe`.
 
     Examples
     --------
@@ -111,7 +151,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "channel",
             "int32",
             "",
-            "channel that the row is of, from 0; null where all are one row",
+            "channel of the row, from 0; null if channels have no separate rows",
             "none",
         ),
         ("segment", "int32", "", "number of the row's segment within its file, from 0", "none"),
@@ -128,7 +168,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "header_duration_s",
             "double",
             "s",
-            "length that the file's header claims; null where it says none or an impossible one",
+            "duration that the file's header claims; null if absent or impossible",
             "librosa.get_duration(path=path)",
         ),
         (
@@ -141,7 +181,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
         ("channels", "int32", "1", "number of channels in the file", "none"),
         ("format", "string", "", "container format, by the decoder's names", "none"),
         ("subtype", "string", "", "encoding of the samples, by the decoder's names", "none"),
-        ("decoder", "string", "", "what decoded it: libsndfile, ffmpeg, or both", "none"),
+        ("decoder", "string", "", "decoder of the file: libsndfile, ffmpeg, or both", "none"),
         (
             "decoding",
             "string",
@@ -156,7 +196,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "lost_s",
             "double",
             "s",
-            "gaps between decoded packets; null where that cannot be known",
+            "sum of the gaps between decoded packets; null if unknown",
             "none",
         ),
         (

@@ -1,4 +1,4 @@
-"""The exceptions that featurelib raises about what it was given."""
+"""Exceptions that featurelib raises for invalid input."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ AudioErrorKind = Literal[
 
 
 class FeaturelibError(Exception):
-    """Base of every error that featurelib raises itself."""
+    """Base class of all exceptions of featurelib."""
 
 
 class SpecError(FeaturelibError, ValueError):
-    """A feature spec is unknown, malformed, or asks for what cannot be computed."""
+    """A feature spec is unknown or malformed, or asks for something that cannot be computed."""
 
 
 class ParameterError(FeaturelibError, ValueError):
-    """An argument other than the spec is of the wrong type or shape."""
+    """An argument other than the spec has the wrong type, shape or value."""
 
 
 class AudioError(FeaturelibError):
     """The content of one audio source cannot be used.
 
-    Failures to open or to read a source are not content: they stay ``OSError``.
+    A source that cannot be opened or read raises ``OSError`` instead.
 
     Attributes
     ----------
     kind : {"undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"}
-        What is wrong, for a program. "unsuitable" is audio that the spec cannot be applied
-        to, by its rate or channels.
+        Kind of error, for programs. "unsuitable" means that the sampling rate or the
+        channels of the audio do not fit the spec.
     message : str
-        What is wrong and, where there is one, the remedy; one line, for a person.
+        Cause and, if there is one, the remedy, in one line, for people.
     """
 
     def __init__(self, kind: AudioErrorKind, message: str) -> None:
-        # Both go to args, so that the exception survives pickling between processes.
+        # Both are in args, so that the exception can be pickled.
         super().__init__(kind, message)
         self.kind: AudioErrorKind = kind
         self.message = message

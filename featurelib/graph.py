@@ -1,8 +1,8 @@
-"""The feature graph: nodes say what is computed, operators compute it block by block.
+"""Feature graph: nodes define what is computed, operators compute it block by block.
 
 A node is a frozen dataclass. Its fields are parameters, or the nodes that it reads. Equal
-nodes are one node, so what several features need is computed once. The state of a node
-over one signal is its operator.
+nodes are merged, so a result that several features need is computed once. An operator is
+the state of one node during the analysis of one signal.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Block(NamedTuple):
     Attributes
     ----------
     x : object
-        Mostly an array of shape (n_frames, width). Samples, frames and spectra have
-        layouts of their own: see their nodes. Readers never write to it.
+        Usually an array of shape (n_frames, width). The nodes of samples, frames and
+        spectra document their own layouts. Readers must not modify it.
     n_frames : int
         Number of frames.
     """
@@ -34,15 +34,21 @@ class Block(NamedTuple):
 
 
 class Node:
-    """What is computed: parameters, the nodes that are read, and who computes it.
+    """Definition of one computation: parameters, inputs, and how to make its operator.
 
-    Subclasses are frozen dataclasses whose fields all have keywords.
+    Subclasses are frozen dataclasses with keyword-only fields.
+
+    Attributes
+    ----------
+    version : int
+        Version of the node's values, a class variable. Increment it when any value or the
+        default of a parameter changes.
+    realigns : bool
+        Whether output frames are delayed, or differ in number from the input's frames. A
+        class variable.
     """
 
-    #: Increment when any value of this node changes, or the default of a parameter does.
     version: ClassVar[int] = 1
-
-    #: Whether blocks of frames leave later than the input's, or not the same number of them.
     realigns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -52,21 +58,22 @@ class Node:
             object.__setattr__(self, field.name, value)
 
     def inputs(self) -> tuple[Node, ...]:
-        """The nodes that this one reads, in the order of its operator's ports.
+        """Return the nodes that this one reads, in the order of its operator's ports.
 
-        By default the fields that are nodes. What they are never depends on the rate.
+        By default they are the fields that are nodes. They must not depend on the sampling
+        rate.
         """
         values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
         return tuple(value for value in values if isinstance(value, Node))
 
     def check(self, sr: int | None) -> None:
-        """Refuse parameters that do not fit together.
+        """Raise an error if parameters do not fit together, or not the sampling rate.
 
         Parameters
         ----------
         sr : int or None
-            Sampling rate of the analysis [Hz]; None if each file has its own, in which
-            case it is checked again for each.
+            Sampling rate of the analysis [Hz]. None if each file is analysed at its own
+            rate; the check is then repeated for each rate.
 
         Raises
         ------
@@ -75,35 +82,40 @@ class Node:
         """
 
     def operator(self, sr: int) -> Operator:
-        """Make the state for one signal at a rate [Hz]."""
+        """Make the operator that analyses one signal with sampling rate `sr` [Hz]."""
         raise NotImplementedError
 
     def spill_bytes(self) -> int:
-        """Bytes that are kept of every frame until the end of the signal."""
+        """Return the number of bytes per frame that are kept until the end of the signal."""
         return 0
 
 
 class Operator:
-    """The state of one node over one signal."""
+    """State of one node during the analysis of one signal."""
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        """Take in a block of input number `port`; give the frames that are known by now.
+        """Process a block of input number `port` and return the frames that are ready.
 
-        The block's memory may be used again after the call: keep a copy, unless the
-        input's node says otherwise. What is given is not changed afterwards, unless this
-        operator's node says so.
+        The caller may reuse the block's memory after the call, so keep a copy, unless the
+        documentation of the input's node says otherwise. Returned blocks are not modified
+        later, unless the documentation of this operator's node says so.
         """
         raise NotImplementedError
 
     def finish(self) -> Iterable[Block]:
-        """Give the frames that had to wait for the end of the signal."""
+        """Return the remaining frames at the end of the signal."""
         return ()
 
 
 class Blockwise(Operator):
-    """One block out for each block in: no state, no delay.
+    """Operator that applies a function to each block, without state or delay.
 
-    As there is no state, one operator serves all signals, also of several threads.
+    Because it has no state, all signals share one operator, even in several threads.
+
+    Parameters
+    ----------
+    function : callable
+        Maps an input block to an output block.
     """
 
     def __init__(self, function: Callable[[Block], Block]) -> None:
@@ -114,9 +126,17 @@ class Blockwise(Operator):
 
 
 class Lockstep(Operator):
-    """One block out for one block of each input, which have to be of the same frames.
+    """Operator that applies a function to one block of each input.
 
-    A plan refuses inputs that are not in step (see `Node.realigns`).
+    The blocks must hold the same frames. A plan refuses inputs whose frames are not aligned
+    (see `Node.realigns`).
+
+    Parameters
+    ----------
+    function : callable
+        Maps one block of each input to an output block.
+    n_inputs : int
+        Number of inputs.
     """
 
     def __init__(self, function: Callable[..., Block], n_inputs: int) -> None:
@@ -138,12 +158,17 @@ class Lockstep(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Signal(Node):
-    """The samples of one channel, mixed down and resampled: the root of every graph.
+    """Samples of one channel, mixed down and resampled: the root of every graph.
 
-    Blocks: samples, shape (n,), float32. The memory is used again.
+    Blocks: samples, shape (n,), float32. The memory is reused.
+
+    Attributes
+    ----------
+    version : int
+        Version of all processing before the graph: decoding, mixing down, resampling,
+        offsets and segments. A class variable.
     """
 
-    #: Stands for all that comes before: decoders, mixing down, resampling, offsets, segments.
     version: ClassVar[int] = 1
 
     def operator(self, sr: int) -> Operator:
@@ -151,14 +176,28 @@ class Signal(Node):
 
 
 class Plan:
-    """The nodes that some outputs need, inputs first, and who reads whom.
+    """Nodes that the outputs need, in order of computation, and their readers.
 
     Parameters
     ----------
     outputs : iterable of Node
-        What is wanted.
+        Nodes to compute.
     sr : int
         Sampling rate of the signal [Hz].
+
+    Attributes
+    ----------
+    nodes : list of Node
+        All nodes. Each comes after its inputs.
+    index : dict of Node to int
+        Index of each node in `nodes`.
+    shared : list of (Blockwise or None)
+        For each node, the operator that all signals share; None if each signal has its own.
+    readers : list of list of tuple
+        For each node, its readers: index of the reader, port, and the function of the reader
+        if that is `Blockwise`, else None.
+    finishing : list of int
+        Indices of the operators that may have frames left at the end of the signal.
 
     Raises
     ------
@@ -168,18 +207,13 @@ class Plan:
 
     def __init__(self, outputs: Iterable[Node], sr: int) -> None:
         self.sr = sr
-        #: Place of each node in `nodes`.
         self.index: dict[Node, int] = {}
         for node in (Signal(), *outputs):
             self._add(node)
-        #: All nodes; each comes after its inputs.
         self.nodes = list(self.index)
         made = [node.operator(sr) for node in self.nodes]
         self._check_steps(made)
-        #: Operators that serve all signals; None where each has its own.
         self.shared = [one if type(one) is Blockwise else None for one in made]
-        #: For each node, who reads it: place of the reader, port, and its function if it has
-        #: nothing else.
         self.readers: list[list[tuple[int, int, Callable[[Block], Block] | None]]]
         self.readers = [[] for _ in self.nodes]
         for i, node in enumerate(self.nodes):
@@ -187,7 +221,6 @@ class Plan:
             function = None if shared is None else shared.function
             for port, source in enumerate(node.inputs()):
                 self.readers[self.index[source]].append((i, port, function))
-        #: Places of the operators that may have more to give at the end.
         self.finishing = [i for i, one in enumerate(self.shared) if one is None]
 
     def _add(self, node: Node) -> None:
@@ -199,7 +232,7 @@ class Plan:
         self.index[node] = len(self.index)
 
     def _check_steps(self, made: list[Operator]) -> None:
-        """Refuse to join blocks that are not of the same frames."""
+        """Raise an error if a `Lockstep` operator reads inputs whose frames are not aligned."""
         steps: list[frozenset[Node]] = []
         for node, operator in zip(self.nodes, made, strict=True):
             own = [steps[self.index[source]] for source in node.inputs()]
@@ -214,30 +247,46 @@ class Plan:
 
 
 class Analysis:
-    """Runs a plan over one signal that arrives in pieces."""
+    """Execution of a plan on one signal that arrives in pieces.
+
+    Parameters
+    ----------
+    plan : Plan
+        Nodes to compute.
+
+    Attributes
+    ----------
+    operators : list of Operator
+        One operator per node, in the order of the plan's nodes.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._readers, self._finishing = plan.readers, plan.finishing
-        #: The operators, in the order of the plan's nodes.
         self.operators: list[Any] = [
             shared or node.operator(plan.sr)
             for node, shared in zip(plan.nodes, plan.shared, strict=True)
         ]
 
     def push(self, y: np.ndarray) -> None:
-        """Take in more of the signal: finite float32 samples at the plan's rate."""
+        """Process the next samples of the signal.
+
+        Parameters
+        ----------
+        y : np.ndarray [shape=(n,), dtype=float32]
+            Finite samples at the plan's sampling rate.
+        """
         if len(y):
             self._emit(0, Block(y, len(y)))
 
     def finish(self) -> None:
-        """End the signal: everything that had to wait is computed."""
+        """End the signal and compute the remaining frames."""
         for i in self._finishing:  # inputs come before their readers
             for block in self.operators[i].finish():
                 self._emit(i, block)
 
     def _emit(self, i: int, block: Block) -> None:
         for j, port, function in self._readers[i]:
-            if function is not None:  # a short way, which short files feel
+            if function is not None:  # skips a generator, which saves time on short files
                 self._emit(j, function(block))
                 continue
             for result in self.operators[j].push(block, port):
@@ -245,22 +294,25 @@ class Analysis:
 
 
 def canonical(node: Node) -> list[Any]:
-    """A node as plain JSON: all that defines its values, at whatever rate.
+    """Return a node as plain JSON: everything that defines its values, at any sampling rate.
 
-    Scalar parameters that have their defaults are left out: so a parameter that is added
-    later changes nothing, and a default that changes needs another `version`. Nodes that
-    are read, as fields or derived from them, are written in full.
+    Scalar parameters with their default values are left out. Therefore a new parameter does
+    not change the form of existing nodes, and a changed default needs a new `version`. All
+    nodes that are read are included in full.
 
     Returns
     -------
     list
-        Name of the class, its version, the parameters that differ from their defaults,
-        the nodes that are fields, by name, all that are read, in order, and, where the
-        class is not featurelib's own, the digest of its source.
+        1. name of the class;
+        2. its version;
+        3. parameters that differ from their defaults, by name;
+        4. fields that are nodes, by name;
+        5. inputs that are not fields, in order;
+        6. digest of the class's source, only for imported classes.
     """
     kind = type(node)
     scalars, nodes = {}, {}
-    made: dict[Node, Any] = {}  # most nodes are a field and an input: they are walked once
+    made: dict[Node, Any] = {}  # most nodes are field and input: convert once
     for field in fields(node):  # type: ignore[arg-type]
         value = getattr(node, field.name)
         if is_node_field(field):
@@ -276,7 +328,7 @@ def canonical(node: Node) -> list[Any]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """A node, and all that it reads in whatever depth, each as often as it is read."""
+    """Yield a node and everything that it reads, at any depth, once per reader."""
     yield node
     for source in node.inputs():
         yield from walk(source)

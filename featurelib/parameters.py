@@ -9,10 +9,10 @@ from typing import Any
 
 from featurelib.errors import SpecError
 
-#: Sampling rates that are taken for real, for analysis and in files [Hz].
+#: Lowest and highest accepted sampling rate, for analysis and of files [Hz].
 SR_LIMITS = (1_000, 1_000_000)
 
-#: Numbers beyond this stand for nothing real, and overflow in products.
+#: Upper bound for the size of parameters; larger values would overflow in products.
 _LARGEST = 1e9
 
 
@@ -27,27 +27,31 @@ def parameter(
     even: bool = False,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with bounds that are checked when a node is made.
+    """Return a dataclass field whose value is checked when a node is made.
 
     Parameters
     ----------
     default : object
-        Its default; a parameter without one has to be given.
+        Default value; a parameter without one is required.
     doc : str
-        What it is, with its unit.
+        Meaning and unit, shown to users.
     ge, gt, le, lt : float, optional
-        Bounds: at least, greater than, at most, less than.
+        Bounds: greater or equal, greater than, less or equal, less than.
     even : bool
-        Whether it has to be even.
+        Whether the value must be even.
     choices : tuple of str
-        The only values that are taken.
+        Allowed values.
+
+    Returns
+    -------
+    dataclasses.Field
     """
     metadata = {"ge": ge, "gt": gt, "le": le, "lt": lt, "even": even, "choices": choices}
     return dataclasses.field(default=default, metadata={**metadata, "doc": doc})
 
 
 def bounds(field: dataclasses.Field[Any]) -> str:
-    """The bounds of a parameter, for people: ``"≥ 1, even"``."""
+    """Return the bounds of a parameter as text, such as ``"≥ 1, even"``."""
     m = field.metadata
     signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
     parts = [f"{sign} {m[key]:g}" for key, sign in signs if m.get(key) is not None]
@@ -59,12 +63,12 @@ def bounds(field: dataclasses.Field[Any]) -> str:
 
 
 def checked(field: dataclasses.Field[Any], value: Any) -> Any:
-    """A field's value, as the type that the field declares.
+    """Return a field's value, converted to the declared type of the field.
 
     Raises
     ------
     SpecError
-        If it is not of that type, or outside of its bounds.
+        If the value has another type, or is out of bounds.
     """
     if is_node_field(field):
         if not (hasattr(value, "inputs") or (value is None and "None" in str(field.type))):
@@ -94,7 +98,7 @@ def _coerced(name: str, kind: str, value: Any) -> Any:
         return value
     if kind == "float":
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not -_LARGEST <= value <= _LARGEST:  # which NaN is not either
+        if not is_number or not -_LARGEST <= value <= _LARGEST:  # NaN fails too
             raise SpecError(f"{name}={value!r} is not a number, or too large")
         return float(value)
     if not isinstance(value, str):
@@ -119,11 +123,11 @@ def _check_bounds(field: dataclasses.Field[Any], value: float) -> None:
 
 
 def is_node_field(field: dataclasses.Field[Any]) -> bool:
-    """Whether a dataclass field holds a node."""
+    """Return whether a dataclass field holds a node."""
     return str(field.type).removesuffix("| None").strip() not in ("int", "float", "str", "bool")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint to end an error message with, or nothing."""
+    """Return a hint for the end of an error message; empty if no known word is similar."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,4 +1,4 @@
-"""How far something is: a bar on a terminal or in a notebook, plain lines elsewhere."""
+"""Progress display: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NOTEBOOK_EVERY_S = 0.2
 
 
 class Progress(Protocol):
-    """Something that shows how far work is."""
+    """Display of the progress of some work."""
 
     def advance(self, n: int) -> None:
-        """So many more are done."""
+        """Count `n` more items as done."""
 
     def stop(self) -> None:
-        """The work ends."""
+        """End the display."""
 
 
 class TerminalBar:
-    """A bar on the terminal's standard error."""
+    """Progress bar on standard error, which is a terminal."""
 
     def __init__(self, what: str, total: int) -> None:
         from rich.console import Console
@@ -55,7 +55,7 @@ class TerminalBar:
 
 
 class NotebookBar:
-    """A bar below a notebook's cell."""
+    """Progress bar below a notebook cell."""
 
     def __init__(self, what: str, total: int | None) -> None:
         from IPython.display import HTML, display
@@ -89,7 +89,7 @@ class NotebookBar:
 
 
 class Lines:
-    """Lines on standard error: one at the beginning, one now and then."""
+    """Progress as lines on standard error: one at the start, then one every 30 s."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -107,14 +107,22 @@ class Lines:
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Return whether this process is a notebook kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
 
 
 def progress(what: str, total: int) -> Progress:
-    """Show how far `total` files are, in the way that suits where this process runs."""
+    """Start a progress display for `total` files: notebook bar, terminal bar or lines.
+
+    Parameters
+    ----------
+    what : str
+        Description of the work.
+    total : int
+        Number of files.
+    """
     if in_notebook():
         return NotebookBar(what, total)
     return TerminalBar(what, total) if sys.stderr.isatty() else Lines(what, total)

@@ -1,4 +1,4 @@
-"""Rows of one file on their way from the extractor to a table."""
+"""Rows of one file, between the extractor and a table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Columns that tell of the signal, in table order, before those of the features. What
-#: concerns a file is null for samples in memory.
+#: Columns that describe the signal, in table order. They precede the feature columns. Columns
+#: that describe the file are null for samples in memory.
 SIGNAL_COLUMNS = (
     *("channel", "segment", "start_s", "end_s"),
     *("duration_s", "header_duration_s", "sample_rate_hz", "channels"),
@@ -26,14 +26,19 @@ _ALIASES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
 def arrow_type(text: str) -> pa.DataType:
-    """Arrow type of a column, from the text by which columns are described.
+    """Return the Arrow type that a column description names.
 
     Parameters
     ----------
     text : str
         A scalar type as Arrow prints it (``"float"``, ``"int32"``), or a series:
-        ``"list<float>"``, one number a frame, or ``"list<float[20]>"``, a vector a frame.
-        Series are large lists, whose offsets have 64 bits.
+        ``"list<float>"`` for one number per frame, ``"list<float[20]>"`` for a vector per
+        frame.
+
+    Returns
+    -------
+    pyarrow.DataType
+        For a series a large list, whose offsets have 64 bits.
 
     Raises
     ------
@@ -50,12 +55,21 @@ def arrow_type(text: str) -> pa.DataType:
 
 
 def arrow_field(name: str, type: str, unit: str, definition: str, librosa: str) -> pa.Field:  # noqa: A002
-    """Arrow field of a column, with its description as metadata.
+    """Return the Arrow field of a column, with its description as metadata.
 
     Parameters
     ----------
     name, type, unit, definition, librosa : str
-        As of `ColumnDescription`.
+        As in `ColumnDescription`.
+
+    Returns
+    -------
+    pyarrow.Field
+
+    Raises
+    ------
+    ValueError
+        If there is no such type.
     """
     import pyarrow as pa
 
@@ -64,19 +78,19 @@ def arrow_field(name: str, type: str, unit: str, definition: str, librosa: str) 
 
 
 class Rows(NamedTuple):
-    """Some rows of one file, in order of channel and segment.
+    """Rows of one file, in order of channel and segment.
 
     Attributes
     ----------
     n : int
         Number of rows.
     facts : mapping of str to object
-        Columns that are the same on each row, such as ``audio_hash``: their value.
+        Columns that have the same value in each row, such as ``audio_hash``: that value.
     columns : mapping of str to sequence
-        Columns of the rows' own, such as ``segment``: one value a row. Of a series, one array
-        a row: np.ndarray [shape=(n_frames,) or (n_frames, width), dtype=float32].
+        Columns that differ between rows, such as ``segment``: one value per row. For a
+        series it is np.ndarray [shape=(n_frames,) or (n_frames, width), dtype=float32].
     values : np.ndarray [shape=(n, n_values), dtype=float32] or None
-        The feature columns of one number a row, in table order.
+        Feature columns with one number per row, in table order.
     """
 
     n: int
@@ -85,21 +99,28 @@ class Rows(NamedTuple):
     values: np.ndarray | None = None
 
     def first(self, name: str) -> Any:
-        """Value that the first row has in a column other than those of `values`."""
+        """Return the first row's value of a column that is not in `values`."""
         return self.columns[name][0] if name in self.columns else self.facts.get(name)
 
 
 class RowCollector:
-    """Rows of many files, put together column by column.
+    """Collects rows of many files into one Arrow table.
 
-    A row without a value for a column, such as that of a failed file, is null there.
+    If a row has no value for a column, as the row of a failed file, the value is null.
 
     Parameters
     ----------
     schema : pyarrow.Schema
-        Schema of the rows, as `featurelib.schema` gives it; it may have further columns.
-    value_names : sequence of str
-        Names of the columns that are in `Rows.values`.
+        Schema of the rows, as `featurelib.schema` returns it. It may have more columns.
+    value_names : list of str
+        Names of the columns in `Rows.values`, as `featurelib.feature_names` returns them.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    n_bytes : int
+        Approximate memory that the rows take [bytes].
     """
 
     def __init__(self, schema: pa.Schema, value_names: list[str]) -> None:
@@ -114,11 +135,10 @@ class RowCollector:
         self._values: list[np.ndarray | None] = []
         self._counts: list[int] = []
         self.n_rows = 0
-        #: About as much memory as the rows take [byte].
         self.n_bytes = 0
 
     def n_bytes_of(self, rows: Rows) -> int:
-        """About as much memory as rows take [byte]."""
+        """Return the approximate memory that rows take [bytes]."""
         n_series = sum(
             array.nbytes
             for name in self._series
@@ -129,7 +149,7 @@ class RowCollector:
         return n_series + rows.n * (8 * n_others + 4 * len(self._value_names))
 
     def add(self, rows: Rows) -> None:
-        """Take in more rows."""
+        """Append rows."""
         columns = self._columns
         for name in self._others:
             if name in rows.columns:
@@ -145,7 +165,7 @@ class RowCollector:
         self.n_bytes += self.n_bytes_of(rows)
 
     def table(self) -> pa.Table:
-        """The rows as an Arrow table."""
+        """Return the rows as an Arrow table."""
         import pyarrow as pa
 
         values, is_null = self._matrix()
@@ -162,7 +182,7 @@ class RowCollector:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
     def _matrix(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The values of all rows, and which rows have none."""
+        """Return the values of all rows, and a mask of the rows without values, if any."""
         width = len(self._value_names)
         blocks = [
             np.zeros((n, width), np.float32) if values is None else values.reshape(n, width)
@@ -174,7 +194,7 @@ class RowCollector:
 
 
 def _series_array(arrays: list[np.ndarray | None], kind: pa.DataType) -> pa.Array:
-    """Arrays of one row each, as one Arrow array: their offsets and one flat array."""
+    """Convert one array per row to an Arrow list array."""
     import pyarrow as pa
 
     lengths = [0 if array is None else len(array) for array in arrays]

@@ -1,4 +1,4 @@
-"""What must be kept of every frame until the whole signal has been seen."""
+"""Buffer for per-frame data that is needed until the end of the signal."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import IO, Any
 
 import numpy as np
 
-#: Bytes that a buffer keeps in memory; beyond, they go to a temporary file.
+#: Bytes that a buffer keeps in memory. Further data goes to a temporary file.
 MEMORY_BYTES = 4 * 2**20
 
 
 class SpillBuffer:
-    """Compact state of frames, appended block by block and read back in order.
+    """Rows of numbers that are appended in blocks and read back in order.
 
-    What grows with a signal's length is kept in these, and they keep it in memory up to a
-    bound only. The file beyond it has no name, so that nothing remains of it whatever
-    happens to the process.
+    All data that grows with the length of a signal is kept in such buffers. They use a bounded
+    amount of memory, and a temporary file beyond it. The file has no name, so the system
+    deletes it even if the process is killed.
 
     Parameters
     ----------
     width : int
-        Values a frame.
+        Values per row.
     memory_bytes : int, optional
-        The bound; by default `MEMORY_BYTES`.
+        Most bytes in memory; by default `MEMORY_BYTES`.
     dtype : dtype
-        Of the values.
+        Type of the values.
     """
 
     def __init__(
@@ -42,7 +42,12 @@ class SpillBuffer:
         self._file: IO[bytes] | None = None
 
     def append(self, rows: np.ndarray) -> None:
-        """Keep a copy of rows of shape (n, width).
+        """Append a copy of rows.
+
+        Parameters
+        ----------
+        rows : np.ndarray [shape=(n, width)]
+            Rows to keep.
 
         Raises
         ------
@@ -58,16 +63,16 @@ class SpillBuffer:
             rows = rows[len(part) :]
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self._n_spilled + self._n
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether all rows are, so that there is at most one chunk."""
+        """Whether all rows are in memory; then there is at most one chunk."""
         return self._file is None
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Give the rows back in their order, as arrays of shape (n, width).
+        """Yield the rows in order, as arrays of shape (n, width).
 
         Raises
         ------
@@ -86,7 +91,7 @@ class SpillBuffer:
             yield self._rows[: self._n]
 
     def reader(self) -> Callable[[int], np.ndarray]:
-        """Something that gives the next `n` rows when it is called with `n`."""
+        """Return a function that takes a number `n` and returns the next `n` rows."""
         chunks = self.chunks()
         rest = self._rows[:0]
 

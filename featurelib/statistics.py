@@ -1,4 +1,4 @@
-"""Statistics over frames: nodes that read a feature, and whose operators say the result."""
+"""Statistics over frames: nodes that read a feature and reduce its frames."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.errors import AudioError, SpecError
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels import moments as moment_kernels
-from featurelib.kernels import quantiles as quantile_kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 
-#: Frames that are collected before they are condensed into moments.
+#: Frames that are collected before they are reduced to moments.
 CHUNK = 4096
 
-#: A spread of less than this, relative to the mean, is rounding of the mean of a constant.
+#: A standard deviation below this fraction of the mean is a rounding error: the values are
+#: constant.
 _ROUNDING = 1e-12
 
-#: Statistics that moments give.
+#: Statistics that `Moments` computes.
 _MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
 
-#: Rows of the moments' sums that are statistics by themselves.
+#: Statistics that are stored directly, by their row in `MomentsOperator._sums`.
 _ROWS = {"mean": 0, "min": 4, "max": 5}
 
-#: The frames themselves, as a list.
+#: Name of the statistic that keeps all frames, as a list.
 SERIES = "series"
 
-#: The names that statistics have in specs and columns, and what they are. Beside these,
-#: ``q`` with a percentage is that quantile: ``q25``, or ``q2_5`` for 2.5 %.
+#: Statistics by their names in specs and columns, with their definitions. In addition, ``q``
+#: followed by a percentage is a quantile: ``q25``, or ``q2_5`` for 2.5 %.
 STATISTICS = {
     "mean": "mean",
     "std": "population standard deviation",
@@ -46,20 +46,23 @@ STATISTICS = {
     SERIES: "values of all frames, in order",
 }
 
-#: Most bytes that the series of one row may take: those of a group of rows in a table.
+#: Most bytes that the series of one row may take: the size of a row group in a table.
 MAX_SERIES_BYTES = 32 * 2**20
 
-#: Bytes that a series may be ahead of the others.
+#: Bytes by which a series may be ahead of the other series of its row.
 _SLACK_BYTES = 2**17
 
 _QUANTILE = re.compile(r"q(\d{1,2})(?:_(\d{1,6}))?")
 
-#: Digits in which numbers of 32 bits are sorted out.
+#: Widths [bits] of the digits by which 32-bit numbers are selected (radix selection).
 _DIGITS = (11, 11, 10)
 
 
 def quantile_of(statistic: str) -> float | None:
-    """The share of values that a statistic lies above, None if it is no quantile."""
+    """Return the probability of a quantile, such as 0.25 for ``"q25"``.
+
+    None if the statistic is not a quantile.
+    """
     if statistic == "median":
         return 0.5
     match = _QUANTILE.fullmatch(statistic)
@@ -67,7 +70,7 @@ def quantile_of(statistic: str) -> float | None:
 
 
 def meaning(statistic: str) -> str:
-    """What a statistic is, in words."""
+    """Return the definition of a statistic in words."""
     if statistic in STATISTICS:
         return STATISTICS[statistic]
     q = quantile_of(statistic)
@@ -76,12 +79,15 @@ def meaning(statistic: str) -> str:
 
 
 def is_statistic(name: str) -> bool:
-    """Whether there is a statistic of that name."""
+    """Return whether a statistic with this name exists."""
     return name in STATISTICS or quantile_of(name) is not None
 
 
 def statistic_node(statistic: str, feature: Feature, *, pooled: bool) -> Node:
-    """The node that gives a statistic of a feature; ``""`` stands for the value itself."""
+    """Return the node that computes a statistic of a feature.
+
+    The statistic ``""`` is the single value of a feature without frames.
+    """
     if not statistic:
         return Value(of=feature)
     if statistic == SERIES:
@@ -93,9 +99,8 @@ def statistic_node(statistic: str, feature: Feature, *, pooled: bool) -> Node:
 class Moments(Node):
     """Mean, standard deviation, variance, extremes, skewness and kurtosis of each row.
 
-    Populations' statistics (ddof 0); skewness is biased, kurtosis biased and in excess of
-    the normal distribution's. Both are 0 for a constant, which includes a spread that
-    rounding explains. All are 0 where there was no value.
+    They are population statistics (ddof 0). Skewness and excess kurtosis are biased, and 0
+    for values that are constant up to rounding errors. Without values all statistics are 0.
     """
 
     of: Feature
@@ -109,23 +114,29 @@ class Moments(Node):
 
 
 class MomentsOperator(Operator):
-    """Count, mean, central power sums and extremes of several series at once."""
+    """Computes count, mean, central power sums and extremes of several series.
+
+    Parameters
+    ----------
+    n_series : int
+        Number of series.
+    """
 
     def __init__(self, n_series: int) -> None:
         self._n_series = n_series
         self._count = 0
-        #: Rows of mean, central sums of 2nd to 4th powers, minimum and maximum.
+        #: Rows: mean, central sums of 2nd to 4th powers, minimum, maximum.
         self._sums: np.ndarray | None = None
 
     def _combine(self, n: int, sums: np.ndarray) -> None:
         if self._sums is None:
             self._sums = sums
         else:
-            moment_kernels.combine(self._sums, self._count, sums, n)
+            kernels.moments.combine(self._sums, self._count, sums, n)
         self._count += n
 
     def statistic(self, name: str) -> np.ndarray:
-        """One statistic of every series, shape (n_series,)."""
+        """Return one statistic of every series, shape (n_series,)."""
         if self._sums is None:
             return np.zeros(self._n_series)
         if name in _ROWS:
@@ -145,12 +156,12 @@ class MomentsOperator(Operator):
 
 
 def check_width(x: np.ndarray, width: int) -> None:
-    """Refuse values of another shape than their feature says: kernels do not look.
+    """Check the shape of a feature's values, because compiled kernels do not.
 
     Raises
     ------
     SpecError
-        If they are not of the shape (n_frames, width).
+        If the shape is not (n_frames, width).
     """
     if x.shape[1:] != (width,):
         raise SpecError(
@@ -160,7 +171,13 @@ def check_width(x: np.ndarray, width: int) -> None:
 
 
 class RowMoments(MomentsOperator):
-    """Moments of each row of a feature. Its blocks are kept, not copied."""
+    """Computes the moments of each row of a feature. Its blocks are kept without a copy.
+
+    Parameters
+    ----------
+    n_rows : int
+        Values per frame.
+    """
 
     def __init__(self, n_rows: int) -> None:
         super().__init__(n_rows)
@@ -185,14 +202,14 @@ class RowMoments(MomentsOperator):
             one = len(self._waiting) == 1
             x = self._waiting[0] if one else np.concatenate(self._waiting)
             sums = np.empty((6, self._n_series))
-            moment_kernels.central_moments(x, sums)
+            kernels.moments.central_moments(x, sums)
             self._combine(len(x), sums)
             self._waiting.clear()
             self._n_waiting = 0
 
 
 class PooledMoments(MomentsOperator):
-    """Moments of a feature's whole matrix, every value counting alike."""
+    """Computes the moments of all values of a feature as one population."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -200,16 +217,16 @@ class PooledMoments(MomentsOperator):
     def push(self, block: Block, port: int) -> Iterable[Block]:
         if block.x.size:
             sums = np.empty((6, 1))
-            moment_kernels.cell_moments(block.x, sums)
+            kernels.moments.cell_moments(block.x, sums)
             self._combine(block.x.size, sums)
         return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantiles(Node):
-    """Order statistics of each row: the median, or any quantile, as `numpy.quantile`.
+    """Median and quantiles of each row, equal to `numpy.quantile`.
 
-    Exact, of the values as float32; 0 where there was no value.
+    They are exact for the values as float32. Without values they are 0.
     """
 
     of: Feature
@@ -226,12 +243,12 @@ class Quantiles(Node):
 
 
 class QuantilesOperator(Operator):
-    """Keeps all values; finds those at some ranks at the end.
+    """Keeps all values and selects quantiles at the end.
 
     Parameters
     ----------
     width : int or None
-        Values a frame; None if all values are one population, in blocks of any shape.
+        Values per frame; None if all values are one population, in blocks of any shape.
     """
 
     def __init__(self, width: int | None) -> None:
@@ -246,7 +263,7 @@ class QuantilesOperator(Operator):
         return ()
 
     def statistic(self, name: str) -> np.ndarray:
-        """One quantile of every series, shape (n_series,)."""
+        """Return one quantile of every series, shape (n_series,)."""
         q, n = quantile_of(name), len(self._values)
         assert q is not None
         if n == 0:
@@ -261,7 +278,7 @@ class QuantilesOperator(Operator):
 
 
 def _by_partition(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """The values at a rank and the one after it, of each column."""
+    """Return the values at a rank and at the next one, of each column."""
     last = len(x) - 1
     after = min(rank + 1, last)
     ordered = np.partition(np.ascontiguousarray(x.T), (rank, after), axis=1).astype(np.float64)
@@ -269,24 +286,24 @@ def _by_partition(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_digits(values: SpillBuffer, n_series: int, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same, digit by digit, so that the values need not be in memory together."""
+    """Return the same as `_by_partition` by radix selection, which reads chunk by chunk."""
     prefixes, ranks = np.zeros(n_series, np.int64), np.full(n_series, rank)
     known = 0
     for width in _DIGITS:
         counts = np.zeros((n_series, 1 << width), np.int64)
         for chunk in values.chunks():
-            quantile_kernels.count_digits(chunk.view(np.uint32), prefixes, known, width, counts)
-        quantile_kernels.take_digits(counts, ranks, prefixes, width)
+            kernels.quantiles.count_digits(chunk.view(np.uint32), prefixes, known, width, counts)
+        kernels.quantiles.take_digits(counts, ranks, prefixes, width)
         known += width
     n_up_to, above = np.zeros(n_series, np.int64), np.full(n_series, 2**32)
     for chunk in values.chunks():
-        quantile_kernels.least_above(chunk.view(np.uint32), prefixes, n_up_to, above)
+        kernels.quantiles.least_above(chunk.view(np.uint32), prefixes, n_up_to, above)
     has_same_after = (n_up_to > rank + 1) | (above == 2**32)
     return _floats(prefixes), _floats(np.where(has_same_after, prefixes, above))
 
 
 def _floats(ordered: np.ndarray) -> np.ndarray:
-    """The numbers that ordered bits stand for."""
+    """Convert ordered bit patterns back to numbers, as float64."""
     negative = ordered < 0x80000000
     words = np.where(negative, ~ordered & 0xFFFFFFFF, ordered ^ 0x80000000)
     return words.astype(np.uint32).view(np.float32).astype(np.float64)
@@ -294,7 +311,7 @@ def _floats(ordered: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Value(Node):
-    """The one value of a feature that has no series."""
+    """Single value of a feature without frames."""
 
     of: Feature
 
@@ -303,7 +320,13 @@ class Value(Node):
 
 
 class ValueOperator(Operator):
-    """Keeps the value."""
+    """Keeps the single value of a feature.
+
+    Parameters
+    ----------
+    width : int
+        Numbers in the value.
+    """
 
     def __init__(self, width: int) -> None:
         self._value = np.zeros(width)
@@ -313,13 +336,13 @@ class ValueOperator(Operator):
         return ()
 
     def statistic(self, name: str) -> np.ndarray:
-        """The value, shape (width,); `name` is empty."""
+        """Return the value, shape (width,); `name` is empty."""
         return self._value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series(Node):
-    """The frames themselves."""
+    """Series of a feature: the values of all frames."""
 
     of: Feature
 
@@ -328,11 +351,23 @@ class Series(Node):
 
 
 class SeriesOperator(Operator):
-    """Keeps all values, up to a bound."""
+    """Keeps the values of all frames, up to a bound.
+
+    Parameters
+    ----------
+    feature : Feature
+        Feature whose values are kept.
+
+    Attributes
+    ----------
+    max_row_bytes : int
+        Most bytes that all series of a row may take.
+    share : float
+        Fraction of these bytes that belongs to this series.
+    """
 
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
-        #: Most bytes that the series of a row may take, and the share of this one.
         self.max_row_bytes, self.share = MAX_SERIES_BYTES, 1.0
         self._blocks: list[np.ndarray] = []
         self._n_bytes = 0
@@ -341,20 +376,20 @@ class SeriesOperator(Operator):
         check_width(block.x, self._feature.width)
         values = np.array(block.x, np.float32)
         self._n_bytes += values.nbytes
-        # Series differ by some frames, of which the last check, of all together, is exact.
+        # The series of a row differ by some frames. The check of the whole row is exact.
         check_series_bytes((self._n_bytes - _SLACK_BYTES) / self.share, self.max_row_bytes)
         self._blocks.append(values)
         return ()
 
     def series(self) -> np.ndarray:
-        """The values, shape (n_frames,), or (n_frames, width) of a feature with rows."""
+        """Return the values: shape (n_frames, width) if the feature has rows, else (n_frames,)."""
         width = self._feature.width
         values = np.concatenate([np.empty((0, width), np.float32), *self._blocks])
         return values if self._feature.has_rows else values[:, 0]
 
 
 def check_series_bytes(n_bytes: float, max_bytes: int) -> None:
-    """Refuse series that are too long for one row.
+    """Check that the series of one row are not too long.
 
     Raises
     ------
@@ -370,9 +405,9 @@ def check_series_bytes(n_bytes: float, max_bytes: int) -> None:
 
 
 def warm_up() -> None:
-    """Compile the kernels that only long signals need."""
+    """Compile the kernels that are used for long signals only."""
     sums = np.zeros((6, 1))
-    moment_kernels.combine(sums, 1, sums.copy(), 1)
+    kernels.moments.combine(sums, 1, sums.copy(), 1)
     values = SpillBuffer(1)
     values.append(np.zeros((2, 1), np.float32))
     _by_digits(values, 1, 0)

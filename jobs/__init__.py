@@ -1,4 +1,4 @@
-"""How a corpus becomes a table: planning, storage, the cluster, and the command line."""
+"""Turn a corpus into a table: planning, storage, cluster and command line."""
 
 from __future__ import annotations
 

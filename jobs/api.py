@@ -1,4 +1,4 @@
-"""The job from Python."""
+"""The Python interface: `extract_corpus`."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def extract_corpus(
     dry_run: bool = False,
     **settings: Any,
 ) -> RunReport:
-    """Bring a feature table up to date with a corpus of audio files.
+    """Make or update the feature table of a corpus of audio files.
 
     Parameters
     ----------
     corpus : str or path
         A folder, ``s3://bucket/prefix`` or another fsspec URL, a glob, or a file list.
     table : str or path
-        Folder or URL of the table; made if it is not there.
+        Folder or URL of the table; created if missing.
     spec : str or FeatureSpec, optional
-        What to extract: a preset's name, or a spec; ``genre-v1`` by default.
+        A spec or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name, in place of `spec`.
+        Name of a preset, instead of `spec`.
     client : distributed.Client, optional
-        A client of the cluster to use. Without it one is made as `settings` say, on an
-        embedded local cluster by default.
+        Client of the cluster to use. By default the run starts a cluster as in `settings`,
+        which is an embedded local cluster unless set otherwise.
     progress : bool
-        Show a bar on a terminal or in a notebook, lines elsewhere.
+        Show a bar on a terminal or in a notebook, or lines elsewhere.
     observer : callable, optional
-        Told every event of the run, see `jobs.diagnostics.events`; also with `progress`.
+        Receives every event of the run, see `jobs.diagnostics.events`; also with `progress`.
     dry_run : bool
-        Only return what would be done.
+        Only plan: write nothing, and return the plan in the report.
     **settings
         See `jobs.settings.Settings`: ``labels``, ``workers``, ``max_failed``, …;
         ``storage_options`` may be a dict.
@@ -61,13 +61,14 @@ def extract_corpus(
     Returns
     -------
     RunReport
+        Counts, times and notes of the run.
 
     Raises
     ------
     JobError
-        In one line, what is wrong and what to do about it.
+        If the run fails; the message names the cause and the remedy in one line.
     featurelib.SpecError
-        If the spec is not one.
+        If the spec is not valid.
 
     Examples
     --------

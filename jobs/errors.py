@@ -1,4 +1,4 @@
-"""What can end a run, each with the exit code that the command gives for it."""
+"""Exit codes, the errors that end a run, and the kinds of errors of files."""
 
 from __future__ import annotations
 
@@ -12,57 +12,65 @@ EXIT_TERMINATED = 143
 
 
 class JobError(Exception):
-    """A run ended for a reason that its user can act on; the message is one line."""
+    """Base class of errors that the user can act on; the message is one line.
+
+    Attributes
+    ----------
+    exit_code : int
+        Exit code of the command.
+    """
 
     exit_code = EXIT_FAILED
 
 
 class UsageError(JobError):
-    """The request itself is wrong: an option, a settings file, a label file, a spec."""
+    """The request is wrong: an option, a settings file, a label file or a spec."""
 
     exit_code = EXIT_USAGE
 
 
 class CorpusError(JobError):
-    """The corpus cannot be listed, or there is nothing in it."""
+    """The corpus cannot be listed, or is empty."""
 
 
 class TableError(JobError):
-    """The table cannot be read or written, or is not one of ours."""
+    """The table cannot be read or written, or is not a featurelib table."""
 
 
 class TableBusyError(JobError):
-    """Another driver is alive and writing this table."""
+    """Another driver is writing the table."""
 
     exit_code = EXIT_BUSY
 
 
 class ClusterError(JobError):
-    """The cluster cannot be reached, was lost, or runs another version of the code."""
+    """The cluster cannot be reached, was lost, or runs different code."""
 
 
 class HeldError(JobError):
-    """A limit holds the commit back; what was extracted is kept."""
+    """A limit held the commit back; extracted rows are kept for the next run."""
 
     exit_code = EXIT_HELD
 
 
 class TerminatedError(BaseException):
-    """SIGTERM arrived; what was finished is kept for the next run."""
+    """SIGTERM ended the run; finished work is kept for the next run.
 
-    # like KeyboardInterrupt no Exception: nothing that handles failures may take it for one
+    A BaseException, like KeyboardInterrupt, so that ``except Exception`` does not swallow it.
+    """
+
     exit_code = EXIT_TERMINATED
 
 
 class StorageError(OSError):
-    """A storage operation failed in a way that is not one of OSError's own kinds."""
+    """A storage operation failed, and no subclass of OSError fits."""
 
 
 class ConflictError(StorageError):
-    """A conditional write found something else than what it was told to replace."""
+    """A conditional write found another version than expected."""
 
 
-#: Kinds of errors of the file itself: not tried again until the file changes or `retry_failed`.
+#: Kinds of errors in the content of a file. Not retried until it changes, or with `retry_failed`.
 CONTENT_KINDS = frozenset(
     {
         *("undecodable", "empty", "not_finite", "too_short", "too_long", "unsuitable"),
@@ -70,5 +78,5 @@ CONTENT_KINDS = frozenset(
     }
 )
 
-#: Kinds of errors around the file: tried again by the next run, and never replace a good row.
+#: Kinds of errors in the environment of a file. Retried by the next run; never replace features.
 ENVIRONMENT_KINDS = frozenset({"unreadable", "timed_out", "vanished"})

@@ -1,4 +1,4 @@
-"""The limits that hold a publication back. Pure functions."""
+"""The limits that hold a commit back. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import Counter
 
 
 def too_many_deleted(n_deleted: int, n_held: int, limit: float, corpus: str) -> str | None:
-    """Return why a listing that shrank is not believed, or None where it is.
+    """Return the reason to hold back if too many files would be deleted; None if not.
 
     Parameters
     ----------
     n_deleted : int
-        Files that would leave the table.
+        Number of files that would leave the table.
     n_held : int
-        Files that it holds.
+        Number of files in the table.
     limit : float
-        Fraction that may leave.
+        Maximum fraction that may leave.
     corpus : str
-        Where they are gone from.
+        Location of the corpus, for the message.
     """
     if n_deleted <= limit * n_held:
         return None
@@ -29,16 +29,16 @@ def too_many_deleted(n_deleted: int, n_held: int, limit: float, corpus: str) -> 
 
 
 def too_many_failed(failures: Counter[str], n_read: int, limit: float) -> str | None:
-    """Return why what was extracted is not published, or None where it is.
+    """Return the reason to hold back if too many files failed; None if not.
 
     Parameters
     ----------
     failures : Counter
-        Files that failed, by kind.
+        Number of files that failed, by kind.
     n_read : int
-        Files that were read.
+        Number of files extracted.
     limit : float
-        Fraction that may fail.
+        Maximum fraction that may fail.
     """
     n_failed = sum(failures.values())
     if n_failed <= limit * n_read:

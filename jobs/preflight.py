@@ -1,4 +1,4 @@
-"""Before anything is written: do the corpus, the table and the request belong together?"""
+"""Check that corpus, table and request fit together, before anything is written."""
 
 from __future__ import annotations
 
@@ -27,26 +27,33 @@ from jobs.table.metadata import (
 from jobs.table.parts import list_parts
 from jobs.table.reader import Table
 
+#: With more labels, a table is partitioned by label only on request.
 MAX_LABELS = 2000
-"""Most labels by which a table is partitioned unless that is asked for by name."""
 
 _OUTGROWN = 4
 
 
 def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
-    """Open the corpus, read what the table is, and refuse what does not fit together.
+    """Open the corpus, read the table's metadata, and check that they match.
+
+    Parameters
+    ----------
+    request : RunRequest
+        The request.
+    store : Store
+        Store of the table.
 
     Returns
     -------
     listing : Listing
-        The corpus, to be listed.
+        The corpus, not yet listed.
     metadata : TableMetadata or None
-        What the table is; None where there is none with parts yet.
+        Metadata of the table; None if it does not exist or has no parts yet.
 
     Raises
     ------
     JobError
-        If either cannot be read, or they do not belong together.
+        If the corpus or the table cannot be read, or they do not match.
     """
     corpus = _open_corpus(request)
     check_apart(corpus, store.url)
@@ -56,7 +63,7 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
         and metadata.corpus != corpus.root
         and is_same_place(metadata.corpus, corpus.root)
     ):
-        corpus = _open_corpus(request, metadata.corpus)  # so that paths are relative to one root
+        corpus = _open_corpus(request, metadata.corpus)  # paths are relative to that root
     listing = Listing(corpus, _open_label_file(request, corpus))
     if metadata is not None:
         check_same(metadata, _wanted(request, listing), store.url)
@@ -93,12 +100,12 @@ def _open_label_file(request: RunRequest, corpus: Corpus) -> LabelFile | None:
 
 
 def check_table(request: RunRequest, listing: Listing, store: Store) -> TableMetadata | None:
-    """Return what a request's table is, None where there is none with parts yet.
+    """Return the metadata of the table; None if it does not exist or has no parts yet.
 
     Raises
     ------
     JobError
-        If it is of another corpus, spec or make.
+        If the table has another corpus, another spec or other options.
     """
     metadata = _metadata_of(store)
     if metadata is not None:
@@ -113,12 +120,12 @@ def _metadata_of(store: Store) -> TableMetadata | None:
 
 
 def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
-    """Return what a new table is to be, once the corpus is listed.
+    """Return the metadata of a new table; the corpus must have been listed.
 
     Raises
     ------
     UsageError
-        If it would have very many folders that were not asked for by name.
+        If the table would have very many label folders without an explicit request.
     """
     wanted = _wanted(request, listing)
     by_label = wanted.partition_by == "label"
@@ -133,7 +140,7 @@ def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
 
 
 def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
-    """Return what to tell a user whose parts have become far larger than meant."""
+    """Return a note if parts have become far larger than intended, else None."""
     fitting = _fitting_buckets(request, listing, table.metadata)
     if request.settings.buckets or fitting <= _OUTGROWN * table.metadata.n_buckets:
         return None
@@ -144,7 +151,7 @@ def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
 
 
 def _wanted(request: RunRequest, listing: Listing) -> TableMetadata:
-    """Return what the table is to be; without its number of buckets, if none is asked for."""
+    """Return the metadata that the request asks for; 0 buckets if it asks for no number."""
     settings, has_labels = request.settings, listing.has_labels
     if settings.partition_by == "label" and not has_labels:
         raise UsageError("partition_by is 'label', but there are no labels: give --labels")
@@ -182,7 +189,7 @@ def _fitting_buckets(request: RunRequest, listing: Listing, metadata: TableMetad
 
 @contextlib.contextmanager
 def table_errors(url: str) -> Iterator[None]:
-    """Turn an error of the table's storage into one line that names it."""
+    """Turn an OSError of the table's storage into a `TableError` that names the table."""
     try:
         yield
     except PermissionError as error:

@@ -1,4 +1,4 @@
-"""A corpus that has moved: are its files the same at the new place? Then the table goes there."""
+"""Relocate the corpus of a table: check that the files are the same, then change its root."""
 
 from __future__ import annotations
 
@@ -21,29 +21,32 @@ from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
 
+#: Fraction of the table's files that must match, unless set otherwise.
 MIN_MATCH = 0.9
 
 
 @dataclass
 class Relocation:
-    """How the files at a new place compare with a table's rows, and what came of it.
+    """The comparison of a table with the files at a new location, and the result.
 
     Attributes
     ----------
     table, old_corpus, new_corpus : str
-        The table, and its corpus before and afterwards.
+        Locations of the table, and of its corpus before and after.
     status : str
         ``relocated``, ``held`` (too few files match) or ``planned`` (dry run).
     n_match : int
-        Files that the table has, of the same path and version.
+        Number of files with the same path and version.
     n_differ : int
-        Files of the same path and another version: the next run extracts them again.
+        Number of files with the same path and another version. The next run extracts them.
     n_missing : int
-        Files that the table has and the new place has not.
+        Number of files in the table that are not at the new location.
     n_new : int
-        Files that the new place has and the table has not.
+        Number of files at the new location that are not in the table.
     reason : str
-        Why the table was left as it is.
+        Why the table was not changed.
+    example_missing, example_new : str
+        Path of one such file, for the message.
     """
 
     table: str
@@ -60,7 +63,7 @@ class Relocation:
 
     @property
     def n_held(self) -> int:
-        """Files that the table has."""
+        """Number of files in the table."""
         return self.n_match + self.n_differ + self.n_missing
 
     @property
@@ -69,7 +72,7 @@ class Relocation:
         return EXIT_HELD if self.status == "held" else EXIT_DONE
 
     def add(self, items: dict[str, SourceFile], held: dict[str, list[TableEntry]]) -> None:
-        """Count the files of one bucket."""
+        """Count the files of a hash bucket."""
         for path in items.keys() | held.keys():
             item, entries = items.get(path), held.get(path)
             if not entries:
@@ -84,7 +87,7 @@ class Relocation:
                 self.n_differ += 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the relocation as a dictionary for JSON."""
         return {
             "table": self.table,
             "old_corpus": self.old_corpus,
@@ -98,7 +101,7 @@ class Relocation:
         }
 
     def lines(self) -> list[str]:
-        """Return it for people."""
+        """Return the relocation as lines of text for people."""
         counts = (
             (self.n_match, "the same"),
             (self.n_differ, "changed, to be extracted again by the next run"),
@@ -120,23 +123,23 @@ def relocate(
     settings: Settings | None = None,
     observer: Observer = ignore,
 ) -> Relocation:
-    """Make a table that of a corpus at another place, if the files there are the same.
+    """Change the corpus root of a table, if the files at the new location are the same.
 
-    The corpus's root is the only thing that changes, in one atomic write. Unmerged results
-    of interrupted runs carry the old root, and are not used afterwards.
+    Only the corpus root changes, in one atomic write. Staged files of interrupted runs have
+    the old root, so they are not used afterwards.
 
     Parameters
     ----------
     table, corpus : str
-        The table, and the corpus's new place.
+        Locations of the table, and of its corpus now.
     min_match : float
-        Fraction of the table's files that must be there with the same path and version.
+        Fraction of the table's files that must have the same path and version there.
     dry_run : bool
         Only compare.
     settings : Settings, optional
-        Of these, what concerns storage, the lock, and which files belong to the corpus.
+        Used for storage options, the write lock, and include and exclude patterns.
     observer : callable, optional
-        Told every event.
+        Receives every event.
 
     Raises
     ------
@@ -146,11 +149,11 @@ def relocate(
     if not 0 <= min_match <= 1:
         raise UsageError(f"min_match is {min_match}: give a fraction from 0 to 1")
     settings = settings or Settings()
-    found = open_table(table, settings.options_for("table"))
-    listing = _open_listing(corpus, found, settings)
-    store, run_id = found.store, new_run_id()
+    opened = open_table(table, settings.options_for("table"))
+    listing = _open_listing(corpus, opened, settings)
+    store, run_id = opened.store, new_run_id()
     if dry_run:
-        return _compare(found, listing, min_match, observer)
+        return _compare(opened, listing, min_match, observer)
     with (
         table_errors(store.url),
         write_lock(
@@ -160,14 +163,15 @@ def relocate(
             period_s=settings.lease_period_s,
         ) as guard,
     ):
-        found = open_table(table, settings.options_for("table"))  # a run may have ended since
-        relocation = _compare(found, listing, min_match, observer)
+        # opened again: a run may have ended before the lock was taken
+        opened = open_table(table, settings.options_for("table"))
+        relocation = _compare(opened, listing, min_match, observer)
         if relocation.reason:
             relocation.status = "held"
             return relocation
-        write_corpus(store, found.metadata, listing.corpus.root, guard.check)
+        write_corpus(store, opened.metadata, listing.corpus.root, guard.check)
         relocation.status = "relocated"
-        _log(found, run_id, corpus, settings, relocation)
+        _log(opened, run_id, corpus, settings, relocation)
     return relocation
 
 
@@ -189,7 +193,8 @@ def _compare(table: Table, listing: Listing, min_match: float, notify: Observer)
     with counting(notify, "comparing"):
         for bucket in range(table.metadata.n_buckets):
             held = table.held(bucket)
-            listing.look_up(bucket, {path: {h.version for h in of} for path, of in held.items()})
+            versions = {path: {e.version for e in entries} for path, entries in held.items()}
+            listing.look_up(bucket, versions)
             items = listing.items(bucket)
             relocation.add(items, held)
             notify(Counted(len(items)))
@@ -198,31 +203,31 @@ def _compare(table: Table, listing: Listing, min_match: float, notify: Observer)
     return relocation
 
 
-def _too_few(found: Relocation, min_match: float) -> str:
-    """Return why a new place is not believed to have the same files, and what may help."""
-    told = (
-        f"only {found.n_match} of the table's {found.n_held} files are the same in"
-        f" {found.new_corpus} ({found.n_differ} differ, {found.n_missing} are not there), fewer"
+def _too_few(result: Relocation, min_match: float) -> str:
+    """Return the reason to refuse a new location with too few equal files, and the remedy."""
+    problem = (
+        f"only {result.n_match} of the table's {result.n_held} files are the same in"
+        f" {result.new_corpus} ({result.n_differ} differ, {result.n_missing} are not there), fewer"
         f" than --min-match {min_match:g} asks for"
     )
-    if protocol_of(found.old_corpus) != protocol_of(found.new_corpus):
+    if protocol_of(result.old_corpus) != protocol_of(result.new_corpus):
         return (
-            f"{told}: versions on other storage cannot be compared with the table's, so make a"
+            f"{problem}: versions on other storage cannot be compared with the table's, so make a"
             " new table with featurelib extract"
         )
-    if found.n_differ >= found.n_missing:
+    if result.n_differ >= result.n_missing:
         return (
-            f"{told}: was it copied without its modification times? Copy with them (cp -a,"
+            f"{problem}: was it copied without its modification times? Copy with them (cp -a,"
             " rsync -a), or make a new table with featurelib extract"
         )
-    example = f", and there is {found.example_new!r}" if found.example_new else ""
-    return f"{told}: the table has {found.example_missing!r}{example}; is it the right folder?"
+    example = f", and there is {result.example_new!r}" if result.example_new else ""
+    return f"{problem}: the table has {result.example_missing!r}{example}; is it the right folder?"
 
 
 def _log(
     table: Table, run_id: str, corpus: str, settings: Settings, relocation: Relocation
 ) -> None:
-    """Leave a summary as runs do, with which ``featurelib status`` plans the next one."""
+    """Write a log and a summary like those of runs; ``featurelib status`` plans with them."""
     runs = read_summaries(table.store)
     secrets = secrets_of(settings)
     log = RunLog(table.store, run_id, secrets)

@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""`RunRequest`: corpus, table, spec and settings of a run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,32 @@ from jobs.table.metadata import RecordedSpec
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is asked for."""
+    """The corpus, the table, the spec and the settings of a run.
+
+    Attributes
+    ----------
+    corpus, table : str
+        Locations of the corpus and the table.
+    spec : featurelib.FeatureSpec or RecordedSpec
+        The spec. A recorded one is enough for planning, but not for extraction.
+    settings : Settings
+        All other options.
+    extractor : callable
+        Extracts a file.
+    """
 
     corpus: str
     table: str
     spec: featurelib.FeatureSpec | RecordedSpec
-    """What to extract; one that a table records is enough to plan with."""
     settings: Settings = field(default_factory=Settings)
     extractor: Extractor = featurelib.extract_rows
 
     @functools.cached_property
     def recorded_spec(self) -> RecordedSpec:
-        """The spec as a table records it."""
+        """The spec as recorded in a table."""
         return self.spec if isinstance(self.spec, RecordedSpec) else RecordedSpec.of(self.spec)
 
     @property
     def sources(self) -> dict[str, str]:
-        """Code of features of the user's own, by digest; a table records none."""
+        """Source code of the user's own features, by digest; tables do not record it."""
         return {} if isinstance(self.spec, RecordedSpec) else self.spec.sources

@@ -1,4 +1,4 @@
-"""The driver: the steps of a run, in their order."""
+"""The driver: the steps of a run, in order."""
 
 from __future__ import annotations
 
@@ -54,34 +54,35 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "RunRequest", "plan_job", "run_job"]
 
-#: Steps of a run; ``cluster`` and ``extract`` only where there is something to extract.
+#: Steps of a run. It has ``cluster`` and ``extract`` only if there are files to extract.
 STEPS = ("list", "plan", "cluster", "extract", "merge", "verify", "clean")
 
 _MAX_ROUNDS = 4
 
+#: Returns a context manager for an executor.
 OpenExecutor = Callable[[], AbstractContextManager["Executor"]]
 
 
 def run_job(
     request: RunRequest, open_executor: OpenExecutor, observer: Observer = ignore
 ) -> RunReport:
-    """Bring a table up to date with its corpus.
+    """Make or update a table, and return the report of the run.
 
     Parameters
     ----------
     request : RunRequest
         The corpus, the table, the spec and the settings.
     open_executor : callable
-        Returns a context manager for a `jobs.execution.executor.Executor`; called only when
-        there is something to extract.
+        Returns a context manager for a `jobs.execution.executor.Executor`; called only if
+        there are files to extract.
     observer : callable, optional
-        Told every event of the run, see `jobs.diagnostics.events`.
+        Receives every event of the run, see `jobs.diagnostics.events`.
 
     Raises
     ------
     JobError
-        If the run cannot do what it is asked for. The table is then as it was or, once the
-        commit has begun, holds complete parts that the next run goes on from.
+        If the run fails. Before the commit, the table is unchanged then. During the commit,
+        it has complete parts, and the next run continues.
     """
     featurelib.check_decoders()
     settings = request.settings
@@ -96,7 +97,7 @@ def run_job(
             single_writer=settings.single_writer,
             period_s=settings.lease_period_s,
         ) as lock:
-            if metadata is None or read_metadata(store) != metadata:  # made or moved since
+            if metadata is None or read_metadata(store) != metadata:  # changed before the lock
                 metadata = check_table(request, listing, store)
             with recorder.recording():
                 store.delete_leftovers()
@@ -108,12 +109,19 @@ def run_job(
 
 
 def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
-    """Return what `run_job` would do; nothing is written.
+    """Plan a run without writing anything; return a report with the plan.
+
+    Parameters
+    ----------
+    request : RunRequest
+        The corpus, the table, the spec and the settings.
+    observer : callable, optional
+        Receives every event.
 
     Raises
     ------
     JobError
-        If the run could not do what it is asked for.
+        If the run cannot be planned.
     """
     store = open_store(request.table, request.settings.options_for("table"))
     listing, metadata = preflight(request, store)
@@ -150,7 +158,7 @@ def _begin(
     lock: WriteGuard,
     recorder: Recorder,
 ) -> Transaction:
-    """Open the table, which is made where there is none yet."""
+    """Open the table, after making it if there is none yet."""
     is_new = metadata is None
     metadata = metadata or new_metadata(request, listing)
     _match(listing, metadata, recorder.notify)
@@ -166,7 +174,7 @@ def _begin(
 
 
 def _carry_out(run: Transaction, request: RunRequest, open_executor: OpenExecutor) -> None:
-    """Plan, extract, commit and verify, until what is on disk is what was planned."""
+    """Plan, extract, commit and verify; repeat if another writer interfered."""
     tally = Tally()
     for _ in range(_MAX_ROUNDS):
         with step(run.notify, "plan"):
@@ -198,7 +206,7 @@ def _extract(
     request: RunRequest,
     open_executor: OpenExecutor,
 ) -> None:
-    """Extract the pending files on the executor, shard by shard."""
+    """Extract the pending files on the executor."""
     context = task_context(run, request)
     n_files, n_retries = plan.pending.n_files, plan.counts[Change.RETRY]
     with contextlib.ExitStack() as stack:
@@ -217,7 +225,7 @@ def _extract(
 
 
 def task_context(run: Transaction, request: RunRequest) -> TaskContext:
-    """Return what all tasks of a run have in common."""
+    """Return the parameters that all tasks of a run share."""
     settings, corpus = request.settings, run.listing.corpus
     return TaskContext(
         run_id=run.run_id,
@@ -237,7 +245,7 @@ def task_context(run: Transaction, request: RunRequest) -> TaskContext:
 
 
 def _match(listing: Listing, metadata: TableMetadata, notify: Observer) -> None:
-    """Match the listing with its labels, in the buckets of the table."""
+    """Divide the listing into the table's hash buckets, and match it with the label file."""
     listing.set_buckets(metadata.n_buckets)
     for note in listing.check_labels(metadata.n_buckets):
         notify(Note(note))
@@ -256,7 +264,10 @@ def _options(request: RunRequest, listing: Listing, store: Store, run_id: str) -
 
 
 def _recomputing_runs(store: Store, run_id: str) -> frozenset[str]:
-    """Return the runs that this one goes on from: of the same code, and none done since."""
+    """Return the runs whose staged files a recomputing run may use.
+
+    These are interrupted recomputing runs of the same code, after the last completed run.
+    """
     runs = {run_id}
     for summary in read_summaries(store):
         if summary["report"]["status"] == "done":

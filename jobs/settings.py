@@ -1,4 +1,4 @@
-"""What only runs the work, and never changes a value: options of the command and of TOML files."""
+"""Settings of a run, which never change a value, from the command line and TOML files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from typing import Any
 from jobs.errors import UsageError
 from jobs.storage.urls import canonical_location
 
+#: Values of `Settings.cluster` that are not addresses.
 LOCAL = "local"
 INLINE = "inline"
+
 _SIDES = ("corpus", "table")
+
+#: Storage options that are text, even if they look like numbers.
 _ALWAYS_TEXT = {
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -28,61 +32,62 @@ _ALWAYS_TEXT = {
     "token",
     "username",
 }
-"""Storage options that are no numbers, whatever they look like."""
+
 _MEMORY = re.compile(r"auto|\d+(\.\d+)? ?([kMGT]i?)?B?")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything about a run but its corpus, table and spec.
+    """Settings of a run: everything except its corpus, table and spec.
 
     Attributes
     ----------
     labels : str
-        ``none``, ``parent``, or a file of labels.
+        ``none``, ``parent`` (the folder of each file), or the location of a label file.
     partition_by : str, optional
-        ``label`` or ``none``; by default ``label`` where there are labels.
+        ``label`` or ``none``; by default ``label`` if there are labels.
     include, exclude : tuple of str
-        Patterns for paths; ``*`` matches ``/`` too.
+        Patterns for paths; ``*`` also matches ``/``.
     limit : int, optional
-        Take so many files at most.
+        Maximum number of files.
     verify_list : bool
-        Look up every file of a list, whatever the list states of its size and version.
+        Look up every file of a list, even if the list states its size and version.
     cluster : str
-        ``local``: worker processes on this machine. ``inline``: this process, without Dask,
-        for debugging and for a handful of files; a file that crashes a decoder ends the run.
-        Or the address of a Dask scheduler.
+        ``local`` for worker processes on this machine, or the address of a Dask scheduler.
+        ``inline`` for this process without Dask, for debugging and a few files: a file that
+        crashes a decoder then ends the run.
     workers : int, optional
-        Local: how many processes (default: one a core). At an address: how many workers
-        to wait for before starting (default 1).
+        Number of local worker processes (default one per core). With an address, number of
+        workers to wait for before the start (default 1).
     worker_memory : str
-        Local: memory limit of a worker, as Dask writes it; one that exceeds it is ended.
+        Memory limit of each local worker, in Dask's notation; a worker above it is restarted.
     buckets : int, optional
-        Parts a label gets, fixed when the table is made; by default about 50 MB each.
+        Number of parts per label, fixed when the table is made. By default parts have about
+        50 MB.
     storage_options : tuple of str
-        ``key=value`` for fsspec; ``corpus:`` or ``table:`` before the key picks a side.
+        ``key=value`` for fsspec. The prefix ``corpus:`` or ``table:`` selects one side.
     max_failed : float
-        Publish nothing where a larger fraction of the files read failed.
+        Commit nothing if a larger fraction of the extracted files failed.
     max_deleted : float
-        Do nothing where a larger fraction of the table's files is gone from the corpus.
+        Do nothing if a larger fraction of the table's files would be deleted.
     keep_missing : bool, optional
-        Keep the rows of files that are not listed; by default so for lists, and for
+        Keep the rows of files that are not listed. By default true for lists, and for
         filtered or limited listings.
     recompute : bool
         Extract every file again.
     retry_failed : bool
-        Try files again that failed by their content.
+        Also retry files that failed because of their content.
     single_writer : bool
-        The user's word that no other job writes the table.
+        Skip the check that the storage can exclude other writers.
     file_timeout_s : float
-        A file that takes longer is given up.
+        A file that takes longer fails as ``timed_out`` [s].
     prefetch_mb : float
-        Bytes that a worker reads ahead at most, in MiB.
+        Maximum size of the files that a worker reads ahead [MiB].
     lease_period_s : float
-        On S3, a lease that stands unchanged for so long is dead.
+        On S3, a lease that is not renewed within this time is dead [s].
     reader_grace_s : float
-        Rows that go from one part to another stay in both for so long, for readers whose
-        scan has begun.
+        How long rows that move from one part to another stay in both, for readers whose scan
+        has begun [s].
     """
 
     labels: str = "none"
@@ -136,7 +141,13 @@ class Settings:
         self.options_for("corpus")
 
     def options_for(self, side: str) -> dict[str, Any]:
-        """Return the storage options of one side, ``corpus`` or ``table``."""
+        """Return the storage options of one side, ``corpus`` or ``table``.
+
+        Raises
+        ------
+        UsageError
+            If an option has no value, another prefix, or a key that clashes with another.
+        """
         options: dict[str, Any] = {}
         for text in self.storage_options:
             key, equals, value = text.partition("=")
@@ -171,7 +182,7 @@ def _value(text: str) -> Any:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Return the values that must reach no log: all of the storage options' text values."""
+    """Return the values that must not appear in a log: all text in storage options."""
     texts = {text.partition("=")[2] for text in settings.storage_options}
     for side in _SIDES:
         texts.update(_texts(settings.options_for(side)))
@@ -187,7 +198,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def public(settings: Settings) -> dict[str, Any]:
-    """Return the settings for a log: of storage options the names alone."""
+    """Return the settings for a log, with only the names of storage options."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     if settings.labels not in ("none", "parent"):
         values["labels"] = canonical_location(settings.labels)
@@ -207,7 +218,7 @@ def read_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     UsageError
-        If it cannot be read, or has other tables.
+        If the file cannot be read, is not TOML, or has other tables.
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -235,16 +246,21 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def with_values(settings: Settings, values: dict[str, Any], where: str) -> Settings:
-    """Return settings with some of them replaced; unknown ones are refused by name.
+    """Return settings with some values replaced.
 
     Parameters
     ----------
     settings : Settings
-        What the rest is taken from.
+        Settings with the other values.
     values : dict
-        Name to value, as TOML or Python has them.
+        New values, by name.
     where : str
-        Where they stand, for errors.
+        Source of the new values, for errors.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or a value has the wrong type or range.
     """
     known = {f.name: str(f.type) for f in fields(Settings)}
     checked: dict[str, Any] = {}
@@ -262,6 +278,6 @@ def with_values(settings: Settings, values: dict[str, Any], where: str) -> Setti
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is closest, or at all of them."""
+    """Return a hint with the closest known name, or with all known names."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Looking at a table: what it holds, its errors, its runs, and what a rerun would do."""
+"""The status of a table: its contents, errors and runs, and the plan of another run."""
 
 from __future__ import annotations
 
@@ -19,53 +19,53 @@ from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
-    """Return the error rows of a table, by path."""
+    """Return the error rows of a table, sorted by path."""
     table = open_table(location, options)
     parts = [part for part in table.parts if is_errors(part)]
     rows = [table.read_columns(part, table.error_schema.names) for part in sorted(parts)]
-    whole = pa.concat_tables(rows) if rows else table.error_schema.empty_table()
-    return whole.sort_by("path")
+    errors = pa.concat_tables(rows) if rows else table.error_schema.empty_table()
+    return errors.sort_by("path")
 
 
 def partial_rows(location: str, options: dict[str, Any]) -> pa.Table:
-    """Return what a table has of files that were not decoded as a whole, by path."""
+    """Return first rows of the files that were decoded only in part, sorted by path."""
     table = open_table(location, options)
     names = ["path", "decoding", "lost_s", "duration_s", "header_duration_s", "decoder"]
     schema = pa.schema([table.feature_schema.field(name) for name in names])
     rows = [schema.empty_table()]
     for part in sorted(table.parts):
         if not is_errors(part):
-            found = table.first_rows(part, names)
-            rows.append(found.filter(pc.is_in(found["decoding"], pa.array([DAMAGED, CUT]))))
+            first = table.first_rows(part, names)
+            rows.append(first.filter(pc.is_in(first["decoding"], pa.array([DAMAGED, CUT]))))
     return pa.concat_tables([r.replace_schema_metadata(None) for r in rows]).sort_by("path")
 
 
 @dataclass
 class Status:
-    """What a table holds.
+    """The contents of a table, its runs, and the plan of another run.
 
     Attributes
     ----------
     table, corpus, preset : str
-        Where it is, what it is of, and the name of its spec.
+        Location of the table, its corpus root, and the name of its spec.
+    n_buckets, n_parts : int
+        Number of hash buckets and parts.
     n_files : int
-        Files that have rows of features.
+        Number of files with features.
     n_rows : int
-        Rows of features, one or more a file.
+        Number of feature rows, one or more per file.
     errors : Counter
-        Files that have an error row, by kind.
+        Number of files with an error row, by kind.
     labels : Counter
-        Files that have rows of features, by label.
+        Number of files with features, by label.
     signs : Counter
-        What files' first rows say of their audio: see `jobs.table.signs`.
-    n_parts, n_buckets : int
-        Parts published, and buckets.
+        Number of files with each sign: see `jobs.table.signs`.
     runs : list of dict
         Summaries of the runs, oldest first.
     rerun : dict
-        What running again would do, by planning class; empty where it cannot be known.
+        Number of files by planning class for another run; empty if it cannot be planned.
     rerun_problem : str
-        Why it cannot.
+        Why another run cannot be planned.
     """
 
     table: str
@@ -83,7 +83,7 @@ class Status:
     rerun_problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the status as JSON has it."""
+        """Return the status as a dictionary for JSON."""
         return {
             **{k: v for k, v in vars(self).items() if k not in ("labels", "errors", "signs")},
             "errors": dict(self.errors),
@@ -92,7 +92,7 @@ class Status:
         }
 
     def lines(self) -> list[str]:
-        """Return the status for people."""
+        """Return the status as lines of text for people."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.errors.items()))
         lines = [
             f"table    {self.table}",
@@ -121,7 +121,20 @@ class Status:
 
 
 def table_status(location: str, options: dict[str, Any]) -> Status:
-    """Return what a table holds, and what running the job again as last time would do."""
+    """Return the status of a table, with the plan of another run with the last run's settings.
+
+    Parameters
+    ----------
+    location : str
+        Location of the table.
+    options : dict
+        Storage options for fsspec.
+
+    Raises
+    ------
+    TableError
+        If there is no table, or it cannot be read.
+    """
     table = open_table(location, options)
     metadata = table.metadata
     status = Status(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import types
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,29 +17,49 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 from botocore.config import Config
 
-from tests.support import audio_files
+from tests.support import audio_files, moto_server
 
 GATEWAY = os.environ.get("FEATURELIB_TEST_S3_ENDPOINT")
 """A real gateway's address; without it the S3 tests start moto."""
 
 _REGION = "us-east-1"
 
-# Port 0 is any free one. The server ends with its standard input, so with this process.
-_MOTO = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-server.stop()
-"""
+# No deadline: an example's time is the machine's, and the first one may load a library.
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=200, deadline=None)
+hypothesis.settings.load_profile("quick")  # --hypothesis-profile names another
+
+_MOTO = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.SourceFile]) -> None:
+def _moto(config: pytest.Config) -> Path:
+    """Start the session's moto server, unless it runs; return the file that gets its port."""
+    if _MOTO not in config.stash:
+        port_file = Path(tempfile.mkdtemp(prefix="featurelib-moto-")) / "port"
+        config.stash[_MOTO] = (moto_server.start(port_file), port_file)
+    return config.stash[_MOTO][1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the moto server is that all workers share."""
+    if not GATEWAY:
+        node.workerinput["moto_port_file"] = str(_moto(node.config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _MOTO in config.stash:
+        server, port_file = config.stash[_MOTO]
+        server.kill()
+        server.communicate()
+        shutil.rmtree(port_file.parent)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses S3, so that `make test-servers` can select just that."""
     for item in items:
         if "s3" in getattr(item, "fixturenames", ()):
@@ -55,6 +79,19 @@ def aws_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         yield before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_kernels(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compile the kernels in one worker of pytest-xdist, while the others wait for them."""
+    if not hasattr(pytestconfig, "workerinput"):
+        return
+    import featurelib
+    from jobs.execution.version import code_version
+
+    with (tmp_path_factory.getbasetemp().parent / "kernels.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        featurelib.warm_up("genre-v1", version=code_version())
 
 
 @pytest.fixture(scope="session")
@@ -119,16 +156,7 @@ class S3:
     @property
     def client(self) -> Any:
         """A boto3 client, to look at a bucket without the project's code."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            region_name=_REGION,
-            config=Config(
-                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
-            ),
-        )
+        return _client(self.endpoint, self.key, self.secret)
 
     def bucket(self) -> str:
         """Make an empty bucket and return its name; it goes when the test ends."""
@@ -153,24 +181,29 @@ class S3:
         self._buckets.clear()
 
 
+@functools.cache
+def _client(endpoint: str, key: str, secret: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name=_REGION,
+        config=Config(
+            s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+        ),
+    )
+
+
 @pytest.fixture(scope="session", params=["gateway" if GATEWAY else "moto"])
-def s3_endpoint(aws_environment: dict[str, str]) -> Iterator[S3]:
-    """Give the session's S3 endpoint: a moto server of its own, or the real gateway."""
+def s3_endpoint(aws_environment: dict[str, str], pytestconfig: pytest.Config) -> S3:
+    """Give the session's S3 endpoint: moto, or the real gateway."""
     if GATEWAY:
         key = aws_environment["AWS_ACCESS_KEY_ID"]
-        yield S3(GATEWAY, key, aws_environment["AWS_SECRET_ACCESS_KEY"])
-        return
-    with subprocess.Popen(
-        [sys.executable, "-c", _MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        port = server.stdout.readline().strip()
-        if not port:
-            pytest.fail("the moto server did not start")
-        try:
-            yield S3(f"http://127.0.0.1:{port}", "testkey", "testsecret")
-        finally:
-            server.kill()
+        return S3(GATEWAY, key, aws_environment["AWS_SECRET_ACCESS_KEY"])
+    workerinput = getattr(pytestconfig, "workerinput", None)
+    port_file = Path(workerinput["moto_port_file"]) if workerinput else _moto(pytestconfig)
+    return S3(f"http://127.0.0.1:{moto_server.port(port_file)}", "testkey", "testsecret")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""From a source of bytes to samples: decoders, the structure of files, facts of signals."""
+"""Audio decoding: from a file or bytes to samples, resampled and measured."""
 
 from featurelib.audio.decoding import (
     BLOCK_SAMPLES,

@@ -1,9 +1,9 @@
-"""An audio source → blocks of decoded samples, and what became of the decoding.
+"""Decoding of an audio source to blocks of samples, with facts about the decoding.
 
-Files are untrusted. Memory never follows what a header claims, a block has a bounded
-number of samples whatever the number of channels, and content that cannot be used is always
-an `AudioError`. What is decoded, and by which decoder, follows from the content alone:
-never from the name, nor from the kind of source.
+Files are untrusted. Memory use does not depend on sizes that a header claims. A block has a
+bounded number of samples for any number of channels. Content that cannot be used always raises
+`AudioError`. The choice of decoder depends on the content alone, not on the file name or the
+kind of source.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ from featurelib.audio.sources import ByteReader, FileReader, Source, View, open_
 from featurelib.errors import AudioError
 from featurelib.parameters import SR_LIMITS
 
-#: Samples, all channels together, that are decoded at once.
+#: Samples per block, summed over channels.
 BLOCK_SAMPLES = 65_536
 
 
 class MoreAudioError(Exception):
-    """There is more in the file than was decoded: take its blocks again, from the first."""
+    """The file holds more audio than was decoded; decode it again from the first block."""
 
 
-#: Sampling rate [Hz], and samples of shape (n, channels).
+#: Sampling rate [Hz] and samples of shape (n, channels).
 Block = tuple[int, np.ndarray]
 Blocks = Iterable[Block]
 
 
 class DecodingFacts(NamedTuple):
-    """What was decoded of a file, and by what.
+    """Facts about the decoding of one file.
 
     Attributes
     ----------
     format, subtype : str
         Container and encoding of the first stream.
     header_duration_s : float or None
-        Length by the first stream's header; None if it says none or an impossible one.
+        Duration in the header of the first stream [s]; None if it is absent or impossible.
     decoder : str
-        ``libsndfile``, ``ffmpeg``, or ``libsndfile+ffmpeg`` where streams differ.
+        ``libsndfile``, ``ffmpeg``, or ``libsndfile+ffmpeg`` if streams differ.
     decoding : {"whole", "damaged", "cut"}
-        Whether all of the audio was decoded.
+        Whether all of the audio was decoded. See `featurelib.audio.layout.Verdict`.
     lost_s : float or None
-        Seconds that are missing within; None where that cannot be known.
+        Duration that is missing between decoded parts [s]; None if unknown.
     n_streams : int
-        Number of streams, one behind the other.
+        Number of concatenated streams.
     """
 
     format: str
@@ -66,16 +66,16 @@ class DecodingFacts(NamedTuple):
 
 
 class AudioFile:
-    """An opened audio file, decoded from its beginning.
+    """Open audio file, decoded from its beginning.
 
     Parameters
     ----------
     reader : ByteReader
         The file.
     size : int
-        Its length in bytes.
+        Size of the file [bytes].
     duration : float or None
-        Seconds that are wanted; None for all.
+        Duration to decode [s]; None for all.
     """
 
     def __init__(self, reader: ByteReader, size: int, duration: float | None) -> None:
@@ -83,7 +83,7 @@ class AudioFile:
         self._size = size
         self._duration = duration
         self._streams = layout.lay_out(reader, size, duration)
-        self._given: dict[int, int] = {}  # samples of a stream that libsndfile gave
+        self._given: dict[int, int] = {}  # samples that libsndfile decoded of each stream
         self._reasons: list[str] = []
         self._verdicts: list[Verdict] = []
         self._decoders: list[str] = []
@@ -98,21 +98,22 @@ class AudioFile:
         Parameters
         ----------
         block_samples : int
-            Most samples in an array, all channels together, but at least one frame.
+            Most samples per block, summed over channels. A block has at least one sample per
+            channel.
 
         Yields
         ------
         sr : int
-            Sampling rate [Hz]; streams may have different ones.
+            Sampling rate [Hz]; it may differ between streams.
         block : np.ndarray [shape=(n, channels), dtype=float32]
-            The memory is used again for the next.
+            Samples. The next block reuses the memory.
 
         Raises
         ------
         MoreAudioError
-            If the end of a stream was not reached, and another way to decode it may reach it.
+            If a stream was not decoded to its end, but another attempt may reach it.
         AudioError
-            If there is nothing that can be decoded.
+            If nothing can be decoded.
         OSError
             If the source cannot be read.
         """
@@ -130,7 +131,7 @@ class AudioFile:
                 finally:
                     decoder.close()
             index += 1
-        if self._is_incomplete:  # raised after the last one, or many would be decoded often
+        if self._is_incomplete:  # raised once at the end, not at each of many streams
             raise MoreAudioError
         if self._gave_up and not self._elapsed_s:
             reasons = "; ".join(dict.fromkeys(self._reasons))
@@ -139,7 +140,7 @@ class AudioFile:
             )
 
     def facts(self) -> DecodingFacts:
-        """What became of the decoding, when all blocks were taken."""
+        """Return the facts about the decoding; call it after the last block."""
         assert self._first is not None
         if len(self._verdicts) == 1:
             verdict, decoder = self._verdicts[0], self._decoders[0]
@@ -164,16 +165,16 @@ class AudioFile:
         )
 
     def _left(self, sr: int) -> int | None:
-        """Samples at a rate that are still wanted; None for all.
+        """Return the number of samples to decode at rate `sr`; None for all.
 
-        The whole duration is rounded down, as by librosa, not what is left of it for a stream.
+        The whole duration is rounded down to samples, as in librosa, not the remaining part.
         """
         if self._duration is None:
             return None
         return max(int(self._duration * sr) - round(self._elapsed_s * sr), 0)
 
     def _open(self, index: int) -> LibsndfileDecoder | FFmpegDecoder | None:
-        """A decoder of a stream; None where there is none."""
+        """Open a decoder of a stream; return None if no decoder can read it."""
         while True:
             stream = self._streams[index]
             try:
@@ -253,7 +254,7 @@ class AudioFile:
     ) -> Generator[Block, None, Result]:
         left = self._left(decoder.sr)
         block_frames = max(block_samples // decoder.channels, 1)
-        if decoder.n_samples is not None:  # short files are quick to read into little memory
+        if decoder.n_samples is not None:  # a small buffer is faster for short files
             block_frames = min(block_frames, decoder.n_samples + 1)
         buffer = np.empty((block_frames, decoder.channels), np.float32)
         n_samples, error, is_filled = 0, None, False
@@ -308,7 +309,8 @@ class AudioFile:
             if enough:
                 break
         self._reader.check()
-        n_passed = n_samples + round(decoder.gaps_s * decoder.sr)  # libsndfile may fill gaps
+        # Gaps count as decoded, because libsndfile may fill them.
+        n_passed = n_samples + round(decoder.gaps_s * decoder.sr)
         if n_passed < self._given.get(index, 0):
             again = replace(stream, by_ffmpeg=False, last_resort=True)
             return Verdict("damaged", None, again)
@@ -325,7 +327,7 @@ class AudioFile:
         return layout.WHOLE
 
     def _give_up(self, *reasons: str) -> Verdict:
-        """Leave a stream out. Where there is no other, the file is undecodable."""
+        """Skip a stream. If no other stream is decoded, the file is undecodable."""
         self._reasons += reasons
         self._gave_up = True
         return Verdict("cut", None)
@@ -340,14 +342,20 @@ def open_audio(source: Source, duration: float | None = None) -> Iterator[AudioF
     source : str, bytes, PathLike, memoryview, bytearray or binary file object
         See `featurelib.audio.sources.open_source`.
     duration : float, optional
-        Seconds that are wanted, from the beginning.
+        Duration to decode from the beginning [s].
+
+    Yields
+    ------
+    AudioFile
 
     Raises
     ------
     AudioError
-        If it is empty.
+        If the source is empty.
     OSError
-        If it cannot be opened or read.
+        If the source cannot be opened or read.
+    ParameterError
+        If the source has an unknown type.
     """
     with open_source(source) as reader:
         size = reader.size()
@@ -362,8 +370,8 @@ def check_rate(sr: Any) -> int:
     Raises
     ------
     AudioError
-        If it lies outside of what real signals have: resampling from 1 Hz would turn each
-        sample into thousands.
+        If the rate is outside `SR_LIMITS`. Resampling from 1 Hz would turn each sample into
+        thousands.
     """
     low, high = SR_LIMITS
     if not low <= sr <= high:

@@ -1,4 +1,4 @@
-"""FLAC: STREAMINFO, and frame headers by their checksum."""
+"""FLAC structure: STREAMINFO and frame headers, found by their checksums."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featurelib.audio.tags import ReadAt
 _MARK = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 
-_STREAMINFO_AT = 8  # behind the marker and the block's header
+_STREAMINFO_AT = 8  # after the marker and the block header
 _TOTAL_AT = _STREAMINFO_AT + 13
 
 _RATES = (
@@ -35,20 +35,20 @@ _CRC8 = _crc8_table()
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a FLAC file says of itself.
+    """STREAMINFO of a FLAC file.
 
     Attributes
     ----------
     block : int
-        Samples in a frame, of all but the last, where all are equal.
+        Samples per frame, if all frames but the last have equal size.
     max_frame_bytes : int
-        Size of the largest frame; 0 for unknown.
+        Size of the largest frame [bytes]; 0 if unknown.
     sr, channels, depth : int
-        Sampling rate [Hz], channels, bits of a sample.
+        Sampling rate [Hz], number of channels, bits per sample.
     n_samples : int
-        Samples per channel; 0 for unknown.
+        Samples per channel; 0 if unknown.
     audio : int
-        Where the first frame begins.
+        Offset of the first frame.
     """
 
     block: int
@@ -62,7 +62,19 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """A frame's header: where it is, the number of its first sample, and its form."""
+    """Header of a frame.
+
+    Attributes
+    ----------
+    place : int
+        Offset of the frame in the file.
+    first_sample : int
+        Number of the first sample.
+    n_samples : int
+        Samples per channel.
+    sr, channels, depth : int
+        Sampling rate [Hz], number of channels, bits per sample.
+    """
 
     place: int
     first_sample: int
@@ -73,25 +85,25 @@ class FrameHeader:
 
     @property
     def end_sample(self) -> int:
-        """Number of the sample behind the frame."""
+        """Number of the first sample after the frame."""
         return self.first_sample + self.n_samples
 
     def fits_behind(self, other: FrameHeader) -> bool:
-        """Whether this is of the form of the frame before, and has the number behind its.
+        """Return whether this frame has the format of `other` and follows it.
 
-        For headers whose numbers are those of frames, not samples.
+        Numbers may count frames or samples.
         """
         same = (self.sr, self.channels, self.depth) == (other.sr, other.channels, other.depth)
         step = self.first_sample - other.first_sample
         return same and step in (1, other.n_samples)
 
     def fits(self, info: StreamInfo) -> bool:
-        """Whether the frame is of the form that the file says it has."""
+        """Return whether the frame has the format that STREAMINFO declares."""
         return (self.sr, self.channels, self.depth) == (info.sr, info.channels, info.depth)
 
 
 def stream_info(read_at: ReadAt, start: int, end: int) -> StreamInfo | None:
-    """Read the STREAMINFO of the file that begins at `start`; None if it has none."""
+    """Read the STREAMINFO of the file that begins at `start`; return None if it has none."""
     head = read_at(start, 42)
     if len(head) < 42 or not _MARK.match(head):
         return None
@@ -111,13 +123,13 @@ def stream_info(read_at: ReadAt, start: int, end: int) -> StreamInfo | None:
         n_samples=bits & (1 << 36) - 1,
         audio=place,
     )
-    first = first_header(read_at, info)  # knows better
+    first = first_header(read_at, info)  # more reliable than STREAMINFO
     return replace(info, block=first.n_samples) if first else info
 
 
 def next_file(read_at: ReadAt, start: int, end: int) -> int | None:
-    """The place where another FLAC file begins; None if there is none."""
-    step = 2**17  # small at first: there may be many small files
+    """Return the offset where another FLAC file begins; None if there is none."""
+    step = 2**17  # small at first, because there may be many small files
     while start < end:
         data = read_at(start, min(step, end - start))
         if match := _MARK.search(data):
@@ -130,7 +142,7 @@ def next_file(read_at: ReadAt, start: int, end: int) -> int | None:
 
 
 def last_header(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> FrameHeader | None:
-    """The last frame header with a valid checksum; None if there is none."""
+    """Return the last frame header with a valid checksum; None if there is none."""
     step = 4 * max(info.max_frame_bytes, 4096)
     stop = end
     while stop > start:
@@ -144,7 +156,7 @@ def last_header(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> Fram
 
 
 def find_frames(read_at: ReadAt, start: int, end: int) -> int | None:
-    """The place of the first of two frames with consecutive numbers; None if there is none."""
+    """Return the offset of the first frame that another one follows; None if there is none."""
     info = StreamInfo(1, 0, 0, 0, 0, 0, start)
     data = read_at(start, end - start)
     before: FrameHeader | None = None
@@ -159,9 +171,9 @@ def find_frames(read_at: ReadAt, start: int, end: int) -> int | None:
 
 
 def lacks_frames(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> bool:
-    """Whether frames are missing among those that begin from `start` to `end`.
+    """Return whether frames are missing between the offsets `start` and `end`.
 
-    For frames of equal size: of others nobody knows where they would begin.
+    Works for frames of equal size only; the numbers of other frames are unpredictable.
     """
     step = 2**20
     found: set[int] = set()
@@ -180,19 +192,19 @@ def lacks_frames(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> boo
 
 
 def first_header(read_at: ReadAt, info: StreamInfo) -> FrameHeader | None:
-    """The header of the first frame, if there is one where it should be."""
+    """Return the header of the first frame; None if it is not at its expected offset."""
     return _header(read_at(info.audio, _MAX_HEADER_BYTES), 0, info.audio, info)
 
 
 def with_total(n_samples: int, streaminfo: bytes) -> bytes:
-    """The five bytes of STREAMINFO that hold the number of samples, with another number."""
+    """Return the five bytes of STREAMINFO at `total_place`, with another number of samples."""
     return bytes([streaminfo[0] & 0xF0 | n_samples >> 32 & 15]) + (n_samples & 0xFFFFFFFF).to_bytes(
         4, "big"
     )
 
 
 def total_place(start: int) -> int:
-    """Where those five bytes are."""
+    """Return the offset of the bytes that hold the number of samples."""
     return start + _TOTAL_AT
 
 
@@ -236,7 +248,7 @@ def _header(data: bytes, i: int, base: int, info: StreamInfo) -> FrameHeader | N
 
 
 def _number(data: bytes) -> tuple[int | None, int]:
-    """A number coded as UTF-8 codes characters, of up to 36 bits; and its length in bytes."""
+    """Decode a number of up to 36 bits in UTF-8 coding; return it and its length in bytes."""
     first = data[0]
     if first < 0x80:
         return first, 1

@@ -1,7 +1,8 @@
-"""Which stretches of a file hold audio, and whether a decoder came to the end of each.
+"""Streams of a file, and checks that a decoder reached the end of each.
 
-That is told by the structure of the file: sizes, frame headers, page headers. Decoders
-themselves stop at the end of what a header says, or at the first damage, without a word.
+Both follow from the structure of the file: sizes, frame headers and page headers. Decoders
+alone are not enough. They stop without an error at the length that a header claims, or at the
+first damage.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from featurelib.audio.sources import ByteReader, Piece
 
 Decoding = Literal["whole", "damaged", "cut"]
 
-#: Junk before the first frame may be as long as this.
+#: Most bytes of junk before the first frame.
 SEARCH_BYTES = 2**20
 
-#: In it, what looks like the beginning of a file may be found so often.
+#: Most candidates for the beginning of a file within the junk.
 _MAX_STARTS = 100
 
-#: More streams than this in one file are left to FFmpeg.
+#: Most streams in one file; FFmpeg decodes files with more.
 MAX_STREAMS = 1000
 
 _HEAD_BYTES = 64
@@ -33,7 +34,7 @@ _HEAD_BYTES = 64
 #: Samples by which a Vorbis or Opus stream may be shorter than its granule positions say.
 _OGG_SLACK = 16_384
 
-#: Decoders of FLAC read ahead by less than this.
+#: Upper bound for the bytes that FLAC decoders read ahead.
 _READ_AHEAD_BYTES = 2**16
 
 _TAG_STARTS = (b"ID3", b"APE", b"TAG", b"LYR")
@@ -43,7 +44,7 @@ _STARTS = re.compile(
     re.DOTALL,
 )
 
-#: How files begin that FFmpeg reads and libsndfile does not; there is no junk before it.
+#: First bytes of files that FFmpeg reads and libsndfile does not. No junk precedes them.
 _OF_FFMPEG = re.compile(
     rb"....(ftyp|moov|mdat|wide|free|skip)|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\x1a\x45\xdf\xa3"
     rb"|wvpk|MAC |MP\+|MPCK|TTA[12]|tBaK|#!AMR|\x0b\x77|DSD |FRM8|ajkg|FLV\x01|\.RMF|\x56\xe0"
@@ -54,7 +55,7 @@ _OF_FFMPEG = re.compile(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a stream.
+    """Result of decoding one stream.
 
     Attributes
     ----------
@@ -62,13 +63,13 @@ class Verdict:
         ``damaged``: something before the last good frame was skipped. ``cut``: the stream
         ends early, or the rest could not be read.
     lost_s : float or None
-        Seconds that are missing within; None where that cannot be known.
+        Duration that is missing between decoded parts [s]; None if unknown.
     again : Stream, optional
-        Decode this instead: there is more than the decoder gave.
+        Stream to decode instead, because the decoder did not return all of it.
     following : sequence of Stream
-        Streams behind this one, found only now.
+        Streams after this one that were found during the decoding.
     shortened : Stream, optional
-        This one without those; given with them.
+        This stream without the following ones; set together with `following`.
     """
 
     decoding: Decoding
@@ -78,29 +79,29 @@ class Verdict:
     shortened: Stream | None = None
 
 
-#: What becomes of most streams.
+#: Verdict for a stream without any problem.
 WHOLE = Verdict("whole", 0.0)
 
 
 class Result(NamedTuple):
-    """What a decoder gave of a stream.
+    """Output of a decoder for one stream.
 
     Attributes
     ----------
     n_samples : int
-        Samples per channel.
+        Decoded samples per channel.
     claimed : int or None
-        What the decoder took from the header beforehand.
+        Samples per channel by the header, as the decoder reads it.
     error : str or None
-        What ended the decoding before the end.
+        Error that ended the decoding early.
     position : int
-        Where in the stream's bytes the decoder had read to.
+        Offset in the stream up to which the decoder has read.
     enough : bool
-        Whether that is all that was asked for, with perhaps more behind it.
+        Whether the requested duration was reached; the stream may continue after it.
     sr : int
         Sampling rate [Hz].
     is_filled : bool
-        Whether samples may be made up: see `Stream.looks_filled`.
+        Whether the decoder may have invented samples: see `Stream.looks_filled`.
     """
 
     n_samples: int
@@ -114,22 +115,22 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Stream:
-    """A stretch of a file that is decoded as a file of its own.
+    """Part of a file that is decoded as if it were a separate file.
 
     Attributes
     ----------
     pieces : tuple of Piece
-        Its bytes; empty for the whole file as it is.
+        Bytes of the stream; empty for the unchanged whole file.
     container : str or None
-        FFmpeg's name for its format; None to be found by its content.
+        FFmpeg's name of the format; None if FFmpeg should detect it.
     by_ffmpeg : bool
-        Decode it with FFmpeg, not libsndfile.
+        Whether FFmpeg decodes the stream, not libsndfile.
     last_resort : bool
-        Take what libsndfile gives; FFmpeg gives less.
+        Whether to accept the result of libsndfile, because FFmpeg decodes less.
     original : tuple of Piece or None
-        The bytes before the header was corrected; None where nothing was.
+        Bytes before a correction of the header; None if it was not corrected.
     gain : float
-        What its samples are multiplied by.
+        Factor for the decoded samples.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -141,36 +142,43 @@ class Stream:
 
     @property
     def form(self) -> tuple[int, int] | None:
-        """Rate and channels of all of it; None where that is the decoder's to tell."""
+        """Sampling rate [Hz] and channels of the stream; None if only a decoder can tell."""
         return None
 
     @property
     def is_damaged(self) -> bool:
-        """Whether its structure shows damage."""
+        """Whether the structure shows damage."""
         return False
 
     @property
     def is_cut(self) -> bool:
-        """Whether its structure shows that it ends early."""
+        """Whether the structure shows that the stream ends early."""
         return False
 
     def n_missing(self, n_samples: int) -> int:
-        """Samples that its structure has beyond those that FFmpeg gave of it; 0 if unknown."""
+        """Return how many of the stream's samples FFmpeg did not decode; 0 if unknown.
+
+        Parameters
+        ----------
+        n_samples : int
+            Decoded samples per channel.
+        """
         return 0
 
     def looks_filled(self, block: np.ndarray, position: int) -> bool:
-        """Whether libsndfile may have made up samples of a block, in place of lost ones.
+        """Return whether libsndfile may have invented samples in place of lost ones.
 
         Parameters
         ----------
         block : np.ndarray [shape=(n, channels)]
+            Decoded samples.
         position : int
-            Number of its first sample in the stream.
+            Number of the block's first sample in the stream.
         """
         return False
 
     def verdict(self, result: Result) -> Verdict:
-        """Judge what libsndfile gave of it."""
+        """Return the verdict on libsndfile's result."""
         if result.error is not None and not self.last_resort:
             return self._other_decoder()
         return self._final(result, cut=result.error is not None)
@@ -195,7 +203,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class RiffStream(Stream):
-    """A WAV, RF64, W64 or AIFF file."""
+    """Stream of a file that `featurelib.audio.riff` reads, such as WAV or AIFF.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        Position of the samples.
+    """
 
     sizes: riff.Sizes = field(default=riff.Sizes(0, 0), kw_only=True)
 
@@ -209,7 +223,13 @@ _PLAIN_WAV = RiffStream()
 
 @dataclass(frozen=True)
 class MpegStream(Stream):
-    """A run of MPEG or ADTS frames."""
+    """Stream of MPEG or ADTS frames.
+
+    Attributes
+    ----------
+    run : Run
+        Frames of the stream.
+    """
 
     run: mpeg.Run = field(kw_only=True)
 
@@ -245,11 +265,12 @@ class MpegStream(Stream):
         )
 
     def with_count(self) -> MpegStream:
-        """The stream so that libsndfile takes it for as long as it is.
+        """Return the stream with a length that makes libsndfile decode all of it.
 
-        It reads no further than a header says or, without one, than it guesses from the
-        size of the file and of the first frame. Then the file is made to seem longer. Its
-        last bytes, where libsndfile looks for a tag, have to be there.
+        libsndfile stops at the number of frames in the header, which is corrected here.
+        Without a header it guesses the number from the sizes of the file and the first frame,
+        so a hole makes the file longer. The last bytes must exist, because libsndfile looks
+        for a tag there.
         """
         run, info = self.run, self.run.info
         count = run.n_frames.to_bytes(4, "big")
@@ -264,7 +285,13 @@ class MpegStream(Stream):
 
 @dataclass(frozen=True)
 class OggStream(Stream):
-    """A link of an Ogg file."""
+    """Stream of one link of an Ogg file.
+
+    Attributes
+    ----------
+    link : Link
+        Pages of the stream.
+    """
 
     link: ogg.Link = field(kw_only=True)
 
@@ -291,7 +318,17 @@ class OggStream(Stream):
 
 @dataclass(frozen=True)
 class FlacStream(Stream):
-    """A FLAC file, whose end is found when it was decoded."""
+    """Stream of a FLAC file, whose end is found after the decoding.
+
+    Attributes
+    ----------
+    reader : ByteReader
+        The file.
+    info : StreamInfo
+        Its STREAMINFO.
+    start, end : int
+        Offsets of the stream in the file.
+    """
 
     reader: ByteReader = field(kw_only=True)
     info: flac.StreamInfo = field(kw_only=True)
@@ -314,7 +351,7 @@ class FlacStream(Stream):
         return replace(first._verdict(result), following=following, shortened=first)
 
     def looks_filled(self, block: np.ndarray, position: int) -> bool:
-        # libFLAC puts up to six frames of zeros where frames are missing
+        # libFLAC replaces missing frames by up to six frames of zeros.
         size = self.info.block
         begins = range(-position % size, len(block), size)
         return any(not block[i].any() and not block[i : i + size].any() for i in begins)
@@ -326,7 +363,7 @@ class FlacStream(Stream):
         return flac.lacks_frames(self.reader.at, self.info.audio, end, self.info)
 
     def n_missing(self, n_samples: int) -> int:
-        # FFmpeg takes what is around damage for one packet, and leaves frames out
+        # FFmpeg takes the bytes around damage as one packet and skips frames.
         header = flac.last_header(self.reader.at, self.info.audio, self.end, self.info)
         if header is None or not header.fits(self.info):
             return 0
@@ -335,7 +372,7 @@ class FlacStream(Stream):
         return max(header.end_sample - before - n_samples, 0)
 
     def _verdict(self, result: Result) -> Verdict:
-        """Judge by the last frame of the file."""
+        """Return the verdict that follows from the last frame header."""
         header = flac.last_header(self.reader.at, self.info.audio, self.end, self.info)
         failed = result.error is not None
         if header is None:
@@ -352,7 +389,7 @@ class FlacStream(Stream):
         return self._final(result, cut=end > result.n_samples or self.info.n_samples > end)
 
     def _with_total(self, n_samples: int) -> FlacStream:
-        """The stream with the right number of samples in its header."""
+        """Return the stream with another number of samples in its header."""
         place = flac.total_place(self.start)
         total = flac.with_total(n_samples, self.reader.at(place, 5))
         pieces: tuple[Piece, ...] = ((self.start, place), total, (place + 5, self.end))
@@ -367,21 +404,29 @@ def lay_out(reader: ByteReader, size: int, duration: float | None) -> list[Strea
     reader : ByteReader
         The file.
     size : int
-        Its length in bytes.
+        Size of the file [bytes].
     duration : float or None
-        Seconds that are wanted; what lies behind is not looked at.
+        Duration to decode [s]; later streams are not searched.
+
+    Returns
+    -------
+    list of Stream
+        At least one stream, in the order of the file.
     """
     head = reader.at(0, _HEAD_BYTES)
     if riff.is_plain(head, size):
         return [_PLAIN_WAV]
     place = tags.skip(reader.at, 0, size) if head[:3] in _TAG_STARTS else 0
     streams = list(_streams_at(reader, place, size, duration))
-    # libsndfile skips tags as well, but loses samples then, more or fewer by kind of source.
+    # libsndfile skips tags as well, but then loses samples, depending on the kind of source.
     return streams or [Stream(((place, size),) if place < size and place else ())]
 
 
 def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[Stream]:
-    """Find the streams of a file that begins with something that no decoder knows."""
+    """Find the streams of a file whose first bytes libsndfile does not recognise.
+
+    They are junk, or the file has a format that only FFmpeg reads.
+    """
     place = tags.skip_id3(reader.at, 0, size)
     head = reader.at(place, 256)
     if _OF_FFMPEG.match(head):
@@ -399,7 +444,7 @@ def behind_junk(reader: ByteReader, size: int, duration: float | None) -> list[S
 
 
 def _starts(reader: ByteReader, place: int, limit: int, size: int) -> list[int]:
-    """Places where a file may begin."""
+    """Return the offsets where a file may begin."""
     data = reader.at(place, limit - place)
     matches = itertools.islice(_STARTS.finditer(data), _MAX_STARTS)
     starts = [place + match.start() for match in matches]
@@ -420,7 +465,7 @@ def _streams_at(
 def _some_streams_at(
     reader: ByteReader, place: int, size: int, duration: float | None
 ) -> Sequence[Stream]:
-    """The streams of the file that begins at `place`, but no more than one more than allowed."""
+    """Return the streams of the file that begins at `place`, at most `MAX_STREAMS` + 1."""
     head = reader.at(place, _HEAD_BYTES)
     if head[:4] == b"fLaC":
         return flac_streams(reader, place, size)
@@ -434,7 +479,10 @@ def _some_streams_at(
 
 
 def flac_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]:
-    """The FLAC file that begins at `start`; those behind it are found later."""
+    """Return the stream of the FLAC file that begins at `start`.
+
+    Files that follow are found after its decoding.
+    """
     info = flac.stream_info(reader.at, start, size)
     if info is None:
         return ()
@@ -466,7 +514,8 @@ def _riff_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]
             place = where + len(corrected)
         pieces.append((place, sizes.end))
         return (replace(stream, pieces=tuple(pieces), original=((start, size),)),)
-    has_more = sizes.end <= sizes.riff_end < size  # which libsndfile may take for samples
+    # libsndfile may take bytes after the RIFF chunk for samples.
+    has_more = sizes.end <= sizes.riff_end < size
     if start or has_more:
         return (replace(stream, pieces=((start, sizes.riff_end if has_more else size),)),)
     return (stream,)

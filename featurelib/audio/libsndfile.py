@@ -1,4 +1,4 @@
-"""One file, or one stream of a file, through libsndfile."""
+"""Decoding of one file or stream with libsndfile."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import soundfile
 
 from featurelib.errors import DecoderError
 
-#: Older ones give other samples for some files.
+#: Oldest accepted version; older ones decode some files to different samples.
 OLDEST = (1, 2, 2)
 
-#: Formats that need libraries which a libsndfile can be built without.
+#: Formats that need optional libraries of libsndfile, and their subtypes.
 _NEEDED = {"FLAC": "PCM_16", "OGG": "VORBIS OPUS", "MP3": "MPEG_LAYER_III"}
 
-#: Bits of a NaN that no decoder makes.
+#: Bits of a NaN that no decoder writes.
 _UNWRITTEN = np.uint32(0x7FC0BEEF)
 
-#: No codec that libsndfile reads packs more frames than this into a byte.
+#: Most samples per channel that any codec of libsndfile stores in one byte.
 _MAX_FRAMES_PER_BYTE = 8192
 
 
 class RefusedError(Exception):
-    """A decoder does not open this content; the message says why."""
+    """A decoder cannot open the content; the message gives the reason."""
 
 
 class _SoundFile(soundfile.SoundFile):
-    """A SoundFile that only reads ahead.
+    """SoundFile for sequential reading.
 
-    soundfile seeks to where it already is after every read of a seekable file, which is
-    slow and, with MP3, decodes again from a cold start. It also has one thread at a time
-    open files, for the sake of the error's text: one that hangs would hang them all.
+    After each read of a seekable file, soundfile seeks to its current position. That is slow,
+    and an MP3 decoder loses its state. soundfile also holds a lock while it opens a file, to
+    get the text of an error. A thread that hangs there would block all others.
     """
 
     _sf_error_lock = nullcontext()
@@ -43,28 +43,30 @@ class _SoundFile(soundfile.SoundFile):
 
 
 class LibsndfileDecoder:
-    """Decodes with libsndfile.
+    """Decoder that uses libsndfile.
 
     Parameters
     ----------
     file : int or io.RawIOBase
-        A descriptor, or a file object.
+        File descriptor or file object.
     size : int
-        Bytes of the file.
+        Size of the file [bytes].
 
     Attributes
     ----------
+    name : str
+        Name of the decoder.
     sr, channels : int
         Sampling rate [Hz] and number of channels.
     format, subtype : str
         Container and encoding.
     n_samples : int or None
-        Samples per channel by the header; None if it says none or an impossible number.
+        Samples per channel by the header; None if the number is absent or impossible.
 
     Raises
     ------
     RefusedError
-        If it is nothing that libsndfile decodes.
+        If libsndfile cannot decode the content.
     """
 
     name = "libsndfile"
@@ -75,7 +77,7 @@ class LibsndfileDecoder:
             self._decoder = _SoundFile(file, closefd=False)
             self.subtype: str = self._decoder.subtype
             if self.subtype == "OPUS":
-                # Only a seek sets the beginning where the first granule position is not 0.
+                # If the first granule position is not 0, only a seek finds the beginning.
                 self._decoder.seek(0)
         except soundfile.LibsndfileError as error:
             raise RefusedError(_reason(error)) from error
@@ -87,17 +89,22 @@ class LibsndfileDecoder:
         self.n_samples: int | None = n_samples if plausible else None
 
     def read(self, out: np.ndarray) -> tuple[int, str | None]:
-        """Decode into an array of shape (n, channels).
+        """Decode the next samples into an array.
+
+        Parameters
+        ----------
+        out : np.ndarray [shape=(n, channels), dtype=float32]
+            Array that receives the samples.
 
         Returns
         -------
         n : int
-            Number of good frames: rows of `out` that are filled.
+            Number of rows of `out` that are filled; 0 at the end of the file.
         error : str or None
-            What ended the decoding before the end of the file, if anything did.
+            Error that ended the decoding before the end of the file, if any.
         """
-        # A failed read does not say how many frames it decoded before, and with some codecs
-        # the position does not either; so mark what is not written.
+        # A failed read does not report how many samples it decoded, and the position is not
+        # reliable with some codecs. Therefore a mark shows what was not written.
         words = out.view(np.uint32)
         words.fill(_UNWRITTEN)
         reason = None
@@ -107,31 +114,32 @@ class LibsndfileDecoder:
             reason = _reason(error)
             written = np.flatnonzero(words.ravel() != _UNWRITTEN)
             n = (int(written[-1]) + 1) // self.channels if len(written) else 0
-            # What libsndfile decodes beyond the header's length it overwrites with zeros.
+            # libsndfile overwrites samples beyond the length in the header with zeros.
             n = max(0, min(n, self._left))
         self._left -= n
         return n, reason
 
     @property
     def position(self) -> int:
-        """Where in the file it has read to."""
+        """Offset in the file up to which libsndfile has read."""
         if isinstance(self._file, int):
             return os.lseek(self._file, 0, os.SEEK_CUR)
         return self._file.tell()
 
     def close(self) -> None:
+        """Close the decoder, but not its file."""
         self._decoder.close()
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:
     reason = " ".join(error.error_string.split()).rstrip(".")
-    if "possibly a pipe" in reason:  # said of content that it takes for nothing; misleading
+    if "possibly a pipe" in reason:  # libsndfile's misleading text for unknown content
         return "format not recognised"
     return reason
 
 
 def check_library() -> None:
-    """Make sure that this libsndfile gives the samples that others do.
+    """Check that the installed libsndfile decodes the same samples as on other machines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is known of decoded samples beside features: length, hash, peaks, clipping."""
+"""Measurements of decoded samples other than features: length, hash, peaks, clipping."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ import xxhash
 
 from featurelib.errors import AudioError
 
-#: Samples of this size count as clipped: the largest of 16 bits.
+#: Smallest |x| that counts as clipped: the largest 16-bit sample.
 CLIP_LEVEL = np.float32(1.0 - 2.0**-15)
 
 #: Peaks below this count as silence: -80 dBFS.
 SILENCE_LEVEL = 1e-4
 
-#: Beyond this the power spectrum of the largest n_fft would leave float32.
+#: Largest accepted |x|. For the largest n_fft, the power of larger samples exceeds float32.
 MAX_SAMPLE = 1e12
 
 
 class SignalFacts(NamedTuple):
-    """What is known of a decoded signal as a whole; see the schema's columns."""
+    """Facts about a whole decoded signal: the columns of the same names in `schema`.
+
+    Attributes
+    ----------
+    duration_s : float
+        Duration [s].
+    sample_rate_hz, channels : int
+        Sampling rate [Hz] and number of channels of the first stream.
+    audio_hash : str
+        XXH3-128 of rates, channels and samples, 32 hex digits.
+    """
 
     duration_s: float
     sample_rate_hz: int
@@ -29,7 +39,7 @@ class SignalFacts(NamedTuple):
 
 
 class SignalMeter:
-    """Gathers the facts of a signal from its decoded samples, and refuses what is not finite."""
+    """Computes the facts about a signal from its decoded samples, which must be finite."""
 
     def __init__(self) -> None:
         self._first: tuple[int, int] | None = None
@@ -39,13 +49,14 @@ class SignalMeter:
         self._hash = xxhash.xxh3_128()
 
     def add(self, block: np.ndarray, sr: int) -> float:
-        """Take in samples.
+        """Add samples.
 
         Parameters
         ----------
         block : np.ndarray [shape=(n, channels), dtype=float32]
+            Decoded samples. The number of channels may differ between blocks.
         sr : int
-            Their sampling rate [Hz]; like the number of channels, it may change on the way.
+            Sampling rate [Hz]; it may differ between blocks.
 
         Returns
         -------
@@ -85,12 +96,12 @@ class SignalMeter:
         return self._before_s + self._n_samples // channels / sr
 
     def facts(self) -> SignalFacts:
-        """The facts of all samples so far.
+        """Return the facts about all samples so far.
 
         Raises
         ------
         AudioError
-            If there were none.
+            If there are no samples.
         """
         if self._first is None:
             raise AudioError("empty", "no samples")
@@ -103,7 +114,17 @@ class SignalMeter:
 
 
 class PeakFacts(NamedTuple):
-    """How loud the samples of one row are; see the schema's columns."""
+    """Level of the samples of one row: the columns of the same names in `schema`.
+
+    Attributes
+    ----------
+    peak, mix_peak : float
+        Largest |x| before and after mixing down.
+    clipped_fraction : float
+        Fraction of the samples with |x| of at least `CLIP_LEVEL`, before mixing down.
+    is_silent : bool
+        Whether the peak is below `SILENCE_LEVEL`.
+    """
 
     peak: float
     mix_peak: float
@@ -112,26 +133,31 @@ class PeakFacts(NamedTuple):
 
 
 class PeakMeter:
-    """Peaks and clipping of the samples that one row is of, before and after mixing down."""
+    """Measures the peaks and the clipping of the samples of one row.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples so far, summed over channels.
+    """
 
     def __init__(self) -> None:
-        #: Samples so far, of all channels together.
         self.n_samples = 0
         self._n_clipped = 0
         self._peak = 0.0
         self._mix_peak = 0.0
 
     def add(self, block: np.ndarray, y: np.ndarray, peak: float | None = None) -> None:
-        """Take in samples.
+        """Add samples.
 
         Parameters
         ----------
         block : np.ndarray [shape=(n, channels), dtype=float32]
-            Samples as they were decoded.
+            Decoded samples.
         y : np.ndarray [shape=(n,), dtype=float32]
-            The same, mixed down.
+            The same samples, mixed down.
         peak : float, optional
-            Largest |x| of the block, if it is known.
+            Largest |x| of the block, if known.
         """
         if not block.size:
             return
@@ -145,7 +171,7 @@ class PeakMeter:
         self.n_samples += block.size
 
     def facts(self) -> PeakFacts:
-        """The facts of all samples so far."""
+        """Return the level of all samples so far."""
         return PeakFacts(
             peak=self._peak,
             mix_peak=self._mix_peak,
@@ -155,11 +181,12 @@ class PeakMeter:
 
 
 def mix_down(block: np.ndarray) -> np.ndarray:
-    """Mean of the channels.
+    """Return the mean of the channels, as `librosa.to_mono`.
 
     Parameters
     ----------
     block : np.ndarray [shape=(n, channels), dtype=float32]
+        Samples.
 
     Returns
     -------
@@ -169,8 +196,8 @@ def mix_down(block: np.ndarray) -> np.ndarray:
     channels = block.shape[1]
     if channels == 1:
         return block[:, 0]
-    with np.errstate(invalid="ignore", over="ignore"):  # the meter tells what is not finite
+    with np.errstate(invalid="ignore", over="ignore"):  # SignalMeter raises the error
         if channels == 2:
-            # The same numbers as the mean's, ten times as fast.
+            # Same values as block.mean, ten times as fast.
             return (block[:, 0] + block[:, 1]) / np.float32(2)
         return block.mean(axis=1)

@@ -1,8 +1,8 @@
-"""MPEG audio (MP1, MP2, MP3) and ADTS (AAC): where frames are, by their headers alone.
+"""Structure of MPEG audio (MP1, MP2, MP3) and ADTS (AAC), from frame headers alone.
 
-A frame's header tells its length, so frames can be followed without decoding them. This
-finds the first frame behind junk, the borders of streams that were joined, damage, and
-the number of samples, whatever a Xing, Info or VBRI header says of it.
+The header of a frame tells its length, so frames can be followed without decoding. This
+finds the first frame after junk, the borders between joined streams, damage, and the number
+of samples. The number in a Xing, Info or VBRI header may be wrong.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import numpy as np
 from featurelib.audio import tags
 from featurelib.audio.tags import ReadAt
 
-#: Frames in a row, each where the one before ends, that make a stream.
+#: Fewest adjacent frames that count as a stream.
 MIN_FRAMES = 3
 
-#: Bytes that are looked at in one go. No frame is larger than the part that is kept.
+#: Bytes that are read at once.
 _CHUNK_BYTES = 2**20
-MAX_FRAME_BYTES = 16_384
 
-#: The same at first: where there is junk everywhere, each stretch of frames is short.
+#: Bytes that are read at first. In a file full of junk, runs of frames are short.
 _FIRST_CHUNK_BYTES = 2**14
+
+#: Upper bound for the size of a frame [bytes].
+MAX_FRAME_BYTES = 16_384
 
 _BITRATES = {  # kbit/s, by MPEG version (1, or 2 and 2.5) and layer
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -37,27 +39,31 @@ _BITRATES = {  # kbit/s, by MPEG version (1, or 2 and 2.5) and layer
 }
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
-#: Of the second and third byte of a header: version, layer, and sampling rate.
+#: Mask of the second and third byte of an MPEG header: version, layer and sampling rate.
 _KIND = 0x1E0C
-_HEADER_BYTES = 7  # of ADTS; those of MPEG have 4
-_ADTS_KIND = 0xF6FC  # no CRC bit; profile and rate, but not the private bit
 
-#: Samples that every MP3 decoder delays the signal by, beside what a LAME header says.
+#: The same mask for ADTS: sync word, profile and sampling rate, without CRC and private bit.
+_ADTS_KIND = 0xF6FC
+
+#: Size of an ADTS header; an MPEG header has 4 bytes.
+_HEADER_BYTES = 7
+
+#: Delay of every MP3 decoder [samples], in addition to the encoder delay in a LAME header.
 _DECODER_DELAY = 529
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a Xing, Info or VBRI header says, which is a frame without audio.
+    """Content of a Xing, Info or VBRI header, which is a frame without audio.
 
     Attributes
     ----------
     n_frames : int or None
         Number of frames that follow.
     place : int or None
-        Where in the file that number is; None where it cannot be corrected (VBRI).
+        Offset of that number in the file; None if it cannot be corrected (VBRI).
     delay, padding : int
-        Samples before and behind the signal, of the encoder; 0 where it does not say.
+        Samples that the encoder added before and after the signal; 0 if unknown.
     """
 
     n_frames: int | None
@@ -68,28 +74,28 @@ class Info:
 
 @dataclass
 class Run:
-    """Frames of one kind that belong together, with nothing but junk between them.
+    """Consecutive frames of one kind, possibly with junk between them.
 
     Attributes
     ----------
     start, end : int
-        Where the first begins and the last ends.
-    last : int
-        Where the last frame begins.
+        Offsets of the first frame and of the end of the last one.
     sr, frame_samples : int
-        Sampling rate [Hz], and samples of a frame.
+        Sampling rate [Hz] and samples per frame and channel.
     kind : tuple of int and bool
-        What all headers have in common, and whether they are mono.
+        Header bits that all frames share, and whether they are mono.
     header : bytes
-        How the first frame begins.
+        First bytes of the first frame.
+    last : int
+        Offset of the last frame.
     n_frames : int
-        Whole frames with audio.
+        Number of complete frames with audio.
     info : Info or None
-        The header of the run.
+        Xing, Info or VBRI header of the run.
     damaged : bool
         Whether there is junk between frames.
     cut : bool
-        Whether the last frame is not whole.
+        Whether the last frame is incomplete.
     """
 
     start: int
@@ -106,18 +112,18 @@ class Run:
 
     @property
     def is_adts(self) -> bool:
-        """Whether the frames are of AAC."""
+        """Whether the frames are ADTS frames (AAC)."""
         return adts_length(self.header) > 0
 
     def is_about_a_frame(self, n_bytes: int) -> bool:
-        """Whether so many bytes, or more than half as many, are what a frame has here."""
+        """Return whether `n_bytes` is more than half the average size of a frame."""
         return self.n_frames > 0 and 2 * n_bytes * self.n_frames > self.end - self.start
 
     @property
     def missing_bytes(self) -> int:
-        """By how much the run is shorter than if all frames had the size of the first.
+        """Bytes by which the run is shorter than if all frames had the size of the first.
 
-        Where no header says how many frames there are, decoders guess it from that.
+        Decoders guess the number of frames from the size of the first, if no header tells it.
         """
         if self.info is not None:
             return 0
@@ -125,7 +131,7 @@ class Run:
 
     @property
     def n_samples(self) -> int:
-        """Samples per channel that decoders give of the whole run."""
+        """Samples per channel that a decoder returns for the whole run."""
         n = self.n_frames * self.frame_samples
         if self.info is None or not (self.info.delay or self.info.padding):
             return n
@@ -137,7 +143,7 @@ class Run:
 
 @functools.cache
 def _mpeg_lengths() -> list[int]:
-    """Length in bytes of a frame by the second and third byte of its header; 0 for none."""
+    """Return frame lengths [bytes] by the second and third byte of the header; 0 if invalid."""
     lengths = [0] * 65536
     for key in range(0xE000, 0x10000):
         version, layer, rate = key >> 11 & 3, 4 - (key >> 9 & 3), key >> 2 & 3
@@ -160,7 +166,7 @@ def _length_array() -> np.ndarray:
 
 @functools.cache
 def _lengths_of(kind: int) -> dict[bytes, int]:
-    """Length in bytes of the frames of one kind, by the first three bytes of the header."""
+    """Return frame lengths [bytes] of one kind by the first three bytes of the header."""
     return {
         bytes((0xFF, key >> 8, key & 0xFF)): length
         for key, length in enumerate(_mpeg_lengths())
@@ -175,14 +181,14 @@ def _frame_samples(version: int, layer: int) -> int:
 
 
 def frame_length(header: bytes) -> int:
-    """Length in bytes of the MPEG frame with this header of 4 bytes; 0 if it is none."""
+    """Return the length [bytes] of an MPEG frame from its 4-byte header; 0 if invalid."""
     if len(header) < 4 or header[0] != 0xFF:
         return 0
     return _mpeg_lengths()[header[1] << 8 | header[2]]
 
 
 def adts_length(header: bytes) -> int:
-    """Length in bytes of the ADTS frame with this header of 7 bytes; 0 if it is none."""
+    """Return the length [bytes] of an ADTS frame from its 7-byte header; 0 if invalid."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -197,7 +203,7 @@ def _kind(data: bytes, place: int) -> tuple[int, bool]:
 
 
 def is_stream(data: bytes, place: int, n_frames: int = MIN_FRAMES) -> bool:
-    """Whether valid headers of one kind begin at `place`, each where the one before ends."""
+    """Return whether `n_frames` adjacent frames of one kind begin at `place`."""
     measure, n_header = (frame_length, 4)
     if adts_length(data[place : place + 7]):
         measure, n_header = (adts_length, 7)
@@ -212,7 +218,7 @@ def is_stream(data: bytes, place: int, n_frames: int = MIN_FRAMES) -> bool:
 
 
 def find_stream(read_at: ReadAt, place: int, end: int) -> int | None:
-    """The place of the first of `MIN_FRAMES` frames from `place` on; None if there is none."""
+    """Return the offset of the first stream at or after `place`; None if there is none."""
     step = _FIRST_CHUNK_BYTES
     while place < end:
         data = read_at(place, min(step + MIN_FRAMES * MAX_FRAME_BYTES, end - place))
@@ -227,9 +233,10 @@ def find_stream(read_at: ReadAt, place: int, end: int) -> int | None:
 
 
 def _likely_starts(data: bytes, stop: int) -> list[int]:
-    """Places before `stop` from where lengths in headers lead from one to the next.
+    """Return the indices before `stop` at which `MIN_FRAMES` adjacent headers begin.
 
-    Without regard to what the headers have in common; but fast, were all of it headers.
+    The headers may be of different kinds. The search is fast even if every byte looks like
+    a header.
     """
     raw = np.frombuffer(data + bytes(_HEADER_BYTES), np.uint8)
     starts = np.flatnonzero(raw[: min(stop, len(data))] == 0xFF)
@@ -237,12 +244,12 @@ def _likely_starts(data: bytes, stop: int) -> list[int]:
     for _ in range(MIN_FRAMES):
         lengths = _lengths_at(raw, places)
         starts, places = starts[lengths > 0], (places + lengths)[lengths > 0]
-        places = np.minimum(places, len(data))  # where there is no header
+        places = np.minimum(places, len(data))  # at the padding zeros
     return [int(start) for start in starts]
 
 
 def _lengths_at(raw: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Lengths of the frames, MPEG or ADTS, whose headers are at these places; 0 for none."""
+    """Return the lengths [bytes] of the MPEG or ADTS frames at `places`; 0 if there is none."""
     sync, first, second, third, fourth, fifth = (
         raw[places + i].astype(np.int32) for i in range(_HEADER_BYTES - 1)
     )
@@ -253,7 +260,7 @@ def _lengths_at(raw: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
-    """Whether a stream begins at `place`: of `MIN_FRAMES` frames, or of all that is there."""
+    """Return whether a stream begins at `place`, or frames that fill the rest of the file."""
     data = read_at(place, min(MIN_FRAMES * MAX_FRAME_BYTES, end - place))
     if is_stream(data, 0):
         return True
@@ -266,7 +273,7 @@ def begins_at(read_at: ReadAt, place: int, end: int) -> bool:
 
 
 def begins_before_damage(read_at: ReadAt, place: int, end: int) -> bool:
-    """Whether a frame is at `place`, and a stream of its kind somewhere behind it."""
+    """Return whether a frame is at `place` and a stream of its kind begins later."""
     frame = read_at(place, MAX_FRAME_BYTES)
     following = find_stream(read_at, place + 1, end) if is_stream(frame, 0, 1) else None
     return following is not None and _kind(read_at(following, 7), 0) == _kind(frame, 0)
@@ -280,19 +287,19 @@ def runs(
     Parameters
     ----------
     read_at : callable
-        Gives the bytes at an offset.
+        Function that takes an offset and a size and returns the bytes.
     start, end : int
-        Where the first frame begins, and where the file ends.
+        Offset of the first frame, and the end of the file.
     duration : float or None
-        Stop after so many seconds of frames.
+        Stop after this duration [s].
     most : int
-        Stop after so many runs.
+        Stop after this number of runs.
 
     Returns
     -------
     list of Run
-        Each can be decoded by itself. A new one begins where the kind of frames changes,
-        behind a tag, and at a Xing, Info or VBRI header.
+        Runs that can be decoded separately. A new run begins when the kind of frames
+        changes, after a tag, and at a Xing, Info or VBRI header.
     """
     found: list[Run] = []
     seconds = 0.0
@@ -327,7 +334,7 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
             if behind > place or is_header or is_stream(rest, 0):
                 place = behind
                 continue
-        # the next stream may begin in the last frame, if that was cut short
+        # The next stream may begin inside the last frame, if that is incomplete.
         following = find_stream(read_at, behind if behind > place else run.last + 1, end)
         if following is None:
             n_rest = tags.audio_end(read_at, behind, end) - behind
@@ -336,7 +343,7 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
         if following < run.end:
             run.n_frames, run.end, run.damaged = run.n_frames - 1, following, True
         rest = read_at(following, MAX_FRAME_BYTES)
-        # another file's header: what lies between are its tags, of whatever kind
+        # The header of another file: the bytes before it are tags of some kind.
         border = behind > place or _read_info(rest, 0, following) is not None
         place = following
     if run is not None:
@@ -344,7 +351,7 @@ def _walk(read_at: ReadAt, start: int, end: int, duration: float | None) -> Iter
 
 
 def _seconds(run: Run) -> float:
-    # what the encoder put around the signal is cut off: look a little further
+    # Decoders remove the encoder's delay and padding, so some frames more are needed.
     return (run.n_frames - 6) * run.frame_samples / run.sr
 
 
@@ -355,7 +362,7 @@ def _length(header: bytes) -> int:
 def _follow(
     read_at: ReadAt, place: int, end: int, run: Run | None, border: bool, duration: float | None
 ) -> Run | None:
-    """Follow frames of one kind from `place` on, into the run or, past a border, a new one."""
+    """Follow frames of one kind from `place`; extend `run`, or start a new run at a border."""
     data = read_at(place, min(_FIRST_CHUNK_BYTES, end - place))
     if not is_stream(data, 0, 1):
         return None
@@ -395,7 +402,7 @@ def _follow(
             if len(data) > 40:
                 continue
         break
-    # the last frame may be shorter than the bytes that the loop looks at
+    # The last frame may be shorter than the bytes that the loop above reads.
     while i < len(data) and data[i : i + 1] == b"\xff" and len(data) - i <= 40:
         length = frame_length(data[i : i + 4])
         if not length or _kind(data, i) != kind:
@@ -445,7 +452,7 @@ def _new_run(data: bytes, place: int, kind: tuple[int, bool]) -> Run:
 
 
 def _info_offset(data: bytes, place: int) -> int:
-    """Where a Xing or Info tag is in a frame: behind header and side information."""
+    """Return the index of a Xing or Info tag in a frame, after header and side information."""
     mono = data[place + 3] >= 0xC0
     if data[place + 1] >> 3 & 3 == 3:
         return 21 if mono else 36
@@ -453,7 +460,10 @@ def _info_offset(data: bytes, place: int) -> int:
 
 
 def _read_info(data: bytes, place: int, base: int) -> Info | None:
-    """The header in the frame at `place`; `base` is where in the file `data` begins."""
+    """Read the Xing, Info or VBRI header in the frame at `place`.
+
+    `base` is the offset of `data` in the file.
+    """
     if place + 4 > len(data) or not frame_length(data[place : place + 4]):
         return None
     if data[place + 36 : place + 40] == b"VBRI":

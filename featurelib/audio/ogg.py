@@ -1,4 +1,4 @@
-"""Ogg: where the links of a chained file begin and end, and which pages are damaged."""
+"""Ogg structure: links of a chained file, and damaged pages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CHUNK_BYTES = 2**20
 _MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 _FIRST_PAGE, _LAST_PAGE = 2, 4  # bits of a page's flags
 
-#: Pages with wrong checksums may add up to so many times the bytes that were followed. Where
-#: they are more, headers lie in other pages' bodies, and each is as long as it can be.
+#: Most bytes in pages with wrong checksums, as a multiple of the bytes that were followed.
+#: A hostile file exceeds it: its headers lie inside other pages and claim the largest size.
 _MOST_WASTE = 4
 
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 
-#: How the first packet of an audio stream begins.
+#: Codecs by the first bytes of a stream's first packet.
 _CODECS = {
     b"\x01vorbis": "vorbis",
     b"OpusHead": "opus",
@@ -29,22 +29,23 @@ _CODECS = {
 
 @dataclass
 class Link:
-    """A part of a chained Ogg file, from its first pages to before the next link's.
+    """Link of a chained Ogg file.
 
     Attributes
     ----------
     start, end : int
-        Where it begins and ends.
+        Offsets of the link in the file.
     codec : str or None
-        Of its first audio stream; None if it has none.
+        Codec of the first audio stream; None if there is no audio stream.
+    rate : int
+        Granule positions per second.
     damaged : bool
         Whether a page is missing or damaged, or there is junk between pages.
     cut : bool
         Whether the last page of the stream is missing.
-    rate : int
-        Granule positions a second.
     lost : int
-        Granule positions from before damage to the page behind it: what is lost, at most.
+        Upper bound for the loss [granule positions]: from the last page before damage to the
+        first page after it.
     """
 
     start: int
@@ -64,7 +65,7 @@ class Link:
     _has_data: bool = False
 
     def begin(self, serial: int, packet: bytes) -> None:
-        """Note a stream of the link."""
+        """Register a stream of the link by its first packet."""
         self._begin.add(serial)
         codec = next((name for start, name in _CODECS.items() if packet.startswith(start)), None)
         if codec is not None and self.codec is None:
@@ -76,18 +77,18 @@ class Link:
 
     @property
     def seconds(self) -> float:
-        """Length so far, by granule positions; 0 where they do not tell."""
+        """Duration so far by granule positions [s]; 0 if unknown."""
         if not self.rate or self._first is None:
             return 0.0
         return (self._granule - self._first) / self.rate
 
     @property
     def is_length_known(self) -> bool:
-        """Whether the granule positions tell how long it was before damage."""
+        """Whether granule positions tell the duration that the link had before damage."""
         return not self.cut and not self._has_unknown_part
 
     def add(self, serial: int, number: int, flags: int, granule: int) -> None:
-        """Take in a whole page."""
+        """Add a page with a valid checksum."""
         self._has_data = self._has_data or not flags & _FIRST_PAGE
         if self.lacks_pages(serial, number):
             self.damage()
@@ -103,29 +104,29 @@ class Link:
                 self._granule = granule
 
     def lacks_pages(self, serial: int, number: int) -> bool:
-        """Whether pages are missing before the one with this number."""
+        """Return whether pages are missing before page `number`."""
         return number > self._numbers.get(serial, number - 1) + 1
 
     def damage(self) -> None:
-        """Note that something is missing before the next page."""
+        """Record that data is missing before the next page."""
         self.damaged = self._is_after_damage = True
         if self._first is None:
             self._has_unknown_part = True
 
     def lose_next(self) -> None:
-        """Note that the pages behind it belong to a link whose beginning is missing."""
+        """Record that the next pages belong to another link, whose beginning is missing."""
         self.damaged = self._has_unknown_part = True
 
     def begins_another(self, flags: int, serial: int) -> bool:
-        """Whether a page belongs to the next link."""
+        """Return whether a page belongs to the next link."""
         if flags & _FIRST_PAGE:
             return self._has_data
         return serial not in self._begin and self._has_data
 
 
 def _is_whole(page: bytes) -> bool:
-    """Whether a page's checksum is right."""
-    # Ogg's CRC takes bits in the other order than zlib's.
+    """Return whether the checksum of a page is valid."""
+    # The CRC of Ogg has the opposite bit order of zlib's.
     blank = page[:22] + bytes(4) + page[26:]
     crc = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return page[22:26] == crc.to_bytes(4, "big").translate(_REVERSED)
@@ -139,13 +140,18 @@ def links(
     Parameters
     ----------
     read_at : callable
-        Gives the bytes at an offset.
+        Function that takes an offset and a size and returns the bytes.
     start, end : int
-        Where the first page begins, and where the file ends.
+        Offset of the first page, and the end of the file.
     duration : float or None
-        Stop after so many seconds, and at damage behind them.
+        Stop 2 s after this duration [s], or at the first damage after it.
     most : int
-        Stop after so many links.
+        Stop after this number of links.
+
+    Returns
+    -------
+    list of Link
+        Links in order; empty if there is no valid page at `start`.
     """
     found: list[Link] = []
     data, base, i = b"", start, 0
@@ -163,7 +169,7 @@ def links(
         if size is None or i + size > len(data) or not _is_whole(data[i : i + size]):
             if found:
                 link = found[-1]
-                if size is not None and base + i + size > end:  # the last page is not whole
+                if size is not None and base + i + size > end:  # the last page is incomplete
                     link.end, link.cut = end, True
                     break
                 if has_seconds():
@@ -206,7 +212,7 @@ def links(
 
 
 def _page_size(data: bytes, i: int) -> int | None:
-    """Size in bytes of the page at `i`; None if there is none."""
+    """Return the size [bytes] of the page at index `i`; None if there is none."""
     if data[i : i + 5] != b"OggS\0" or len(data) < i + 27:
         return None
     table = i + 27

@@ -1,8 +1,8 @@
-"""One file, or one stream of a file, through FFmpeg (PyAV), for what libsndfile cannot read.
+"""Decoding of one file or stream with FFmpeg (PyAV), for content that libsndfile cannot read.
 
-FFmpeg reads far more than audio files. It is given bytes and nothing else: no name, no
-protocol, a list of containers that hold audio and open nothing else, and audio decoders
-only. Packets are decoded one by one, and one that cannot be decoded is left out.
+FFmpeg reads far more than audio files, so it is restricted. It receives bytes, but no file
+name and no protocol. Only containers that cannot open other files, and only audio decoders,
+are allowed. A packet that cannot be decoded is skipped.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import av
     import av.container
 
-#: Containers that may be opened: audio files, and those of video that hold audio. Playlists,
-#: image sequences and all that opens other files or addresses is left out.
+#: Allowed containers: audio files, and video files with audio. Playlists, image sequences and
+#: other formats that open further files or addresses are excluded.
 CONTAINERS = (
     *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf"),
     *("dsf", "dts", "dtshd", "eac3", "flac", "flv", "gsm", "iff", "loas", "matroska", "mlp"),
@@ -31,7 +31,7 @@ CONTAINERS = (
     *("tak", "truehd", "tta", "voc", "w64", "wav", "wsd", "wv", "xwma"),
 )
 
-#: Audio decoders that may be used, beside those for PCM and ADPCM.
+#: Allowed audio decoders, in addition to those for PCM and ADPCM.
 _DECODERS = (
     *("aac", "aac_latm", "ac3", "alac", "als", "amrnb", "amrwb", "ape", "atrac1", "atrac3"),
     *("atrac3plus", "cook", "dca", "dsd_lsbf", "dsd_lsbf_planar", "dsd_msbf", "dsd_msbf_planar"),
@@ -42,75 +42,83 @@ _DECODERS = (
     *("wmapro", "wmav1", "wmav2", "wmavoice"),
 )
 
-#: Containers without a header that tells a length: FFmpeg guesses it from the bit rate.
+#: Containers without a length in the header; FFmpeg guesses it from the bit rate.
 _GUESSED_LENGTHS = {"aac", "ac3", "amr", "dts", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
 
-#: Sampling rates of Opus; libsndfile decodes at the first that is not below the encoder's.
+#: Sampling rates of Opus [Hz]. libsndfile uses the lowest that is not below the encoder's.
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 
-#: Those, and one whose clock need not begin at 0.
+#: Containers whose length is unreliable: guessed lengths, and Ogg, whose clock may not begin
+#: at 0.
 _UNSURE_LENGTHS = {*_GUESSED_LENGTHS, "ogg"}
 
-#: What decoders check, by codec. A frame that fails its checksum is noise, and so is an MP3
-#: frame whose data begin in one that is lost; FFmpeg would decode both.
+#: Error checks of FFmpeg by codec. By default FFmpeg decodes frames with a wrong checksum, and
+#: MP3 frames whose data begin in a lost frame. Both would be noise.
 _CHECKS = {
     **dict.fromkeys(("ac3", "eac3", "flac", "tta", "wavpack"), "crccheck+explode"),
     **dict.fromkeys(("mp1float", "mp2float", "mp3float"), "crccheck+bitstream+buffer+explode"),
 }
 
-#: Samples of a decoded frame, all channels together: at most, and where there are few channels.
+#: Most samples of a decoded frame, summed over channels.
 _MAX_FRAME_SAMPLES = 2**25
+
+#: Smallest number of channels by which that limit is divided.
 _FEW_CHANNELS = 8
 
-#: Bytes of packets that are looked at to find out what the streams are. FFmpeg keeps them all,
-#: and needs half a kB for a packet of one byte.
+#: Bytes that FFmpeg reads to detect the streams. It keeps all packets of them, and a packet of
+#: one byte takes half a kB.
 _PROBED_BYTES = 2**20
 
+#: Read errors in a row after which reading ends.
 _MAX_FAILURES = 100
 
-#: A gap between frames smaller than this is rounding in a container's clock.
+#: Smaller gaps between frames are rounding errors of the container's clock.
 _SMALLEST_GAP_S = 0.015
 
-#: Seconds by which decoded lengths may fall short of what a container says, and the part of it
-#: in short files.
+#: Tolerance for a decoded duration below that of the container: seconds, or for short files
+#: a fraction of the duration.
 _LENGTH_SLACK_S = 0.2
 _LENGTH_SLACK = 0.25
 
+#: Scale factors to ±1, by sample format.
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
 
 class FFmpegDecoder:
-    """Decodes with FFmpeg.
+    """Decoder that uses FFmpeg.
 
     Parameters
     ----------
     file : io.RawIOBase
-        Has to read and seek; it is read from where it is.
+        Seekable file, read from its current position.
     container : str, optional
-        FFmpeg's name of the container; found by its content otherwise.
+        FFmpeg's name of the container; by default FFmpeg detects it.
 
     Attributes
     ----------
+    name : str
+        Name of the decoder.
     sr, channels : int
         Sampling rate [Hz] and number of channels at the beginning.
     format, subtype : str
         Container and codec.
     n_samples : int or None
-        Samples per channel by the container; None if it says none.
+        Samples per channel by the container; None if unknown.
     gaps_s : float
         Sum of the gaps between frames so far [s].
     lost_s : float or None
-        Sum of the gaps between frames [s]; known when all blocks were read. None where
-        something is missing without a gap, or the container has no clock of its own.
+        Sum of all gaps between frames [s], valid after the last block. None if data is
+        missing without a gap, or the container has no clock.
     damaged : bool
-        Whether something before the last frame was left out; known then, too.
+        Whether data before the last frame was skipped, valid after the last block.
     cut : bool
-        Whether something behind the last frame could not be decoded, or is missing.
+        Whether data after the last frame is missing or could not be decoded, valid after the
+        last block.
 
     Raises
     ------
     RefusedError
-        If it is nothing that FFmpeg may or can decode.
+        If FFmpeg cannot decode the content, or is not allowed to.
     """
 
     name = "ffmpeg"
@@ -166,7 +174,7 @@ class FFmpegDecoder:
         context.thread_count = 1
         context.thread_type = "NONE"
         options = {"flags": "+bitexact"}
-        if context.name != "ape":  # to which it means how many are decoded in one go
+        if context.name != "ape":  # for APE the option is the number decoded at once
             channels = max(context.layout.nb_channels, _FEW_CHANNELS)
             options["max_samples"] = str(_MAX_FRAME_SAMPLES // channels)
         if context.name in _CHECKS:
@@ -195,7 +203,15 @@ class FFmpegDecoder:
         return round(seconds * self.sr) if 0 < seconds < 1e9 else None
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode to the end; yield the rate and samples of shape (n, channels)."""
+        """Decode to the end.
+
+        Yields
+        ------
+        sr : int
+            Sampling rate [Hz].
+        samples : np.ndarray [shape=(n, channels), dtype=float32]
+            Samples in memory of their own.
+        """
         resamplers: dict[int, _Channels] = {}
         n_samples = 0
         for rate, samples in self._frames():
@@ -216,7 +232,7 @@ class FFmpegDecoder:
         self._judge(n_samples / self.sr)
 
     def _judge(self, seconds: float) -> None:
-        self.cut = bool(self._n_failures) or self._is_corrupt  # behind the last frame
+        self.cut = bool(self._n_failures) or self._is_corrupt  # after the last frame
         container = self.format.lower()
         if self.n_samples is not None and container not in _UNSURE_LENGTHS:
             missing = self.n_samples / self.sr - seconds - self.gaps_s
@@ -234,10 +250,12 @@ class FFmpegDecoder:
                 continue
             if self._n_failures and not self._at_end:
                 self.damaged, self._n_failures = True, 0
-                self._has_clock = self._has_clock and expected is not None  # or where is 0?
+                # Damage before the first frame: the start of the clock is unknown.
+                self._has_clock = self._has_clock and expected is not None
             length = frame.samples / frame.sample_rate
             if frame.sample_rate != self._clock_rate:
-                self._has_clock, expected = False, None  # it counts in samples of the first rate
+                # The clock counts samples of the first rate.
+                self._has_clock, expected = False, None
             elif frame.pts is not None and frame.time_base and self._has_clock:
                 begin = float(frame.pts * frame.time_base)
                 least = max(2 * float(frame.time_base), length / 2, _SMALLEST_GAP_S)
@@ -253,7 +271,7 @@ class FFmpegDecoder:
         import av
 
         for packet in self._packets():
-            self._at_end = packet is None  # frames that come now were begun before
+            self._at_end = packet is None  # further frames come from earlier packets
             try:
                 yield from self._stream.codec_context.decode(packet)
             except (av.error.FFmpegError, ValueError):
@@ -263,11 +281,11 @@ class FFmpegDecoder:
         import av
 
         n_failures = 0
-        while n_failures < _MAX_FAILURES:  # in a row
+        while n_failures < _MAX_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
                     n_failures = 0
-                    if not packet.size:  # to a decoder that would be the end
+                    if not packet.size:  # a decoder would take it for the end
                         continue
                     if not self.subtype.startswith("PCM"):
                         self._is_corrupt = packet.is_corrupt
@@ -280,11 +298,12 @@ class FFmpegDecoder:
         yield None
 
     def close(self) -> None:
+        """Close the container."""
         self._container.close()
 
 
 class _Channels:
-    """Resamples several channels."""
+    """Resampler for several channels, shape (n, channels)."""
 
     def __init__(self, channels: int, orig_sr: int, target_sr: int) -> None:
         self._resamplers = [Resampler(orig_sr, target_sr) for _ in range(channels)]
@@ -298,10 +317,10 @@ class _Channels:
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:
-    """A frame's samples as float32 of shape (n, channels), scaled as libsndfile does it."""
+    """Return a frame's samples as float32, shape (n, channels), scaled as by libsndfile."""
     kind = frame.format.name
     raw: np.ndarray
-    if kind == "s64":  # of which PyAV makes no array
+    if kind == "s64":  # PyAV cannot convert it
         raw = np.frombuffer(bytes(frame.planes[0]), np.int64)[
             : frame.samples * frame.layout.nb_channels
         ]
@@ -321,7 +340,7 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
 
 
 def _opus_rate(context: Any) -> int:
-    """Rate that libsndfile decodes Opus at: the encoder's, or the next that Opus has."""
+    """Return the rate [Hz] at which libsndfile decodes an Opus stream; see `_OPUS_RATES`."""
     head = context.extradata or b""
     if head[:8] != b"OpusHead":
         return _OPUS_RATES[-1]
@@ -332,7 +351,7 @@ def _opus_rate(context: Any) -> int:
 def _refuse(url: str, *_: Any) -> NoReturn:
     import av
 
-    # Not the OSError of the same name, which is the source's fault.
+    # Not the built-in PermissionError: that is an OSError, which means a failing source.
     raise av.error.PermissionError(errno.EPERM, f"no other file is opened: {url[:100]}")
 
 
@@ -351,7 +370,7 @@ def _decoders() -> str:
 
 
 def ffmpeg_version() -> str:
-    """Return the versions of FFmpeg's libraries that decode, as they are at run time."""
+    """Return the versions of the FFmpeg decoding libraries that are loaded."""
     import av
 
     return " ".join(

@@ -1,4 +1,4 @@
-"""Resampling of a signal that arrives in pieces."""
+"""Resampling of signals that arrive in pieces."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import soxr
 
 
 class Resampler:
-    """Resamples by soxr's "HQ", to the samples and the length that librosa gives.
+    """Streaming resampler (soxr, "HQ") whose output equals `librosa.resample`.
 
     Parameters
     ----------
     orig_sr, target_sr : int
-        Sampling rates [Hz].
+        Sampling rates of input and output [Hz].
     """
 
     def __init__(self, orig_sr: int, target_sr: int) -> None:
@@ -28,14 +28,14 @@ class Resampler:
         self._given = 0
 
     def push(self, y: np.ndarray) -> np.ndarray:
-        """Take in samples of shape (n,); return those that are ready."""
+        """Process samples of shape (n,) and return the output that is ready."""
         if self._stream is None:
             return y
         self._taken += len(y)
         return self._give(self._stream.resample_chunk(np.ascontiguousarray(y)))
 
     def finish(self) -> np.ndarray:
-        """The rest, so that there are ceil(n * ratio) samples in all."""
+        """Return the rest; the whole output has ceil(n * target_sr / orig_sr) samples."""
         if self._stream is None:
             return np.empty(0, np.float32)
         rest = self._give(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
@@ -44,19 +44,19 @@ class Resampler:
         return np.concatenate((rest, np.zeros(missing, np.float32)))
 
     def _give(self, y: np.ndarray) -> np.ndarray:
-        # The filter's delay keeps the output behind this bound until the very end.
+        # Until the end, the delay of the filter keeps the output below this bound.
         y = y[: math.ceil(self._taken * self._ratio) - self._given]
         self._given += len(y)
         return y
 
 
 class JoiningResampler:
-    """Resamples signals that follow one another, each from its own rate, and joins them.
+    """Streaming resampler that concatenates signals of different sampling rates.
 
     Parameters
     ----------
     target_sr : int
-        Sampling rate of the whole [Hz].
+        Sampling rate of the output [Hz].
     """
 
     def __init__(self, target_sr: int) -> None:
@@ -65,7 +65,10 @@ class JoiningResampler:
         self._current: Resampler | None = None
 
     def push(self, y: np.ndarray, sr: int) -> np.ndarray:
-        """Take in samples of shape (n,) at a rate; return those that are ready."""
+        """Process samples of shape (n,) with rate `sr` [Hz] and return the output that is ready.
+
+        A change of rate starts a new signal.
+        """
         if sr != self._sr:
             rest = self.finish()
             self._sr, self._current = sr, Resampler(sr, self._target_sr)
@@ -75,5 +78,5 @@ class JoiningResampler:
         return self._current.push(y)
 
     def finish(self) -> np.ndarray:
-        """The rest of the last signal."""
+        """Return the rest of the last signal."""
         return np.empty(0, np.float32) if self._current is None else self._current.finish()

@@ -1,7 +1,8 @@
-"""RIFF, RF64, W64, AIFF, CAF and AU: is the size of the samples in the header the right one?
+"""Structure of RIFF, RF64, W64, AIFF, CAF and AU files: the true size of their samples.
 
-Sizes are wrong where a recorder was interrupted, or wrote to a pipe and could not go back
-to the header. All that is judged by sizes; what chunks behind the samples hold is not.
+The size in a header is wrong if the recorder was interrupted, or wrote to a pipe and could not
+return to the header. The check compares sizes only. It does not read the content of chunks
+after the samples.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from featurelib.audio.tags import ReadAt
 _HEAD_BYTES = 4096
 _MAX_CHUNKS = 1000
 
-#: Sizes from here on stand for "unknown" in files that are shorter.
+#: From this size on, a size larger than the file means "unknown".
 _UNKNOWN = 0x7FFF_0000
 _ALL_ONES = 0xFFFF_FFFF
 
@@ -26,30 +27,29 @@ _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 _PCM, _FLOAT, _GSM, _EXTENSIBLE = 1, 3, 0x31, 0xFFFE
 
-#: So many samples tell how 24 bits lie in 4 bytes.
+#: Samples that are read to find how 24-bit samples are stored in 4 bytes.
 _LOOKED_AT = 65_536
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The samples of a file, and what its header says of them.
+    """Position of the samples in a file, and corrections of its header.
 
     Attributes
     ----------
-    data : int
-        Where the samples begin.
-    end : int
-        Where they end.
+    data, end : int
+        Offsets of the first sample and of the end of the samples.
     fields : tuple of (int, bytes)
-        Bytes of the header to be corrected, and where they are; none if it is right.
+        Corrections of the header: offset and new bytes. Empty if the header is right.
     cut : bool
-        Whether the file ends before its samples do, or there is more in it behind.
+        Whether the file ends before its samples, or has other data after them.
     riff_end : int
-        Where the file ends by its first size.
+        End of the file by the size of its outer chunk.
     gain : float
-        What decoded samples are to be multiplied by.
+        Factor for the decoded samples.
     is_gsm : bool
-        Whether they are of GSM 06.10, of which libsndfile makes up the end of the last block.
+        Whether the encoding is GSM 06.10. libsndfile invents samples at the end of its last
+        block.
     """
 
     data: int
@@ -63,13 +63,15 @@ class Sizes:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a family of files writes chunks."""
+    """Chunk format of a family of files."""
 
     order: Literal["little", "big"]
     id_bytes: int = 4
     size_bytes: int = 4
     align: int = 2
+    #: Whether the size of a chunk includes its header.
     counts_header: bool = False
+    #: Whether one chunk with a size contains all others.
     has_outer_size: bool = True
 
     @property
@@ -103,7 +105,7 @@ _AU_HEADER_BYTES = 24
 
 
 def is_riff(head: bytes) -> bool:
-    """Whether a file that begins like this (16 bytes or more) is one of the family."""
+    """Return whether the first bytes (16 or more) belong to a file that `sizes` reads."""
     magic, kind = head[:4], head[8:12]
     if magic in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
         return kind == b"WAVE"
@@ -113,9 +115,9 @@ def is_riff(head: bytes) -> bool:
 
 
 def is_plain(head: bytes, end: int) -> bool:
-    """Whether a file of `end` bytes that begins like this is a WAV with nothing to correct.
+    """Return whether a file of `end` bytes is a WAV file without anything to correct.
 
-    That is how most are: 44 bytes, and samples to the end.
+    Most WAV files are: a header of 44 bytes, then samples up to the end.
     """
     if head[:4] != b"RIFF" or head[8:20] != b"WAVEfmt \x10\0\0\0" or head[36:40] != b"data":
         return False
@@ -127,14 +129,14 @@ def is_plain(head: bytes, end: int) -> bool:
 
 
 def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
-    """Find the samples of the file that begins at `start`; None where it has none."""
+    """Find the samples of the file that begins at `start`; return None if there are none."""
     head = read_at(start, min(_HEAD_BYTES, end - start))
     if head[:4] in _AU:
         return _au_sizes(read_at, head, start, end)
     form = _FORMS[head[:4]]
     is_caf = not form.has_outer_size
     riff_end = end if is_caf else start + form.header_bytes + form.size_of(head)
-    large: int | None = None  # where a size of 64 bits is
+    large: int | None = None  # offset of the 64-bit sizes
     encoding, encoding_at = b"", 0
     first = start + (8 if is_caf else form.header_bytes + form.id_bytes)
     for place, name, size in _chunks(read_at, head, start, first, end, form):
@@ -163,14 +165,14 @@ def sizes(read_at: ReadAt, start: int, end: int) -> Sizes | None:
 
 
 def _au_sizes(read_at: ReadAt, head: bytes, start: int, end: int) -> Sizes | None:
-    """Find the samples of an AU file, which has a header and nothing behind the samples."""
+    """Find the samples of an AU file, which consists of a header and samples."""
     order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
     data = start + int.from_bytes(head[4:8], order)
     size = int.from_bytes(head[8:12], order)
     if not start + _AU_HEADER_BYTES <= data < end:
         return None
     stop = data + size
-    if size == _ALL_ONES:  # which is how AU says that it does not know
+    if size == _ALL_ONES:  # means "unknown" in AU
         return Sizes(data, end, riff_end=end)
     if size and tags.audio_end(read_at, min(stop, end), end) == stop:
         return Sizes(data, stop, riff_end=end)
@@ -182,10 +184,11 @@ def _au_sizes(read_at: ReadAt, head: bytes, start: int, end: int) -> Sizes | Non
 def _correction(
     read_at: ReadAt, encoding: bytes, place: int, data: int, end: int, form: _Form
 ) -> tuple[tuple[tuple[int, bytes], ...], float]:
-    """What makes libsndfile read samples of 24 bits in 4 bytes, and the gain they need then.
+    """Return header corrections and a gain for 24-bit samples in 4 bytes.
 
-    They may be in the upper or in the lower three bytes, or be floats of that range (Cool
-    Edit's "24.0 float"); the header does not tell which.
+    libsndfile cannot read such samples otherwise. They are in the upper or the lower three
+    bytes, or are floats in the range of 24-bit integers (Cool Edit's "24.0 float"). The header
+    does not tell which.
     """
 
     def number(at: int) -> int:
@@ -209,7 +212,7 @@ def _correction(
 def _chunks(
     read_at: ReadAt, head: bytes, start: int, first: int, end: int, form: _Form
 ) -> Iterator[tuple[int, bytes, int]]:
-    """Place, name and size of each chunk up to the samples."""
+    """Yield offset, name and size of each chunk."""
     n = form.header_bytes
     place = first
     for _ in range(_MAX_CHUNKS):
@@ -225,14 +228,17 @@ def _chunks(
 def _stop(
     read_at: ReadAt, data: int, size: int, riff_end: int, end: int, form: _Form
 ) -> tuple[int | None, bool]:
-    """Where the samples end (None: where the header says), and whether some are missing."""
+    """Return the end of the samples, and whether samples are missing.
+
+    The end is None if the header is right.
+    """
     stop = data + size
     if stop == end or (stop == end - 1 and size % 2):
         return None, False
     if stop > end:
         unknown = size >= _UNKNOWN and end - data < _UNKNOWN
         unknown = unknown or size >= 2**62
-        if not form.has_outer_size:  # libsndfile refuses a CAF that is cut
+        if not form.has_outer_size:  # libsndfile cannot open a truncated CAF
             return end, not unknown
         return (end if unknown else None), not unknown and riff_end != end
     riff_agrees = stop <= riff_end <= end
@@ -242,10 +248,10 @@ def _stop(
     if not form.has_outer_size and size:
         if tags.audio_end(read_at, stop, end) == stop:
             return None, False
-        # there is no second size that would speak for the first being wrong
+        # Without an outer size there is no evidence that the size of the samples is wrong.
         return None, not _ends_with_chunks(read_at, stop, limit, form)
     if size == 0 and (not riff_agrees or riff_end <= data + 8):
-        # an interrupted recorder wrote the sizes of an empty file, and never came back
+        # An interrupted recorder wrote the sizes of an empty file and never updated them.
         limit = tags.audio_end(read_at, data, end, with_padding=False)
         return (limit if limit > data else None), False
     if not _ends_with_chunks(read_at, form.padded(stop, data), limit, form):
@@ -256,10 +262,10 @@ def _stop(
 
 
 def _ends_with_chunks(read_at: ReadAt, place: int, limit: int, form: _Form) -> bool:
-    """Whether chunks, one after the other, lead from `place` to `limit`."""
+    """Return whether a sequence of chunks leads from `place` to `limit`."""
     n = form.header_bytes
     for _ in range(_MAX_CHUNKS):
-        if limit - place < n:  # what is shorter than a header is padding
+        if limit - place < n:  # bytes that are too few for a header are padding
             return True
         header = read_at(place, n)
         name = header[:4]

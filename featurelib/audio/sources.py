@@ -1,4 +1,4 @@
-"""Whatever names or holds an audio file → something that libsndfile can read."""
+"""Audio sources: paths, URLs, bytes and file objects, as seekable byte streams."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ from featurelib.errors import ParameterError
 
 Source = str | bytes | os.PathLike[Any] | memoryview | bytearray | BinaryIO | IO[bytes]
 
-#: Bytes of a source that cannot seek which are held in memory; more go to a temporary file.
+#: Bytes of a non-seekable source that are kept in memory; more go to a temporary file.
 _SPOOL_BYTES = 32 * 2**20
 
 _CHUNK_BYTES = 2**20
 
-#: Headers can name places beyond that.
+#: Largest offset that is read; malformed headers can contain larger ones.
 _LARGEST_OFFSET = 2**62
 
 
 class ByteReader(io.RawIOBase):
-    """A seekable binary stream that remembers when reading failed.
+    """Seekable binary stream that stores read errors.
 
-    libsndfile reads through callbacks, which cannot raise, and takes a failed read for
-    the end of the file: whoever uses a reader asks `check` afterwards.
+    libsndfile reads through callbacks, which cannot raise, and takes a failed read for the
+    end of the file. Call `check` after each use to raise the stored error.
+
+    Parameters
+    ----------
+    stream : binary file object
+        Stream to read; it must be seekable.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -39,7 +44,7 @@ class ByteReader(io.RawIOBase):
         self._stream = stream
         self._error: OSError | None = None
         self._size: int | None = None
-        self._beyond: int | None = None  # the position, if that is behind the end
+        self._beyond: int | None = None  # position, if after the end of the stream
 
     def readable(self) -> bool:
         return True
@@ -54,7 +59,7 @@ class ByteReader(io.RawIOBase):
         try:
             data = self._stream.read(len(view))
             view[: len(data)] = data
-        except Exception as error:  # noqa: BLE001  a callback from C must not raise; see check
+        except Exception as error:  # noqa: BLE001  a C callback must not raise; see check
             self._error = _os_error(error, "reading failed")
             return 0
         return len(data)
@@ -65,8 +70,8 @@ class ByteReader(io.RawIOBase):
             if whence != os.SEEK_SET:
                 target += self.tell() if whence == os.SEEK_CUR else self.size()
             if target < 0:
-                return self.tell()  # a malformed file sends decoders before the beginning
-            # Or far behind the end, where some sources can seek to, and others not.
+                return self.tell()  # malformed files make decoders seek before the start
+            # They may also seek far past the end, which not all streams support.
             self._beyond = target if target > self.size() else None
             if self._beyond is None:
                 self._stream.seek(target)
@@ -79,7 +84,13 @@ class ByteReader(io.RawIOBase):
         return self._stream.tell() if self._beyond is None else self._beyond
 
     def size(self) -> int:
-        """Length of the source in bytes, as it was when this was first asked for."""
+        """Return the size of the source [bytes], as at the first call.
+
+        Raises
+        ------
+        OSError
+            If the source cannot seek.
+        """
         if self._size is None:
             try:
                 position = self._stream.tell()
@@ -90,7 +101,7 @@ class ByteReader(io.RawIOBase):
         return self._size
 
     def at(self, offset: int, n: int) -> bytes:
-        """Bytes from a place on: `n` of them, fewer only at the end. The position stays.
+        """Return `n` bytes at an offset, fewer only at the end. The position does not change.
 
         Raises
         ------
@@ -115,22 +126,34 @@ class ByteReader(io.RawIOBase):
         return data
 
     def failed(self, error: OSError) -> None:
-        """Note that a read failed, for `check`."""
+        """Store the error of a failed read for `check`."""
         if self._error is None:
             self._error = error
 
     def check(self) -> None:
-        """Raise what a read from the source failed with, if one has."""
+        """Raise the error of the first failed read, if any.
+
+        Raises
+        ------
+        OSError
+            If a read failed.
+        """
         if self._error is not None:
             raise self._error
 
     def check_content_is_to_blame(self) -> None:
-        """Raise ``OSError`` if a decoder's failure is the source's, not the content's."""
+        """Raise ``OSError`` if the source caused a decoder's failure, not the content."""
         self.check()
 
 
 class FileReader(ByteReader):
-    """A reader of a local file, which libsndfile reads by its descriptor, at full speed."""
+    """Reader of a local file; libsndfile reads from its file descriptor at full speed.
+
+    Attributes
+    ----------
+    fd : int
+        File descriptor.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
@@ -146,26 +169,33 @@ class FileReader(ByteReader):
         return data
 
     def check_content_is_to_blame(self) -> None:
-        # libsndfile reports a failed read and a nonsensical offset in a header by the same
-        # code, so the file is read again to find out; once, as it may have many streams.
+        # libsndfile reports the same code for a failed read and for a wrong offset in a
+        # header. Reading the file again tells them apart. Once is enough for all streams.
         position = 0
         while not self._was_readable and (chunk := os.pread(self.fd, _CHUNK_BYTES, position)):
             position += len(chunk)
         self._was_readable = True
 
 
-#: Bytes as they are, the stretch of a source from one offset to another, or a hole of so
-#: many bytes, in which reading finds the end of the file.
+#: Part of a view: literal bytes, a range of the source (start, end), or the size of a hole.
+#: A read in a hole returns no bytes, as at the end of a file.
 Piece = bytes | tuple[int, int] | int
 
 
 class View(io.RawIOBase):
-    """Pieces of a source, and bytes in between, as one file. It has no name.
+    """Concatenation of pieces as a seekable binary stream.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Source of the pieces that are ranges.
+    pieces : sequence of Piece
+        Pieces in order.
 
     Attributes
     ----------
     size : int
-        Its length in bytes.
+        Sum of the sizes of the pieces [bytes].
     """
 
     def __init__(self, reader: ByteReader, pieces: Sequence[Piece]) -> None:
@@ -185,7 +215,7 @@ class View(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self.at(self._position, len(buffer))
-        except OSError as error:  # a callback from C must not raise; see ByteReader.check
+        except OSError as error:  # a C callback must not raise; see ByteReader.check
             self._reader.failed(error)
             return 0
         memoryview(buffer)[: len(data)] = data
@@ -193,7 +223,7 @@ class View(io.RawIOBase):
         return len(data)
 
     def at(self, offset: int, n: int) -> bytes:
-        """Bytes from a place on: `n` of them, fewer only at the end."""
+        """Return `n` bytes at an offset, fewer only at the end or before a hole."""
         found = []
         index = bisect_right(self._ends, offset)
         while n > 0 and index < len(self._pieces):
@@ -214,7 +244,7 @@ class View(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        if base + offset >= 0:  # a malformed file sends decoders before the beginning
+        if base + offset >= 0:  # malformed files make decoders seek before the start
             self._position = base + offset
         return self._position
 
@@ -236,21 +266,28 @@ def _os_error(error: Exception, what: str) -> OSError:
 
 @contextmanager
 def open_source(source: Source) -> Iterator[ByteReader]:
-    """Open a source for reading, and close it afterwards unless it is the caller's file.
+    """Open a source for reading. It is closed afterwards, except for a caller's file object.
 
     Parameters
     ----------
     source : str, bytes, PathLike, memoryview, bytearray or binary file object
-        A local path (``str``, or a ``PathLike``, of bytes as well), an fsspec URL (a
-        ``str`` with ``://``), the content of a file (``bytes`` and the like), or a file
-        object, which is read from its beginning.
+        One of:
+
+        - local path: ``str``, or ``PathLike`` of ``str`` or ``bytes``;
+        - fsspec URL: ``str`` with ``://``;
+        - content of a file: ``bytes``, ``bytearray`` or ``memoryview``;
+        - binary file object, read from its beginning if it is seekable.
+
+    Yields
+    ------
+    ByteReader
 
     Raises
     ------
     OSError
-        If it cannot be opened, or is not a regular file.
+        If the source cannot be opened, or is not a regular file.
     ParameterError
-        If it is none of these.
+        If the source has another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield ByteReader(io.BytesIO(source))
@@ -274,20 +311,20 @@ def _open_url(url: str) -> IO[bytes]:
 
     try:
         stream = fsspec.open(url, "rb").open()
-        with contextlib.suppress(ValueError):  # so web servers' files say that cannot seek
+        with contextlib.suppress(ValueError):  # raised if a web server does not support seeking
             stream.seek(0, os.SEEK_END)
             stream.seek(0)
             return stream
         return _spooled(stream)
-    except Exception as error:  # each store's library has errors of its own
+    except Exception as error:  # the libraries of stores raise errors of their own types
         raise _os_error(error, f"cannot open {url}") from error
 
 
 def _open_file(path: str | bytes) -> IO[bytes]:
-    # Not blocking, as opening a named pipe otherwise waits for a writer.
+    # Non-blocking, because opening a named pipe would wait for a writer.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:  # a zero byte, or what is no character
+    except ValueError as error:  # a zero byte, or an invalid character
         raise OSError(errno.EINVAL, f"no file can have this name ({error})", path) from error
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return os.fdopen(fd, "rb", buffering=0)
@@ -307,7 +344,7 @@ def _from_stream(stream: Any) -> Iterator[ByteReader]:
 
 
 def _spooled(stream: Any) -> IO[bytes]:
-    """Copy what cannot seek to a file that can, and has no name."""
+    """Copy a non-seekable stream to an unnamed seekable file."""
     spooled = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
     try:
         while chunk := stream.read(_CHUNK_BYTES):

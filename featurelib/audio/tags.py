@@ -1,23 +1,29 @@
-"""Tags around the audio of a file: ID3, APE, Lyrics3 and padding. They hold no audio."""
+"""Tags and padding before and after the audio of a file: ID3, APE, Lyrics3."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+#: Function that takes an offset and a size and returns bytes, fewer only at the end.
 ReadAt = Callable[[int, int], bytes]
 
-#: Padding behind the audio is searched in steps of this size.
+#: Bytes that are read at once to find padding after the audio.
 _STEP = 4096
 
-#: Size of an ID3v1 tag, which is the end of a file.
+#: Size of an ID3v1 tag, which is at the end of a file.
 ID3V1_BYTES = 128
-_TAG_PLUS_BYTES = 227  # an extended ID3v1, right before it
-_LYRICS3_V1_BYTES = 5100  # at most
+
+#: Size of an extended ID3v1 tag, which precedes the ID3v1 tag.
+_TAG_PLUS_BYTES = 227
+
+#: Largest size of a Lyrics3 v1 tag.
+_LYRICS3_V1_BYTES = 5100
+
 _APE_HEADER_BYTES = 32
 
 
 def id3v2_size(head: bytes) -> int:
-    """Size in bytes of the ID3v2 tag that begins `head` (its first 10 bytes); 0 for none."""
+    """Return the size [bytes] of an ID3v2 tag from its first 10 bytes; 0 if there is none."""
     if len(head) < 10 or head[:3] != b"ID3" or max(head[3:5]) == 255 or max(head[6:10]) > 127:
         return 0
     body = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
@@ -26,7 +32,7 @@ def id3v2_size(head: bytes) -> int:
 
 
 def size_at(read_at: ReadAt, place: int) -> int:
-    """Size in bytes of the tag of any kind that begins at `place`; 0 for none."""
+    """Return the size [bytes] of the tag that begins at `place`; 0 if there is none."""
     head = read_at(place, _APE_HEADER_BYTES)
     if size := id3v2_size(head):
         return size
@@ -46,28 +52,28 @@ def size_at(read_at: ReadAt, place: int) -> int:
 
 
 def skip(read_at: ReadAt, place: int, end: int) -> int:
-    """The place behind the tags that begin at `place`, one after the other."""
+    """Return the offset after all tags that begin at `place`."""
     while place < end and (size := size_at(read_at, place)):
         place += size
     return min(place, end)
 
 
 def skip_id3(read_at: ReadAt, place: int, end: int) -> int:
-    """The place behind the ID3v2 tags that begin at `place`."""
+    """Return the offset after all ID3v2 tags that begin at `place`."""
     while place < end and (size := id3v2_size(read_at(place, 10))):
         place += size
     return min(place, end)
 
 
 def audio_end(read_at: ReadAt, start: int, end: int, *, with_padding: bool = True) -> int:
-    """The place where the tags and the padding at the end of a file begin.
+    """Return the offset at which the tags and the padding at the end of a file begin.
 
     Parameters
     ----------
     read_at : callable
-        Gives the bytes at an offset.
+        Function that takes an offset and a size and returns the bytes.
     start, end : int
-        Where the audio begins, and the end of the file.
+        Offset of the audio, and the end of the file.
     with_padding : bool
         Whether zeros count as padding; they may be samples.
     """
@@ -81,10 +87,10 @@ def audio_end(read_at: ReadAt, start: int, end: int, *, with_padding: bool = Tru
 
 
 def _size_before(read_at: ReadAt, end: int) -> int:
-    """Size in bytes of the tag that ends at `end`; 0 for none."""
+    """Return the size [bytes] of the tag that ends at `end`; 0 if there is none."""
     n = min(3 + ID3V1_BYTES, end)
     foot = read_at(end - n, n).rjust(3 + ID3V1_BYTES, b"\0")
-    if foot[3:6] == b"TAG" and foot[:3] != b"APE":  # as in the middle of APETAGEX
+    if foot[3:6] == b"TAG" and foot[:3] != b"APE":  # "APETAGEX" contains "TAG"
         return ID3V1_BYTES
     ape = foot[-_APE_HEADER_BYTES:]
     if ape[:8] == b"APETAGEX":
@@ -105,7 +111,7 @@ def _size_before(read_at: ReadAt, end: int) -> int:
 
 
 def _padding_before(read_at: ReadAt, start: int, end: int) -> int:
-    """Number of zero bytes that end at `end` and belong to no tag."""
+    """Return the number of zero bytes before `end` that do not belong to a tag."""
     n_zeros = _zeros_before(read_at, start, end)
     begin = end - n_zeros
     for place in range(begin, min(begin + ID3V1_BYTES, end)):  # tags may end in zeros
@@ -115,7 +121,7 @@ def _padding_before(read_at: ReadAt, start: int, end: int) -> int:
 
 
 def _zeros_before(read_at: ReadAt, start: int, end: int) -> int:
-    """Number of zero bytes that end at `end`."""
+    """Return the number of zero bytes before `end`."""
     place = end
     while place > start:
         begin = max(place - _STEP, start)

@@ -1,1 +1,1 @@
-"""From a file or a signal to rows."""
+"""Extraction: from a file or a signal to rows of features."""

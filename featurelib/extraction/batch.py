@@ -1,4 +1,4 @@
-"""Many files at once, on the cores of this machine."""
+"""Extraction of many files on the cores of one machine."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
     from featurelib.audio.sources import Source
 
-#: Index of the table: what tells its rows apart.
+#: Columns that identify a row; the index of the table.
 _KEY = ("path", "channel", "segment")
 
-#: Files that a process gets at once, and files for which one more process is worth its start.
+#: Files per task of a process.
 _CHUNK_FILES = 16
+
+#: Files per process; for fewer, the start of another process does not pay.
 _FILES_A_PROCESS = 100
 
+#: Result for one source: its rows, or the error that it raised.
 _Outcome = list[Rows] | Exception
 
 
@@ -44,41 +47,43 @@ def extract_files(
     on_error: Literal["raise", "row"] = "raise",
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Compute the features of many files, without a cluster.
+    r"""Compute the features of many files, without a cluster.
 
     Parameters
     ----------
     sources : iterable
-        Paths, URLs, bytes or file objects, as of `featurelib.extract_columns`.
+        Paths, URLs, bytes or file objects, as for `featurelib.extract_columns`.
     spec, preset
-        As of `featurelib.extract_columns`.
+        As for `featurelib.extract_columns`.
     workers : int, optional
-        Processes. By default one a core, but no more than one for 100 files. More than
-        one start new interpreters: a script keeps its call below
-        ``if __name__ == "__main__":``. File objects need ``workers=1``.
+        Number of processes. By default one per core, but at most one per 100 files. Several
+        processes start new Python interpreters. A script must therefore call this function
+        under ``if __name__ == "__main__":``. File objects need ``workers=1``.
     on_error : {"raise", "row"}
-        What becomes of a file that cannot be used: its error is raised, or it has one row
-        without features, whose columns ``error_kind`` and ``message`` say why.
+        Treatment of a file that cannot be used: raise its error, or add one row without
+        features. Columns ``error_kind`` and ``message`` of that row give the reason.
     progress : bool
-        Show a bar on a terminal or in a notebook, lines elsewhere.
+        Show progress: a bar on a terminal or in a notebook, lines elsewhere.
 
     Returns
     -------
     pandas.DataFrame
         Rows in the order of the sources, with the index (path, channel, segment) and the
-        columns of `featurelib.schema`. A source without a path has its number, ``"#3"``; a
-        byte of a path that is not UTF-8 is written ``\\xNN``.
-        With ``on_error="row"`` also ``error_kind`` (a kind of `AudioError`, ``vanished`` or
-        ``unreadable``) and ``message``, null for files that could be used.
+        columns of `featurelib.schema`. The path of a source without a path is its number,
+        such as ``"#3"``. Bytes of a path that are not UTF-8 are written ``\xNN``.
+
+        With ``on_error="row"`` there are two more columns: ``error_kind`` (a kind of
+        `AudioError`, ``vanished`` or ``unreadable``) and ``message``. Both are null for files
+        without an error.
 
     Raises
     ------
     AudioError, OSError
         If a file cannot be used and ``on_error="raise"``; a note names the file.
     SpecError, ParameterError
-        If the spec or an argument cannot be used.
+        If the spec or an argument is invalid.
     FeaturelibError
-        If a process dies over a file.
+        If a process dies while it reads a file.
 
     Examples
     --------
@@ -173,7 +178,7 @@ def _shown(is_wanted: bool, total: int) -> Iterator[Progress | None]:
 def _outcomes(
     sources: Sequence[Source], spec: FeatureSpec, n_workers: int
 ) -> Iterator[tuple[int, _Outcome]]:
-    """Number and outcome of each source, in their order."""
+    """Yield number and outcome of each source, in order."""
     if n_workers == 1:
         extractor = Extractor(spec)
         for i, source in enumerate(sources):
@@ -182,8 +187,8 @@ def _outcomes(
     for i, source in enumerate(sources):
         if not isinstance(source, str | bytes | os.PathLike):
             raise ParameterError(f"source {i} is a {type(source).__name__}: use workers=1")
-    warm_up(spec)  # processes that compile at once would do it twice
-    # Fork would copy locks that threads of this process hold.
+    warm_up(spec)  # otherwise each process would compile the kernels
+    # Not fork: it would copy locks that other threads of this process hold.
     with ProcessPoolExecutor(
         n_workers, get_context("spawn"), initializer=_begin, initargs=(spec,)
     ) as pool:
@@ -204,7 +209,7 @@ def _by_pool(
     waiting: dict[int, Future[list[_Outcome]]] = {}
     next_start = 0
     while True:
-        # Some ahead, and no more: results that wait for their turn take memory.
+        # Submit only some tasks ahead, because waiting results take memory.
         for start in itertools.islice(starts, 4 * n_workers - len(waiting)):
             chunk = sources[start : start + _CHUNK_FILES]
             waiting[start] = pool.submit(_extract_chunk, list(chunk))
@@ -218,8 +223,8 @@ _extractor: Any = None
 
 
 def _begin(spec: FeatureSpec) -> None:
-    """Prepare a process."""
-    global _extractor  # the only way to hand something to a process's tasks
+    """Initialise a worker process."""
+    global _extractor  # the only way to pass an object to the tasks of a process
     _extractor = Extractor(spec)
 
 

@@ -1,4 +1,4 @@
-"""The front door: one audio source → its rows of features."""
+"""Public functions that extract the features of one audio source or signal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extraction.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
-from featurelib.kernels import forget_compiled_of_others
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
@@ -30,19 +29,24 @@ Columns = dict[str, list[Any]]
 def extract_rows(
     source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
 ) -> Iterator[Rows]:
-    """Compute one file's rows: the way for many files.
+    """Compute the rows of one file in the form that is fastest for many files.
 
-    Nothing is given before the whole file was analysed.
+    The whole file is analysed before the first rows are yielded.
 
     Parameters
     ----------
     source, spec, preset
-        As of `extract_columns`.
+        As for `extract_columns`.
+
+    Returns
+    -------
+    iterator of Rows
+        Rows in order of channel and segment; `RowCollector` joins those of many files.
 
     Raises
     ------
     AudioError, OSError, SpecError, ParameterError
-        As of `extract_columns`.
+        As for `extract_columns`.
     """
     return Extractor(spec, preset=preset).file(source)
 
@@ -54,26 +58,25 @@ def extract_columns(
     preset: str | None = None,
     block_samples: int = audio.BLOCK_SAMPLES,
 ) -> Columns:
-    """Compute one file's rows, as columns.
+    """Compute the rows of one file as a dictionary of columns.
 
     Parameters
     ----------
     source : str, PathLike, bytes, memoryview or binary file object
-        A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
-        file object. ``bytes`` are content; a path that is not UTF-8 goes in as
-        `os.fsdecode` gives it.
+        A local path, an fsspec URL (any text with ``://``), the content of a file, or a file
+        object. ``bytes`` are content, not a path. Decode a path that is not UTF-8 with
+        `os.fsdecode`.
     spec : FeatureSpec or str, optional
-        What to compute, or a preset's name; ``genre-v1`` by default.
+        A spec, or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name, in place of `spec`.
+        Name of a preset, instead of `spec`.
     block_samples : int
-        How much is decoded at once; it changes no value.
+        Samples that are decoded at once, summed over channels. It does not change values.
 
     Returns
     -------
     dict of str to list
-        Exactly the columns of `schema`, each a list of one value a row; all numbers are
-        finite.
+        Exactly the columns of `schema`, each with one value per row. All numbers are finite.
 
     Raises
     ------
@@ -81,8 +84,10 @@ def extract_columns(
         If the content cannot be used.
     OSError
         If the source cannot be opened or read.
-    SpecError, ParameterError
-        If the spec is unknown, or the source of no known kind.
+    SpecError
+        If the spec is unknown.
+    ParameterError
+        If the source has an unknown type.
     """
     extractor = Extractor(spec, preset=preset)
     return _columns(extractor.spec, extractor.file(source, block_samples=block_samples))
@@ -91,22 +96,22 @@ def extract_columns(
 def extract(
     source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
 ) -> pd.DataFrame:
-    """Compute one file's rows of features.
+    """Compute the features of one file.
 
     Parameters
     ----------
     source, spec, preset
-        As of `extract_columns`.
+        As for `extract_columns`.
 
     Returns
     -------
     pandas.DataFrame
-        One row, or one for each channel and segment, with the columns of `schema`.
+        One row, or one per channel and segment, with the columns of `schema`.
 
     Raises
     ------
     AudioError, OSError, SpecError, ParameterError
-        As of `extract_columns`.
+        As for `extract_columns`.
 
     Examples
     --------
@@ -127,24 +132,24 @@ def extract_signal(
     *,
     preset: str | None = None,
 ) -> pd.DataFrame:
-    """Compute the rows of features of samples in memory.
+    """Compute the features of samples in memory.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,) or (channels, n)]
-        Floating-point samples, nominally within ±1; computed with as float32.
+        Floating-point samples, nominally within ±1. They are converted to float32.
     sr : int
-        Their sampling rate [Hz].
+        Sampling rate of `y` [Hz].
     spec : FeatureSpec or str, optional
-        What to compute, or a preset's name; ``genre-v1`` by default.
+        A spec, or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name, in place of `spec`.
+        Name of a preset, instead of `spec`.
 
     Returns
     -------
     pandas.DataFrame
-        One row, or one for each channel and segment, with the columns of `schema`; those
-        of the file itself are null.
+        One row, or one per channel and segment, with the columns of `schema`. Columns that
+        describe a file are null.
 
     Raises
     ------
@@ -175,58 +180,56 @@ def extract_signal_columns(
     *,
     preset: str | None = None,
 ) -> Columns:
-    """Compute the rows of samples in memory, as columns: the way for many signals.
+    """Compute the rows of samples in memory as a dictionary of columns.
+
+    For many signals this is faster than `extract_signal`.
 
     Parameters
     ----------
     y, sr, spec, preset
-        As of `extract_signal`.
+        As for `extract_signal`.
 
     Returns
     -------
     dict of str to list
-        As of `extract_columns`.
+        As for `extract_columns`.
 
     Raises
     ------
     AudioError, ParameterError, SpecError
-        As of `extract_signal`.
+        As for `extract_signal`.
     """
     extractor = Extractor(spec, preset=preset)
     return _columns(extractor.spec, extractor.signal(y, sr))
 
 
-def warm_up(spec: str | FeatureSpec | None = None, *, version: str | None = None) -> None:
+def warm_up(spec: str | FeatureSpec | None = None) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
-    Numba keeps what it compiled on disk, for all processes of the machine.
+    Numba caches compiled kernels on disk for all processes of the machine.
 
     Parameters
     ----------
     spec : FeatureSpec or str, optional
-        The spec, or a preset's name.
-    version : str, optional
-        Of the code. What is kept of kernels of another one is compiled again.
+        A spec, or the name of a preset; ``genre-v1`` by default.
 
     Raises
     ------
     SpecError
-        If the spec is unknown, or fits no usual rate of files.
+        If the spec is unknown, or fits none of the usual sampling rates.
     """
-    if version is not None:
-        forget_compiled_of_others(version)
     spec = get_spec(spec)
     sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)
     analysis = Analysis(outputs.plan)
     frames = [outputs.plan.nodes[i] for i in outputs.frames]
-    # More than one block of frames, and a part of one.
+    # Enough for one full block of frames and a partial one.
     n = max(
         node.n_fft + (BLOCK_FRAMES + 2) * node.hop_length
         for node in frames
         if isinstance(node, Frames)
     )
-    y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # with peaks everywhere
+    y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # noise has peaks at all frequencies
     analysis.push(y.astype(np.float32))
     analysis.finish()
     statistics.warm_up()
@@ -243,7 +246,7 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
         assert rows.values is not None
         n, facts = rows.n, rows.facts
         columns: Columns = {name: [facts.get(name)] * n for name in SIGNAL_COLUMNS}
-        if n == 1:  # a short way for short files
+        if n == 1:  # the usual case; faster for short files
             columns.update(rows.columns)
             columns |= {
                 name: [value] for name, value in zip(names, rows.values[0].tolist(), strict=True)
@@ -255,7 +258,7 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
         columns.update(zip(names, rows.values.T.tolist(), strict=True))
         parts.append(columns)
     if len(parts) == 1 and len(parts[0]) == len(SIGNAL_COLUMNS) + len(names):
-        return parts[0]  # without series the order is right
+        return parts[0]  # without series the columns are in order
     return {
         name: list(itertools.chain.from_iterable(part[name] for part in parts))
         for name in schema(spec).names

@@ -1,4 +1,4 @@
-"""From one audio source to its rows of features: decoded, resampled, cut, analysed."""
+"""Extraction of one audio source: decode, resample, cut, analyse, collect rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[Any]]
 
-#: Columns of the rows' own, in the order of `_Channel`.
+#: Columns that differ between rows, in the order of `_Channel._add`.
 _OWN = {
     "segment": int,
     "start_s": float,
@@ -39,29 +39,34 @@ _OWN = {
     "is_silent": bool,
 }
 
-#: The largest number that a table's float32 holds.
+#: Largest number in a table, which holds float32.
 _LARGEST = float(np.finfo(np.float32).max)
 
 _NUMBERS = (int, float, np.number)
 
-#: Most channels that get rows of their own.
+#: Most channels of a file with separate rows per channel.
 _MAX_CHANNELS = 32
 
-#: Most rates that a spec's graph is kept for.
+#: Most sampling rates for which the plan of a spec is cached.
 _MAX_RATES = 16
 
 
 class Extractor:
-    """A spec, ready for any number of files.
+    """Extracts the features of a spec from any number of files and signals.
 
     Parameters
     ----------
     spec : FeatureSpec or str, optional
-        What to compute, or a preset's name.
+        A spec, or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name.
+        Name of a preset, instead of `spec`.
     max_series_bytes : int
         Most bytes that the series of one row may take.
+
+    Attributes
+    ----------
+    spec : FeatureSpec
+        The spec.
 
     Raises
     ------
@@ -80,18 +85,19 @@ class Extractor:
         self._max_series_bytes = max_series_bytes
 
     def file(self, source: Source, *, block_samples: int = audio.BLOCK_SAMPLES) -> Iterator[Rows]:
-        """Compute one file's rows, in order of channel and segment.
+        """Compute the rows of one file.
 
-        Nothing is given before the whole file was analysed.
+        The whole file is analysed before the first rows are yielded.
 
         Parameters
         ----------
-        source : str, PathLike, bytes, memoryview or binary file object
-            A local path, an fsspec URL (anything with ``://``), the bytes of a file, or a
-            file object. ``bytes`` are content; a path that is not UTF-8 goes in as
-            `os.fsdecode` gives it.
-        block_samples : int
-            How much is decoded at once; it changes no value.
+        source, block_samples
+            As for `featurelib.extract_columns`.
+
+        Returns
+        -------
+        iterator of Rows
+            Rows in order of channel and segment.
 
         Raises
         ------
@@ -100,7 +106,7 @@ class Extractor:
         OSError
             If the source cannot be opened or read.
         ParameterError
-            If the source is of no known kind.
+            If the source has an unknown type.
         """
         spec = self.spec
         with stretch(source, spec.offset, spec.duration) as file:
@@ -113,7 +119,23 @@ class Extractor:
                 return run.rows(file.facts()._asdict())
 
     def signal(self, y: np.ndarray, sr: int) -> Iterator[Rows]:
-        """Compute the rows of samples in memory; parameters as of `extract_signal`."""
+        """Compute the rows of samples in memory.
+
+        Parameters
+        ----------
+        y, sr
+            As for `featurelib.extract_signal`.
+
+        Returns
+        -------
+        iterator of Rows
+            Rows in order of channel and segment.
+
+        Raises
+        ------
+        AudioError, ParameterError
+            As for `featurelib.extract_signal`.
+        """
         samples = _checked(y)
         low, high = SR_LIMITS
         if isinstance(sr, bool) or not isinstance(sr, _NUMBERS) or sr % 1 != 0:
@@ -127,31 +149,43 @@ class Extractor:
 
 
 class Outputs(NamedTuple):
-    """Where the columns of one row are found in an analysis, at one rate."""
+    """Map from the operators of an analysis to the columns of a row.
+
+    Attributes
+    ----------
+    plan : Plan
+        Plan of the analysis.
+    values : list of (int, int, list of (int, str))
+        For each feature with scalar columns: first column, end, and for each statistic the
+        index of its operator and its name.
+    series : list of int
+        Index of the operator of each series.
+    series_widths : dict of str to (int or None)
+        Values per frame of each series, by column; None if its feature has no rows.
+    series_shares : list of float
+        Fraction of the bytes of all series that each series takes.
+    frames : list of int
+        Indices of the `Frames` operators; the one that the first feature reads comes first.
+    """
 
     plan: Plan
-    #: First column, end, and for each statistic the place of its operator, and its name.
     values: list[tuple[int, int, list[tuple[int, str]]]]
-    #: Place of the operator of each series.
     series: list[int]
-    #: Values a frame of each series, by column; None for one that has no rows.
     series_widths: dict[str, int | None]
-    #: What each series takes of the bytes of all.
     series_shares: list[float]
-    #: Places of the frames' operators; those of the first feature come first.
     frames: list[int]
 
     @property
     def n_values(self) -> int:
-        """Number of columns of one number a row."""
+        """Number of columns with one number per row."""
         return self.values[-1][1] if self.values else 0
 
 
 def outputs_of(spec: FeatureSpec, sr: int) -> Outputs:
-    """Where the columns of a spec are found at a rate [Hz]; kept for some rates."""
+    """Return the outputs of a spec at a sampling rate [Hz], cached for `_MAX_RATES` rates."""
     kept: dict[int, Outputs] = spec.__dict__.setdefault("_outputs", {})
     if sr not in kept:
-        if len(kept) == _MAX_RATES:  # each file may have a rate of its own
+        if len(kept) == _MAX_RATES:  # with sr="native" each file may have another rate
             kept.pop(next(iter(kept)), None)
         kept[sr] = _make_outputs(spec, sr)
     return kept[sr]
@@ -186,7 +220,7 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
 
 
 class _Run:
-    """One signal on its way through everything."""
+    """Extraction of one signal."""
 
     def __init__(self, spec: FeatureSpec, max_series_bytes: int) -> None:
         self._spec = spec
@@ -195,7 +229,7 @@ class _Run:
         self._channels: list[_Channel] = []
 
     def take(self, blocks: audio.Blocks) -> None:
-        """Take in the whole signal."""
+        """Process the whole signal."""
         spec = self._spec
         mixed = spec.channels == "mix"
         for sr, block in blocks:
@@ -229,11 +263,11 @@ class _Run:
         try:
             outputs = outputs_of(spec, target)
             self._channels = [_Channel(spec, outputs, self._max_series_bytes) for _ in range(n)]
-        except SpecError as error:  # a fixed rate was checked when the spec was made
+        except SpecError as error:  # only at a native rate; a fixed one is checked by the spec
             raise AudioError("unsuitable", f"at its own rate of {sr} Hz: {error}") from error
 
     def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
-        """Give the rows, with what is known of their file."""
+        """Return the rows, with the facts about their file."""
         facts = self._meter.facts()._asdict() | file
         if self._spec.channels != "each":
             return self._channels[0].rows(facts)
@@ -252,7 +286,7 @@ def _begin_analysis(outputs: Outputs, max_series_bytes: int) -> Analysis:
 
 
 class _Channel:
-    """One channel, or the mix of all: resampled, cut, analysed; its rows."""
+    """Extraction of one channel, or of the mix of all channels."""
 
     def __init__(self, spec: FeatureSpec, outputs: Outputs, max_series_bytes: int) -> None:
         sr = outputs.plan.sr
@@ -260,7 +294,7 @@ class _Channel:
         self._spec = spec
         self._outputs = outputs
         self._resampler = audio.JoiningResampler(sr)
-        # Not a method of this object: that would be a circle, which is freed late.
+        # Not a bound method: a reference cycle would delay the release of memory.
         begin = functools.partial(_begin_analysis, outputs, max_series_bytes)
         self._segmenter = Segmenter(spec.level, sr, begin)
         self._peaks = SegmentPeaks(spec.level, sr)
@@ -270,7 +304,7 @@ class _Channel:
         self._n = 0
 
     def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
-        """Take in samples as they were decoded, and the same as one channel."""
+        """Process decoded samples and the same samples as one channel."""
         self._peaks.push(block, y, sr, peak)
         self._feed(self._resampler.push(y, sr))
 
@@ -280,7 +314,7 @@ class _Channel:
             self._add(segment)
 
     def finish(self, duration_s: float) -> None:
-        """End the signal, of so many seconds."""
+        """End the signal; `duration_s` is its duration [s]."""
         self._duration_s = duration_s
         self._feed(self._resampler.finish())
         for segment in self._segmenter.finish():
@@ -297,7 +331,7 @@ class _Channel:
         operators = analysis.operators
         row = np.empty(outputs.n_values)
         for start, stop, scalars in outputs.values:
-            # Rows first: all statistics of one row stand together.
+            # Columns are ordered by row, then by statistic.
             step = len(scalars)
             for j, (i, name) in enumerate(scalars):
                 row[start + j : stop : step] = operators[i].statistic(name)
@@ -320,12 +354,12 @@ class _Channel:
         self._rows.append(own, values, series)
 
     def rows(self, facts: dict[str, Any]) -> Iterator[Rows]:
-        """Give the rows, with what is known of their file."""
+        """Return the rows, with the facts about their file."""
         return self._rows.rows(facts)
 
 
 def _checked(y: Any) -> np.ndarray:
-    """`y` as float32 of shape (channels, n)."""
+    """Check `y` and return it as float32, shape (channels, n)."""
     if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
         kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
         raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
@@ -338,7 +372,7 @@ def _checked(y: Any) -> np.ndarray:
     if y.ndim == 2 and len(y) == 0:
         raise AudioError("empty", "no channels")
     if y.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is found as not finite
+        with np.errstate(over="ignore"):  # SignalMeter raises the error
             y = y.astype(np.float32)
     return np.atleast_2d(y)
 
@@ -346,4 +380,5 @@ def _checked(y: Any) -> np.ndarray:
 def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
     step = max(audio.BLOCK_SAMPLES // len(samples), 1)
     for start in range(0, samples.shape[1], step):
-        yield samples[:, start : start + step].T  # in this order they are mixed as by librosa
+        # This memory layout makes the mean of the channels equal to librosa's.
+        yield samples[:, start : start + step].T

@@ -1,4 +1,4 @@
-"""Features frame by frame, as a long table."""
+"""Extraction of the features of every frame, as a long table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from featurelib.audio.sources import Source
     from featurelib.rows import Rows
 
-#: Most bytes of frames that are put into memory.
+#: Most bytes of frames in memory.
 MAX_BYTES = 4 * 2**30
 
 
@@ -34,24 +34,27 @@ def extract_frames(
     Parameters
     ----------
     source, spec, preset
-        As of `featurelib.extract_columns`. Of the spec the features count, and not their
-        statistics; those that are one value of the whole signal are left out.
+        As for `featurelib.extract_columns`. The statistics of the spec are ignored, and
+        features with a single value per signal are left out.
 
     Returns
     -------
     pandas.DataFrame
-        One row a frame: ``channel`` if each has frames of its own, ``segment`` if the spec
-        has them, ``time_s`` (place of the frame in the file: that of
-        `librosa.frames_to_time`), then the features (float32), named as in the spec but
-        without a statistic. NaN where a feature has no value: the first frame of
-        ``spectral_flux``.
+        One row per frame, with the columns
+
+        - ``channel``, if the spec has ``channels="each"``;
+        - ``segment``, if the spec has segments;
+        - ``time_s``, time of the frame in the file [s], as `librosa.frames_to_time`;
+        - the features (float32), named as in the spec, without a statistic.
+
+        A feature without a value is NaN, as ``spectral_flux`` in the first frame.
 
     Raises
     ------
     SpecError
-        If the features are not all of the same frames, or two columns have the same name.
+        If the features do not all have the same frames, or two columns have the same name.
     AudioError, OSError, ParameterError
-        As of `featurelib.extract_columns`.
+        As for `featurelib.extract_columns`.
 
     Examples
     --------
@@ -108,7 +111,7 @@ def _common_frames(spec: FeatureSpec, entries: tuple[Entry, ...]) -> Frames:
 def _chunks(
     rows: Rows, spec: FeatureSpec, series: FeatureSpec, frames: Frames
 ) -> list[dict[str, np.ndarray]]:
-    """The frames of some rows, as columns."""
+    """Return the frames of each row as columns."""
     result = []
     for i in range(rows.n):
         found = [rows.columns[entry.column_names()[0]][i] for entry in series.features]
@@ -123,7 +126,7 @@ def _chunks(
         chunk["time_s"] = start_s + np.arange(n) * frames.hop_length / sr
         names = [_frame_names(entry) for entry in spec.features if _frame_names(entry)]
         for columns, values in zip(names, found, strict=True):
-            # What is missing are first frames.
+            # Only the first frames can be missing.
             padded = np.full((n, len(columns)), np.nan, np.float32)
             padded[n - len(values) :] = values.reshape(len(values), len(columns))
             chunk |= dict(zip(columns, padded.T, strict=True))

@@ -1,4 +1,4 @@
-"""Samples as the features see them."""
+"""Decoding of a file to the samples from which features are computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featurelib.parameters import SR_LIMITS
 if TYPE_CHECKING:
     from featurelib.audio.sources import Source
 
-#: Most bytes of samples that are put into memory.
+#: Most bytes of samples in memory.
 MAX_BYTES = 4 * 2**30
 
 
@@ -26,29 +26,31 @@ def load(
     offset: float = 0.0,
     duration: float | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Decode an audio file of any format that features are extracted from.
+    """Decode an audio file, as `librosa.load`.
 
-    As `librosa.load`, but bit-equal to the samples that the features are computed of, and
-    with all audio of joined or damaged files.
+    The samples are bit-equal to those from which featurelib computes features. Unlike
+    `librosa.load`, it reads every supported format, and all audio of concatenated or damaged
+    files.
 
     Parameters
     ----------
     source : str, PathLike, bytes, memoryview or binary file object
-        As of `featurelib.extract_columns`.
+        As for `featurelib.extract_columns`.
     sr : int or None
-        Sampling rate that the samples are brought to [Hz]; None is the file's own.
+        Sampling rate to which the samples are resampled [Hz]; None for the rate of the file.
     mono : bool
         Mix the channels down to their mean, before resampling.
-    offset, duration : float
-        Seconds that are left out at the beginning, and that are taken from there on; None
-        is all of them.
+    offset : float
+        Duration to skip at the beginning [s].
+    duration : float or None
+        Duration to read after the offset [s]; None for all.
 
     Returns
     -------
     y : np.ndarray [shape=(n,) or (channels, n), dtype=float32]
-        One channel, or the channels of a file with several if not `mono`.
+        Samples. Two-dimensional only if the file has several channels and `mono` is false.
     sr : int
-        Their rate [Hz].
+        Sampling rate of `y` [Hz].
 
     Raises
     ------
@@ -57,7 +59,7 @@ def load(
     OSError
         If the source cannot be opened or read.
     ParameterError
-        If an argument cannot be used.
+        If an argument is invalid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rows that wait until their file is finished, in memory or beyond."""
+"""Buffer for the rows of a file until the file is finished."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ import numpy as np
 from featurelib.rows import Rows
 from featurelib.spill import SpillBuffer
 
-#: Rows that wait in memory, one by one, before they are put away together.
+#: Rows that are collected in memory before they go to the spill buffers.
 _CHUNK_ROWS = 256
 
-#: Bytes of series that wait likewise.
+#: Bytes of series after which the rows go there even if they are fewer.
 _CHUNK_BYTES = 8 * 2**20
 
 
 class RowBuffer:
-    """Rows of one channel that wait until the file is finished.
+    """Rows of one channel until the end of the file.
 
-    What a row says of its file (its hash, how it was decoded) is known at the file's end
-    only. Few rows wait in memory, more of them in a temporary file.
+    Facts about the file, such as its hash, are known only at its end. A few rows are kept in
+    memory, further rows in a temporary file.
 
     Parameters
     ----------
     own : mapping of str to type
-        The columns of numbers of the rows' own, and their types.
-    series_widths : mapping of str to int or None
-        For each column of series, values a frame; None for one that has no rows.
+        Numeric columns that differ between rows, and their types.
+    series_widths : mapping of str to (int or None)
+        Values per frame of each series, by column; None if its feature has no rows.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
     """
 
     def __init__(self, own: Mapping[str, type], series_widths: Mapping[str, int | None]) -> None:
@@ -41,7 +46,17 @@ class RowBuffer:
         self.n_rows = 0
 
     def append(self, own: tuple[float, ...], values: np.ndarray, series: list[np.ndarray]) -> None:
-        """Take in a row: its own columns, its features, its series."""
+        """Append a row.
+
+        Parameters
+        ----------
+        own : tuple of float
+            Values of the columns `own` of the constructor.
+        values : np.ndarray [shape=(n_values,), dtype=float32]
+            Features with one number per row.
+        series : list of np.ndarray [shape=(n_frames,) or (n_frames, width), dtype=float32]
+            One array per series.
+        """
         self._waiting.append((own, values, series))
         self._waiting_bytes += sum(array.nbytes for array in series)
         self.n_rows += 1
@@ -73,8 +88,8 @@ class RowBuffer:
         return own, values, lengths.reshape(len(own), -1)
 
     def rows(self, facts: Mapping[str, Any]) -> Iterator[Rows]:
-        """Give all rows back in their order, with what they say of their file."""
-        if self.n_rows == 1 and self._waiting:  # the common case, which short files feel
+        """Yield all rows in order, with the facts about their file."""
+        if self.n_rows == 1 and self._waiting:  # the usual case; faster for short files
             own, values, series = self._waiting[0]
             columns: dict[str, Any] = {
                 name: [value] for name, value in zip(self._own, own, strict=True)
@@ -130,7 +145,10 @@ class RowBuffer:
 
 
 def _groups(lengths: np.ndarray, widths: list[int | None]) -> Iterator[slice]:
-    """Rows in groups whose series take no more than some MB together."""
+    """Yield groups of rows whose series together take at most `_CHUNK_BYTES`.
+
+    A single row may take more.
+    """
     sizes = 4 * (lengths * np.array([width or 1 for width in widths], int)).sum(axis=1)
     start = total = 0
     for i, size in enumerate(sizes):

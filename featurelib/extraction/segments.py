@@ -1,4 +1,4 @@
-"""Cuts one channel's signal into segments, each of which is a signal of its own."""
+"""Segmentation of one channel; each segment is analysed as a separate signal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from featurelib.errors import AudioError
 from featurelib.graph import Analysis
 from featurelib.specs.level import Level
 
-#: Samples of zeros that pad a short end at once.
+#: Zeros that are appended at once to pad a short segment [samples].
 _ZEROS = 65_536
 
 
 class Segment(NamedTuple):
-    """A finished segment: samples [start, stop) of the resampled signal."""
+    """Segment of a signal.
+
+    Attributes
+    ----------
+    number : int
+        Number of the segment, from 0.
+    start, stop : int
+        The segment is samples [start, stop) of the resampled signal.
+    analysis : Analysis
+        Analysis of the segment.
+    """
 
     number: int
     start: int
@@ -32,11 +42,11 @@ class Segmenter:
     Parameters
     ----------
     level : Level
-        How it is cut.
+        Track or segments.
     sr : int
-        Rate of the signal [Hz].
+        Sampling rate of the signal [Hz].
     begin : callable
-        Makes the analysis of a segment.
+        Function that starts the analysis of a segment.
     """
 
     def __init__(self, level: Level, sr: int, begin: Callable[[], Analysis]) -> None:
@@ -51,12 +61,12 @@ class Segmenter:
             self._open.append(Segment(0, 0, 0, begin()))
 
     def push(self, y: np.ndarray) -> Iterator[Segment]:
-        """Take in more samples; give the segments that are finished."""
+        """Process samples of shape (n,) and yield the segments that are finished."""
         if self._is_track:
             self._open[0].analysis.push(y)
             self._n += len(y)
             return
-        # In steps of a hop, so that no more segments are open than overlap.
+        # In steps of a hop, so that only overlapping segments are open at the same time.
         for start in range(0, len(y), self._hop):
             yield from self._step(y[start : start + self._hop])
 
@@ -77,13 +87,13 @@ class Segmenter:
             yield segment
 
     def _is_certain(self, segment: Segment) -> bool:
-        """Whether a segment is there, however the signal goes on."""
+        """Return whether a segment is complete, whatever samples follow."""
         if self._last == "strict" and self._n <= (segment.number + 1) * self._hop:
             return False
         return segment.stop <= self._n
 
     def finish(self) -> Iterator[Segment]:
-        """End the signal; give the segments that are left."""
+        """End the signal and yield the remaining segments."""
         for segment in self._open:
             if self._is_track:
                 segment.analysis.finish()
@@ -95,14 +105,14 @@ class Segmenter:
                 except AudioError as error:
                     if error.kind != "too_short" or segment.number == 0:
                         raise
-                    continue  # an end too short for a feature: it is left out
+                    continue  # the last segment is too short for a feature: drop it
                 yield segment._replace(stop=min(segment.stop, self._n))
         self._open.clear()
 
     def _is_kept(self, segment: Segment) -> bool:
-        if self._last in ("drop", "strict"):  # those that are whole were given before
+        if self._last in ("drop", "strict"):  # complete segments were yielded before
             return False
-        # The segments before reach the end already.
+        # Drop a segment if the one before it reaches the end of the signal.
         return segment.number == 0 or segment.stop - self._hop < self._n
 
     def _pad(self, segment: Segment) -> None:
@@ -113,14 +123,14 @@ class Segmenter:
 
 
 class SegmentPeaks:
-    """Peaks of each segment, from the samples before they are resampled.
+    """Measures the peaks of each segment from samples before resampling.
 
     Parameters
     ----------
     level : Level
-        How the signal is cut.
+        Track or segments.
     sr : int
-        Rate of the resampled signal [Hz].
+        Sampling rate of the resampled signal [Hz].
     """
 
     def __init__(self, level: Level, sr: int) -> None:
@@ -132,11 +142,11 @@ class SegmentPeaks:
             self._meters[0] = PeakMeter()
         self._form: int | None = None
         self._last: tuple[np.ndarray, np.ndarray] | None = None
-        self._base = 0  # place of the current stream in the resampled signal
-        self._n = 0  # samples of the current stream
+        self._base = 0  # index in the resampled signal where the current stream starts
+        self._n = 0  # samples of the current stream so far
 
     def push(self, block: np.ndarray, y: np.ndarray, sr: int, peak: float | None) -> None:
-        """Take in samples, as `PeakMeter.add` does, and their rate [Hz]."""
+        """Add samples with sampling rate `sr` [Hz], as `PeakMeter.add`."""
         if self._is_track:
             self._meters[0].add(block, y, peak)
             return
@@ -146,7 +156,7 @@ class SegmentPeaks:
                 self._base += math.ceil(self._n * (self._sr / self._form))
             self._form, self._n = sr, 0
         first, self._n = self._n, self._n + len(y)
-        # The first segment that reaches beyond the block's first sample.
+        # The first segment that ends after the first sample of the block.
         number = max((self._place(first) - self._length) // self._hop + 1, 0)
         while self._sample(number * self._hop) < self._n:
             start = number * self._hop
@@ -157,20 +167,20 @@ class SegmentPeaks:
             number += 1
 
     def _place(self, sample: int) -> int:
-        """Where a sample of the current stream is in the resampled signal, rounded down."""
+        """Return the index in the resampled signal of a sample of the stream, rounded down."""
         assert self._form is not None
         return self._base + sample * self._sr // self._form
 
     def _sample(self, place: int) -> int:
-        """The first sample of the current stream at or behind a place in the resampled signal."""
+        """Return the first sample of the stream at or after an index in the resampled signal."""
         assert self._form is not None
         return -(-(place - self._base) * self._form // self._sr)
 
     def pop(self, number: int) -> PeakFacts:
-        """The peaks of a segment; it and those before it are forgotten."""
+        """Return the peaks of a segment, and forget this segment and all earlier ones."""
         meter = self._meters.get(number, PeakMeter())
         if not meter.n_samples and self._last is not None:
-            meter.add(*self._last)  # an end so short that no decoded sample begins in it
+            meter.add(*self._last)  # the segment is so short that no decoded sample is in it
         if not self._is_track:
             for other in [n for n in self._meters if n <= number]:
                 del self._meters[other]

@@ -1,4 +1,4 @@
-"""The part of an audio file between an offset and a duration."""
+"""Part of an audio file, given by an offset and a duration."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from featurelib.errors import AudioError
 if TYPE_CHECKING:
     from featurelib.audio.sources import Source
 
-#: More than is wanted is decoded by so much [s], as the rate is not known yet.
+#: Extra duration that is decoded [s]: the end cannot be rounded while the rate is unknown.
 _SLACK_S = 0.002
 
 
 class Stretch:
-    """An opened file, of which a part is decoded.
+    """Part of an open audio file.
 
     Parameters
     ----------
     file : AudioFile
-        The file, opened.
+        The file.
     offset : float
-        Seconds that are left out at the beginning.
+        Duration to skip at the beginning [s].
     duration : float or None
-        Seconds that are taken from there on; None for all.
+        Duration to decode after the offset [s]; None for all.
     """
 
     def __init__(self, file: audio.AudioFile, offset: float, duration: float | None) -> None:
         self._file, self._offset, self._duration = file, offset, duration
 
     def blocks(self, block_samples: int = audio.BLOCK_SAMPLES) -> audio.Blocks:
-        """Decode the samples; parameters and errors as of `AudioFile.blocks`."""
-        blocks = self._file.blocks(block_samples)  # which end after the duration
+        """Decode the samples; see `AudioFile.blocks`."""
+        blocks = self._file.blocks(block_samples)  # the file ends them after the duration
         return cut(blocks, self._offset, self._duration) if self._offset else blocks
 
     def facts(self) -> audio.DecodingFacts:
-        """What became of the decoding, when all blocks were taken."""
+        """Return the facts about the decoding; call it after the last block."""
         return self._file.facts()
 
 
@@ -53,21 +53,28 @@ def stretch(source: Source, offset: float, duration: float | None) -> Iterator[S
 
 
 def cut(blocks: audio.Blocks, offset: float, duration: float | None) -> audio.Blocks:
-    """Leave out what lies before an offset or after a duration.
+    """Drop the samples before an offset and after a duration.
 
-    Both are rounded down to samples, as `librosa.load` does.
+    Both are rounded down to samples, as in `librosa.load`.
 
     Parameters
     ----------
-    blocks : iterable
-        Rates [Hz], and samples of shape (n, channels).
-    offset, duration : float
-        In seconds; a duration of None is all.
+    blocks : iterable of (int, np.ndarray)
+        Sampling rates [Hz] and samples of shape (n, channels).
+    offset : float
+        Duration to skip [s].
+    duration : float or None
+        Duration to keep after the offset [s]; None for all.
+
+    Returns
+    -------
+    iterable of (int, np.ndarray)
+        Blocks that remain.
 
     Raises
     ------
     AudioError
-        If there is nothing behind the offset.
+        If no sample remains.
     """
     if not offset and duration is None:
         return blocks

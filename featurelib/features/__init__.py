@@ -1,4 +1,4 @@
-"""The families of features: one file each, found by their names in specs."""
+"""Feature families, one module each. Specs refer to them by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ __all__ = ["Feature", "families", "families_in"]
 
 @cache
 def families() -> Mapping[str, type[Feature]]:
-    """The families that featurelib has, by name.
+    """Return the feature families of featurelib.
+
+    Returns
+    -------
+    mapping of str to type
+        Subclasses of `Feature` by family name, sorted by name.
 
     Examples
     --------
@@ -32,12 +37,12 @@ def families() -> Mapping[str, type[Feature]]:
 
 
 def families_in(module: ModuleType) -> Iterator[tuple[str, type[Feature]]]:
-    """The families that a module defines, by name.
+    """Yield name and class of each feature family that a module defines.
 
     Raises
     ------
     SpecError
-        If two have the same name.
+        If two families have the same name.
     """
     names = set()
     for kind in vars(module).values():

@@ -1,4 +1,4 @@
-"""What every family of features says about itself."""
+"""Base class of all feature families."""
 
 from __future__ import annotations
 
@@ -14,56 +14,80 @@ if TYPE_CHECKING:
 
 
 class Feature(Node):
-    """A family of features: a node that gives values of shape (frames, width).
+    """Feature family: a node whose blocks have shape (n_frames, width).
 
-    A subclass with a `family` is found by that name in specs.
+    A subclass that sets `family` can be used in specs by that name.
+
+    Attributes
+    ----------
+    family : str
+        Name in specs and, by default, in columns. A class variable, like the next three.
+    unit : str
+        Unit of the values.
+    is_always_pooled : bool
+        Whether all values are one population, without statistics per row.
+    is_single : bool
+        Whether there is one value for the whole signal instead of one per frame.
     """
 
-    #: Name in specs and, by default, in columns.
     family: ClassVar[str]
-    #: Unit of the values.
     unit: ClassVar[str] = "1"
-    #: Whether the values of a frame are one population, and never statistics of their own.
     is_always_pooled: ClassVar[bool] = False
-    #: Whether there is one value for the whole signal, not one a frame.
     is_single: ClassVar[bool] = False
 
     @property
     def width(self) -> int:
-        """Values a frame."""
+        """Number of values per frame."""
         return 1
 
     @property
     def has_rows(self) -> bool:
-        """Whether columns are numbered by row."""
+        """Whether the values of a frame are numbered rows, each with columns of its own."""
         return False
 
     @cached_property
     def frames(self) -> Frames:
-        """The frames that the values are of."""
+        """Frames from which the values are computed.
+
+        Raises
+        ------
+        SpecError
+            If the feature does not read frames.
+        """
         frames = frames_of(self)
         if frames is None:
             raise SpecError(f"{type(self).__name__} reads no frames")
         return frames
 
     def cells(self) -> Node:
-        """A node that gives the same values in any order and shape: for pooled statistics."""
+        """Return a node with the same values in any order and shape, for pooled statistics."""
         return self
 
     def definition(self, row: int | None, sr: int | None) -> str:
-        """What the values of a row are, or of all rows, in a clause.
+        """Return the definition of the values as a phrase, for column descriptions.
 
-        `sr` is the rate of the analysis [Hz], None if each file has its own.
+        Parameters
+        ----------
+        row : int or None
+            Row, from 0; None for all rows.
+        sr : int or None
+            Sampling rate of the analysis [Hz]; None if each file is analysed at its own rate.
         """
         raise NotImplementedError
 
     def librosa(self, sr: int | None) -> str:
-        """The call of librosa that gives the same frame series, or "none"."""
+        """Return the librosa call that gives the same values of all frames, or ``"none"``.
+
+        Parameters
+        ----------
+        sr : int or None
+            Sampling rate of the analysis [Hz]; None if each file is analysed at its own rate.
+        """
         return "none"
 
 
 def stft_arguments(stft: STFT) -> str:
-    """The arguments with which librosa's spectral features read the same spectra."""
+    """Return the arguments that make librosa's spectral features use the same STFT."""
     frames = stft.frames
     arguments = f"n_fft={frames.n_fft}, hop_length={frames.hop_length}"
     if stft.window != "hann":
@@ -76,10 +100,10 @@ def stft_arguments(stft: STFT) -> str:
 
 
 def rate(sr: int | None) -> str:
-    """A sampling rate as the calls of librosa have it: a number, or the file's own."""
+    """Return the value of the argument `sr` in a librosa call."""
     return "sr" if sr is None else str(sr)
 
 
 def frames_of(node: Node) -> Frames | None:
-    """The frames that a node's values are of, if there are any."""
+    """Return the frames from which a node is computed; None if it reads no frames."""
     return next((found for found in walk(node) if isinstance(found, Frames)), None)

@@ -1,4 +1,4 @@
-"""Chroma: energy by pitch class, on the signal's own tuning."""
+"""Chroma: power by pitch class, tuned to the signal."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels.filters import filtered, relative_to_strongest
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
-from featurelib.transforms.stft import STFT, rows
+from featurelib.transforms.stft import STFT
 from featurelib.transforms.tuning import EstimatedTuning
 
 _PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
-#: Spectra that are kept as they are: 4096 frames of 2048 samples.
+#: Bytes of spectra that are kept in memory: 4096 frames of 2048 samples.
 _WHOLE_BYTES = 4096 * 1025 * 4
 
 
@@ -27,9 +26,8 @@ _WHOLE_BYTES = 4096 * 1025 * 4
 class ChromaSTFT(Feature):
     """Power in each pitch class, relative to the strongest of the frame.
 
-    The filters depend on the tuning, which is known at the signal's end only, so the
-    spectra are kept until then. Those of a long signal are condensed to what the chroma
-    at any tuning can be interpolated from.
+    Equal to `librosa.feature.chroma_stft`. The filters depend on the tuning, which is known
+    only at the end of the signal, so the spectra are kept until then.
     """
 
     family: ClassVar[str] = "chroma_stft"
@@ -66,55 +64,58 @@ class ChromaSTFT(Feature):
         )
 
     def spill_bytes(self) -> int:
-        return 4 * filters.n_condensed(self.stft.frames.n_fft, self.n_chroma)
+        return 4 * self.stft.n_bins
 
     def operator(self, sr: int) -> Operator:
         return _Chroma(self, sr)
 
 
 class _Chroma(Operator):
-    """Keeps spectra (port 0) until the tuning (port 1) is known."""
+    """Keeps spectra (port 0) until the tuning (port 1) is known, then computes chroma."""
 
     def __init__(self, node: ChromaSTFT, sr: int) -> None:
         self._axis = (sr, node.stft.frames.n_fft, node.n_chroma)
-        self._n_chroma = node.n_chroma
+        self._n_values = node.stft.n_bins * kernels.LANES
         self._tuning = 0.0
-        self._spectra: list[Block] = []  # a spectrum's memory is not used again
-        self._kept_bytes = 0
-        self._condensed: SpillBuffer | None = None
+        self._spectra: list[Block] = []  # no copy: STFT does not reuse the memory
+        self._spilled: SpillBuffer | None = None
+        self._n_frames = self._n_bytes = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         if port == 1:
             self._tuning = block.x
             return ()
         self._spectra.append(block)
-        self._kept_bytes += block.x.nbytes
-        if self._kept_bytes > _WHOLE_BYTES:
-            self._condense()
+        self._n_frames += block.n_frames
+        self._n_bytes += block.x.nbytes
+        if self._n_bytes > _WHOLE_BYTES:
+            self._spill()
         return ()
 
-    def _condense(self) -> None:
-        n = filters.n_condensed(*self._axis[1:])
-        if self._condensed is None:
-            self._condensed = SpillBuffer(n)
-        bank = filters.condensing_bank(*self._axis)
-        for S, n_frames in self._spectra:
-            if bank is None:
-                self._condensed.append(np.square(rows(S, n_frames)))
-            else:
-                self._condensed.append(filtered(S, bank, n, n_frames))
+    def _spill(self) -> None:
+        if self._spilled is None:
+            self._spilled = SpillBuffer(self._n_values)
+        for S, _ in self._spectra:
+            self._spilled.append(S.reshape(len(S), -1))
         self._spectra.clear()
 
     def finish(self) -> Iterable[Block]:
-        if self._condensed is not None:
-            expand = filters.condensed_chroma(*self._axis, self._tuning)
-            for chunk in self._condensed.chunks():
-                raw = chunk.astype(np.float64) @ expand
-                yield Block(relative_to_strongest(raw.astype(np.float32)), len(raw))
+        bank = filters.chroma(*self._axis, self._tuning)
+        if self._spilled is None:
+            parts = [kernels.filters.filtered(S, bank, n_frames) for S, n_frames in self._spectra]
+            if parts:
+                yield _relative(parts[0] if len(parts) == 1 else np.concatenate(parts))
             return
-        bank, n = filters.chroma(*self._axis, self._tuning), self._n_chroma
-        chroma = [filtered(S, bank, n, n_frames) for S, n_frames in self._spectra]
-        if chroma:
-            whole = chroma[0] if len(chroma) == 1 else np.concatenate(chroma)
-            values = relative_to_strongest(whole)
-            yield Block(values, len(values))
+        n_left = self._n_frames  # only the last batch of all can have lanes of no frame
+        for chunk in self._spilled.chunks():
+            n_frames = min(len(chunk) * kernels.LANES, n_left)
+            n_left -= n_frames
+            yield _relative(
+                kernels.filters.filtered(
+                    chunk.reshape(len(chunk), -1, kernels.LANES), bank, n_frames
+                )
+            )
+
+
+def _relative(power: np.ndarray) -> Block:
+    return Block(kernels.filters.relative_to_strongest(power), len(power))

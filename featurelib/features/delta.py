@@ -1,4 +1,4 @@
-"""Local slope of another feature over time."""
+"""Delta: local slope of another feature over time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from featurelib.parameters import parameter
 class Delta(Feature):
     """Savitzky-Golay derivative of another feature, as `librosa.feature.delta`.
 
-    The slope of a frame is that of a polynomial through the `delta_width` frames around it;
-    at either end it is taken from the outermost `delta_width` frames.
+    The slope of a frame is that of a polynomial fitted to the `delta_width` frames around it.
+    At each end, the polynomial is fitted to the outermost `delta_width` frames.
     """
 
     family: ClassVar[str] = "delta"
     realigns: ClassVar[bool] = True
 
     of: Feature
-    delta_width: int = parameter(9, "frames that a slope is of; odd", ge=3, le=999)
+    delta_width: int = parameter(9, "frames per slope; odd", ge=3, le=999)
     order: int = parameter(1, "order of the derivative and of the polynomial", ge=1, le=10)
 
     @property
@@ -74,7 +74,7 @@ class Delta(Feature):
 
 @lru_cache(maxsize=16)
 def _slopes(width: int, order: int) -> np.ndarray:
-    """What turns `width` frames into their slopes, shape (width, width)."""
+    """Return the matrix from `width` frames to their slopes, shape (width, width)."""
     from scipy.signal import savgol_filter
 
     return savgol_filter(np.eye(width), width, polyorder=order, deriv=order, axis=0, mode="interp")
@@ -98,9 +98,9 @@ class _Delta(Operator):
         was_begun, self._has_begun = self._has_begun, True
         if not was_begun:
             yield Block(self._matrix[:half] @ x[:width], half)
-        skip = 1 if was_begun else 0  # the middle frame of the window that is kept is done
+        skip = 1 if was_begun else 0  # the slope at the middle of the kept frames is done
         n = len(x) - width + 1 - skip
-        # Tap by tap, which keeps each pass in vector registers.
+        # Tap by tap, so that NumPy can vectorise each pass.
         middle = np.zeros((n, x.shape[1]))
         for weight, start in zip(self._matrix[half], range(width), strict=True):
             middle += weight * x[start + skip : start + skip + n]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels.filters import cepstra
 from featurelib.parameters import parameter
 from featurelib.transforms.mel import MelDb
 
 
 @dataclass(frozen=True, kw_only=True)
 class MFCC(Feature):
-    """Cosine transform (orthonormal DCT-II) of the mel spectrum in dB."""
+    """Cosine transform (orthonormal DCT-II) of the mel spectrum in dB.
+
+    Equal to `librosa.feature.mfcc`.
+    """
 
     family: ClassVar[str] = "mfcc"
     unit: ClassVar[str] = "dB"
@@ -62,4 +64,4 @@ class MFCC(Feature):
 
     def operator(self, sr: int) -> Operator:
         dct = filters.dct(self.mel.mel.n_mels, self.n_mfcc)
-        return Blockwise(lambda block: Block(cepstra(block.x, dct), block.n_frames))
+        return Blockwise(lambda block: Block(kernels.filters.cepstra(block.x, dct), block.n_frames))

@@ -7,15 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import samples
 from featurelib.transforms.frames import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class RMS(Feature):
-    """Root mean square of each frame of samples, not windowed."""
+    """Root mean square of each frame of samples, not windowed.
+
+    Equal to `librosa.feature.rms` of samples.
+    """
 
     family: ClassVar[str] = "rms"
 
@@ -38,7 +41,7 @@ class RMS(Feature):
 
         def rms(block: Block) -> Block:
             values = np.empty(block.n_frames)
-            samples.frame_rms(block.x.y, n_fft, hop_length, values)
+            kernels.samples.frame_rms(block.x.y, n_fft, hop_length, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rms)

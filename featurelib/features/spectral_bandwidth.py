@@ -7,16 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Lockstep, Node, Operator
-from featurelib.kernels import shape
 from featurelib.parameters import parameter
 from featurelib.transforms.stft import STFT, PowerSums
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralBandwidth(Feature):
-    """Moment of order p of frequency around the centroid, weighted by magnitude."""
+    """Moment of order p of frequency around the centroid, weighted by magnitude.
+
+    Equal to `librosa.feature.spectral_bandwidth`.
+    """
 
     family: ClassVar[str] = "spectral_bandwidth"
     unit: ClassVar[str] = "Hz"
@@ -26,7 +29,7 @@ class SpectralBandwidth(Feature):
 
     def inputs(self) -> tuple[Node, ...]:
         sums = PowerSums(stft=self.stft)
-        # The sums are all that the second moment needs.
+        # The second moment follows from the sums alone.
         return (sums,) if self.p == 2 else (self.stft, sums)
 
     def definition(self, row: int | None, sr: int | None) -> str:
@@ -52,14 +55,16 @@ class SpectralBandwidth(Feature):
 
         def bandwidths(sums: Block) -> Block:
             values = np.empty(sums.n_frames)
-            shape.bandwidths(sums.x, bin_width, values)
+            kernels.spectral.bandwidths(sums.x, bin_width, values)
             return Block(values[:, None], sums.n_frames)
 
         def bandwidths_of_order(spectra: Block, sums: Block) -> Block:
             if p.is_integer():
-                values = shape.bandwidths_of_whole_order(spectra.x, sums.x, int(p), bin_width)
+                values = kernels.spectral.bandwidths_of_whole_order(
+                    spectra.x, sums.x, int(p), bin_width
+                )
             else:
-                values = shape.bandwidths_of_order(spectra.x, sums.x, p, bin_width)
+                values = kernels.spectral.bandwidths_of_order(spectra.x, sums.x, p, bin_width)
             return Block(values[:, None], spectra.n_frames)
 
         return Blockwise(bandwidths) if p == 2 else Lockstep(bandwidths_of_order, 2)

@@ -7,15 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import shape
 from featurelib.transforms.stft import STFT, PowerSums
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralCentroid(Feature):
-    """Mean frequency, weighted by magnitude."""
+    """Mean frequency, weighted by magnitude.
+
+    Equal to `librosa.feature.spectral_centroid`.
+    """
 
     family: ClassVar[str] = "spectral_centroid"
     unit: ClassVar[str] = "Hz"
@@ -37,7 +40,7 @@ class SpectralCentroid(Feature):
 
         def centroids(block: Block) -> Block:
             values = np.empty(block.n_frames)
-            shape.centroids(block.x, bin_width, values)
+            kernels.spectral.centroids(block.x, bin_width, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(centroids)

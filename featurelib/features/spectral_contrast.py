@@ -10,11 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Operator
-from featurelib.kernels import contrast
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
@@ -24,8 +23,9 @@ from featurelib.transforms.stft import AMIN, STFT
 class SpectralContrast(Feature):
     """Difference in dB between the peak and the valley of each band.
 
-    Both are limited to `top_db` below their own maximum in the whole signal, so peaks and
-    valleys are kept until its end.
+    Equal to `librosa.feature.spectral_contrast` (Jiang et al., 2002). Peaks and valleys are
+    each limited to `top_db` below their maximum in the whole signal, so they are kept until
+    its end.
     """
 
     family: ClassVar[str] = "spectral_contrast"
@@ -33,7 +33,7 @@ class SpectralContrast(Feature):
     realigns: ClassVar[bool] = True
 
     stft: STFT = STFT()
-    n_bands: int = parameter(6, "octave bands beside the lowest", ge=1)
+    n_bands: int = parameter(6, "octave bands above the lowest band", ge=1)
     fmin: float = parameter(200.0, "upper edge of the lowest band [Hz]", gt=0)
     quantile: float = parameter(
         0.02, "share of a band's bins that make its peak and its valley", gt=0, lt=1
@@ -51,7 +51,7 @@ class SpectralContrast(Feature):
     def check(self, sr: int | None) -> None:
         if sr is None:
             return
-        # Beyond 60 octaves there is nothing to be heard, nor a float.
+        # 60 octaves are far above any sampling rate; more could overflow a float.
         top = math.ldexp(self.fmin, min(self.n_bands - 1, 60))
         if top >= sr / 2:
             fitting = math.ceil(math.log2(sr / 2 / self.fmin))
@@ -77,7 +77,7 @@ class SpectralContrast(Feature):
         return (
             f"level of the strongest {self.quantile:g} of a frame's bins in {where} "
             f"above that of the weakest, each within {self.top_db:g} dB of its maximum in the "
-            "signal; a band that holds nothing has that of the rounding of float32 samples"
+            "signal; in an empty band, the contrast of float32 rounding errors"
         )
 
     def librosa(self, sr: int | None) -> str:
@@ -102,7 +102,7 @@ class _Contrast(Operator):
         self._maxima = np.zeros((2, 1))
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        extremes = contrast.band_extremes(block.x, *self._bands)[: block.n_frames]
+        extremes = kernels.contrast.band_extremes(block.x, *self._bands)[: block.n_frames]
         np.maximum(self._maxima, extremes.max(axis=(0, 2))[:, None], out=self._maxima)
         self._extremes.append(extremes.reshape(len(extremes), -1))
         return ()
@@ -119,11 +119,18 @@ class _Contrast(Operator):
 def band_bins(
     sr: int, n_fft: int, n_bands: int, fmin: float, quantile: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First bin, end, and number of bins that make a peak, of each band.
+    """Return first bin, end, and number of peak bins of each band, as librosa chooses them.
 
-    A band reaches one bin below its lower edge, except the lowest, and leaves its topmost
-    bin to the next, except the highest, which reaches to the end. The topmost bin still
-    counts for the number of bins that make a peak.
+    A band starts one bin below its lower edge, except the lowest band. Its topmost bin belongs
+    to the next band, but counts for the number of peak bins. The highest band includes all
+    bins up to sr / 2.
+
+    Returns
+    -------
+    starts, stops : np.ndarray [shape=(n_bands + 1,)]
+        Band i has bins [starts[i], stops[i]).
+    takes : np.ndarray [shape=(n_bands + 1,)]
+        Number of bins whose mean is the peak, and likewise the valley.
     """
     freqs = filters.frequencies(sr, n_fft)
     edges = [0.0, *(fmin * 2.0**k for k in range(n_bands + 1))]

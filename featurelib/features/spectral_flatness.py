@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from featurelib import kernels
 from featurelib.features.base import Feature, stft_arguments
 from featurelib.graph import Block, Lockstep, Node, Operator
-from featurelib.kernels import shape
 from featurelib.transforms.stft import AMIN, STFT, LogPower
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralFlatness(Feature):
-    """Geometric over arithmetic mean of the power spectrum."""
+    """Geometric over arithmetic mean of the power spectrum.
+
+    Equal to `librosa.feature.spectral_flatness`.
+    """
 
     family: ClassVar[str] = "spectral_flatness"
 
@@ -33,7 +36,9 @@ class SpectralFlatness(Feature):
 
     def operator(self, sr: int) -> Operator:
         def flatness(spectra: Block, logarithms: Block) -> Block:
-            values = shape.flatness(spectra.x, logarithms.x, AMIN)[: spectra.n_frames, None]
+            values = kernels.spectral.flatness(spectra.x, logarithms.x, AMIN)[
+                : spectra.n_frames, None
+            ]
             return Block(values, spectra.n_frames)
 
         return Lockstep(flatness, 2)

@@ -7,15 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Lockstep, Node, Operator
-from featurelib.kernels import shape
 from featurelib.transforms.stft import STFT, PowerSums
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralFlux(Feature):
-    """Distance between successive normalized spectra; the first frame has none."""
+    """Distance between successive normalized spectra; the first frame has none.
+
+    Euclidean distance of magnitude spectra, each divided by its sum. librosa has no equivalent.
+    """
 
     family: ClassVar[str] = "spectral_flux"
     realigns: ClassVar[bool] = True
@@ -47,7 +50,7 @@ class _Flux:
         is_first = before is None
         if before is None:
             before = np.zeros(S.shape[1], np.float32)
-        values = shape.flux(S, totals, before, self._total_before)[int(is_first) :]
-        self._before = shape.spectrum_of(S, spectra.n_frames - 1)
+        values = kernels.spectral.flux(S, totals, before, self._total_before)[int(is_first) :]
+        self._before = kernels.spectral.spectrum_of(S, spectra.n_frames - 1)
         self._total_before = float(totals[-1])
         return Block(values[:, None], len(values))

@@ -7,17 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import shape
 from featurelib.parameters import parameter
-from featurelib.simd import LANES
 from featurelib.transforms.stft import STFT
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralRolloff(Feature):
-    """Frequency below which a share of the magnitude lies."""
+    """Frequency below which a share of the magnitude lies.
+
+    Equal to `librosa.feature.spectral_rolloff`.
+    """
 
     family: ClassVar[str] = "spectral_rolloff"
     unit: ClassVar[str] = "Hz"
@@ -42,8 +44,8 @@ class SpectralRolloff(Feature):
         bin_width = np.float64(sr / self.stft.frames.n_fft)
 
         def rolloff(block: Block) -> Block:
-            bins = np.empty(len(block.x) * LANES, np.float32)
-            shape.rolloff_bins(block.x, fraction, bins)
+            bins = np.empty(len(block.x) * kernels.LANES, np.float32)
+            kernels.spectral.rolloff_bins(block.x, fraction, bins)
             return Block(bins[: block.n_frames, None] * bin_width, block.n_frames)
 
         return Blockwise(rolloff)

@@ -1,4 +1,4 @@
-"""The whole short-time Fourier transform as features: its magnitudes, and these in dB."""
+"""Magnitudes of the short-time Fourier transform as features, linear and in dB."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class STFTMagnitude(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class MagnitudeCells(Node):
-    """Magnitudes in any order: those of a spectrum in lanes as they lie."""
+    """Magnitudes in any order, which avoids a copy (see `featurelib.transforms.stft.cells`)."""
 
     stft: STFT = STFT()
 
@@ -96,7 +96,7 @@ class STFTDb(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class DbCells(Node):
-    """Levels in any order: those of a spectrum in lanes as they lie."""
+    """Levels [dB] in any order, which avoids a copy (see `featurelib.transforms.stft.cells`)."""
 
     stft: STFT = STFT()
 

@@ -16,7 +16,10 @@ from featurelib.transforms.tuning import EstimatedTuning
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning(Feature):
-    """Deviation of the signal from A440's scale: one value for the whole signal."""
+    """Deviation of the signal from A440's scale: one value for the whole signal.
+
+    Equal to `librosa.estimate_tuning`.
+    """
 
     family: ClassVar[str] = "tuning"
     is_single: ClassVar[bool] = True

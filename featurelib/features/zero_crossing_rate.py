@@ -7,15 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import samples
 from featurelib.transforms.frames import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroCrossingRate(Feature):
-    """Share of the samples of each frame at which the sign changes."""
+    """Share of the samples of each frame at which the sign changes.
+
+    Equal to `librosa.feature.zero_crossing_rate`.
+    """
 
     family: ClassVar[str] = "zero_crossing_rate"
     unit: ClassVar[str] = "1/sample"
@@ -42,7 +45,9 @@ class ZeroCrossingRate(Feature):
         def rates(block: Block) -> Block:
             frames = block.x
             values = np.empty(block.n_frames)
-            samples.crossing_rates(frames.y, frames.low, frames.high, n_fft, hop_length, values)
+            kernels.samples.crossing_rates(
+                frames.y, frames.low, frames.high, n_fft, hop_length, values
+            )
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rates)

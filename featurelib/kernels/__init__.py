@@ -1,37 +1,65 @@
-"""Compiled inner loops.
+"""Inner loops: compiled ones, or their reference in NumPy, by the same names.
 
-Spectra of a block of frames are arrays of shape (batches, bins, `simd.LANES`): frame t is
-lane t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no
-meaning. Results have one row, or one number, a frame.
+Write ``from featurelib import kernels`` and call ``kernels.spectral.flux(…)``: callers need not
+know which kernels this process uses, and numba is imported at the first call only.
 
-Each kernel is compiled at its first call and kept in numba's cache on disk. Sums are in
-float64 or of few float32 terms; what has to equal librosa's float32 arithmetic bit by bit
-(magnitudes, roll-off, spectral peaks) does its operations in librosa's order.
+Spectra of a block of frames are arrays of shape (batches, bins, LANES): frame t is lane
+t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no meaning.
+Results have one row, or one number, a frame.
+
+What each kernel computes is defined in `featurelib.kernels.reference`. Compiled ones are
+made at their first call and kept in numba's cache on disk. Their sums are in float64 or of
+few float32 terms; what has to equal librosa's float32 arithmetic bit by bit (magnitudes,
+roll-off, spectral peaks) does its operations in librosa's order.
 """
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-#: Beside compiled kernels: the version of the code that they are of.
-_VERSION_FILE = "featurelib-version"
+from featurelib.kernels.lanes import LANES, aligned
+
+if TYPE_CHECKING:
+    from featurelib.kernels import (
+        contrast,
+        fft,
+        filters,
+        moments,
+        peaks,
+        quantiles,
+        samples,
+        spectral,
+    )
+    from featurelib.kernels.choice import Kernels
+
+    #: The kernels that this process uses. Their values differ in the last digits.
+    NAME: Kernels
+
+__all__ = [
+    "LANES",
+    "NAME",
+    "aligned",
+    "contrast",
+    "fft",
+    "filters",
+    "moments",
+    "peaks",
+    "quantiles",
+    "samples",
+    "spectral",
+]
 
 
-def forget_compiled_of_others(version: str) -> None:
-    """Remove what numba keeps on disk of kernels of another version of the code.
+def __getattr__(name: str) -> Any:
+    """Choose the kernels when one is needed for the first time."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "NAME" not in globals():
+        from featurelib.kernels.choice import choose
 
-    It compiles a kernel again when the kernel's own file has changed, but does not see
-    changes in `featurelib.simd`.
-    """
-    from featurelib.kernels import spectrum
-
-    folder = Path(str(spectrum.magnitudes.stats.cache_path))  # that of all kernels
-    note = folder / _VERSION_FILE
-    with contextlib.suppress(OSError):  # it is there to be read only, or not there yet
-        if note.exists() and note.read_text() == version:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.glob("*.nb[ic]"):
-            file.unlink(missing_ok=True)
-        note.write_text(version)
+        globals()["NAME"] = choose()
+    if name != "NAME":
+        module = name if globals()["NAME"] == "compiled" else "reference"
+        globals()[name] = import_module(f"{__name__}.{module}")
+    return globals()[name]

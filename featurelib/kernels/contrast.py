@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, bits, less, load, maximum, minimum, splat, store, to_float64
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.vector import (
+    LANES,
+    bits,
+    less,
+    load,
+    maximum,
+    minimum,
+    splat,
+    store,
+    to_float64,
+)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def band_extremes(
     S: np.ndarray, starts: np.ndarray, stops: np.ndarray, takes: np.ndarray
 ) -> np.ndarray:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from featurelib.kernels.shape import TINY
-from featurelib.simd import LANES, load, log, maximum, muladd, splat, spread, store
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.lanes import TINY
+from featurelib.kernels.vector import LANES, load, log, maximum, muladd, splat, spread, store
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
 
-#: Filters whose sums are kept in registers at once.
-GROUP = 4
+#: Filters whose sums are kept in registers at once, as in `_added`.
+_GROUP = 4
 
 #: Bins that are summed up in float32 before their sum is added to the others'.
 _PART = 128
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def band_levels(
     S: np.ndarray,
     starts: np.ndarray,
@@ -49,7 +51,7 @@ def band_levels(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
     """Cosine transforms of rows of levels.
 
@@ -71,7 +73,7 @@ def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
     # Only the first coefficient sees a constant; without it a flat spectrum gives zeros,
     # where the sums would leave their rounding.
     constants, above = np.empty(LANES), np.zeros((n_bands, LANES))
-    sums = np.empty((GROUP, LANES))
+    sums = np.empty((_GROUP, LANES))
     zero = splat(0.0)
     for start in range(0, n_frames, LANES):
         n = min(LANES, n_frames - start)
@@ -79,76 +81,90 @@ def cepstra(levels: np.ndarray, dct: np.ndarray) -> np.ndarray:
             constants[i] = levels[start + i, 0]
             for m in range(n_bands):
                 above[m, i] = np.float64(levels[start + i, m]) - constants[i]
-        for first in range(0, n_mfcc, GROUP):
+        for first in range(0, n_mfcc, _GROUP):
             second, third = min(first + 1, last), min(first + 2, last)
             fourth = min(first + 3, last)
-            a, b, c, d = zero, zero, zero, zero
+            totals = (zero, zero, zero, zero)
             for m in range(n_bands):
-                level, row = load(above, m * LANES), m * n_mfcc
-                a = muladd(level, spread(dct, row + first), a)
-                b = muladd(level, spread(dct, row + second), b)
-                c = muladd(level, spread(dct, row + third), c)
-                d = muladd(level, spread(dct, row + fourth), d)
-            for j, total in enumerate((a, b, c, d)):
+                row = m * n_mfcc
+                weights = (
+                    spread(dct, row + first),
+                    spread(dct, row + second),
+                    spread(dct, row + third),
+                    spread(dct, row + fourth),
+                )
+                totals = _added(totals, load(above, m * LANES), weights)
+            for j, total in enumerate(totals):
                 store(sums, j * LANES, total)
             for i in range(n):
-                for j in range(min(GROUP, n_mfcc - first)):
+                for j in range(min(_GROUP, n_mfcc - first)):
                     out[start + i, first + j] = sums[j, i]
         for i in range(n):
             out[start + i, 0] += constants[i] * math.sqrt(n_bands)
     return out
 
 
-@njit(cache=True, nogil=True)
-def filtered(S: np.ndarray, bank: np.ndarray, n_filters: int, n_frames: int) -> np.ndarray:
+@kernel()
+def filtered(S: np.ndarray, bank: np.ndarray, n_frames: int) -> np.ndarray:
     """Power of each frame through a dense bank of filters.
 
     Parameters
     ----------
     S : np.ndarray [shape=(batches, bins, LANES), dtype=float32]
         Magnitudes.
-    bank : np.ndarray [shape=(groups, bins, GROUP), dtype=float32]
-        The filters in groups, the last one filled up with zeros.
-    n_filters, n_frames : int
-        Size of the result.
+    bank : np.ndarray [shape=(n_filters, bins), dtype=float32]
+        The filters.
+    n_frames : int
+        Number of frames.
 
     Returns
     -------
     np.ndarray [shape=(n_frames, n_filters), dtype=float32]
     """
     n_batches, n_bins, _ = S.shape
+    n_filters = bank.shape[0]
+    last = n_filters - 1
     out = np.empty((n_frames, n_filters), np.float32)
-    sums = np.empty((2, GROUP, LANES), np.float32)
+    sums = np.empty((2, _GROUP, LANES), np.float32)
     zero = splat(np.float32(0))
     # Two batches at once, so that each weight is fetched for both.
     for batch in range(0, n_batches, 2):
         one, two = batch * n_bins, min(batch + 1, n_batches - 1) * n_bins
-        for group in range(bank.shape[0]):
+        for first in range(0, n_filters, _GROUP):
+            second, third = min(first + 1, last), min(first + 2, last)
+            fourth = min(first + 3, last)
             sums[:] = 0
             for part in range(0, n_bins, _PART):
-                a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+                ones, twos = (zero, zero, zero, zero), (zero, zero, zero, zero)
                 for k in range(part, min(part + _PART, n_bins)):
+                    weights = (
+                        spread(bank, first * n_bins + k),
+                        spread(bank, second * n_bins + k),
+                        spread(bank, third * n_bins + k),
+                        spread(bank, fourth * n_bins + k),
+                    )
                     s, t = load(S, (one + k) * LANES), load(S, (two + k) * LANES)
-                    s, t = s * s, t * t
-                    place = (group * n_bins + k) * GROUP
-                    weight = spread(bank, place)
-                    a, e = muladd(s, weight, a), muladd(t, weight, e)
-                    weight = spread(bank, place + 1)
-                    b, f = muladd(s, weight, b), muladd(t, weight, f)
-                    weight = spread(bank, place + 2)
-                    c, g = muladd(s, weight, c), muladd(t, weight, g)
-                    weight = spread(bank, place + 3)
-                    d, h = muladd(s, weight, d), muladd(t, weight, h)
-                for i, total in enumerate((a, b, c, d, e, f, g, h)):
+                    ones, twos = _added(ones, s * s, weights), _added(twos, t * t, weights)
+                for i, total in enumerate(ones + twos):
                     store(sums, i * LANES, load(sums, i * LANES) + total)
-            first = group * GROUP
             for i in range(min(2 * LANES, n_frames - batch * LANES)):
-                for j in range(min(GROUP, n_filters - first)):
+                for j in range(min(_GROUP, n_filters - first)):
                     out[batch * LANES + i, first + j] = sums[i // LANES, j, i % LANES]
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
+def _added(totals: Any, value: Any, weights: Any) -> Any:
+    """Four sums with one more value, by a weight for each."""
+    return (
+        muladd(value, weights[0], totals[0]),
+        muladd(value, weights[1], totals[1]),
+        muladd(value, weights[2], totals[2]),
+        muladd(value, weights[3], totals[3]),
+    )
+
+
+@kernel()
 def relative_to_strongest(x: np.ndarray) -> np.ndarray:
     """Rows divided by their largest value, but for rows whose largest is next to nothing."""
     out = np.empty_like(x)

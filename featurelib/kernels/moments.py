@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from featurelib.simd import LANES, load, maximum, minimum, muladd, splat, store, to_float64
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.vector import (
+    LANES,
+    load,
+    maximum,
+    minimum,
+    muladd,
+    splat,
+    store,
+    to_float64,
+)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def central_moments(x: np.ndarray, out: np.ndarray) -> None:
     """Fill `out` with the moments of each column of `x`.
 
@@ -38,7 +47,7 @@ def central_moments(x: np.ndarray, out: np.ndarray) -> None:
             out[5, k] = max(out[5, k], value)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def cell_moments(x: np.ndarray, out: np.ndarray) -> None:
     """Fill `out` as `central_moments` does, with all values of an array as one column."""
     whole = x.size // LANES * LANES
@@ -85,7 +94,7 @@ def cell_moments(x: np.ndarray, out: np.ndarray) -> None:
         out[5, 0] = max(out[5, 0], np.float64(value))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def combine(a: np.ndarray, count_a: int, b: np.ndarray, count_b: int) -> None:
     """Add to moments, as `central_moments` gives them, those of further values.
 

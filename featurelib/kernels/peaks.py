@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from featurelib.simd import LANES, at_least, bits, both, less, load, maximum, splat
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.vector import LANES, at_least, bits, both, less, load, maximum, splat
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def spectral_peaks(
     S: np.ndarray,
     low: int,
@@ -81,8 +82,8 @@ def _refined(
     return np.float64(k) + np.float64(shift), here + np.float32(0.5) * gradient * shift
 
 
-@njit(cache=True, nogil=True)
-def count_digits(
+@kernel()
+def count_height_digits(
     peaks: np.ndarray, prefix: int, known: int, width: int, counts: np.ndarray
 ) -> None:
     """Count, by their next `width` bits, the heights whose first `known` bits are `prefix`.
@@ -97,7 +98,7 @@ def count_digits(
             counts[(word >> (32 - known - width)) & mask] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def digit_of_rank(counts: np.ndarray, rank: int) -> tuple[int, int]:
     """Digit of the value at a place in the order that digits are counted in.
 
@@ -113,7 +114,7 @@ def digit_of_rank(counts: np.ndarray, rank: int) -> tuple[int, int]:
     return digit, rank
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def largest_below(peaks: np.ndarray, height: np.float32) -> np.float32:
     """The largest height below another; 0 without any."""
     largest = np.float32(0)
@@ -123,7 +124,7 @@ def largest_below(peaks: np.ndarray, height: np.float32) -> np.float32:
     return largest
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_deviations(
     octaves: np.ndarray,
     peaks: np.ndarray,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from featurelib.kernels.cache import kernel
+
 
 @njit(nogil=True, forceinline=True)
 def _ordered(word: np.uint32) -> np.int64:
@@ -14,7 +16,7 @@ def _ordered(word: np.uint32) -> np.int64:
     return np.int64(word) | np.int64(0x80000000)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_digits(
     words: np.ndarray, prefixes: np.ndarray, known: int, width: int, counts: np.ndarray
 ) -> None:
@@ -39,7 +41,7 @@ def count_digits(
                 counts[k, (word >> (32 - known - width)) & mask] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def take_digits(counts: np.ndarray, ranks: np.ndarray, prefixes: np.ndarray, width: int) -> None:
     """Append to each series' prefix the digit of the value at its rank.
 
@@ -53,7 +55,7 @@ def take_digits(counts: np.ndarray, ranks: np.ndarray, prefixes: np.ndarray, wid
         prefixes[k] = (prefixes[k] << width) | digit
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def least_above(
     words: np.ndarray, prefixes: np.ndarray, n_up_to: np.ndarray, above: np.ndarray
 ) -> None:

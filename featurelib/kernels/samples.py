@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from featurelib.simd import LANES, load, muladd, splat, store, to_float64
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.vector import LANES, load, muladd, splat, store, to_float64
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def crossing_rates(
     y: np.ndarray, low: int, high: int, frame_length: int, hop_length: int, out: np.ndarray
 ) -> None:
@@ -41,7 +41,7 @@ def crossing_rates(
         out[t] = n / frame_length
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, out: np.ndarray) -> None:
     """Fill `out`, one value a frame, with the root of the mean square of the samples."""
     step = math.gcd(frame_length, hop_length)

@@ -1,1 +1,1 @@
-"""What is to be extracted: specs, their entries and the presets."""
+"""Feature specs: what is extracted. Entries, levels, presets and imports."""

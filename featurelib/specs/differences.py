@@ -1,4 +1,4 @@
-"""What differs between two specs, in words."""
+"""Differences between two specs, in words."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Any
 
 
 def spec_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Name what differs between two specs given as dictionaries, from `a` to `b`.
+    """Describe the differences between two specs.
+
+    Parameters
+    ----------
+    a, b : mapping
+        Old and new spec, as `FeatureSpec.to_dict` returns them.
 
     Returns
     -------
     list of str
-        Lines such as ``"mfcc.n_fft: 2048 → 1024"``; names of the specs are left out, as
-        they define no value.
+        Lines such as ``"mfcc.n_fft: 2048 → 1024"``. The names of the specs are ignored,
+        because they do not change values.
     """
     lines = []
     for key in [*a, *(key for key in b if key not in a)]:

@@ -1,4 +1,4 @@
-"""One feature of a spec: its statistics, and the columns that they become."""
+"""Entry of a spec: a feature, its statistics and the names of their columns."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from featurelib.parameters import did_you_mean
 from featurelib.specs.keywords import build, find_places, flattened, keywords, places
 from featurelib.statistics import SERIES, STATISTICS, is_statistic, statistic_node
 
-#: How columns are named by default: with a number for each row of a family that has rows.
+#: Default template of column names. The row number is left out for features without rows.
 DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
 
-#: Most columns of one entry; tables of more are slow to open.
+#: Most columns of one entry; tables with more are slow to open.
 _MAX_COLUMNS = 20_000
 
-#: Most features of features; Python cannot walk down a chain of any length.
+#: Longest chain of features of features, because Python's recursion depth is limited.
 _MAX_STEPS = 32
 
-#: Widest number or name that a template may ask for [characters].
+#: Largest width in a template of column names [characters].
 _MAX_WIDTH = 99
 
+#: Keys of an entry in a spec other than parameters.
 _KEYS = ("family", "of", "as", "statistics", "columns", "pooled")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One feature of a spec, and what becomes of it in the table.
+    """Entry of a spec: a feature, its statistics and its columns.
 
     Parameters
     ----------
     feature : Feature
-        What is computed.
+        Feature to compute.
     statistics : sequence of str
-        Names of `featurelib.STATISTICS`, ``"q25"`` and the like for quantiles, ``"series"``
-        for all frames as a list. Empty for a feature that is one value of the whole signal,
-        and for one that is there for other entries only.
+        Names from `featurelib.STATISTICS`, or quantiles such as ``"q25"``. ``"series"`` is
+        the list of all frames. Empty if the feature is a single value of the signal, or is
+        computed only for other entries.
     name : str
-        Name in columns and for other entries; the family's by default.
+        Name in columns and in other entries; by default the name of the family.
     columns : str
-        How the columns are called: a template with ``{name}``, ``{row}`` (from 1) and
-        ``{stat}``. Where there are no rows, or no statistic, their part is left out, with
-        the ``_`` before it.
+        Template of column names with ``{name}``, ``{row}`` (from 1) and ``{stat}``. A field
+        without a value is left out, with the ``_`` before it.
     pooled : bool
-        All rows of the feature are one population, instead of a column for each. A series
-        is one column anyway.
+        Whether all rows of the feature are one population; otherwise each row has columns of
+        its own. A series is always one column.
 
     Raises
     ------
     SpecError
-        If they do not fit together.
+        If a value is invalid, or values do not fit together.
     """
 
     feature: Feature
@@ -66,7 +66,7 @@ class Entry:
     pooled: bool = False
 
     def __post_init__(self) -> None:
-        put = object.__setattr__  # the only way to normalise a frozen dataclass's fields
+        put = object.__setattr__  # the only way to set a field of a frozen dataclass
         put(self, "name", self.name or self.feature.family)
         put(self, "statistics", _names(f"{self.name}: statistics", self.statistics))
         if not isinstance(self.pooled, bool):
@@ -104,7 +104,7 @@ class Entry:
         return " and ".join(f"{{{key}}}" for key in ("row", "stat") if key not in keys)
 
     def sinks(self) -> tuple[Node, ...]:
-        """The nodes that give the statistics, in their order."""
+        """Return the nodes that compute the statistics, in order."""
         return tuple(
             statistic_node(statistic, self.feature, pooled=self.pooled)
             for statistic in self.statistics or self._value
@@ -115,7 +115,7 @@ class Entry:
         return ("",) if self.feature.is_single else ()
 
     def slots(self) -> Iterator[tuple[int | None, str]]:
-        """Row and statistic of each column, in order; a series has no row."""
+        """Yield row (from 0) and statistic of each column, in order; a series has no row."""
         scalar = [name for name in self.statistics if name != SERIES]
         rows: Iterable[int | None] = [None]
         if self.feature.has_rows and not self.pooled:
@@ -127,11 +127,11 @@ class Entry:
             yield None, SERIES
 
     def column_names(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
+        """Return the names of the columns, in order."""
         return tuple(_filled(self.columns, self.name, *slot) for slot in self.slots())
 
     def frame_names(self) -> tuple[str, ...]:
-        """Names of the columns of single frames: one a row."""
+        """Return the names of the columns in a table of frames, one per row of the feature."""
         rows: Iterable[int | None] = [None]
         if self.feature.has_rows:
             rows = range(self.feature.width)
@@ -151,7 +151,7 @@ def _check_template(name: str, template: Any) -> None:
         raise SpecError(
             f"{name}: columns={template!r} may hold {{name}}, {{row}} and {{stat}} only"
         )
-    # Before any text is made: a width can ask for gigabytes.
+    # Checked before formatting, because a large width would take gigabytes.
     if any(
         int(width) > _MAX_WIDTH for *_, form, _ in parts for width in re.findall(r"\d+", form or "")
     ):
@@ -163,7 +163,7 @@ def _check_template(name: str, template: Any) -> None:
 
 
 def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
-    """A template with its parts; what there is none of goes with the ``_`` before it."""
+    """Fill in a template; a field without a value is left out, with the ``_`` before it."""
     values = {"name": name, "row": None if row is None else row + 1, "stat": statistic or None}
     result = ""
     for text, key, form, _ in string.Formatter().parse(template):
@@ -179,21 +179,26 @@ def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
 
 
 def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Feature:
-    """Make a feature of plain keywords, as an entry of a settings file has them.
+    """Make a feature from plain keywords, as in an entry of a settings file.
 
     Parameters
     ----------
     family : str
-        A family's name, see `featurelib.families`.
+        Name of a family; see `featurelib.families`.
     of : Feature, optional
-        The feature that it is of, for a family such as ``delta``.
+        Feature that this one reads, for a family such as ``delta``.
     **parameters
-        Parameters of the family and of what it reads; see `featurelib.specs.keywords.find_places`.
+        Parameters of the family and of the nodes that it reads; see
+        `featurelib.specs.keywords.find_places`.
+
+    Returns
+    -------
+    Feature
 
     Raises
     ------
     SpecError
-        If a name is unknown, or a value cannot be used.
+        If a name is unknown, or a value is invalid.
 
     Examples
     --------
@@ -215,21 +220,25 @@ def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Fea
 def entries_from(
     values: Any, defaults: Any, kinds: Mapping[str, type[Feature]]
 ) -> tuple[Entry, ...]:
-    """Make entries of what a spec's table says.
+    """Make entries from plain values.
 
     Parameters
     ----------
     values : sequence
         Names of families, or tables; see `FeatureSpec.from_dict`.
     defaults : mapping
-        What is meant for all entries that have it.
-    kinds : mapping
-        Families by name.
+        Values for all entries that have the key.
+    kinds : mapping of str to type
+        Feature classes by family name.
+
+    Returns
+    -------
+    tuple of Entry
 
     Raises
     ------
     SpecError
-        If a name is unknown or a needed one is missing, or a value cannot be used.
+        If a name is unknown, a required key is missing, or a value is invalid.
     """
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise SpecError(f"features={values!r}: give a list of families, or of tables")
@@ -257,7 +266,7 @@ def _entry(
     kinds: Mapping[str, type[Feature]],
     earlier: Mapping[str, Entry],
 ) -> tuple[Entry, set[str]]:
-    """Make one entry; also the defaults that it uses."""
+    """Make one entry; return it and the defaults that it uses."""
     if isinstance(value, str):
         value = {"family": value}
     if not isinstance(value, Mapping):
@@ -299,7 +308,7 @@ def _entry(
 def _given(
     kind: type[Feature], name: str, of: Any, earlier: Mapping[str, Entry]
 ) -> dict[str, Node]:
-    """The node that an entry reads, where that is said by ``of``."""
+    """Return the feature for the field ``of``, by field name; empty without such a field."""
     reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
     if not reads_feature:
         if of not in (None, "signal"):
@@ -340,7 +349,15 @@ def _names(field: str, value: Any) -> tuple[str, ...]:
 
 
 def entry_table(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
-    """An entry as `entries_from` takes it, with all parameters; `entries` are the spec's."""
+    """Return an entry as plain values for `entries_from`, with all parameters.
+
+    Parameters
+    ----------
+    entry : Entry
+        Entry to convert.
+    entries : sequence of Entry
+        All entries of the spec.
+    """
     feature = entry.feature
     result: dict[str, Any] = {"family": feature.family}
     fixed = frozenset[str]()

@@ -1,4 +1,4 @@
-"""What the families of features are, and what can be said of them in a spec."""
+"""Description of the feature families and their parameters."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from featurelib.specs.keywords import SHARED, find_places, places
 
 
 def describe_families() -> list[dict[str, Any]]:
-    """Describe all families that featurelib has, by name.
+    """Describe all feature families of featurelib, in order of their names.
 
     Returns
     -------
     list of dict
-        For each: ``family``, ``unit``, ``definition``, and ``parameters``: for each its
-        ``name`` in a spec, ``default`` (None if there is none), ``bounds``, ``definition``,
-        and ``is_shared`` if one that is given for an entry is meant for all of its spectra.
+        One dictionary per family with ``family``, ``unit``, ``definition`` and
+        ``parameters``. The last is a list of dictionaries with
+
+        - ``name``, the key in a spec;
+        - ``default``, None if there is none;
+        - ``bounds`` and ``definition``, as text;
+        - ``is_shared``, whether a value in an entry applies to all STFTs of that entry.
     """
     return [_described(name, kind) for name, kind in families().items()]
 

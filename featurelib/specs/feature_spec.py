@@ -1,4 +1,4 @@
-"""FeatureSpec: everything that defines the values of a feature table."""
+"""Feature spec: everything that defines the values of a feature table."""
 
 from __future__ import annotations
 
@@ -22,46 +22,48 @@ from featurelib.specs.keywords import places
 from featurelib.specs.level import Level
 from featurelib.statistics import SERIES, quantile_of
 
-#: The rate of each file itself.
+#: Value of `sr` for the analysis of each file at its own sampling rate.
 NATIVE = "native"
 
-#: Usual rates of files, the commonest first [Hz].
+#: Usual sampling rates of files, the most common first [Hz].
 _USUAL_SR = (44_100, 48_000, 22_050, 16_000, 96_000, 192_000, 8_000)
 
+#: Ways to treat channels.
 CHANNELS = ("mix", "first", "each")
 
-#: Of what is changed in the canonical form below: a new number makes every table another one.
+#: Version of the fingerprint's format. A new number changes the fingerprint of every spec, so
+#: that no existing table can be continued.
 _CANONICAL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
-    """What is computed from a signal; equal fields give equal values.
+    """Definition of the values that are computed from a signal.
 
     Parameters
     ----------
     name : str
-        For people; not part of the fingerprint.
+        Name for people; not part of the fingerprint.
     features : sequence of Entry
-        The features, in column order.
+        Features, in column order.
     sr : int or "native"
-        Sampling rate of the analysis [Hz]: signals are resampled to it (soxr, "HQ"). With
+        Sampling rate of the analysis [Hz]; signals are resampled to it (soxr, "HQ"). With
         "native" each file is analysed at its own rate.
     offset : float
-        Seconds that are left out at the beginning.
+        Duration to skip at the beginning [s].
     duration : float or None
-        Analyse only so many seconds; ``None`` is all of them.
+        Duration to analyse after the offset [s]; None for all.
     channels : {"mix", "first", "each"}
-        The mean of the channels, the first one, or each channel with rows of its own.
+        Mean of the channels, the first channel, or separate rows for each channel.
     level : Level
-        What a row is of: the track, or a segment.
+        One row per track or per segment.
     imports : sequence of Import
-        Files with features of a user's own.
+        Files that define further feature families.
 
     Raises
     ------
     SpecError
-        If a value cannot be used; the message names it and the remedy.
+        If a value is invalid; the message names it and the remedy.
 
     Examples
     --------
@@ -105,12 +107,12 @@ class FeatureSpec:
 
     @property
     def fixed_sr(self) -> int | None:
-        """The rate of the analysis [Hz], None where each file has its own."""
+        """Sampling rate of the analysis [Hz]; None if each file is analysed at its own rate."""
         return None if isinstance(self.sr, str) else self.sr
 
     @cached_property
     def nominal_sr(self) -> int:
-        """The rate of the analysis [Hz]; where each file has its own, a usual one that fits.
+        """Sampling rate of the analysis [Hz], or of a usual file if ``sr="native"``.
 
         Raises
         ------
@@ -130,7 +132,7 @@ class FeatureSpec:
         raise SpecError(f"no usual rate of files fits the spec: {refusals[0]}")
 
     def plan(self, sr: int) -> Plan:
-        """The graph for signals at a rate [Hz].
+        """Return the plan of all features for signals with sampling rate `sr` [Hz].
 
         Raises
         ------
@@ -141,7 +143,7 @@ class FeatureSpec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that differ whenever values may, whatever the spec's name is."""
+        """Hash of everything that can change values: 16 hex digits. The name is excluded."""
         level = self.level.to_dict()
         entries = [
             [entry.column_names(), entry.statistics, [canonical(sink) for sink in entry.sinks()]]
@@ -155,9 +157,9 @@ class FeatureSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def spill_bytes_a_second(self) -> float:
-        """Bytes that one channel's analysis keeps of every second until the signal ends.
+        """Return the bytes per second of audio that one channel keeps until the signal ends.
 
-        Of a spec of native rate, at `nominal_sr`.
+        The rate is `nominal_sr`.
         """
         plan = self.plan(self.nominal_sr)
         return sum(
@@ -167,15 +169,18 @@ class FeatureSpec:
         )
 
     def rows_a_second(self) -> float:
-        """Rows that a second of audio gives; 0 where there is one for the whole file.
+        """Return the rows per second of audio; 0 for one row per track.
 
-        Where each channel has rows of its own, those of two channels.
+        With ``channels="each"``, two channels are assumed.
         """
         n_channels = 2 if self.channels == "each" else 1
         return n_channels * self.level.rows_a_second(self.nominal_sr)
 
     def series_bytes_a_second(self) -> float:
-        """Bytes that the series take in a table for every second, as of `rows_a_second`."""
+        """Return the bytes per second of audio that series take in a table.
+
+        With ``channels="each"``, two channels are assumed.
+        """
         sr = self.nominal_sr
         overlap = 1.0
         if self.level.kind == "segment":
@@ -190,11 +195,11 @@ class FeatureSpec:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The code of imported features, by digest: what `from_dict` needs beside `to_dict`."""
+        """Code of imported features by digest, which `from_dict` needs with `to_dict`'s result."""
         return {one.sha256: one.source for one in self.imports}
 
     def to_dict(self) -> dict[str, Any]:
-        """All that defines the spec, as plain JSON-able values; every default is written out."""
+        """Return the spec as values that JSON can hold, including all defaults."""
         result: dict[str, Any] = {
             "name": self.name,
             "sr": self.sr,
@@ -216,25 +221,31 @@ class FeatureSpec:
         folder: str | Path = ".",
         sources: Mapping[str, str] | None = None,
     ) -> FeatureSpec:
-        """Make a spec of named values, as `to_dict` gives them or a TOML file holds them.
+        """Make a spec from plain values, as in a TOML file or from `to_dict`.
 
         Parameters
         ----------
         values : mapping
-            ``name``, ``features``, and the other fields as far as they are not the default.
-            An entry of ``features`` is a family's name, or a table with ``family``, ``of``,
-            ``as`` (its name), ``statistics``, ``columns``, ``pooled`` and the parameters of
-            its nodes (see `featurelib.specs.keywords.find_places`). ``defaults`` are for all
-            entries that have them. ``import`` lists Python files.
+            Fields of the spec. ``name`` and ``features`` are required.
+
+            An item of ``features`` is the name of a family, or a table. The table has
+            ``family``, ``of``, ``as`` (the entry's name), ``statistics``, ``columns``,
+            ``pooled``, and parameters (see `featurelib.specs.keywords.find_places`).
+            ``defaults`` is a table of values for all entries that have the key. ``import``
+            is a list of Python files.
         folder : path
-            What the names of files in ``import`` are relative to.
-        sources : mapping, optional
-            The code of imports that `to_dict` wrote, by digest.
+            Folder of relative file names in ``import``.
+        sources : mapping of str to str, optional
+            Code of imported files by digest (see `sources`), for values from `to_dict`.
+
+        Returns
+        -------
+        FeatureSpec
 
         Raises
         ------
         SpecError
-            If a name is unknown or a needed one is missing, or a value cannot be used.
+            If a name is unknown, a required key is missing, or a value is invalid.
         """
         known = ["name", "sr", "offset", "duration", "channels", "level"]
         known += ["import", "defaults", "features"]
@@ -253,7 +264,7 @@ class FeatureSpec:
         return cls(**plain, features=entries, imports=imports)
 
     def __reduce__(self) -> Any:
-        # Classes of imported features are not to be found by name in another process.
+        # Another process cannot find the classes of imported features by name.
         return _from_parts, (self.to_dict(), self.sources)
 
 
@@ -262,7 +273,7 @@ def _from_parts(values: dict[str, Any], sources: dict[str, str]) -> FeatureSpec:
 
 
 def _hint(key: str, known: Sequence[str]) -> str:
-    """What a field that specs do not have may be meant for."""
+    """Return a hint for the error message about an unknown field of a spec."""
     parameters = {place.path[-1] for kind in families().values() for place in places(kind)}
     if key in parameters:
         return ": it goes into an entry of features, or into defaults"
@@ -295,7 +306,7 @@ def _check_names(entries: Sequence[Entry]) -> None:
         if not isinstance(entry, Entry):
             raise SpecError(f"features: {entry!r} is not an Entry")
     names = [entry.name for entry in entries]
-    # Readers such as DuckDB do not tell capitals from small letters.
+    # Names are compared without case, because readers such as DuckDB ignore it.
     columns = dict.fromkeys(SIGNAL_COLUMNS, "the signal")
     read = [entry.feature.of for entry in entries if hasattr(entry.feature, "of")]
     for i, entry in enumerate(entries):

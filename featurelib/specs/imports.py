@@ -1,4 +1,4 @@
-"""Features of a user's own: a Python file that a spec names, and its code where it is needed."""
+"""Feature families of users, defined in Python files that a spec imports."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Import:
-    """A file with features of a user's own.
+    """Python file that defines feature families.
 
     Attributes
     ----------
     file : str
-        Its name, for people.
+        File name, for people.
     sha256 : str
-        Digest of its contents: part of the fingerprint of specs that use it.
+        Digest of the content. It is part of the fingerprint of specs that use its features.
     source : str
-        Its contents.
+        Content of the file.
     """
 
     file: str
@@ -52,19 +52,19 @@ class Import:
 
     @classmethod
     def recorded(cls, file: str, sha256: str, sources: Mapping[str, str]) -> Import:
-        """Find the source of a file that a spec was made with.
+        """Return the import that a stored spec names, with its source code.
 
         Parameters
         ----------
         file, sha256 : str
-            As the spec has them.
-        sources : mapping
-            Sources by their digests.
+            File name and digest in the stored spec.
+        sources : mapping of str to str
+            Source code by digest.
 
         Raises
         ------
         SpecError
-            If the source is not there, or is another one.
+            If the source code is missing, or does not have the digest.
         """
         source = sources.get(sha256)
         if source is None:
@@ -77,12 +77,17 @@ class Import:
         return cls(file, sha256, source)
 
     def families(self) -> dict[str, type[Feature]]:
-        """Run the code, once a process, and return the families that it defines.
+        """Run the code, once per process, and return the families that it defines.
+
+        Returns
+        -------
+        dict of str to type
+            Subclasses of `Feature` by family name.
 
         Raises
         ------
         SpecError
-            If it fails, or defines none, or one that featurelib has.
+            If the code fails, defines no family, or defines a family of featurelib.
         """
         found = dict(families_in(self._module()))
         if not found:
@@ -98,7 +103,7 @@ class Import:
             if name not in sys.modules:
                 module = ModuleType(name)
                 module.__file__ = self.file
-                sys.modules[name] = module  # dataclasses look their module up
+                sys.modules[name] = module  # the dataclass decorator needs it there
                 try:
                     exec(compile(self.source, self.file, "exec"), module.__dict__)
                 except (Exception, SystemExit) as error:
@@ -113,5 +118,5 @@ class Import:
 
 
 def digest_of(source: str) -> str:
-    """The digest of a file's contents."""
+    """Return the SHA-256 digest of source code, as hex digits."""
     return hashlib.sha256(source.encode()).hexdigest()

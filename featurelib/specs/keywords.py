@@ -1,4 +1,4 @@
-"""Nodes of plain keywords: which node, however deep, a keyword is meant for."""
+"""Nodes from plain keywords: find the node, at any depth, that has a parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featurelib.parameters import did_you_mean, is_node_field
 
 NodeType = TypeVar("NodeType", bound=Node)
 
-#: Parameters of frames and spectra: one given for an entry is meant for all of its spectra.
+#: Parameters of frames and STFTs. A value in an entry applies to all STFTs of that entry.
 SHARED = frozenset({"n_fft", "hop_length", "window", "center", "pad_mode"})
 
 
@@ -25,7 +25,7 @@ def _hint(kind: type, name: str) -> Any:
 
 
 def node_class(kind: type, field: dataclasses.Field[Any]) -> type[Node]:
-    """The class of the nodes that a field of `kind` holds."""
+    """Return the class of nodes that a field of the node class `kind` holds."""
     hint = _hint(kind, field.name)
     if isinstance(hint, types.UnionType):
         hint = next(part for part in hint.__args__ if part is not types.NoneType)
@@ -33,27 +33,38 @@ def node_class(kind: type, field: dataclasses.Field[Any]) -> type[Node]:
 
 
 class Place(NamedTuple):
-    """One parameter in the tree of a node's fields."""
+    """Position of one parameter in the tree of a node's fields.
 
-    #: Names of the fields that lead there, the parameter's own last.
+    Attributes
+    ----------
+    path : tuple of str
+        Names of the fields that lead to the parameter, ending with its own name.
+    field : dataclasses.Field
+        Field of the parameter.
+    """
+
     path: tuple[str, ...]
     field: dataclasses.Field[Any]
 
     @property
     def dotted(self) -> str:
-        """The path as specs write it."""
+        """Path with dots, as in specs."""
         return ".".join(self.path)
 
 
 def places(kind: type, fixed: frozenset[str] = frozenset()) -> list[Place]:
-    """All parameters of a class of nodes and of the nodes that are its fields, nearest first.
+    """Return all parameters of a node class and of the nodes in its fields, nearest first.
 
     Parameters
     ----------
     kind : type
-        A class of nodes.
+        Node class.
     fixed : frozenset of str
-        Fields of `kind` that are given as nodes: what is below them is not looked at.
+        Fields of `kind` that are set to given nodes; their parameters are left out.
+
+    Returns
+    -------
+    list of Place
     """
     found: list[Place] = []
     level: list[tuple[tuple[str, ...], type]] = [((), kind)]
@@ -65,7 +76,7 @@ def places(kind: type, fixed: frozenset[str] = frozenset()) -> list[Place]:
                     continue
                 if is_node_field(field):
                     read = node_class(current, field)
-                    if dataclasses.is_dataclass(read):  # not a base class, which has no parameters
+                    if dataclasses.is_dataclass(read):  # base classes have no parameters
                         below.append(((*path, field.name), read))
                 else:
                     found.append(Place((*path, field.name), field))
@@ -74,15 +85,22 @@ def places(kind: type, fixed: frozenset[str] = frozenset()) -> list[Place]:
 
 
 def find_places(available: list[Place], key: str) -> list[Place]:
-    """The parameters that a keyword is meant for; none where no node has it.
+    """Return the parameters to which a keyword applies; empty if no node has it.
 
-    A plain keyword is meant for the nearest node that has it, one of `SHARED` for all
-    that have it, a dotted one for the parameter at that place.
+    A plain keyword applies to the nearest node that has the parameter. A keyword in `SHARED`
+    applies to all nodes that have it. A dotted keyword names the path to one parameter.
+
+    Parameters
+    ----------
+    available : list of Place
+        Parameters of a node class, from `places`.
+    key : str
+        Keyword, such as ``"n_fft"`` or ``"mel.stft.window"``.
 
     Raises
     ------
     SpecError
-        If two nodes that have it are equally near.
+        If two nodes with the parameter are equally near.
     """
     if "." in key:
         return [place for place in available if place.dotted == key]
@@ -99,26 +117,26 @@ def find_places(available: list[Place], key: str) -> list[Place]:
 def build(
     kind: type[NodeType], values: Mapping[str, Any], given: Mapping[str, Node] | None = None
 ) -> NodeType:
-    """Make a node of plain keywords.
+    """Make a node from plain keywords.
 
     Parameters
     ----------
     kind : type
         Class of the node.
-    values : mapping
-        Parameters by keyword: see `find_places`.
-    given : mapping, optional
-        Fields of `kind` that are nodes already.
+    values : mapping of str to object
+        Parameters by keyword; see `find_places`.
+    given : mapping of str to Node, optional
+        Fields of `kind` that are set to given nodes.
 
     Raises
     ------
     SpecError
-        If a keyword is unknown or ambiguous, or a value cannot be used.
+        If a keyword is unknown or ambiguous, or a value is invalid.
     """
     given = given or {}
     available = places(kind, frozenset(given))
     by_path: dict[tuple[str, ...], Any] = {}
-    # The dotted ones last, as they say more.
+    # Dotted keywords last, because they are more specific and override plain ones.
     for key in sorted(values, key=lambda key: "." in key):
         targets = find_places(available, key)
         if not targets:
@@ -137,7 +155,7 @@ def _assemble(
     path: tuple[str, ...],
     given: Mapping[str, Node],
 ) -> NodeType:
-    """Make the node at a path; what is not said is as in its default, if there is one."""
+    """Make the node at a path; other parameters have the values of `default`."""
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         here = (*path, field.name)
@@ -168,9 +186,14 @@ def _assemble(
 
 
 def keywords(node: Node, fixed: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """All parameters of a node, from which `build` makes it again; `fixed` as of `places`.
+    """Return all parameters of a node as keywords for `build`.
 
-    A node that is left out (None) has none.
+    Parameters
+    ----------
+    node : Node
+        Node to convert. Fields that are None have no parameters.
+    fixed : frozenset of str
+        As for `places`.
     """
     available = [
         place for place in places(type(node), fixed) if _value_at(node, place.path[:-1]) is not None
@@ -196,7 +219,7 @@ def _value_at(node: Any, path: tuple[str, ...]) -> Any:
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys and values of nested tables, as dotted keys: TOML's ``a.b = 1`` is ``"a.b"``."""
+    """Yield the items of nested tables with dotted keys; TOML's ``a.b = 1`` has ``"a.b"``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flattened(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""What a row is of: the whole track, or a segment of it."""
+"""Level of a spec: one row per track or per segment."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ from typing import Any
 from featurelib.errors import SpecError
 from featurelib.parameters import checked, did_you_mean, parameter
 
+#: Levels.
 KINDS = ("track", "segment")
 
-#: What becomes of an end that is shorter than a segment.
+#: Ways to treat a last segment that is too short.
 LASTS = ("keep", "pad", "drop", "strict")
 
-#: Most segments that overlap at any place: each has a state of its own.
+#: Most segments that overlap at any time, because each needs an analysis of its own.
 _MAX_OVERLAP = 100
 
-#: Most seconds of audio in segments that overlap, together.
+#: Largest total duration of overlapping segments [s].
 _MAX_OPEN_S = 600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """What a row is of.
+    """Level of the rows: tracks or segments.
 
-    A segment is a signal of its own, cut from the resampled signal: segment i begins at
-    sample i · hop. Length and hop are given in seconds or in samples.
+    A segment is cut from the resampled signal and analysed as a separate signal. Segment i
+    begins at sample i · hop.
 
     Parameters
     ----------
     kind : {"track", "segment"}
-        One row a file (and channel), or one for each segment.
+        One row per file (and channel), or one row per segment.
     length_s, length : float, int
         Length of a segment, in seconds or in samples of the resampled signal.
     hop_s, hop : float, int
-        From the start of one segment to that of the next; by default the length.
+        Distance between the starts of segments, in seconds or samples; by default the length.
     last : {"keep", "pad", "drop", "strict"}
-        The end, where it is shorter than a segment: keep it as it is, pad it with zeros,
-        or drop it. "strict" drops segment i as well where (i + 1) · hop is not less than the
-        length of the signal, as the script of the GTZAN table does.
+        Treatment of a last segment that is too short: keep it, pad it with zeros, or drop it.
+        "strict" also drops segment i if (i + 1) · hop is not less than the length of the
+        signal, as the script that made the GTZAN table does.
 
     Raises
     ------
     SpecError
-        If they do not fit together.
+        If a value is invalid, or values do not fit together.
     """
 
-    kind: str = parameter("track", "what a row is of", choices=KINDS)
+    kind: str = parameter("track", "one row per track or per segment", choices=KINDS)
     length_s: float | None = parameter(None, "length of a segment [s]", gt=0)
     length: int | None = parameter(None, "length of a segment [samples]", ge=1)
     hop_s: float | None = parameter(None, "from one segment to the next [s]", gt=0)
     hop: int | None = parameter(None, "from one segment to the next [samples]", ge=1)
-    last: str = parameter("keep", "what becomes of a short end", choices=LASTS)
+    last: str = parameter("keep", "treatment of a short last segment", choices=LASTS)
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -73,12 +74,17 @@ class Level:
 
     @classmethod
     def from_value(cls, value: Any) -> Level:
-        """Make a level of what a spec says: a kind, or a table of the parameters.
+        """Make a level from a plain value of a spec.
+
+        Parameters
+        ----------
+        value : Level, str or mapping
+            A level, the name of a kind, or a table of parameters.
 
         Raises
         ------
         SpecError
-            If a name is unknown, or a value cannot be used.
+            If a name is unknown, or a value is invalid.
         """
         if isinstance(value, Level):
             return value
@@ -99,19 +105,19 @@ class Level:
         return cls(**{"kind": "segment" if len(value) else "track", **value})
 
     def to_dict(self) -> dict[str, Any]:
-        """All parameters that are given, for a table."""
+        """Return the parameters that are set, for `from_value`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.kind == "track":
             return {"kind": "track"}
         return {name: value for name, value in values.items() if value is not None}
 
     def samples(self, sr: int) -> tuple[int, int]:
-        """Length and hop of the segments at a rate [Hz], in samples.
+        """Return length and hop of the segments [samples] at sampling rate `sr` [Hz].
 
         Raises
         ------
         SpecError
-            If they come to less than a sample, or too many segments overlap.
+            If they are shorter than a sample, or too many segments overlap.
         """
         length = self.length if self.length is not None else round((self.length_s or 0) * sr)
         hop = length
@@ -135,5 +141,5 @@ class Level:
         return length, hop
 
     def rows_a_second(self, sr: int) -> float:
-        """Rows a second of audio at a rate [Hz]; 0 where there is one for the whole file."""
+        """Return the rows per second of audio at sampling rate `sr` [Hz]; 0 for tracks."""
         return 0.0 if self.kind == "track" else sr / self.samples(sr)[1]

@@ -1,4 +1,4 @@
-"""Named specs. A preset's values never change under its name: a new version is a new name."""
+"""Presets: named specs. The values of a preset never change; a new version has a new name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from featurelib.errors import SpecError
 from featurelib.parameters import did_you_mean
 from featurelib.specs.feature_spec import FeatureSpec
 
-#: The spec that is taken where none is named.
+#: Name of the default preset.
 DEFAULT = "genre-v1"
 
 _TUTORIAL = {"statistics": ["mean"], "columns": "{name}{row}"}
 
-#: The presets, as a TOML file would have them.
+#: Presets as plain values, as in a TOML file.
 _TABLES: tuple[dict[str, Any], ...] = (
     {
         "name": "genre-v1",
@@ -53,26 +53,30 @@ _TABLES: tuple[dict[str, Any], ...] = (
 
 _BY_NAME = {table["name"]: table for table in _TABLES}
 
-#: The named specs.
+#: Presets by name.
 PRESETS: Mapping[str, FeatureSpec] = MappingProxyType(
     {name: FeatureSpec.from_dict(table) for name, table in _BY_NAME.items()}
 )
 
 
 def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> FeatureSpec:
-    """Return the spec of that name, or `spec` itself if it is one already.
+    """Return the preset with a name, or `spec` itself if it is a spec.
 
     Parameters
     ----------
     spec : str or FeatureSpec, optional
-        A preset's name, or a spec; without either, `DEFAULT`.
+        A spec, or the name of a preset; ``genre-v1`` by default.
     preset : str, optional
-        A preset's name, in place of `spec`.
+        Name of a preset, instead of `spec`.
+
+    Returns
+    -------
+    FeatureSpec
 
     Raises
     ------
     SpecError
-        If no preset has that name; the message lists those there are. If both are given.
+        If no preset has the name (the message lists all names), or both arguments are given.
 
     Examples
     --------
@@ -95,21 +99,25 @@ def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None
 
 
 def spec_from_settings(settings: Mapping[str, Any], folder: str | Path = ".") -> FeatureSpec:
-    """Make a spec of settings, as in a TOML table: a preset with some fields changed.
+    """Make a spec from plain values, possibly as changes to a preset.
 
     Parameters
     ----------
     settings : mapping
-        Fields as of `FeatureSpec.from_dict`; with ``preset``, a preset's name, only those
-        that differ from it. Its ``defaults`` go before the preset's. Without a ``name`` a
-        changed preset is called ``<preset>-modified``.
+        Fields as for `FeatureSpec.from_dict`. With the key ``preset``, the name of a preset,
+        the other fields replace those of the preset. ``defaults`` replaces single defaults.
+        The default name is ``custom``, or ``<preset>-modified`` if the fingerprint changed.
     folder : path
-        What the names of files in ``import`` are relative to.
+        Folder of relative file names in ``import``.
+
+    Returns
+    -------
+    FeatureSpec
 
     Raises
     ------
     SpecError
-        If a field or the preset is unknown, or a value cannot be used.
+        If a field or the preset is unknown, or a value is invalid.
     """
     if "preset" not in settings:
         return FeatureSpec.from_dict({"name": "custom", **settings}, folder=folder)

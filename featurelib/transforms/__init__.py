@@ -1,1 +1,1 @@
-"""Transforms that features read: frames, spectra, mel bands, tuning."""
+"""Transforms that features read: frames, STFT, mel spectrum, tuning."""

@@ -1,4 +1,4 @@
-"""Samples in pieces of any length → overlapping frames, in blocks."""
+"""Framing: from samples in pieces of any length to blocks of overlapping frames."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from featurelib.errors import AudioError, SpecError
 from featurelib.graph import Block, Node, Operator, Signal
 from featurelib.parameters import parameter
 
-#: Frames that are worked on at once; defines no value.
+#: Frames per block; it does not change values.
 BLOCK_FRAMES = 64
 
-#: Ways to pad that depend on the values near the edge only.
+#: Modes of `numpy.pad` that depend only on values near the edge.
 PAD_MODES = ("constant", "edge", "reflect")
 
 
 class FrameBlock(NamedTuple):
-    """Consecutive frames, as the stretch of padded samples that they overlap in.
+    """Consecutive overlapping frames, stored as one range of padded samples.
 
     Attributes
     ----------
-    y : np.ndarray [shape=((n_frames - 1) * hop_length + n_fft,)]
-        Samples, valid until the next block is asked for.
+    y : np.ndarray [shape=((n_frames - 1) * hop_length + n_fft,), dtype=float32]
+        Samples. Frame t is y[t * hop_length : t * hop_length + n_fft]. The next block reuses
+        the memory.
     n_frames : int
         Number of frames.
     low, high : int
-        The signal itself is y[low:high]; what lies outside is padding.
+        y[low:high] belongs to the signal; the rest is padding.
     """
 
     y: np.ndarray
@@ -39,18 +40,18 @@ class FrameBlock(NamedTuple):
 
 
 class Framer:
-    """Cuts a signal that arrives in pieces into blocks of frames, padded at its ends.
+    """Cuts a signal that arrives in pieces into blocks of frames, padded at both ends.
 
     Parameters
     ----------
     n_fft, hop_length : int
-        Frame length and step [samples].
+        Length of a frame, and distance between frames [samples].
     pad : int
-        Samples added at either end.
+        Samples of padding at each end.
     pad_mode : str
-        A mode of `numpy.pad` that depends on the values near the edge only.
+        One of `PAD_MODES`.
     block_frames : int
-        Most frames in a block.
+        Most frames per block.
     """
 
     def __init__(
@@ -62,16 +63,16 @@ class Framer:
         self._mode = pad_mode
         self._buffer = np.empty((block_frames - 1) * hop_length + n_fft, np.float32)
         self._fill = 0
-        self._start = -pad  # the place of buffer[0] in the signal
-        self._length = 0  # of the signal so far
+        self._start = -pad  # index of buffer[0] in the signal
+        self._length = 0  # samples of the signal so far
         self._head: np.ndarray | None = np.empty(0, np.float32)
-        self._last = np.empty(0, np.float32)  # as many samples as padding can depend on
+        self._last = np.empty(0, np.float32)  # last samples, on which the padding depends
 
     def push(self, y: np.ndarray) -> Iterator[FrameBlock]:
-        """Take in more samples; yield the blocks that they complete."""
+        """Process samples of shape (n,) and yield the blocks that they complete."""
         self._length += len(y)
         reach = self._pad + 1
-        # A copy: the caller may reuse the memory behind y.
+        # A copy, because the caller may reuse the memory of y.
         self._last = np.concatenate((self._last, y[-reach:]))[-reach:]
         if self._head is not None:
             self._head = np.concatenate((self._head, y))
@@ -82,7 +83,7 @@ class Framer:
         yield from self._feed(y)
 
     def finish(self) -> Iterator[FrameBlock]:
-        """Pad the end; yield the blocks that remain."""
+        """Pad the end and yield the remaining blocks."""
         if self._head is not None:
             tail = self._padded(self._head, self._pad, self._pad)
         else:
@@ -92,7 +93,7 @@ class Framer:
             yield self._block((self._fill - self._n_fft) // self._hop + 1)
 
     def _padded(self, y: np.ndarray, before: int, after: int) -> np.ndarray:
-        if self._mode == "constant":  # ten times as fast, which short files feel
+        if self._mode == "constant":  # ten times as fast, which matters for short files
             out = np.zeros(before + len(y) + after, np.float32)
             out[before : before + len(y)] = y
             return out
@@ -121,13 +122,13 @@ class Framer:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames(Node):
-    """Overlapping frames of samples, as `librosa.stft` cuts them.
+    """Overlapping frames of samples, as in `librosa.stft`.
 
-    Blocks: `FrameBlock`. The memory is used again.
+    Blocks: `FrameBlock`. The memory is reused.
 
-    Where "reflect" meets a hop of half a frame or more and a length that is a multiple of
-    it, the last frame differs from librosa's, which reflects the end by itself and there
-    goes around it one sample further.
+    The last frame differs from librosa's in one case: `pad_mode` is "reflect", `hop_length` is
+    at least n_fft / 2, and the signal's length is a multiple of `hop_length`. There librosa
+    pads the end separately and reflects it one sample further.
     """
 
     realigns: ClassVar[bool] = True
@@ -149,7 +150,18 @@ class Frames(Node):
 
 
 class FramesOperator(Operator):
-    """Cuts samples into frames, and counts them."""
+    """Cuts samples into frames and counts them.
+
+    Parameters
+    ----------
+    node : Frames
+        Node to compute.
+
+    Attributes
+    ----------
+    n_frames : int
+        Number of frames so far.
+    """
 
     def __init__(self, node: Frames) -> None:
         self._framer = Framer(

@@ -8,10 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels.filters import band_levels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
@@ -19,9 +18,9 @@ from featurelib.transforms.stft import AMIN, STFT
 
 @dataclass(frozen=True, kw_only=True)
 class Mel(Node):
-    """Power in mel bands [dB], with no limit below the maximum.
+    """Power in mel bands [dB], without a limit below the maximum.
 
-    The bands are those of `librosa.filters.mel` (Slaney's scale and normalization).
+    The bands are those of `librosa.filters.mel` (Slaney's mel scale and normalization).
 
     Blocks: shape (n_frames, n_mels), float32.
     """
@@ -42,16 +41,19 @@ class Mel(Node):
     def operator(self, sr: int) -> Operator:
         bank = filters.mel(sr, self.stft.frames.n_fft, self.n_mels, self.fmin, self.fmax)
         return Blockwise(
-            lambda block: Block(band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames)
+            lambda block: Block(
+                kernels.filters.band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames
+            )
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MelDb(Node):
-    """Mel spectra within `top_db` of their maximum in the whole signal.
+    """Mel spectrum in dB, limited to `top_db` below its maximum in the whole signal.
 
-    As `librosa.power_to_db` of a mel spectrogram. The maximum is known at the end of the
-    signal, so the levels of all frames are kept until then, once for all readers.
+    Equal to `librosa.power_to_db` of `librosa.feature.melspectrogram`. The maximum is known
+    only at the end of the signal, so the levels of all frames are kept until then. All readers
+    share them.
 
     Blocks: shape (n_frames, n_mels), float32.
     """

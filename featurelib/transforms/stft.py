@@ -1,4 +1,4 @@
-"""The short-time Fourier transform, and what several features need of its spectra."""
+"""Short-time Fourier transform, and intermediate results that several features share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import shape, spectrum
 from featurelib.parameters import parameter
-from featurelib.simd import LANES, aligned
 from featurelib.transforms.frames import FrameBlock, Frames
 
-#: Floor of power and of squared magnitude before a logarithm, as librosa's amin.
+#: Lower limit of power before a logarithm; librosa's `amin`.
 AMIN = np.float32(1e-10)
 
-#: Windows of `scipy.signal.get_window` that take no parameter.
+#: Windows of `scipy.signal.get_window` without parameters.
 WINDOWS = (
     "hann",
     "hamming",
@@ -33,14 +31,14 @@ WINDOWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class STFT(Node):
-    """Magnitudes of the short-time Fourier transform, those of `librosa.stft`.
+    """Magnitudes of the short-time Fourier transform, equal to those of `librosa.stft`.
 
-    The transform is in float64 and its result cast to complex64, as librosa does: a
-    float32 transform moves spectral contrast by up to 1 % and can flip the tuning.
+    The transform is computed in float64 and its result is cast to complex64, as in librosa. A
+    float32 transform changes spectral contrast by up to 1 % and can change the tuning.
 
-    Blocks: magnitudes in lanes, shape (batches, 1 + n_fft / 2, LANES), float32: frame t is
-    lane t % LANES of batch t // LANES. Lanes beyond the last frame hold numbers of no
-    meaning. The memory is not used again.
+    Blocks: magnitudes in lanes, shape (batches, 1 + n_fft / 2, LANES), float32. Frame t is
+    lane t % LANES of batch t // LANES. Lanes after the last frame are undefined. The memory
+    is not reused.
     """
 
     frames: Frames = Frames()
@@ -59,46 +57,31 @@ class _Transform(Operator):
     """Windows and transforms blocks of frames."""
 
     def __init__(self, node: STFT) -> None:
-        n_fft = node.frames.n_fft
-        self._hop = node.frames.hop_length
-        self._window = filters.window(node.window, n_fft)
+        window = filters.window(node.window, node.frames.n_fft)
+        self._transform = kernels.fft.transform(window, node.frames.hop_length)
         self._n_bins = node.n_bins
-        power_of_two = n_fft & (n_fft - 1) == 0
-        self._tables = spectrum.fft_tables(n_fft) if power_of_two else None
-        self._scratch = aligned((2, n_fft // 2, LANES), np.float64)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         frames: FrameBlock = block.x
-        n_batches = -(-frames.n_frames // LANES)
-        S = aligned((n_batches, self._n_bins, LANES), np.float32)
-        if self._tables is None:
-            spectrum.in_lanes(self._rows(frames), S)
-        else:
-            spectrum.magnitudes(frames.y, self._window, self._hop, *self._tables, self._scratch, S)
+        n_batches = -(-frames.n_frames // kernels.LANES)
+        S = kernels.aligned((n_batches, self._n_bins, kernels.LANES), np.float32)
+        self._transform(frames.y, S)
         return (Block(S, frames.n_frames),)
-
-    def _rows(self, frames: FrameBlock) -> np.ndarray:
-        """Magnitudes of frames of any length, one row a frame."""
-        from scipy.fft import rfft
-
-        y = np.lib.stride_tricks.sliding_window_view(frames.y, len(self._window))
-        y = y[:: self._hop][: frames.n_frames]
-        return np.abs(rfft(y * self._window, axis=1, workers=1).astype(np.complex64))
 
 
 def rows(S: np.ndarray, n_frames: int) -> np.ndarray:
-    """Spectra in lanes as rows, shape (n_frames, bins), in memory of their own."""
+    """Convert spectra in lanes to a new array of shape (n_frames, bins)."""
     return np.ascontiguousarray(S.transpose(0, 2, 1).reshape(-1, S.shape[1])[:n_frames])
 
 
 def cells(S: np.ndarray, n_frames: int) -> np.ndarray:
-    """The values of spectra in lanes, without those of no frame, in any order."""
-    return S if n_frames % LANES == 0 else rows(S, n_frames)
+    """Return the values of spectra in lanes in any order and shape, without undefined lanes."""
+    return S if n_frames % kernels.LANES == 0 else rows(S, n_frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PowerSums(Node):
-    """Sums of S, k S and k² S over the bins k of each frame.
+    """Sums of S, k S and k² S over the bins k of each frame, for magnitudes S.
 
     Blocks: shape (3, n_frames), float64.
     """
@@ -110,16 +93,16 @@ class PowerSums(Node):
 
 
 def _power_sums(block: Block) -> Block:
-    sums = np.empty((3, len(block.x) * LANES))
-    shape.power_sums(block.x, sums)
+    sums = np.empty((3, len(block.x) * kernels.LANES))
+    kernels.spectral.power_sums(block.x, sums)
     return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogPower(Node):
-    """Natural logarithm of the squared magnitudes, of at least `AMIN`.
+    """Natural logarithm of the power, which is limited to at least `AMIN`.
 
-    Blocks: in lanes, as those of `STFT`. The memory is used again.
+    Blocks: in lanes, as for `STFT`. The memory is reused.
     """
 
     stft: STFT = STFT()
@@ -130,12 +113,12 @@ class LogPower(Node):
 
 class _LogPower(Operator):
     def __init__(self) -> None:
-        self._scratch = np.empty((0, 0, LANES), np.float32)
+        self._scratch = np.empty((0, 0, kernels.LANES), np.float32)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         S = block.x
         if len(self._scratch) < len(S):
-            self._scratch = aligned(S.shape, np.float32)
+            self._scratch = kernels.aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
-        shape.log_power(S, AMIN, out)
+        kernels.spectral.log_power(S, AMIN, out)
         return (Block(out, block.n_frames),)

@@ -1,4 +1,4 @@
-"""Deviation of a signal from A440's scale, by its spectral peaks."""
+"""Tuning: deviation of a signal's spectral peaks from the scale of A440."""
 
 from __future__ import annotations
 
@@ -9,43 +9,45 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels import peaks as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
 
-#: Range of the peaks that tell the tuning [Hz], and the least share of a frame's maximum.
+#: Frequency range of the peaks [Hz].
 _PEAK_RANGE = (150.0, 4000.0)
+
+#: Smallest height of a peak, relative to the maximum of its frame.
 _PEAK_THRESHOLD = np.float32(0.1)
 
-#: Edges of the histogram of deviations, in steps of the scale.
+#: Edges of the histogram of deviations [steps of the scale].
 _EDGES = np.linspace(-0.5, 0.5, 101)
 
-#: A0, in Hz.
+#: Frequency of A0 [Hz].
 _LOWEST = np.float32(440.0 / 16)
 
-#: Digits in which numbers of 32 bits are sorted out.
+#: Widths [bits] of the digits by which 32-bit numbers are selected (radix selection).
 _DIGITS = (11, 11, 10)
 
 
 def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
-    """Most common deviation of the stronger half of spectral peaks from A440's scale.
+    """Return the most common deviation of spectral peaks from the scale of A440.
+
+    The computation is in float32, as in `librosa.estimate_tuning`.
 
     Parameters
     ----------
     peaks : SpillBuffer
-        Rows of frequency [Hz] and height; those of at least the median height count.
+        Rows of frequency [Hz] and height. Peaks below the median height are ignored.
     bins_per_octave : int
-        Steps of the scale.
+        Steps of the scale per octave.
 
     Returns
     -------
     float
-        Lower edge of the fullest bin of a histogram in hundredths of a step, within
-        [-0.5, 0.5); 0.0 without any peak. The arithmetic is in float32, as in
-        `librosa.estimate_tuning`.
+        Deviation as a fraction of a step, within [-0.5, 0.5); 0.0 without peaks. It is the
+        lower edge of the highest bin of a histogram with bins of 0.01.
     """
     if not len(peaks):
         return 0.0
@@ -54,34 +56,34 @@ def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
     counts = np.zeros(len(_EDGES) - 1, np.int64)
     for chunk in peaks.chunks():
         octaves = np.log2(chunk[:, 0] / _LOWEST)
-        kernels.count_deviations(octaves, chunk, least, steps, _EDGES, counts)
+        kernels.peaks.count_deviations(octaves, chunk, least, steps, _EDGES, counts)
     return float(_EDGES[np.argmax(counts)])
 
 
 def _median_height(peaks: SpillBuffer) -> np.float32:
-    """Median of all heights, digit by digit, so that they need not be in memory together."""
+    """Return the median of all heights by radix selection, which reads chunk by chunk."""
     n = len(peaks)
     rank = n // 2
     prefix = known = 0
     for width in _DIGITS:
         counts = np.zeros(1 << width, np.int64)
         for chunk in peaks.chunks():
-            kernels.count_digits(chunk, prefix, known, width, counts)
-        digit, rank = kernels.digit_of_rank(counts, rank)
+            kernels.peaks.count_height_digits(chunk, prefix, known, width, counts)
+        digit, rank = kernels.peaks.digit_of_rank(counts, rank)
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)
-    if n % 2 or rank > 0:  # of an even number the two in the middle may be equal
+    if n % 2 or rank > 0:  # rank > 0: the two middle values are equal
         return height
-    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
+    below_it = max(kernels.peaks.largest_below(chunk, height) for chunk in peaks.chunks())
     return (below_it + height) / np.float32(2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatedTuning(Node):
-    """Deviation of a signal from A440's scale, as `librosa.estimate_tuning` has it.
+    """Deviation of a signal from the scale of A440, equal to `librosa.estimate_tuning`.
 
-    Blocks: one at the end of the signal, of no frames: the deviation as a fraction of a
-    bin, within [-0.5, 0.5).
+    Blocks: one block at the end of the signal, without frames. `Block.x` is the deviation as
+    a fraction of a step, within [-0.5, 0.5).
     """
 
     realigns: ClassVar[bool] = True
@@ -105,7 +107,7 @@ class _Tuning(Operator):
         self._peaks = SpillBuffer(2)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        found = kernels.spectral_peaks(
+        found = kernels.peaks.spectral_peaks(
             block.x,
             self._low,
             self._high,
@@ -123,10 +125,10 @@ class _Tuning(Operator):
 
 @lru_cache(maxsize=16)
 def peak_bins(sr: int, n_fft: int) -> tuple[int, int]:
-    """First bin, and end, of those whose peaks tell the tuning."""
+    """Return first bin and end of the bins that are searched for peaks."""
     freqs = filters.frequencies(sr, n_fft)
     low, high = _PEAK_RANGE
-    # The last bin counts where its frequency is rounded to less than sr / 2, as in librosa.
+    # As in librosa, the last bin counts only if its frequency is rounded to less than sr / 2.
     return (
         max(int(np.searchsorted(freqs, low)), 1),
         int(np.searchsorted(freqs, min(high, sr / 2))),
@@ -134,7 +136,7 @@ def peak_bins(sr: int, n_fft: int) -> tuple[int, int]:
 
 
 def warm_up() -> None:
-    """Compile the kernels that only some signals need."""
+    """Compile the kernels that are used for some signals only."""
     peaks = SpillBuffer(2)
     peaks.append(np.array([[440.0, 1.0], [440.0, 2.0]], np.float32))
-    _median_height(peaks)  # of an even number
+    _median_height(peaks)  # an even number of peaks needs all kernels

@@ -1,4 +1,4 @@
-"""The command ``featurelib``. Heavy libraries are imported by the commands that need them."""
+"""The command line: ``featurelib``. Each command imports the heavy libraries that it needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ __all__ = ["cli", "main"]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command and exit."""
+    """Run the command line and exit.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Arguments; by default those of the process.
+    """
     open_missing_streams()
     if arguments is None:
         restart_in_utf8()
@@ -35,14 +41,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     except click.ClickException as error:
         fail(_with_help(error), error.exit_code, debug)
-    except BrokenPipeError:  # who read the output, such as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
     except (JobError, TerminatedError) as error:
         fail(str(error), error.exit_code, debug)
-    except Exception as error:  # noqa: BLE001 - the last place where a user is told anything
+    except Exception as error:  # noqa: BLE001 - the last place to report an error
         code = _exit_code_of(error)
         fail(str(error) if code == EXIT_USAGE else message_of(error), code, debug)
 
@@ -62,6 +68,7 @@ def _exit_code_of(error: Exception) -> int:
 
 
 def message_of(error: Exception) -> str:
+    """Return the message for an error that is not a `JobError`."""
     import featurelib
 
     if isinstance(error, featurelib.FeaturelibError):
@@ -70,9 +77,10 @@ def message_of(error: Exception) -> str:
 
 
 def fail(text: str, code: int, debug: bool) -> NoReturn:
+    """Print an error in one line, or its traceback and the line, and exit."""
     if debug:
         traceback.print_exc()
     else:
-        logging.disable()  # Dask's farewell, where closing it was interrupted too
+        logging.disable()  # Dask logs errors if its shutdown is interrupted too
     click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""What the columns of a preset, a settings file or a table are."""
+"""Describe the columns of a preset, a settings file or a table."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, st
     Parameters
     ----------
     location : str
-        A preset's name, a file of settings (``.toml``), or the location of a table.
+        Name of a preset, a settings file (``.toml``), or location of a table.
     options : dict
-        Storage options of a table.
+        Storage options of the table.
 
     Returns
     -------
     columns : list of dict
-        Name, type, unit, definition and librosa's counterpart of each.
+        Name, type, unit, definition and librosa counterpart of each column.
     lines : list of str
-        What is to be said beside it.
+        Lines of text about the spec.
 
     Raises
     ------
     JobError, featurelib.SpecError
-        If there is no such thing.
+        If there is no such preset, settings file or table.
     """
     if location in featurelib.PRESETS:
         return _of_spec(featurelib.get_spec(location))
@@ -41,7 +41,7 @@ def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, st
         folder = Path(location).parent
         return _of_spec(featurelib.spec_from_settings(values or {"preset": "genre-v1"}, folder))
     if "/" not in location and not os.path.isdir(location):
-        featurelib.get_spec(location)  # says which presets there are
+        featurelib.get_spec(location)  # raises an error that lists the presets
     table = open_table(location, options)
     lines = [
         f"spec        {table.metadata.spec.get('name', 'custom')}",
@@ -59,10 +59,10 @@ def _of_spec(spec: featurelib.FeatureSpec) -> tuple[list[dict[str, str]], list[s
         f"spec        {spec.name}: {len(columns)} columns, {rows}",
         f"fingerprint {spec.fingerprint}",
     ]
-    kept = spec.spill_bytes_a_second() * 3600 / 1e6
-    if kept and level.kind == "track":
+    spilled = spec.spill_bytes_a_second() * 3600 / 1e6
+    if spilled and level.kind == "track":
         lines.append(
-            f"disk        up to {kept:.0f} MB for each hour of a file are kept until its end"
+            f"disk        up to {spilled:.0f} MB for each hour of a file are kept until its end"
             " (TMPDIR)"
         )
     series = spec.series_bytes_a_second() * 3600 / 1e6

@@ -26,48 +26,93 @@ Examples:
 \b
 Exit codes:
   0    done
-  1    the run failed; the table holds what it held, finished work is kept
-  2    usage: an option, a settings file, a label file, another table's spec
-  3    a limit (--max-failed, --max-deleted) held the publication back
-  75   another job is alive and writing the table
-  130  ended by Ctrl-C; finished work is kept, run again to go on
-  143  ended by SIGTERM; likewise
+  1    the run failed; finished work is kept for the next run
+  2    usage error: an option, a settings file, a label file, or another spec
+  3    a limit (--max-failed, --max-deleted) stopped the commit
+  75   another run is writing the table
+  130  ended by Ctrl-C; finished work is kept for the next run
+  143  ended by SIGTERM; finished work is kept for the next run
 """
 
 
-@cli.command(epilog=_EXTRACT_EPILOG, short_help="Make a table of a corpus, or update it.")
+@cli.command(epilog=_EXTRACT_EPILOG, short_help="Make or update the table of a corpus.")
 @click.argument("corpus")
-@click.option("-o", "--output", "table", metavar="TABLE", required=True, help="Where the table is.")
-@click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
-@click.option("--config", metavar="FILE.toml", help="Spec and settings: [spec] and [run].")
-@click.option("--labels", metavar="parent|FILE", help="The folder a file is in, or a CSV/Parquet.")
-@click.option("--partition-by", metavar="label|none", help="Folders of the table.")
-@click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
-@click.option("--limit", metavar="N", type=int, help="Take N files at most.")
+@click.option(
+    "-o", "--output", "table", metavar="TABLE", required=True, help="Folder or URL of the table."
+)
+@click.option("--preset", metavar="NAME", help="Features to extract (default genre-v1).")
+@click.option(
+    "--config", metavar="FILE.toml", help="File with a spec [spec] and with options [run]."
+)
+@click.option(
+    "--labels",
+    metavar="parent|FILE",
+    help="Labels: each file's folder, or a CSV, TSV or Parquet file.",
+)
+@click.option(
+    "--partition-by",
+    metavar="label|none",
+    help="One folder per label, or a flat table (default label if there are labels).",
+)
+@click.option(
+    "--include", metavar="PATTERN", multiple=True, help="Take only matching paths; repeatable."
+)
+@click.option(
+    "--exclude", metavar="PATTERN", multiple=True, help="Leave out matching paths; repeatable."
+)
+@click.option("--limit", metavar="N", type=int, help="Take at most N files.")
 @click.option(
     "--verify-list",
     is_flag=True,
     default=None,
-    help="Look up each file of a list that has sizes and versions.",
+    help="Look up every file of a list, even if the list has sizes and versions.",
 )
-@click.option("--cluster", metavar="local|inline|ADDRESS", help="Where to work (default local).")
-@click.option("--workers", metavar="N", type=int, help="Processes (default one a core).")
-@click.option("--worker-memory", metavar="SIZE", help="Memory limit of a local worker.")
-@click.option("--buckets", metavar="N", type=int, help="Parts a label (default by size).")
+@click.option(
+    "--cluster",
+    metavar="local|inline|ADDRESS",
+    help="Local worker processes, this process, or a Dask scheduler (default local).",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=int,
+    help="Number of local workers (default one per core), or of workers to wait for at an address.",
+)
+@click.option("--worker-memory", metavar="SIZE", help="Memory limit of each local worker.")
+@click.option(
+    "--buckets", metavar="N", type=int, help="Parts per label of a new table (default by size)."
+)
 @storage_option
-@click.option("--max-failed", metavar="FRACTION", type=float, help="Publish nothing beyond (1.0).")
-@click.option("--max-deleted", metavar="FRACTION", type=float, help="Do nothing beyond (0.1).")
+@click.option(
+    "--max-failed",
+    metavar="FRACTION",
+    type=float,
+    help="Commit nothing if more of the files fail (default 1.0).",
+)
+@click.option(
+    "--max-deleted",
+    metavar="FRACTION",
+    type=float,
+    help="Do nothing if more of the table would be deleted (default 0.1).",
+)
 @click.option(
     "--keep-missing/--delete-missing",
     default=None,
-    help="Rows of files that are not listed; by default only a whole listing deletes.",
+    help="Keep or delete rows of files that are not listed (default: delete, unless the corpus is"
+    " a list, filtered or limited).",
 )
 @click.option("--recompute", is_flag=True, default=None, help="Extract every file again.")
-@click.option("--retry-failed", is_flag=True, default=None, help="Try failed files again.")
-@click.option("--single-writer", is_flag=True, default=None, help="No other job writes the table.")
+@click.option(
+    "--retry-failed", is_flag=True, default=None, help="Also retry files with unusable content."
+)
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    default=None,
+    help="Run on storage without locks; no other run may write the table.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @common_options
 def extract(
     corpus: str,
@@ -80,11 +125,11 @@ def extract(
     debug: bool,
     **options: Any,
 ) -> int:
-    """Extract features of the audio files in CORPUS into the table TABLE.
+    """Extract features from the audio files of CORPUS into the table TABLE.
 
-    CORPUS is a folder, s3://bucket/prefix or another fsspec URL, a glob, or a list of
-    files (text, CSV, TSV or Parquet). Run it again to bring the table up to date: only
-    what is new or has changed is read.
+    CORPUS is a folder, s3://bucket/prefix or another fsspec URL, a glob in quotes, or a list
+    of files (text, CSV, TSV or Parquet). Run the same command again to update the table: only
+    new and changed files are read.
     """
     settings, spec_values = settings_of(config, options)
     with terminable():
@@ -114,14 +159,28 @@ def extract(
     return report.exit_code
 
 
-@cli.command(short_help="Go on with a corpus that has moved.")
+@cli.command(short_help="Continue a table whose corpus has moved.")
 @click.argument("table")
 @click.argument("corpus")
-@click.option("--min-match", metavar="FRACTION", type=float, help="Refuse below (0.9).")
-@click.option("--include", metavar="PATTERN", multiple=True, help="Only such paths; repeatable.")
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="No such paths; repeatable.")
+@click.option(
+    "--min-match",
+    metavar="FRACTION",
+    type=float,
+    help="Refuse if fewer of the table's files are the same (default 0.9).",
+)
+@click.option(
+    "--include", metavar="PATTERN", multiple=True, help="Take only matching paths; repeatable."
+)
+@click.option(
+    "--exclude", metavar="PATTERN", multiple=True, help="Leave out matching paths; repeatable."
+)
 @storage_option
-@click.option("--single-writer", is_flag=True, default=None, help="No other job writes the table.")
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    default=None,
+    help="Run on storage without locks; no other run may write the table.",
+)
 @click.option("--dry-run", is_flag=True, help="Compare and stop.")
 @common_options
 def relocate(
@@ -133,17 +192,17 @@ def relocate(
     debug: bool,
     **options: Any,
 ) -> int:
-    """Say that the corpus of TABLE is at CORPUS now: another folder, mount point or bucket.
+    """Record in TABLE that its corpus is at CORPUS now: another folder, mount or bucket.
 
-    The files there are compared with the table's, by path and by version (size and
-    modification time; on S3 the ETag). Where enough are the same, featurelib extract goes on
-    with CORPUS and reads only what is new or differs.
+    The files there are compared with the table by path and version (size and modification
+    time; on S3 the ETag). If enough are the same, featurelib extract accepts CORPUS and reads
+    only files that are new or differ.
     """
     settings, _ = settings_of(None, options)
     with terminable():
         from jobs.relocation import MIN_MATCH, relocate
 
-        found = relocate(
+        relocation = relocate(
             table,
             corpus,
             min_match=MIN_MATCH if min_match is None else min_match,
@@ -152,9 +211,9 @@ def relocate(
             observer=progress_for_terminal(quiet=as_json),
         )
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1))
+        click.echo(json.dumps(relocation.to_dict(), indent=1))
     else:
-        print_lines(found.lines())
-        if found.reason:
-            print_lines([f"The corpus is not taken for the same: {found.reason}"], err=True)
-    return found.exit_code
+        print_lines(relocation.lines())
+        if relocation.reason:
+            print_lines([f"The corpus is not taken for the same: {relocation.reason}"], err=True)
+    return relocation.exit_code

@@ -1,4 +1,4 @@
-"""The command group, and what every command shares."""
+"""The command group ``featurelib``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobs.settings import did_you_mean
 
 
 class _Commands(click.Group):
-    """A group that says which command was probably meant."""
+    """A command group that suggests the closest name for an unknown command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -22,7 +22,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="featurelib", prog_name="featurelib")
 def cli() -> None:
-    """Turn audio corpora into partitioned Parquet feature tables.
+    r"""Turn audio corpora into partitioned Parquet feature tables.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings and specs that they give."""
+"""Options that several commands share, and settings and specs made from options."""
 
 from __future__ import annotations
 
@@ -12,22 +12,33 @@ from jobs.settings import Settings, read_config, with_values
 
 
 def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--storage-option`` to a command."""
     return click.option(
         "--storage-option",
         "storage_options",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Option for fsspec, such as endpoint_url=…; repeatable. corpus:KEY=… and"
-        " table:KEY=… are for one side. AWS settings are found as usual without.",
+        help="Option for fsspec, such as endpoint_url=…; repeatable. corpus:KEY=… or"
+        " table:KEY=… sets it for one side. AWS environment variables and profiles work too.",
     )(command)
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` and ``--debug`` to a command."""
     command = click.option("--debug", is_flag=True, help="Show tracebacks and Dask's log.")(command)
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def settings_of(config: str | None, options: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings of a settings file and the command line, and the file's spec.
+
+    Parameters
+    ----------
+    config : str, optional
+        The settings file.
+    options : dict
+        Options of the command line, which override the file; None if not given.
+    """
     spec_values: dict[str, Any] = {}
     settings = Settings()
     if config is not None:
@@ -42,6 +53,7 @@ def settings_of(config: str | None, options: dict[str, Any]) -> tuple[Settings, 
 
 
 def spec_of(preset: str | None, values: dict[str, Any], config: str | None) -> Any:
+    """Return the spec of a preset, of a settings file, or the default one."""
     import featurelib
 
     if preset is not None:
@@ -52,4 +64,5 @@ def spec_of(preset: str | None, values: dict[str, Any], config: str | None) -> A
 
 
 def options_of(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return the storage options of a table from ``--storage-option`` values."""
     return Settings(storage_options=texts).options_for("table")

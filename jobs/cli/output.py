@@ -1,4 +1,4 @@
-"""Print lines, columns and CSV."""
+"""Print lines, columns and CSV, with control characters escaped on a terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from jobs.diagnostics.progress import printable
 
 
 def print_lines(lines: list[str], *, err: bool = False) -> None:
+    """Print lines to standard output, or to standard error if `err`."""
     for line in lines:
         click.echo(printable(line), err=err)
 
 
 def print_rows(rows: list[list[str]]) -> None:
-    """Print rows as columns, as wide as the terminal; elsewhere, whole."""
+    """Print rows in columns; wrap them to the width of a terminal, but not elsewhere."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -34,10 +35,11 @@ def print_rows(rows: list[list[str]]) -> None:
 
 
 def print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:
+    """Print rows as CSV with a header line."""
     import csv
 
     def cell(value: Any) -> Any:
-        # a name is untrusted: a file gets it as it is, a terminal does not
+        # names are untrusted, so they are escaped on a terminal; a file needs them unchanged
         return printable(value) if isinstance(value, str) and sys.stdout.isatty() else value
 
     writer = csv.writer(sys.stdout, lineterminator="\n")

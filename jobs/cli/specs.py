@@ -1,4 +1,4 @@
-"""The commands about specs: presets, families, describe and show."""
+"""The commands about specs: presets, families, describe, show."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from jobs.cli.output import print_csv, print_lines, print_rows
 from jobs.errors import JobError
 
 
-@cli.command(short_help="List the presets: what can be extracted.")
+@cli.command(short_help="List the presets.")
 @common_options
 def presets(as_json: bool, debug: bool) -> int:
-    """List the presets: named specs, whose values never change under a name."""
+    """List the presets: named specs, whose values never change."""
     import featurelib
 
     specs = [(name, featurelib.get_spec(name)) for name in featurelib.PRESETS]
@@ -26,28 +26,29 @@ def presets(as_json: bool, debug: bool) -> int:
         click.echo(json.dumps({name: spec.to_dict() for name, spec in specs}, indent=1))
     else:
         for name, spec in specs:
-            stretch = "whole file" if spec.duration is None else f"first {spec.duration:g} s"
+            extent = "whole file" if spec.duration is None else f"first {spec.duration:g} s"
             n_features = len(featurelib.feature_names(spec))
-            click.echo(f"{name:<14}{n_features:>4} features, {spec.sr} Hz, {stretch}")
+            click.echo(f"{name:<14}{n_features:>4} features, {spec.sr} Hz, {extent}")
         click.echo("What is in one: featurelib describe NAME")
     return 0
 
 
-@cli.command(short_help="List the families of features, and their parameters.")
-@click.option("--markdown", is_flag=True, help="Print a table for a document.")
+@cli.command(short_help="List the feature families and their parameters.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 @common_options
 def families(markdown: bool, as_json: bool, debug: bool) -> int:
-    """List what a spec may name: families of features, their parameters, and statistics."""
+    """List the feature families, parameters and statistics that a spec can use."""
     import featurelib
 
-    found = featurelib.describe_families()
+    described = featurelib.describe_families()
     if as_json:
-        click.echo(json.dumps({"families": found, "statistics": featurelib.STATISTICS}, indent=1))
+        values = {"families": described, "statistics": featurelib.STATISTICS}
+        click.echo(json.dumps(values, indent=1))
     elif markdown:
-        print_lines(_markdown(found))
+        print_lines(_markdown(described))
     else:
-        shared = {p["name"]: p for family in found for p in family["parameters"] if p["is_shared"]}
-        for family in found:
+        shared = {p["name"]: p for f in described for p in f["parameters"] if p["is_shared"]}
+        for family in described:
             unit = f" [{family['unit']}]" if family["unit"] != "1" else ""
             print_lines([f"{family['family']}{unit}  {family['definition']}"])
             own = [p for p in family["parameters"] if p["name"] not in shared]
@@ -65,9 +66,9 @@ def _parameter_cells(parameter: dict[str, Any]) -> list[str]:
     return ["    " + parameter["name"], default, parameter["bounds"], parameter["definition"]]
 
 
-def _markdown(found: list[dict[str, Any]]) -> list[str]:
+def _markdown(described: list[dict[str, Any]]) -> list[str]:
     lines = ["| family | what it is | parameters |", "|---|---|---|"]
-    for family in found:
+    for family in described:
         parameters = ", ".join(
             f"`{p['name']}`" + ("" if p["default"] is None else f" {p['default']}")
             for p in family["parameters"]
@@ -77,7 +78,7 @@ def _markdown(found: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-@cli.command(short_help="Define every column of a preset, a settings file or a table.")
+@cli.command(short_help="Describe the columns of a preset, a settings file or a table.")
 @click.argument("spec", metavar="PRESET|FILE.toml|TABLE")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @storage_option
@@ -85,10 +86,10 @@ def _markdown(found: list[dict[str, Any]]) -> list[str]:
 def describe(
     spec: str, as_csv: bool, storage_options: tuple[str, ...], as_json: bool, debug: bool
 ) -> int:
-    """Show every column of a spec: name, type, unit, definition, librosa counterpart.
+    """Show name, type, unit, definition and librosa counterpart of every column of a spec.
 
-    The spec is a PRESET, the one in a settings file FILE.toml, or that of a TABLE. Of a table
-    nothing is run: its columns are described as they were when it was made.
+    The spec is a PRESET, or it is taken from a settings file FILE.toml or from a TABLE. A table
+    has recorded the descriptions of its columns, so no code of its features is run.
     """
     from jobs.cli.describing import described
 
@@ -124,8 +125,8 @@ def _print_description(column: dict[str, str]) -> None:
 
 @cli.command(short_help="Extract one file and show its row.")
 @click.argument("file")
-@click.option("--preset", metavar="NAME", help="What to extract (default genre-v1).")
-@click.option("--config", metavar="FILE.toml", help="Spec: its [spec] table.")
+@click.option("--preset", metavar="NAME", help="Features to extract (default genre-v1).")
+@click.option("--config", metavar="FILE.toml", help="File with a spec [spec].")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @common_options
 def show(
@@ -133,8 +134,8 @@ def show(
 ) -> int:
     """Extract one FILE (a path or URL) and show its row.
 
-    Of a file with several rows (segments, channels) the first is shown, and the length of
-    a series; --csv and --json print everything.
+    If the spec gives several rows (segments, channels), only the first is shown. Only the
+    shape of a series is shown. --csv and --json print everything.
     """
     import featurelib
     from jobs.execution.native import captured_output
@@ -142,9 +143,9 @@ def show(
     _, spec_values = settings_of(config, {})
     spec = spec_of(preset, spec_values, config)
     try:
-        with captured_output() as said:
+        with captured_output() as drain:
             frame = featurelib.extract(file, spec)
-            warnings = said()
+            warnings = drain()
     except OSError as error:
         raise JobError(f"cannot read {file}: {error.strerror or error}") from error
     except featurelib.AudioError as error:
@@ -163,7 +164,7 @@ def show(
 
 
 def _plain_series(value: Any) -> Any:
-    """Return a series as JSON text: pandas would leave out values in the middle of it."""
+    """Return a series as JSON text, because pandas would abbreviate it."""
     import numpy as np
 
     return value if np.ndim(value) == 0 else json.dumps(np.stack(value).tolist())
@@ -174,5 +175,5 @@ def _value_text(value: Any) -> str:
 
     if np.ndim(value) > 0:
         return f"series of shape {np.stack(value).shape}; --csv or --json prints it"
-    # in a column of numbers pandas has NaN for null
+    # pandas stores null as NaN in a column of numbers
     return "null" if value is None or value != value else str(value)

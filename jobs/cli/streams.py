@@ -1,4 +1,4 @@
-"""The streams and signals of the process."""
+"""Prepare the standard streams, the encoding and the signals of the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.errors import TerminatedError
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that a run ends in good order."""
+    """Turn SIGTERM into `TerminatedError`, so that a run can clean up."""
 
     def terminate(number: int, frame: object) -> NoReturn:
         raise TerminatedError("ended by SIGTERM; finished work is kept, run again to go on")
@@ -30,23 +30,22 @@ def terminable() -> Iterator[None]:
 
 
 def open_missing_streams() -> None:
-    """Give a process that was started without output somewhere to write, as its workers."""
+    """Open standard streams that the process was started without, also for its workers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
             os.set_inheritable(descriptor, True)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - never closed
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def restart_in_utf8() -> None:
-    """Start this process again in Python's UTF-8 mode, where the locale has another encoding.
+    """Restart this process in Python's UTF-8 mode if the locale has another encoding.
 
-    Local names are right in any locale (`jobs.storage.names.utf8_name`). But URLs and patterns from
-    the command line, paths in a settings file and what other libraries print are text, which
-    Python decodes when it starts.
+    Names of local files are correct in any locale (`jobs.storage.names.utf8_name`). But
+    Python decodes the command line when it starts, and libraries print text.
     """
     if sys.getfilesystemencoding() == "utf-8" or sys.flags.utf8_mode:
         return
@@ -56,17 +55,17 @@ def restart_in_utf8() -> None:
 
 
 def fit_streams() -> None:
-    """Have output in UTF-8, on a terminal in the terminal's encoding; it never fails by that."""
+    """Set output to UTF-8, or to the encoding of the terminal; escape other characters."""
     try:
-        of_locale = codecs.lookup(locale.getencoding()).name  # UTF-8 mode leaves it as it is
-    except LookupError:  # one that Python has no codec for
-        of_locale = "utf-8"
+        locale_encoding = codecs.lookup(locale.getencoding()).name  # also in UTF-8 mode
+    except LookupError:  # Python has no such codec
+        locale_encoding = "utf-8"
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):
             continue
-        # in the C locale, whose encoding is ASCII, a terminal most likely takes UTF-8
-        own = stream.isatty() and of_locale != "ascii"
-        encoding = of_locale if own else "utf-8"
+        # in the C locale, whose encoding is ASCII, the terminal is probably UTF-8
+        use_locale = stream.isatty() and locale_encoding != "ascii"
+        encoding = locale_encoding if use_locale else "utf-8"
         if "PYTHONIOENCODING" in os.environ:
             encoding = stream.encoding
         stream.reconfigure(encoding=encoding, errors="backslashreplace")

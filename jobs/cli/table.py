@@ -1,4 +1,4 @@
-"""The commands that read a table: status and errors."""
+"""The commands that read a table: status, errors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from jobs.cli.options import common_options, options_of, storage_option
 from jobs.cli.output import print_csv, print_lines, print_rows
 
 
-@cli.command(short_help="Show what a table holds, its runs, and what is new.")
+@cli.command(short_help="Show the contents and runs of a table, and what is new.")
 @click.argument("table")
 @storage_option
 @common_options
 def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: bool) -> int:
-    """Show what TABLE holds, its runs, and what running it again would do."""
+    """Show the contents of TABLE, its runs, and what another run would do."""
     from jobs.status import table_status
 
-    found = table_status(table, options_of(storage_options))
+    result = table_status(table, options_of(storage_options))
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1, default=str))
+        click.echo(json.dumps(result.to_dict(), indent=1, default=str))
     else:
-        print_lines(found.lines())
+        print_lines(result.lines())
     return 0
 
 
-@cli.command(short_help="List the files that could not be used, and why.")
+@cli.command(short_help="List the files that have no features, and why.")
 @click.argument("table")
-@click.option("--partial", is_flag=True, help="Those with features of a part of their audio.")
+@click.option("--partial", is_flag=True, help="List files that were decoded only in part.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @storage_option
 @common_options
@@ -42,10 +42,10 @@ def errors(
     as_json: bool,
     debug: bool,
 ) -> int:
-    """List the files in TABLE that could not be used, and why.
+    """List the files in TABLE that have no features, and why.
 
-    With --partial, list those that have features, but not of all their audio: damaged
-    (something within was skipped) or cut (the end is missing).
+    With --partial, list the files whose features do not cover all of their audio: damaged
+    (something in the middle was skipped) or cut (the end is missing).
     """
     from jobs.status import error_rows, partial_rows
 

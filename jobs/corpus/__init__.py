@@ -1,1 +1,1 @@
-"""What is to be read: files, their versions and their labels."""
+"""The corpus: its files, their versions and their labels."""

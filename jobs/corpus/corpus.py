@@ -1,4 +1,4 @@
-"""A corpus that is ready to be listed."""
+"""`Corpus`: a location that can be listed page by page."""
 
 from __future__ import annotations
 
@@ -32,46 +32,44 @@ from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
 
 _STAT_AT_ONCE = 1000
 
-
+#: Columns of every listing; the carried columns of a list follow.
 LISTING = pa.schema(
     [("path", pa.string()), ("size", pa.int64()), ("version", pa.string()), (LABEL, pa.string())]
 )
-"""Columns of every listing; those carried from a list follow."""
 
 
 @dataclass
 class Corpus:
-    """A corpus that is ready to be listed.
+    """A corpus, not yet listed.
 
     Attributes
     ----------
     root : str
-        Canonical location that paths are relative to; a table remembers it.
+        Canonical location to which paths are relative; the table records it.
     store : Store
-        Where the files are read from.
+        Store of the files.
     selection : Selection
-        Which of the files belong to it.
+        Decides which of the files belong to the corpus.
     label_from_parent : bool
-        Whether each file is labelled with the folder that it is in.
+        Whether each file is labelled with the name of its folder.
     name : str
-        What the user calls it, for errors.
+        The location as the user gave it, for errors.
     rows : pyarrow.Table, optional
-        The rows of a file list; without them, all of the store is scanned.
+        The rows of a file list. Without them the whole store is scanned.
     stated : pyarrow.Table, optional
-        What the list states of their sizes and versions, for each of the rows; it is taken at
-        its word.
+        Sizes and versions that the list states, one row for each of `rows`.
     carried : pyarrow.Schema
-        A list's further columns.
+        Carried columns of a list.
     passed_over : Counter
-        Files left out while listing, by reason.
+        Number of files passed over, by reason.
     not_audio : Counter
-        Those of them that are no audio, by extension.
+        Number of files passed over because of their extension, by extension.
     list_notes : list of str
-        What the user should know of a file list.
+        Notes for the user about a file list.
     n_other_form : int
-        Listed files that are there in another form of their path.
+        Number of listed paths that were matched in another form.
     n_not_utf8 : int
-        Listed paths that are not UTF-8 and not there.
+        Number of listed paths that are not UTF-8 and match no file.
     """
 
     root: str
@@ -90,7 +88,7 @@ class Corpus:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know of the listing, once it is made."""
+        """Notes for the user; complete after the listing."""
         notes = list(self.list_notes)
         if self.n_other_form:
             notes.append(in_another_form(self.n_other_form, self.name))
@@ -103,17 +101,17 @@ class Corpus:
 
     @property
     def complete(self) -> bool:
-        """Whether the listing is the whole of it, so that a file not in it is deleted."""
+        """Whether the listing has every file, so that a file not in it was deleted."""
         return self.rows is None and self.selection.everything
 
     @property
     def address(self) -> str:
-        """Where workers open the store. It may hold a password: never for people."""
+        """Location by which workers open the store. It may hold a password: do not show it."""
         return self.store.address
 
     @property
     def has_labels(self) -> bool:
-        """Whether a file list has labels of its own."""
+        """Whether the corpus is a list with a column of labels."""
         return self.rows is not None and LABEL in self.rows.column_names
 
     @property
@@ -127,8 +125,8 @@ class Corpus:
         Raises
         ------
         CorpusError
-            If any part of it cannot be listed: what a listing would lose is never
-            mistaken for a smaller corpus.
+            If any part of the corpus cannot be listed: an incomplete listing must not
+            look like a smaller corpus.
         """
         n_listed = 0
         try:
@@ -152,15 +150,15 @@ class Corpus:
 
     def _listed(self) -> Iterator[pa.Table]:
         if self.rows is None:
-            for found in self.store.scan(descend=self._descends):
-                yield self._page([entry for entry in found if self._takes(entry)])
+            for entries in self.store.scan(descend=self._descends):
+                yield self._page([entry for entry in entries if self._takes(entry)])
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
             yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
 
     def _entries(self, paths: list[str], start: int) -> list[Entry]:
-        """Return the entries of the rows from `start` on, looked up unless the list states them."""
+        """Return the entries of the rows from `start` on; look up those that are not stated."""
         entries = dict(self._stated_entries(paths, start))
         unknown = [path for path in paths if path not in entries]
         entries.update(zip(unknown, self._look_up(unknown), strict=True))
@@ -176,30 +174,30 @@ class Corpus:
                 yield path, Entry(path, stated.size, self.store.stated_version(path, stated))
 
     def _look_up(self, paths: list[str]) -> list[Entry]:
-        """Return files' entries, also of those that are there in another form."""
+        """Return the entries of paths; a file may be there in another form of its path."""
         entries = self.store.stat(paths) if paths else []
         forms = {
             index: [
                 relative_path(form, self.root)
                 for form in other_forms(paths[index])
-                if is_url(form) == is_url(paths[index])  # what was checked as a name is no URL
+                if is_url(form) == is_url(paths[index])  # a name was not checked as a URL
             ]
             for index, entry in enumerate(entries)
             if entry is None
         }
-        asked = sorted({form for of_path in forms.values() for form in of_path})
-        there = {e.name: e for e in (self.store.stat(asked) if asked else []) if e is not None}
-        for index, of_path in forms.items():
-            found = there.keys() & set(of_path)
-            if len(found) == 1:
-                entries[index] = there[found.pop()]
+        asked = sorted({form for path_forms in forms.values() for form in path_forms})
+        existing = {e.name: e for e in (self.store.stat(asked) if asked else []) if e is not None}
+        for index, path_forms in forms.items():
+            matches = existing.keys() & set(path_forms)
+            if len(matches) == 1:
+                entries[index] = existing[matches.pop()]
                 self.n_other_form += 1
             elif not is_utf8(paths[index]):
                 self.n_not_utf8 += 1
         return [entry or Entry(path, -1, "") for path, entry in zip(paths, entries, strict=True)]
 
     def look_up(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
-        """Yield, page by page, what is there now of files that the list states otherwise.
+        """Yield the current entries of files, page by page; ignore what the list states.
 
         Raises
         ------
@@ -257,12 +255,12 @@ class Corpus:
 
 
 def parent_label(path: str) -> str | None:
-    """Return the name of the folder that a file is in; None at the corpus root."""
+    """Return the name of a file's folder; None at the corpus root."""
     return readable(posixpath.basename(posixpath.dirname(path))) or None
 
 
 def in_another_form(n: int, name: str) -> str:
-    """Return what to tell a user of paths that were matched by `jobs.storage.names.other_forms`."""
+    """Return a note about paths matched by `jobs.storage.names.other_forms`."""
     return (
         f"{n} paths in {name} name files whose own names are written in another form (composed or"
         " decomposed letters, / or \\) and were matched"
@@ -270,7 +268,7 @@ def in_another_form(n: int, name: str) -> str:
 
 
 def relative_path(path: str, root: str) -> str:
-    """Return a listed path as it is stored: relative below the root, else in full."""
+    """Return the stored form of a listed path: relative if below the root, else full."""
     if is_url(path):
         if protocol_of(path) == "file":
             path = path.partition("://")[2]
@@ -286,12 +284,12 @@ def relative_path(path: str, root: str) -> str:
 
 
 def explain(error: OSError, root: str) -> str:
-    """Return what an error of reading below `root` means, and what to do."""
+    """Return a message with the cause and remedy of an error while reading below `root`."""
     where = stored_name(root, error.filename) if isinstance(error.filename, str) else root
     if isinstance(error, PermissionError):
         below = os.path.relpath(where, root) if error.filename and not is_url(root) else ".."
         if below == "." or below.startswith(".."):
-            # the storage's own words, which have no strerror, say what to do already
+            # without strerror it is the storage's own message, which names the remedy
             reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
             return f"no permission to read {root}: {reason}"
         if os.path.isdir(decode_local(where)):

@@ -1,4 +1,4 @@
-"""Find out what a corpus's location is: a folder, a URL, a glob or a list of files."""
+"""Open the corpus at a location: a folder, a URL, a glob or a list of files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_corpus(
     known_root: str | None = None,
     verify_list: bool = False,
 ) -> Corpus:
-    """Look at a corpus's location and return what can be listed there.
+    """Return the corpus at a location, not yet listed.
 
     Parameters
     ----------
@@ -46,28 +46,28 @@ def open_corpus(
     options : dict, optional
         Storage options for fsspec.
     include, exclude : sequence of str
-        Patterns for the path relative to the root; ``*`` matches ``/`` too.
+        Patterns for the path relative to the root; ``*`` also matches ``/``.
     limit : int, optional
-        Stop the listing after so many files.
+        Maximum number of files.
     label_from_parent : bool
-        Label each file with the folder that it is in.
+        Label each file with the name of its folder.
     taken : sequence of str
-        Column names that a list's further columns may not have.
+        Names that the carried columns of a list must not have.
     known_root : str, optional
-        Canonical location by which a table knows the same folder; paths are relative to it.
+        Canonical location of the same folder in the table; paths are relative to it.
     verify_list : bool
-        Look up each file of a list, whatever the list states of its size and version.
+        Look up each file of a list, even if the list states its size and version.
 
     Raises
     ------
     CorpusError
-        If there is nothing at the location, or it cannot be read.
+        If the location does not exist or cannot be read.
     UsageError
         If a list is malformed.
     """
     selection = Selection.of(include, exclude, limit)
     if not is_url(location):
-        utf8_name(location)  # refuses what cannot be a name in this process
+        utf8_name(location)  # raises if this process cannot encode the name
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
         corpus = open_list(
@@ -107,7 +107,7 @@ def _open_root(location: str, options: dict[str, Any] | None, known_root: str | 
 
 
 def _split_glob(location: str) -> tuple[str, str]:
-    """Return the folder before a glob's first wildcard, and the pattern below it."""
+    """Return the folder before the first wildcard of a glob, and the pattern below it."""
     first = _GLOB.search(location)
     folder, start = split_name(location[: first.start()] if first else location)
     if not is_url(location) and not os.path.isdir(folder):
@@ -118,12 +118,13 @@ def _split_glob(location: str) -> tuple[str, str]:
 def check_apart(corpus: Corpus, table: str) -> None:
     """Refuse a table inside its corpus, or a corpus inside its table.
 
-    A table may be beside a list of files: what a list does not name is no part of it.
+    If the corpus is a list of files, the table may be in the same folder, because the list
+    names no file of the table.
 
     Raises
     ------
     UsageError
-        If one location is below the other, or they are the same.
+        If one location is below the other, or both are the same.
     """
     inner, outer = _real(table), _real(corpus.root)
     if inner.startswith(outer) and corpus.rows is None:

@@ -1,4 +1,4 @@
-"""Corpora that are lists of files."""
+"""Open a corpus that is a list of files."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ def open_list(
     label_from_parent: bool,
     taken: Sequence[str],
 ) -> Corpus:
-    """Read a list of files.
+    """Read a list of files and return its corpus.
 
     Parameters
     ----------
     location : str
         The list.
     home : Store
-        Its folder, to which its paths are relative.
+        The list's folder, to which the paths in the list are relative.
     options : dict, optional
         Storage options for fsspec.
     selection : Selection
-        Which of its files belong to the corpus.
+        Decides which of the files belong to the corpus.
     label_from_parent : bool
-        Label each file with the folder that it is in.
+        Label each file with the name of its folder.
     taken : sequence of str
-        Column names that the list's further columns may not have.
+        Names that the carried columns must not have.
 
     Raises
     ------
     CorpusError
         If the list cannot be read.
     UsageError
-        If it is malformed.
+        If the list is malformed.
     """
     folder, name = split_name(location)
     location = redacted(location)
@@ -67,17 +67,17 @@ def open_list(
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
-    taken_in = pa.array([selection.takes(path) for path in paths], pa.bool_())
+    is_selected = pa.array([selection.takes(path) for path in paths], pa.bool_())
     corpus = Corpus(
         home.url,
         store,
         selection,
         label_from_parent,
         location,
-        rows.filter(taken_in),
-        stated.filter(taken_in) if stated is not None else None,
+        rows.filter(is_selected),
+        stated.filter(is_selected) if stated is not None else None,
         carried_schema(rows, taken, location),
         list_notes=notes,
     )
-    corpus.passed_over["filtered out"] += len(taken_in) - taken_in.true_count
+    corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus

@@ -1,15 +1,11 @@
-"""Audio formats by file name: extensions, and rough durations."""
+"""Audio formats by file extension: which are read, and their rough durations and costs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-# Recordings often come in mp4, 3gp, 3g2, webm and asf, so these are tried, though they may be
-# videos. Not so mkv, ogv, mov or avi: those are videos, and each would be an error of the corpus
-# or its sound track a surprise. aax and m4p are encrypted; raw samples do not say their rate.
+#: Extensions of the files in a folder that are read; one that cannot be decoded gets an error row.
+#: Recordings often come in mp4, 3gp, 3g2, webm and asf, so these are read, though some are videos.
+#: Not so mkv, ogv, mov and avi: these are nearly always videos, so they would add errors or
+#: unexpected sound tracks. Files in aax and m4p are encrypted. Raw samples do not tell their rate.
 AUDIO_EXTENSIONS = frozenset(
     {
         "3g2",
@@ -79,7 +75,6 @@ AUDIO_EXTENSIONS = frozenset(
         "wv",
     }
 )
-"""Files that are taken for audio in a folder; one that cannot be decoded gets an error row."""
 
 _BYTES_A_SECOND = {"wav": 1e5, "aif": 1e5, "aiff": 1e5, "au": 1e5, "flac": 6e4}
 _BYTES_A_SECOND_LOSSY = 1.6e4
@@ -89,18 +84,18 @@ _SECONDS_A_BYTE_LOSSY = 5e-8
 
 
 def format_of(path: str) -> str:
-    """Return what tells a file's format before it is opened: its extension, if it is of audio."""
+    """Return the audio extension of a path; empty if it has none."""
     name = path.rpartition("/")[2].partition("?")[0]
     extension = name.rpartition(".")[2].lower()
     return extension if extension in AUDIO_EXTENSIONS else ""
 
 
 def guessed_duration(path: str, size: int | None) -> float:
-    """Return the rough duration of a file [s], guessed from its size and format."""
+    """Return the rough duration of a file [s], estimated from its size and format."""
     return max(0, size or 0) / _BYTES_A_SECOND.get(format_of(path), _BYTES_A_SECOND_LOSSY)
 
 
 def guessed_seconds(path: str, size: int | None) -> float:
-    """Return the rough cost of a file: a constant, and so much a byte by its format."""
-    a_byte = _SECONDS_A_BYTE.get(format_of(path), _SECONDS_A_BYTE_LOSSY)
-    return _SECONDS_A_FILE + (size or 0) * a_byte
+    """Return the rough cost of a file [s]: a constant, and a cost per byte of its format."""
+    per_byte = _SECONDS_A_BYTE.get(format_of(path), _SECONDS_A_BYTE_LOSSY)
+    return _SECONDS_A_FILE + (size or 0) * per_byte

@@ -1,4 +1,4 @@
-"""Hashes of paths, and the bucket that a path belongs to."""
+"""Hashes of paths, and the hash bucket of a path."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def path_hashes(paths: list[str]) -> np.ndarray:
     -------
     np.ndarray [shape=(n,), dtype=uint64]
     """
-    import numpy as np  # names alone, as the command line needs them, are had without
+    import numpy as np  # here, so that the command line can import this module without NumPy
 
     digest = xxhash.xxh3_64_intdigest
     return np.fromiter((digest(p.encode()) for p in paths), dtype=np.uint64, count=len(paths))
 
 
 def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:
-    """Return the bucket of each hash: equal ranges of the hash's upper 32 bits.
+    """Return the hash bucket of each hash: equal ranges of the upper 32 bits.
 
-    Ranges, not a remainder: a listing that is sorted by hash once can be cut into any
-    number of buckets, which is only known when the listing has ended.
+    Ranges, not remainders: the number of buckets is known only when the listing has ended,
+    and rows sorted by hash can then be cut into any number of ranges.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Labels, and further columns to carry along, from a file: read, checked, keyed by path."""
+"""Read and check label files and lists: paths, labels and carried columns."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ from jobs.errors import UsageError
 from jobs.storage.names import encode_path, stored_path
 from jobs.storage.parquet import read_parquet
 
+#: Names of the column of paths, in order of preference.
 PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "url")
-"""Column names that are taken for the column of paths, in this order."""
 
 LABEL = "label"
 TABULAR = (".csv", ".tsv", ".parquet", ".pq")
 
+#: Names of unnamed columns: in CSV, in CSV by pandas, and in Parquet by pandas.
 _NAMELESS = re.compile(r"\s*|Unnamed: \d+|__index_level_\d+__")
-"""How a column without a name is called: in CSV, by pandas, and by pandas in Parquet."""
 
+#: A Windows drive, or a server and its share. In a stored form backslashes are doubled.
 _WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\[^\\/]+\\[^\\]")
-"""A drive, or a server and its share. In a stored form backslashes are doubled."""
 
 
 def read_rows(data: bytes, name: str, notes: list[str] | None = None) -> pa.Table:
-    r"""Return the rows of a CSV, TSV, Parquet or plain text file (a path a line).
+    r"""Return the rows of a CSV, TSV, Parquet or plain text file (one path per line).
 
-    The column of paths comes back as ``path`` in stored form, the others as they are;
-    of a CSV file they are strings, for no type is guessed. Text is UTF-8, or UTF-16 with
-    a byte order mark; in a plain list, bytes that are not UTF-8 are those of a name. A path
-    that is a stored form already (``AC\\DC``, ``\xff``) is taken for one; in Parquet, a path
-    in bytes never is.
+    The column of paths is renamed ``path`` and holds stored forms. Other columns are
+    unchanged; in CSV they are strings, because types are not guessed.
+
+    Text is UTF-8, or UTF-16 with a byte order mark. In plain text, bytes that are not UTF-8
+    are part of a name. A path may be a stored form already (``AC\\DC``, ``\xff``), except
+    for a path in bytes in Parquet.
 
     Parameters
     ----------
     data : bytes
         Contents of the file.
     name : str
-        Its name, which tells the format and stands in errors.
+        Name of the file; its extension decides the format.
     notes : list of str, optional
-        What the user should know of it is added here.
+        Notes for the user are appended to it.
 
     Raises
     ------
     UsageError
-        If it cannot be read, has no column of paths, or an empty path.
+        If the file cannot be read, has no column of paths, or has an empty path.
     """
     lower = name.lower()
     try:
@@ -99,7 +100,7 @@ def _stored(path: Any, name: str) -> str:
 
 
 def _named_columns(table: pa.Table, name: str, notes: list[str]) -> pa.Table:
-    """Return a table without columns that have no name, as pandas writes an index."""
+    """Return a table without its unnamed columns, such as an index that pandas wrote."""
     named = [i for i, column in enumerate(table.column_names) if not _NAMELESS.fullmatch(column)]
     if n := table.num_columns - len(named):
         notes.append(
@@ -110,13 +111,13 @@ def _named_columns(table: pa.Table, name: str, notes: list[str]) -> pa.Table:
 
 
 def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema:
-    """Return the columns to carry into the table: all but the path and the label.
+    """Return the carried columns of a list or label file: all but the path and the label.
 
     Raises
     ------
     UsageError
-        If a name is one that the table or another column has, in whatever case (readers
-        such as DuckDB know none), or a type cannot be carried.
+        If a column name clashes with another, ignoring case (DuckDB is case-insensitive),
+        or its type is not supported.
     """
     fields = []
     names = {name.lower(): name for name in taken}
@@ -147,7 +148,7 @@ def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
     Raises
     ------
     UsageError
-        If they are of a type that has no text.
+        If their type cannot be converted to strings.
     """
     try:
         return rows[LABEL].cast(pa.string())
@@ -158,23 +159,23 @@ def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
 
 
 def nan_safe(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return values so that two tuples of equal ones are equal, with a NaN in them too."""
+    """Return values as a tuple in which NaN equals NaN."""
     return tuple(math.nan if value != value else value for value in values)
 
 
 class LabelFile:
-    """The labels and further columns of a file, looked up bucket by bucket.
+    """The labels and carried columns of a label file, read back by hash bucket.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        ``path`` relative to the corpus root, ``label``, and the columns to carry.
+        ``path`` relative to the corpus root, ``label``, and the carried columns.
     carried : pyarrow.Schema
-        The columns to carry.
+        The carried columns.
     name : str
         The file's name, for errors.
     notes : sequence of str
-        What the user should know of the file.
+        Notes for the user.
     """
 
     def __init__(
@@ -190,35 +191,35 @@ class LabelFile:
         )
         self.n_labels = len(rows[LABEL].unique())
         self.example = rows["path"][0].as_py() if len(rows) else None
-        self._inventory = PartitionedRows(schema)
-        self._inventory.add(rows.select(schema.names))
+        self._from_file = PartitionedRows(schema)
+        self._from_file.add(rows.select(schema.names))
         self._matched = PartitionedRows(schema)
 
     def __len__(self) -> int:
-        return self._inventory.n_rows
+        return self._from_file.n_rows
 
     def set_buckets(self, n_buckets: int) -> None:
-        """Say how many buckets there are."""
-        self._inventory.set_buckets(n_buckets)
+        """Set the number of hash buckets."""
+        self._from_file.set_buckets(n_buckets)
         self._matched.set_buckets(n_buckets)
 
     def rows(self, bucket: int) -> pa.Table:
-        """Return a bucket's rows as the file has them."""
-        return self._inventory.bucket(bucket)
+        """Return the rows of a hash bucket, as they are in the file."""
+        return self._from_file.bucket(bucket)
 
     def add_matched(self, rows: pa.Table) -> None:
-        """Add rows under a path that the file has in another form; see `jobs.corpus.matching`."""
+        """Add rows whose path in the file has another form; see `jobs.corpus.matching`."""
         self._matched.add(rows)
 
     def bucket(self, bucket: int) -> dict[str, tuple[Any, ...]]:
-        """Return a bucket's labels and carried values by path.
+        """Return the labels and carried values of a hash bucket, by path.
 
         Raises
         ------
         UsageError
-            If a path is in the file twice.
+            If the file has a path twice.
         """
-        rows = pa.concat_tables([self._inventory.bucket(bucket), self._matched.bucket(bucket)])
+        rows = pa.concat_tables([self._from_file.bucket(bucket), self._matched.bucket(bucket)])
         attributes: dict[str, tuple[Any, ...]] = {}
         for path, *values in zip(*(c.to_pylist() for c in rows.columns), strict=True):
             if path in attributes:

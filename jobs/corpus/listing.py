@@ -1,4 +1,4 @@
-"""The listing of a corpus, with labels and carried columns, read back bucket by bucket."""
+"""The listing of a corpus, with labels and carried columns, read back by hash bucket."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ _LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version",
 
 
 class Listing:
-    """What is in a corpus now.
+    """The files that are in a corpus now.
 
     Parameters
     ----------
     corpus : Corpus
-        The corpus; it is listed when `read` is called.
+        The corpus; `read` lists it.
     label_file : LabelFile, optional
         Labels from a file.
+
+    Attributes
+    ----------
+    n_seconds : float
+        Rough duration of all files [s].
     """
 
     def __init__(self, corpus: Corpus, label_file: LabelFile | None) -> None:
@@ -41,7 +46,6 @@ class Listing:
         self._looked_up: dict[int, pa.Table] = {}
         self._n_unlabelled = 0
         self.n_seconds = 0.0
-        """Rough duration of all files."""
 
     @property
     def n_files(self) -> int:
@@ -50,21 +54,21 @@ class Listing:
 
     @property
     def n_labels(self) -> int:
-        """Number of different labels, at least 1."""
+        """Number of distinct labels, at least 1."""
         if self.label_file is not None:
             return max(1, self.label_file.n_labels)
         return max(1, len(self._labels))
 
     @property
     def has_labels(self) -> bool:
-        """Whether files are labelled at all."""
+        """Whether the corpus has labels."""
         return (
             self.label_file is not None or self.corpus.label_from_parent or self.corpus.has_labels
         )
 
     @property
     def carried(self) -> pa.Schema:
-        """Columns carried along, from a list and from a label file."""
+        """Carried columns of the list and of the label file."""
         return pa.schema(
             [*self.corpus.carried, *(self.label_file.carried if self.label_file else ())]
         )
@@ -75,7 +79,7 @@ class Listing:
         Raises
         ------
         CorpusError
-            If it cannot be listed whole, or is empty.
+            If the corpus cannot be listed completely, or is empty.
         """
         with counting(notify, "listing"):
             for page in self.corpus.pages():
@@ -93,23 +97,23 @@ class Listing:
         self.n_seconds += sum(guessed_duration(path, size) for path, size in files)
 
     def set_buckets(self, n_buckets: int) -> None:
-        """Say how many buckets there are."""
+        """Set the number of hash buckets."""
         self._rows.set_buckets(n_buckets)
         if self.label_file is not None:
             self.label_file.set_buckets(n_buckets)
 
     def look_up(self, bucket: int, known: Mapping[str, set[str]]) -> None:
-        """Look up the files of which the list states another version than is known of them.
+        """Look up the files whose stated version differs from the extracted one.
 
-        A list may be out of date, or state a version that is not the storage's own. Its word
-        is taken for a file that is new, and for one whose version it confirms.
+        A list may be out of date, or state a version that is not the storage's own. Only
+        new files and files with a confirmed version are taken from the list unchecked.
 
         Parameters
         ----------
         bucket : int
-            The bucket.
+            The hash bucket.
         known : mapping
-            By path, the versions of what was extracted.
+            Versions of the extracted rows, by path.
         """
         if self.corpus.stated is None:
             return
@@ -126,7 +130,7 @@ class Listing:
             self._looked_up[bucket] = spilled(pa.concat_tables(pages))
 
     def items(self, bucket: int) -> dict[str, SourceFile]:
-        """Return the files of a bucket by path.
+        """Return the files of a hash bucket, by path.
 
         Raises
         ------
@@ -160,12 +164,12 @@ class Listing:
         }
 
     def check_labels(self, n_buckets: int) -> list[str]:
-        """Match the label file with the listing, and return what the user should know of it.
+        """Match the label file with the listing; return notes for the user.
 
         Raises
         ------
         UsageError
-            If no label has its file.
+            If no path in the label file is in the corpus.
         """
         notes = list(self.corpus.notes)
         if self.label_file is None:
@@ -187,10 +191,12 @@ class Listing:
                 f"no path in {self.label_file.name} is in the corpus: it has"
                 f" {self.label_file.example!r}, and the corpus has {example!r}"
             )
-        if without := self.n_files - n_matched:
-            notes.append(f"{without} files have no label in {self.label_file.name}")
-        if beyond := len(self.label_file) - n_matched:
-            notes.append(f"{beyond} labels in {self.label_file.name} have no file in the corpus")
+        if n_files_left := self.n_files - n_matched:
+            notes.append(f"{n_files_left} files have no label in {self.label_file.name}")
+        if n_labels_left := len(self.label_file) - n_matched:
+            notes.append(
+                f"{n_labels_left} labels in {self.label_file.name} have no file in the corpus"
+            )
         return notes
 
     def _unlabelled_notes(self) -> list[str]:
@@ -209,23 +215,23 @@ def open_label_file(
     Parameters
     ----------
     location : str
-        A CSV, TSV or Parquet file: a column of paths, relative to the corpus root or in
-        full, a column ``label``, and any others to carry along.
+        A CSV, TSV or Parquet file with a column of paths and a column ``label``. Paths are
+        full or relative to the corpus root. All other columns are carried columns.
     root : str
         The corpus root.
     options : dict
         Storage options of the corpus, for fsspec.
     taken : sequence of str
-        Column names that its further columns may not have.
+        Names that the carried columns must not have.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or has no labels.
+        If the file cannot be read, or has no labels.
     """
     folder, name = split_name(location)
     if protocol_of(root) not in ("file", protocol_of(location)):
-        options = {}  # of the corpus's protocol, and of no other
+        options = {}  # they are for the corpus's protocol only
     store = open_store(folder, options)
     location = redacted(location)
     try:

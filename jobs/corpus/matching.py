@@ -1,4 +1,4 @@
-"""Label files whose paths are written in another form than on the disk."""
+"""Match a label file whose paths are in another Unicode form than the names of the files."""
 
 from __future__ import annotations
 
@@ -14,65 +14,66 @@ from jobs.errors import UsageError
 from jobs.storage.names import slashed
 
 _OWN = "by_own"  # a name that no column of a label file may have
+
+#: A key that all forms of a path share, and the path itself.
 _KEYED = pa.schema([("path", pa.string()), (_OWN, pa.string())])
-"""A key that all forms of a path have in common, and the path itself."""
 
 
 def match_forms(labels: LabelFile, listed: PartitionedRows, root: str, n_buckets: int) -> int:
-    r"""Give files without a label one whose path is another form of theirs.
+    r"""Label files whose path is in the label file in another form.
 
-    A form is another of Unicode's (macOS stores names decomposed, others composed), or has
-    ``\`` for ``/``. What two files or two labels could be meant by is left alone.
+    Another form has other Unicode composition (macOS stores names decomposed, other systems
+    composed) or ``\`` for ``/``. Ambiguous paths, which match several files, get no label.
 
     Parameters
     ----------
     labels : LabelFile
-        The labels; they get the rows that are found.
+        The labels; the matched rows are added to it.
     listed : PartitionedRows
-        The corpus's files.
+        The files of the corpus.
     root : str
-        The corpus's root.
+        The corpus root.
     n_buckets : int
-        Number of buckets, which are set for both.
+        Number of hash buckets, already set for both.
 
     Returns
     -------
     int
-        Number of files that got a label so.
+        Number of files that got a label.
 
     Raises
     ------
     UsageError
-        If two paths in the file are forms of the path of one file.
+        If two paths in the label file are forms of the same file's path.
     """
     unused = _unused(labels, listed, root, n_buckets)
     if not unused.n_rows:
         return 0
     unlabelled = _unlabelled(labels, listed, n_buckets)
-    n_found = 0
+    n_matched = 0
     for bucket in range(n_buckets):
         files = _by_key(unlabelled.bucket(bucket))
         rows = unused.bucket(bucket)
         keys = rows["path"].to_pylist()
         names = _by_key(rows)
-        taken: dict[str, int] = {}
+        matched: dict[str, int] = {}
         for index, key in enumerate(keys):
             if len(files.get(key, ())) == 1:
                 [file] = files[key]
                 _check_one(names[key], file, labels.name)
-                taken[file] = index
-        found = rows.take(pa.array(taken.values(), pa.int64()))
-        found = found.set_column(0, "path", pa.array(taken, pa.string()))
-        labels.add_matched(found.select(labels.schema.names))
-        n_found += len(found)
+                matched[file] = index
+        labelled = rows.take(pa.array(matched.values(), pa.int64()))
+        labelled = labelled.set_column(0, "path", pa.array(matched, pa.string()))
+        labels.add_matched(labelled.select(labels.schema.names))
+        n_matched += len(labelled)
     labels.set_buckets(n_buckets)
-    return n_found
+    return n_matched
 
 
 def _unused(
     labels: LabelFile, listed: PartitionedRows, root: str, n_buckets: int
 ) -> PartitionedRows:
-    """Return the labels without a file whose path has other forms, by key."""
+    """Return the labels that have no file and whose path has other forms, by key."""
     unused = PartitionedRows(pa.schema([*_KEYED, *list(labels.schema)[1:]]))
     for bucket in range(n_buckets):
         used = set(listed.bucket(bucket)["path"].to_pylist())
@@ -81,9 +82,9 @@ def _unused(
         indices: list[int] = []
         for index, path in enumerate(rows["path"].to_pylist()):
             if path not in used:
-                found = _keys(path, root)
-                keys += found
-                indices += [index] * len(found)
+                keys_of_path = _keys(path, root)
+                keys += keys_of_path
+                indices += [index] * len(keys_of_path)
         rows = rows.take(pa.array(indices, pa.int64()))
         rows = rows.rename_columns([_OWN, *rows.column_names[1:]])
         unused.add(rows.add_column(0, "path", pa.array(keys, pa.string())))
@@ -105,7 +106,7 @@ def _unlabelled(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> P
 
 
 def _keys(path: str, root: str) -> set[str]:
-    """Return what a path's other forms have in common; nothing where it has none."""
+    """Return the keys that a path shares with its other forms; none if it has no other form."""
     if path.isascii() and "\\" not in path:
         return set()
     root = normalize("NFC", root)

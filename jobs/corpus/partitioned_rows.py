@@ -1,4 +1,4 @@
-"""A listing of any length, spilled to disk and read back bucket by bucket."""
+"""Rows of any number, spilled to disk and read back by hash bucket."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _ROWS_IN_MEMORY = 500_000
 
 
 class PartitionedRows:
-    """Rows keyed by a ``path`` column, in no order, read back by bucket.
+    """Rows keyed by a ``path`` column, added in any order and read back by hash bucket.
 
-    Rows are sorted by the hash of their path in runs of half a million, each spilled
-    to a file without a name: it is gone when the process is, however that ends.
+    Every half million rows are sorted by the hash of their path and spilled to an unnamed
+    temporary file. The file vanishes with the process, even if that is killed.
 
     Parameters
     ----------
     schema : pyarrow.Schema
-        Columns of the rows; one is ``path`` (string).
+        Columns of the rows, among them ``path`` (string).
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -34,7 +34,7 @@ class PartitionedRows:
         self._offsets: list[np.ndarray] = []
 
     def add(self, rows: pa.Table) -> None:
-        """Take in a page of rows."""
+        """Add a page of rows."""
         self._waiting.append(rows.cast(self.schema))
         self._n_waiting += len(rows)
         self.n_rows += len(rows)
@@ -51,7 +51,7 @@ class PartitionedRows:
         self._waiting, self._n_waiting = [], 0
 
     def set_buckets(self, n_buckets: int) -> None:
-        """End the listing and say into how many buckets it is read back."""
+        """Set the number of hash buckets. No rows may be added afterwards."""
         self._spill()
         edges = np.arange(n_buckets + 1)
         self._offsets = [
@@ -68,7 +68,7 @@ class PartitionedRows:
 
 
 def spilled(table: pa.Table) -> pa.Table:
-    """Return the same rows, mapped from a temporary file that never has a name."""
+    """Return the same rows, memory-mapped from an unnamed temporary file."""
     with tempfile.TemporaryFile() as file:
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             writer.write_table(table)

@@ -1,12 +1,12 @@
-"""Files that are passed over while listing: counted by reason and extension, and told."""
+"""Count and describe the files passed over by a listing, by reason and extension."""
 
 from __future__ import annotations
 
 import posixpath
 from collections import Counter
 
+#: Reason for passing over files without an audio extension.
 NOT_AUDIO = "not audio"
-"""Reason for which files are passed over that have no extension of audio."""
 
 _NO_EXTENSION = "without extension"
 _OTHER = "others"
@@ -18,7 +18,7 @@ _SHOWN = 5
 def count_extension(counts: Counter[str], path: str) -> None:
     """Count a file by its extension.
 
-    Names are untrusted: each may have another extension, of any length.
+    Names are untrusted: every file may have a different extension, of any length.
     """
     extension = posixpath.splitext(path)[1].lower() or _NO_EXTENSION
     fits = extension == _NO_EXTENSION or (len(extension) <= _LONGEST and extension.isprintable())
@@ -28,18 +28,18 @@ def count_extension(counts: Counter[str], path: str) -> None:
 
 
 def by_extension(counts: Counter[str]) -> str:
-    """Return numbers of files by extension, the largest first, in words."""
-    # equal numbers in the extensions' order, not in that of the listing
+    """Return text with the number of files per extension, the largest number first."""
+    # equal numbers by extension, so that the text does not depend on the order of the listing
     ranked = sorted(counts.items(), key=lambda item: (item[0] == _OTHER, -item[1], item[0]))
-    redacted = [item for item in ranked[:_SHOWN] if item[0] != _OTHER]
-    texts = [f"{n} {extension}" for extension, n in redacted]
-    if rest := counts.total() - sum(n for _, n in redacted):
+    shown = [item for item in ranked[:_SHOWN] if item[0] != _OTHER]
+    texts = [f"{n} {extension}" for extension, n in shown]
+    if rest := counts.total() - sum(n for _, n in shown):
         texts.append(f"{rest} {_OTHER}")
     return ", ".join(texts)
 
 
 def by_reason(passed_over: Counter[str], not_audio: Counter[str]) -> str:
-    """Return in words what was passed over; files that are no audio by their extension."""
+    """Return text with the number of files passed over, by extension or reason."""
     texts = [by_extension(not_audio)] if not_audio else []
     texts += [f"{n} {why}" for why, n in sorted(passed_over.items()) if n and why != NOT_AUDIO]
     return ", ".join(texts)

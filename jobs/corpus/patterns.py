@@ -12,14 +12,23 @@ from jobs.errors import UsageError
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the files that are there belong to the corpus."""
+    """The patterns and the limit that decide which files belong to the corpus.
+
+    Attributes
+    ----------
+    include, exclude, glob : re.Pattern, optional
+        Patterns for the path relative to the root.
+    limit : int, optional
+        Maximum number of files.
+    depth : int, optional
+        Depth of folders that a glob without ``**`` reaches.
+    """
 
     include: re.Pattern[str] | None = None
     exclude: re.Pattern[str] | None = None
     glob: re.Pattern[str] | None = None
     limit: int | None = None
     depth: int | None = None
-    """Folders deep that a glob reaches, where it has no ``**``."""
 
     @classmethod
     def of(
@@ -29,9 +38,10 @@ class Selection:
         limit: int | None = None,
         glob: str | None = None,
     ) -> Selection:
-        """Return the selection of shell patterns; in `include` and `exclude` ``*`` matches ``/``.
+        """Return the selection for shell patterns.
 
-        In `glob` it does not, as in a shell, and ``**`` does.
+        In `include` and `exclude`, ``*`` matches ``/``. In `glob` only ``**`` does, as in a
+        shell.
         """
         return cls(
             _any_of(include),
@@ -43,11 +53,11 @@ class Selection:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether all files are selected."""
         return not (self.include or self.exclude or self.glob or self.limit is not None)
 
     def takes(self, path: str) -> bool:
-        """Say whether a file belongs to the corpus."""
+        """Return whether a file belongs to the corpus."""
         return (
             (self.include is None or self.include.match(path) is not None)
             and (self.exclude is None or self.exclude.match(path) is None)
@@ -55,7 +65,7 @@ class Selection:
         )
 
     def descends(self, folder: str) -> bool:
-        """Say whether a folder may hold files that belong to the corpus."""
+        """Return whether a folder may contain files of the corpus."""
         if self.depth is not None and folder.count("/") >= self.depth:
             return False
         return self.exclude is None or not (
@@ -77,7 +87,7 @@ def _glob_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _glob_regex(pattern: str) -> str:
-    """Return a regular expression for a shell glob, in which ``**`` crosses folders."""
+    """Return the regular expression of a shell glob, in which ``**`` crosses folders."""
     pieces = []
     for piece in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern):
         if piece == "**/":

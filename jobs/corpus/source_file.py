@@ -1,4 +1,4 @@
-"""One file of a listing."""
+"""`SourceFile`: one file of a listing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of the listing; `attributes` is its label, then its carried columns."""
+    """A file of the listing.
+
+    Attributes
+    ----------
+    path : str
+        Stored path, relative to the corpus root if the file is below it.
+    size : int, optional
+        Size in bytes; None if it is not known.
+    version : str
+        Version token (see `jobs.storage.base.Entry`).
+    attributes : tuple
+        The label, then the values of the carried columns.
+    """
 
     path: str
     size: int | None

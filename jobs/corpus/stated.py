@@ -1,4 +1,4 @@
-"""What a list states of its files beside their paths: size, and ETag, version or time."""
+"""Sizes and versions that a list states for its files: ETag, version or modification time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from jobs.errors import UsageError
 from jobs.storage.base import Stated
 
+#: Column names, in any case. Names with an underscore are from S3 Inventory.
 _NAMES = {
     "size": ("size",),
     "tag": ("etag", "e_tag"),
     "version": ("version",),
     "modified": ("last_modified", "last_modified_date"),
 }
-"""Names of columns, in any case; those with an underscore are S3 Inventory's."""
 
 _ISO_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?"
@@ -28,7 +28,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def add_urls(rows: pa.Table) -> pa.Table:
-    """Return rows with the columns ``bucket`` and ``key`` of S3 Inventory made into one of URLs."""
+    """Replace the columns ``bucket`` and ``key`` of S3 Inventory with a column of URLs."""
     names = {name.lower(): name for name in rows.column_names}
     if not {"bucket", "key"} <= names.keys():
         return rows
@@ -38,43 +38,43 @@ def add_urls(rows: pa.Table) -> pa.Table:
 
 
 def take_stated(rows: pa.Table, name: str) -> tuple[pa.Table, pa.Table | None]:
-    """Separate what a list states of its files' sizes and versions from its other columns.
+    """Separate the stated sizes and versions from the other columns of a list.
 
     Parameters
     ----------
     rows : pyarrow.Table
         The list.
     name : str
-        Its name, for errors.
+        The list's name, for errors.
 
     Returns
     -------
     rest : pyarrow.Table
         The other columns.
     stated : pyarrow.Table or None
-        ``size`` (int64), ``tag``, ``version`` and ``modified`` (strings), null where the list
-        says nothing; None where it has no column of sizes, or none of versions.
+        ``size`` (int64), ``tag``, ``version`` and ``modified`` (strings); null if not stated.
+        None if the list has no column of sizes, or no column of versions.
 
     Raises
     ------
     UsageError
-        If the sizes are no numbers of bytes.
+        If the sizes are not numbers of bytes.
     """
     lower = {column.lower(): column for column in reversed(rows.column_names)}
-    found = {
-        what: next((lower[n] for n in names if n in lower), None) for what, names in _NAMES.items()
+    sources = {
+        key: next((lower[n] for n in names if n in lower), None) for key, names in _NAMES.items()
     }
-    if found["size"] is None or not any(found[what] for what in ("tag", "version", "modified")):
+    if sources["size"] is None or not any(sources[key] for key in ("tag", "version", "modified")):
         return rows, None
     columns = {
-        what: pa.nulls(len(rows), pa.string())
+        key: pa.nulls(len(rows), pa.string())
         if column is None
         else _texts(rows[column], f"{name}: the column {column!r}")
-        for what, column in found.items()
-        if what != "size"
+        for key, column in sources.items()
+        if key != "size"
     }
-    columns["size"] = _sizes(rows[found["size"]], f"{name}: the column {found['size']!r}")
-    rest = rows.drop_columns([column for column in found.values() if column is not None])
+    columns["size"] = _sizes(rows[sources["size"]], f"{name}: the column {sources['size']!r}")
+    rest = rows.drop_columns([column for column in sources.values() if column is not None])
     return rest, pa.table(columns)
 
 
@@ -99,15 +99,15 @@ def _sizes(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     try:
         if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("ns", "UTC"))  # one without a zone is in UTC
+            column = column.cast(pa.timestamp("ns", "UTC"))  # without a zone it is UTC
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UsageError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def stated_of(row: dict[str, Any]) -> Stated | None:
-    """Return what a row of `take_stated` says; None where a size or a version is missing."""
-    version, tag, modified = (row[what] or None for what in ("version", "tag", "modified"))
+    """Return the statements in a row of `take_stated`; None if size or version is missing."""
+    version, tag, modified = (row[key] or None for key in ("version", "tag", "modified"))
     if row["size"] is None or not (tag or version or modified):
         return None
     time = nanoseconds(modified) if modified else None
@@ -115,10 +115,10 @@ def stated_of(row: dict[str, Any]) -> Stated | None:
 
 
 def nanoseconds(text: str) -> int | None:
-    """Return a time in nanoseconds since 1970; None where it cannot be read.
+    """Return a time in nanoseconds since 1970; None if the text is not a known time format.
 
-    It is a date and time as ISO 8601 writes them, in UTC where no zone is given, or a number
-    of seconds since 1970, as ``find -printf %T@`` and ``stat -c %Y`` give it.
+    Known formats are ISO 8601 dates with time (UTC unless there is a zone), and seconds since
+    1970, as printed by ``find -printf %T@`` and ``stat -c %Y``.
     """
     if match := _SECONDS.fullmatch(text):
         seconds, fraction = int(match[1]), match[2]

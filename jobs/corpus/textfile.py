@@ -1,4 +1,4 @@
-"""Text and CSV files as people have them: encodings, separators, header lines."""
+"""Read text and CSV files of any common encoding and separator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.errors import UsageError
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -27,14 +27,14 @@ _EXCEL_SEPARATOR = re.compile(rb"\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 def as_utf8(data: bytes, name: str) -> bytes:
     """Return the contents of a text file in UTF-8, without a byte order mark.
 
-    A file without a mark comes back as it is, also where it is not UTF-8.
+    A file without a mark is returned unchanged, even if it is not UTF-8.
 
     Raises
     ------
     UsageError
-        If it is UTF-16 without a mark.
+        If the file looks like UTF-16 without a mark.
     UnicodeDecodeError
-        If it is not what its mark says.
+        If the contents are not in the encoding of the mark.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -48,44 +48,44 @@ def as_utf8(data: bytes, name: str) -> bytes:
 
 
 def read_csv(data: bytes, name: str, usual: str, wanted: Set[str]) -> pa.Table:
-    """Return the rows of a CSV file; every column is strings, an empty field null.
+    """Return the rows of a CSV file; all columns are strings, and empty fields are null.
 
     Parameters
     ----------
     data : bytes
         Contents of the file.
     name : str
-        Its name, for errors.
+        Name of the file, for errors.
     usual : str
-        Separator where the header line does not tell.
+        Separator to use if the header line does not show it.
     wanted : set of str
-        Names of columns, one of which the file should have.
+        Column names, of which the file should have one.
 
     Raises
     ------
     UsageError
-        If it is not UTF-8 or UTF-16 with a byte order mark, or is no CSV.
+        If the file is not CSV, or neither UTF-8 nor UTF-16 with a byte order mark.
     """
     data = as_utf8(data, name)
-    if said := _EXCEL_SEPARATOR.match(data):
-        data, separator = data[said.end() :], said.group(1).decode()
+    if excel_line := _EXCEL_SEPARATOR.match(data):
+        data, separator = data[excel_line.end() :], excel_line.group(1).decode()
     try:
-        if not said:
+        if not excel_line:
             separator = _separator(data, usual, wanted)
         return _parse(data, separator)
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         _refuse_other_encodings(data, name)
         problem = str(error).splitlines()[0]
-        if "Expected" in problem:  # PyArrow's word for a row with more or fewer fields
+        if "Expected" in problem:  # PyArrow's message for a row with too many or too few fields
             problem += f" (a field with the separator {separator!r} in it needs quotes)"
         raise UsageError(f"{name} cannot be read: {problem}") from error
 
 
 def _parse(data: bytes, separator: str) -> pa.Table:
     if data and b"\n" not in data and b"\r" not in data:
-        data += b"\n"  # PyArrow wants an end of the header line
+        data += b"\n"  # PyArrow needs the end of the header line
     options = pyarrow.csv.ConvertOptions(
-        # to have PyArrow guess the types of all columns first would cost as much again
+        # strings throughout: guessing the types first would double the time
         column_types=dict.fromkeys(_header(data, separator), pa.string()),
         strings_can_be_null=True,
         null_values=[""],
@@ -101,11 +101,13 @@ def _parse(data: bytes, separator: str) -> pa.Table:
 
 def _header(data: bytes, separator: str) -> Sequence[str]:
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
-    return next(filter(None, csv.reader(text, delimiter=separator)), [])  # not an empty line
+    return next(
+        filter(None, csv.reader(text, delimiter=separator)), []
+    )  # first line that is not empty
 
 
 def _separator(data: bytes, usual: str, wanted: Set[str]) -> str:
-    """Return the separator whose header has a wanted column, and of several most columns."""
+    """Return the separator that gives a wanted column, or else the most columns."""
 
     def fitness(separator: str) -> tuple[bool, int, bool]:
         names = _header(data, separator)
@@ -115,7 +117,7 @@ def _separator(data: bytes, usual: str, wanted: Set[str]) -> str:
 
 
 def _refuse_other_encodings(data: bytes, name: str) -> None:
-    """Refuse what is not UTF-8: which letters its bytes are cannot be known."""
+    """Refuse contents that are not UTF-8, because their encoding cannot be known."""
     try:
         data.decode()
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
-"""``make demo``: synthesize a small corpus, run the job on it, and look at the table.
+"""``make demo``: synthesize a small corpus, extract it, and show the table.
 
-Every command is printed before it is run, so that the demo is also its own documentation.
+Every command is printed before it is run, so that users see what to type.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ print(table.groupby("label")[columns].mean().round(3))
 @click.command()
 @click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--files", default=60, type=click.IntRange(min=3), help="Number of audio files.")
-@click.option("--seed", default=0, help="Another seed, other music.", show_default=True)
+@click.option("--seed", default=0, help="Seed of the music.", show_default=True)
 def main(folder: Path, files: int, seed: int) -> None:
     """Make FOLDER/corpus, extract it into FOLDER/table, and show the table.
 
-    A corpus that is there already is kept: the second run shows what a rerun does.
+    An existing corpus is kept, so the second run shows an update.
     """
     corpus, table = folder / "corpus", folder / "table"
     if corpus.exists():
@@ -63,7 +63,7 @@ def main(folder: Path, files: int, seed: int) -> None:
 
 
 def make_corpus(corpus: Path, n_files: int, seed: int) -> None:
-    """Make the corpus beside its place, so that an interrupted demo leaves no half of one."""
+    """Make the corpus in a temporary folder and move it, so that it is never incomplete."""
     corpus.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=corpus.parent, prefix=".corpus-") as scratch:
         synthesize_corpus(Path(scratch) / "corpus", n_files=n_files, seed=seed)
@@ -71,20 +71,20 @@ def make_corpus(corpus: Path, n_files: int, seed: int) -> None:
 
 
 def run(*command: str) -> None:
-    """Print a command, run it, and end the demo with its exit code where that is not 0."""
+    """Print a command and run it; end the demo if its exit code is not 0."""
     click.secho(f"\n$ {shlex.join(command)}", bold=True)
-    # The one beside this Python, which need not be on the PATH.
-    beside = shutil.which(command[0], path=str(Path(sys.executable).parent))
-    with subprocess.Popen([beside or command[0], *command[1:]]) as process:
+    # the program next to this Python, which may not be on the PATH
+    program = shutil.which(command[0], path=str(Path(sys.executable).parent))
+    with subprocess.Popen([program or command[0], *command[1:]]) as process:
         try:
             process.wait()
-        except KeyboardInterrupt:  # it got the Ctrl-C too; let it end in its own way
+        except KeyboardInterrupt:  # the command got Ctrl-C too: wait for its end
             process.wait()
     check(process.returncode)
 
 
 def check(code: int) -> None:
-    """End the demo where a step failed."""
+    """End the demo if a step failed."""
     if code:
         sys.exit(code if code > 0 else 128 - code)
 

@@ -1,7 +1,7 @@
-"""A small labelled corpus of synthetic music, for the demo and for tests.
+"""Synthesize a small labelled corpus of music, for the demo and for tests.
 
-Six kinds of signal that a genre classifier can tell apart, in the formats, rates and channel
-counts of a mixed collection. The same seed gives the same samples, file by file.
+It has six kinds of signals that a genre classifier can distinguish, in various formats,
+rates and channel counts. The same seed gives the same samples in every file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+#: Random bytes without an MPEG frame, which cannot be decoded.
 CORRUPT = Path("metal/metal.corrupt.mp3")
-"""Random bytes without an MPEG frame in them: nothing can decode it."""
 
+#: A file of 0 bytes.
 EMPTY = Path("jazz/jazz.empty.wav")
-"""A file of 0 bytes."""
 
+#: Three seconds of zeros: a valid file of silence.
 SILENT = Path("ambient/ambient.silent.flac")
-"""Three seconds of zeros: a good file, whose features are those of silence."""
 
 
 class _Encoding(NamedTuple):
@@ -52,13 +52,13 @@ def synthesize_corpus(folder: str | Path, *, n_files: int = 60, seed: int = 0) -
 
     Parameters
     ----------
-    folder
-        The corpus' root; made where it is missing, and files of the same names are replaced.
-    n_files
-        How many files in all, 3 or more: among them always `CORRUPT`, `EMPTY` and `SILENT`.
-    seed
-        Another seed, other music. Equal seeds give equal samples, though not always equal
-        bytes: OGG streams carry a random serial number, WAV files of floats a date.
+    folder : str or Path
+        The corpus root; created if missing. Files of the same names are replaced.
+    n_files : int
+        Number of files, at least 3, including `CORRUPT`, `EMPTY` and `SILENT`.
+    seed : int
+        Seed of the music. Equal seeds give equal samples, but not always equal bytes: Ogg
+        streams have a random serial number, and WAV files of floats have a date.
 
     Returns
     -------
@@ -91,23 +91,23 @@ def synthesize_corpus(folder: str | Path, *, n_files: int = 60, seed: int = 0) -
 def synthesize(
     genre: str, sr: int, *, channels: int = 1, seed: int | tuple[int, ...] = 0
 ) -> np.ndarray:
-    """Make two to five seconds of one genre.
+    """Synthesize two to five seconds of one genre.
 
     Parameters
     ----------
-    genre
+    genre : str
         One of `GENRES`.
-    sr
-        The sampling rate in Hz.
-    channels
-        1, or 2 for a slightly wider, delayed right channel.
-    seed
-        Chooses tempo, key, notes, length and level.
+    sr : int
+        Sampling rate [Hz].
+    channels : int
+        1, or 2 for a second channel that is delayed and quieter.
+    seed : int or tuple of int
+        Determines tempo, key, notes, length and level.
 
     Returns
     -------
-    np.ndarray [shape=(n,) or (n, 2)]
-        float32 samples within ±0.9.
+    np.ndarray [shape=(n,) or (n, 2), dtype=float32]
+        Samples within ±0.9.
     """
     rng = np.random.default_rng(seed)
     n = round(rng.uniform(2, 5) * sr)
@@ -120,7 +120,7 @@ def synthesize(
 
 
 def _folk(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """Arpeggios on a plucked string."""
+    """Return arpeggios on a plucked string."""
     y = np.zeros(n)
     chord = _MAJOR if rng.random() < 0.5 else _MINOR
     root = int(rng.integers(45, 58))
@@ -131,7 +131,7 @@ def _folk(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 
 
 def _disco(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """Four kicks to the bar, off-beat hi-hats, claps and a bass in eighths."""
+    """Return four kicks per bar, off-beat hi-hats, claps and a bass in eighths."""
     y = np.zeros(n)
     beat = 60 / rng.uniform(110, 130)
     root = int(rng.integers(33, 41))
@@ -147,7 +147,7 @@ def _disco(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 
 
 def _ambient(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """Slow chords of detuned, trembling tones that swell and fade."""
+    """Return slow chords of detuned tones with vibrato that swell and fade."""
     y = np.zeros(n)
     root = int(rng.integers(48, 60))
     seconds = rng.uniform(2.0, 3.0)
@@ -163,7 +163,7 @@ def _ambient(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 
 
 def _metal(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """Distorted power chords in sixteenths over a wall of cymbals."""
+    """Return distorted power chords in sixteenths over loud cymbals."""
     y = np.zeros(n)
     sixteenth = 15 / rng.uniform(140, 180)
     root = int(rng.integers(38, 44))
@@ -179,7 +179,7 @@ def _metal(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 
 
 def _jazz(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """A walking bass and a swung ride cymbal."""
+    """Return a walking bass and a swung ride cymbal."""
     y = np.zeros(n)
     beat = 60 / rng.uniform(110, 160)
     note = int(rng.integers(36, 46))
@@ -194,7 +194,7 @@ def _jazz(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
 
 
 def _vocal(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
-    """Syllables: a gliding voice through the resonances of vowels, with pauses between."""
+    """Return syllables: a gliding voice through the formants of vowels, with pauses."""
     vowels = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480))
     y = np.zeros(n)
     pitch = rng.uniform(100, 220)
@@ -214,6 +214,7 @@ def _vocal(rng: np.random.Generator, n: int, sr: int) -> np.ndarray:
     return y + 0.002 * rng.standard_normal(n)
 
 
+#: By label, the function that synthesizes samples from a generator, their number and a rate.
 GENRES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "ambient": _ambient,
     "disco": _disco,
@@ -222,7 +223,6 @@ GENRES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "metal": _metal,
     "vocal": _vocal,
 }
-"""Label → function of a generator, a number of samples and a rate."""
 
 
 def _hertz(midi: float) -> float:
@@ -234,12 +234,12 @@ def _time(seconds: float, sr: int) -> np.ndarray:
 
 
 def _every(seconds: float, n: int, sr: int) -> range:
-    """Starts of events, in samples."""
+    """Return the starts of events at equal distances, in samples."""
     return range(0, n, round(seconds * sr))
 
 
 def _add(y: np.ndarray, start: int, event: np.ndarray) -> None:
-    """Mix an event into `y`, in place; what is beyond the end is cut off."""
+    """Mix an event into `y`, in place; cut it off at the end."""
     room = max(0, y.size - start)
     y[start : start + event.size] += event[:room]
 
@@ -249,13 +249,13 @@ def _decay(y: np.ndarray, seconds: float, sr: int) -> np.ndarray:
 
 
 def _saw(frequency: float, t: np.ndarray, sr: int) -> np.ndarray:
-    """A saw-tooth of the harmonics that the rate has room for, at most 20."""
+    """Return a sawtooth of at most 20 harmonics, all below the Nyquist frequency."""
     harmonics = range(1, min(20, int(0.45 * sr / frequency)) + 1)
     return np.asarray(sum(np.sin(2 * np.pi * h * frequency * t) / h for h in harmonics))
 
 
 def _pluck(rng: np.random.Generator, frequency: float, n: int, sr: int) -> np.ndarray:
-    """Karplus and Strong's string: noise that circulates through an averaging filter."""
+    """Return a plucked string by Karplus and Strong: noise in a loop with an averaging filter."""
     period = round(sr / frequency)
     y = np.zeros(n)
     y[: period + 1] = rng.uniform(-1, 1, period + 1)
@@ -273,12 +273,12 @@ def _kick(sr: int) -> np.ndarray:
 
 
 def _hiss(rng: np.random.Generator, seconds: float, sr: int) -> np.ndarray:
-    """A burst of noise, its lows taken away."""
+    """Return a burst of noise without low frequencies."""
     return _decay(np.diff(rng.standard_normal(round(5 * seconds * sr) + 1)), seconds, sr)
 
 
 def _ride(rng: np.random.Generator, sr: int) -> np.ndarray:
-    """A cymbal: hiss, and high partials in no harmonic relation."""
+    """Return a cymbal: hiss, and high inharmonic partials."""
     t = _time(0.5, sr)
     partials = [f for f in (2950, 4130, 5480, 6970, 8230) if f < 0.45 * sr]
     ring = np.asarray(sum(np.sin(2 * np.pi * f * t) for f in partials))

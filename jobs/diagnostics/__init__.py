@@ -1,1 +1,1 @@
-"""What a run tells: progress, log and report."""
+"""The events of a run, and their observers: progress, log and report."""

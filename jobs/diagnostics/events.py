@@ -1,4 +1,4 @@
-"""Events: everything that a run tells. Progress, log, report and tests are their observers."""
+"""The events of a run. Progress, log, report and tests observe them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """The run has the table to itself and begins.
+    """The run holds the write lock and begins.
 
     Attributes
     ----------
     corpus : str
         Canonical location of the corpus.
     spec : dict
-        The spec, as the table records it.
+        The spec as recorded in the table.
     code : str
         Version of the code.
     settings : dict
@@ -42,14 +42,14 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class StepStarted(Event):
-    """A step of the run begins; `jobs.run.STEPS` names them."""
+    """A step of the run begins; `jobs.run.STEPS` lists the steps."""
 
     step: str
 
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """A step of the run has ended, by whatever way."""
+    """A step of the run has ended, also by an error."""
 
     step: str
     seconds: float
@@ -57,7 +57,7 @@ class StepEnded(Event):
 
 @dataclass(frozen=True)
 class CountStarted(Event):
-    """Files are counted from now on, `total` of them where that is known."""
+    """A count of files begins; `total` is None if it is not known."""
 
     what: str
     total: int | None = None
@@ -65,14 +65,14 @@ class CountStarted(Event):
 
 @dataclass(frozen=True)
 class Counted(Event):
-    """This many more files are done."""
+    """More files are done: `n_files` since the last such event."""
 
     n_files: int
 
 
 @dataclass(frozen=True)
 class CountEnded(Event):
-    """The counting has ended."""
+    """The count has ended."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Listed(Event):
     Attributes
     ----------
     passed_over : mapping
-        Number of files that are not part of it, by reason.
+        Number of files that are not part of the corpus, by reason.
     not_audio : mapping
-        Number of those that are not audio, by extension.
+        Number of these files that are not audio, by extension.
     """
 
     passed_over: Mapping[str, int]
@@ -98,13 +98,13 @@ class Planned(Event):
     Attributes
     ----------
     counts : mapping
-        Files by planning class.
+        Number of files by planning class.
     n_surplus : int
-        Entries that leave the table because their file has another one.
+        Number of entries that leave the table because their file has another entry.
     n_reused : int
-        Files whose rows were staged by an interrupted run.
+        Number of files whose rows were staged by an interrupted run.
     reused_failures, reused_signs : mapping
-        Failures among these files by kind, and signs of the others.
+        Number of these files that failed, by kind, and of the others, by sign.
     """
 
     counts: Mapping[Change, int]
@@ -122,7 +122,7 @@ class ShardDone(Event):
 
     @property
     def n_files(self) -> int:
-        """Number of files, with those that failed."""
+        """Number of files, including files that failed."""
         return self.result.n_files + len(self.result.failures)
 
 
@@ -142,16 +142,18 @@ class PartWritten(Event):
 
 @dataclass(frozen=True)
 class BucketCommitted(Event):
-    """All parts of a bucket are as planned.
+    """All parts of a hash bucket are written.
 
     Attributes
     ----------
+    bucket : int
+        The hash bucket.
     n_files, n_rows : int
-        Files with features in the bucket, and their rows.
+        Number of files with features in the bucket, and of their rows.
     n_errors : int
-        Files with an error row.
+        Number of files with an error row.
     parts : tuple of str
-        Parts that were replaced.
+        Names of the parts that were replaced.
     """
 
     bucket: int
@@ -163,7 +165,7 @@ class BucketCommitted(Event):
 
 @dataclass(frozen=True)
 class Conflict(Event):
-    """Another writer changed a bucket, which is planned again."""
+    """Another writer changed a hash bucket, which is planned again."""
 
     bucket: int
     message: str
@@ -171,7 +173,7 @@ class Conflict(Event):
 
 @dataclass(frozen=True)
 class Committed(Event):
-    """Every bucket is as planned: the counts are those of the whole table."""
+    """Every hash bucket is committed; the counts are for the whole table."""
 
     n_files: int
     n_rows: int
@@ -180,14 +182,14 @@ class Committed(Event):
 
 @dataclass(frozen=True)
 class Note(Event):
-    """Something that the user should know."""
+    """A note for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Relocated(Event):
-    """The corpus of the table is at another place now."""
+    """The table has a new corpus root."""
 
     report: Mapping[str, Any]
 
@@ -203,7 +205,7 @@ class RunEnded(Event):
     reason : str
         Why a run was held.
     error : BaseException, optional
-        What ended a run that was interrupted or failed.
+        The error that ended an interrupted or failed run.
     """
 
     status: str
@@ -211,12 +213,13 @@ class RunEnded(Event):
     error: BaseException | None = None
 
 
+#: A callable that receives every event of a run.
 Observer = Callable[[Event], None]
 
 
 @contextlib.contextmanager
 def counting(notify: Observer, what: str, total: int | None = None) -> Iterator[None]:
-    """Frame the events of a count: its begin, and its end by whatever way."""
+    """Notify of the start and the end of a count, also if it ends by an error."""
     notify(CountStarted(what, total))
     try:
         yield
@@ -226,7 +229,7 @@ def counting(notify: Observer, what: str, total: int | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def step(notify: Observer, name: str) -> Iterator[None]:
-    """Frame the events of a step: its begin, and its end by whatever way, with its time."""
+    """Notify of the start and the end of a step, also if it ends by an error."""
     notify(StepStarted(name))
     started = time.monotonic()
     try:
@@ -236,11 +239,11 @@ def step(notify: Observer, name: str) -> Iterator[None]:
 
 
 def ignore(event: Event) -> None:
-    """Observe nothing."""
+    """Do nothing: the observer for runs that nobody observes."""
 
 
 def broadcast(*observers: Observer) -> Observer:
-    """Return an observer that passes each event on to several."""
+    """Return an observer that passes each event to all of `observers`."""
 
     def notify(event: Event) -> None:
         for observer in observers:

@@ -1,4 +1,4 @@
-"""What a run tells its user while it works: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ _PLAIN_EVERY_S = 30.0
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters escaped: a file name may not steer a terminal."""
+    """Escape control characters, so that a file name cannot control the terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Progress:
-    """Observes a run and shows how many files are done. Subclasses say how."""
+    """Observer that counts finished files; subclasses show the count."""
 
     def __init__(self) -> None:
         self._n_failed = 0
 
     def __call__(self, event: Event) -> None:
+        """Show an event."""
         match event:
             case StepStarted(step):
                 self.step(step)
@@ -54,30 +55,30 @@ class Progress:
         """Show that a step begins."""
 
     def start(self, what: str, total: int | None) -> None:
-        """Begin to count files."""
+        """Begin a count of files; `total` is None if it is not known."""
 
     def advance(self, n_files: int, note: str = "") -> None:
-        """Count files that are done."""
+        """Add finished files to the count."""
 
     def stop(self) -> None:
-        """End the counting."""
+        """End the count."""
 
 
 def _own_stderr() -> TextIO:
-    """Return standard error by a descriptor of its own.
+    """Return standard error with a descriptor of its own.
 
-    A run in this process captures what native libraries write to the shared descriptor.
+    A run in this process captures output of native libraries on the original descriptor.
     """
     try:
         descriptor = os.dup(sys.stderr.fileno())
-    except (OSError, ValueError):  # a stream of a test or an IDE
+    except (OSError, ValueError):  # replaced by a test or an IDE
         return sys.stderr
     encoding, errors = sys.stderr.encoding, sys.stderr.errors
     return open(descriptor, "w", buffering=1, encoding=encoding, errors=errors)
 
 
 class Plain(Progress):
-    """Lines on standard error: one when counting begins, and one now and then."""
+    """Progress as lines on standard error: at the start of a count, then every 30 seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,27 +86,29 @@ class Plain(Progress):
         self._what = ""
         self._total: int | None = None
         self._done = 0
-        self._said_at = 0.0
+        self._printed_at = 0.0
 
     def _print(self, text: str) -> None:
         print(printable(text), file=self._file, flush=True)
 
     def start(self, what: str, total: int | None) -> None:
+        """Print the name and total of a count."""
         self._what, self._total, self._done = what, total, 0
-        self._said_at = time.monotonic()
+        self._printed_at = time.monotonic()
         if total is not None:
             self._print(f"{what}: {total} files")
 
     def advance(self, n_files: int, note: str = "") -> None:
+        """Print the count if the last line is old enough."""
         self._done += n_files
-        if time.monotonic() - self._said_at >= _PLAIN_EVERY_S:
-            self._said_at = time.monotonic()
-            of = f" of {self._total}" if self._total is not None else ""
-            self._print(f"{self._what}: {self._done}{of} files{note and ', ' + note}")
+        if time.monotonic() - self._printed_at >= _PLAIN_EVERY_S:
+            self._printed_at = time.monotonic()
+            total = f" of {self._total}" if self._total is not None else ""
+            self._print(f"{self._what}: {self._done}{total} files{note and ', ' + note}")
 
 
 class Bar(Progress):
-    """A bar on the terminal's standard error."""
+    """Progress as a bar on a terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,11 +119,11 @@ class Bar(Progress):
         self._task: Any = None
 
     def step(self, name: str) -> None:
+        """Show a clock while workers start: compiling kernels may take half a minute."""
         if name != "cluster":
             return
         from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-        # Workers compile kernels at the first run: half a minute without a word looks stuck.
         self.stop()
         columns = [TextColumn("{task.description}"), TimeElapsedColumn()]
         self._progress = Progress(*columns, console=self._console, transient=True)
@@ -128,6 +131,7 @@ class Bar(Progress):
         self._progress.add_task("starting workers", total=None)
 
     def start(self, what: str, total: int | None) -> None:
+        """Show a new bar, or a counter if the total is not known."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -149,39 +153,44 @@ class Bar(Progress):
         self._task = self._progress.add_task(what, total=total, note="0 failed")
 
     def advance(self, n_files: int, note: str = "") -> None:
+        """Move the bar."""
         if self._progress is not None:
             fields = {"note": note} if note else {}
             self._progress.update(self._task, advance=n_files, **fields)
 
     def stop(self) -> None:
+        """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
 
 class Notebook(Progress):
-    """A bar below a notebook's cell."""
+    """Progress as a bar below a notebook cell."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bar: NotebookBar | None = None
 
     def start(self, what: str, total: int | None) -> None:
+        """Show a new bar."""
         self.stop()
         self._bar = NotebookBar(what, total)
 
     def advance(self, n_files: int, note: str = "") -> None:
+        """Move the bar."""
         if self._bar is not None:
             self._bar.advance(n_files, note)
 
     def stop(self) -> None:
+        """Finish the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 def progress_for_terminal(*, quiet: bool) -> Observer:
-    """Return a bar where standard error is a terminal or a notebook, plain lines elsewhere."""
+    """Return a bar if standard error is a terminal or a notebook, else plain lines."""
     if quiet:
         return ignore
     if in_notebook():

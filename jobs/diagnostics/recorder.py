@@ -1,4 +1,4 @@
-"""The record of a run: its report, its log and its summary."""
+"""Record a run in its table: report, log and summary."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Recorder:
     Parameters
     ----------
     request : RunRequest
-        What the run is asked for.
+        The request of the run.
     store : Store
-        The table's place.
+        Store of the table.
     run_id : str
-        The run.
+        Name of the run.
     observer : callable
-        Told every event too.
+        Another observer of all events.
 
     Attributes
     ----------
     report : RunReport
-        The run's report, up to date at any moment.
+        Report of the run, always up to date.
     notify : callable
-        Passes an event on to report, log and observer.
+        Passes an event to the report, the log and the observer.
     """
 
     def __init__(self, request: RunRequest, store: Store, run_id: str, observer: Observer) -> None:
@@ -50,7 +50,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Frame a run: its start, and its end by whatever way. A held run ends without error."""
+        """Record the start and the end of a run, also if it fails; suppress `HeldError`."""
         self.notify(
             RunStarted(
                 canonical_location(self._request.corpus),
@@ -66,7 +66,7 @@ class Recorder:
             self._end(RunEnded("held", str(error)))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | TerminatedError)
-            with contextlib.suppress(OSError):  # the error itself is what to tell
+            with contextlib.suppress(OSError):  # the first error matters more
                 self._end(RunEnded("interrupted" if stopped else "failed", error=error))
             raise
         else:

@@ -1,4 +1,4 @@
-"""The result of a run: counts, times and notes, collected from its events."""
+"""`RunReport`: the counts, times and notes of a run, collected from its events."""
 
 from __future__ import annotations
 
@@ -32,35 +32,38 @@ class RunReport:
     run_id : str
         Name of the run.
     table : str
-        Where the table is.
+        Location of the table.
     status : str
-        ``done``, ``held`` (a limit kept the publication back) or ``planned`` (dry run).
+        ``done``, ``held`` (a limit held the commit back), ``planned`` (dry run),
+        ``interrupted``, ``failed`` or ``running``.
     counts : Counter
-        Files by planning class.
+        Number of files by planning class.
     n_surplus : int
-        Entries that left the table because a file had more than one.
+        Number of entries that leave the table because their file has another entry.
     n_files, n_errors : int
-        Files that the table holds now, with rows of features and as errors.
+        Number of files in the table with features, and with an error.
     n_rows : int
-        Rows of features that the table holds now, one or more a file.
+        Number of feature rows in the table, one or more per file.
     n_read : int
-        Files that were extracted by this run, or by one that was killed before.
+        Number of files extracted by this run or an interrupted one.
+    n_reused : int
+        Number of these files that were extracted by an interrupted run.
     failures : Counter
-        Those of them that failed, by kind.
+        Number of these files that failed, by kind.
     signs : Counter
-        What the first rows of the others say of their audio: see `jobs.table.signs`.
+        Number of these files with each sign: see `jobs.table.signs`.
     passed_over : Counter
-        Files that are no part of the corpus, by reason.
+        Number of files that are not part of the corpus, by reason.
     not_audio : Counter
-        Those of them that are no audio, by extension.
+        Number of these files that are not audio, by extension.
     parts_written : int
-        Parts that were replaced.
+        Number of parts that were replaced.
     seconds : dict
-        Wall time of each step.
+        Wall time of each step [s].
     reason : str
-        Why the publication was held back.
+        Why the commit was held back.
     notes : list of str
-        What else the user should know.
+        Notes for the user.
     """
 
     run_id: str
@@ -83,11 +86,11 @@ class RunReport:
     notes: list[str] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
-        """Observe the run."""
+        """Update the report from an event."""
         match event:
             case Listed(passed_over, not_audio):
                 self.passed_over, self.not_audio = Counter(passed_over), Counter(not_audio)
-            case Planned() if not self.counts:  # a later round, after a conflict, adds nothing
+            case Planned() if not self.counts:  # not for the second plan after a conflict
                 self.counts, self.n_surplus = Counter(event.counts), event.n_surplus
                 self.n_read = self.n_reused = event.n_reused
                 self.failures = Counter(event.reused_failures)
@@ -109,7 +112,7 @@ class RunReport:
 
     @property
     def n_failed(self) -> int:
-        """Files that this run could not use."""
+        """Number of files that failed."""
         return sum(self.failures.values())
 
     @property
@@ -118,7 +121,7 @@ class RunReport:
         return EXIT_HELD if self.status == "held" else EXIT_DONE
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as a dictionary for JSON."""
         return {
             "run_id": self.run_id,
             "table": self.table,
@@ -141,7 +144,7 @@ class RunReport:
         }
 
     def plan_lines(self) -> list[str]:
-        """Return what is to be done, for people."""
+        """Return lines of text about the plan, for people."""
         words = {
             Change.NEW: "new",
             Change.CHANGED: "changed",
@@ -163,7 +166,7 @@ class RunReport:
         return lines
 
     def summary_lines(self) -> list[str]:
-        """Return what came of it, for people."""
+        """Return lines of text about the result, for people."""
         if self.status == "held":
             return [f"Nothing was published: {self.reason}"]
         lines = []

@@ -1,4 +1,4 @@
-"""The log of a run, log.jsonl: one JSON object a line for each event."""
+"""The log of a run (log.jsonl): one JSON object per line for each event."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from jobs.table.layout import RUNS
 if TYPE_CHECKING:
     from jobs.execution.task import ShardResult
 
-#: A log of more bytes than this takes no more lines about single files and shards.
+#: A larger log gets no more lines about single files and shards.
 MAX_BYTES = 16 * 2**20
 
 _FLUSH_AFTER_S = 30.0
 
 
 class RunLog:
-    """Observes a run and writes its log. Secrets are replaced by ``***``.
+    """Observer that writes the log of a run; ``***`` replaces secrets.
 
     Parameters
     ----------
     store : Store
-        The table's place.
+        Store of the table.
     run_id : str
-        The run.
+        Name of the run.
     secrets : sequence of str
-        Values that must not appear.
+        Values that must not appear in the log.
     """
 
     def __init__(self, store: Store, run_id: str, secrets: Sequence[str] = ()) -> None:
@@ -59,6 +59,7 @@ class RunLog:
         self._n_flushed = 0
 
     def __call__(self, event: Event) -> None:
+        """Log an event."""
         if isinstance(event, ShardDone):
             lines = list(_shard_lines(event.result))
             if self._n_bytes > MAX_BYTES:
@@ -78,7 +79,7 @@ class RunLog:
             self.flush()
 
     def flush(self) -> None:
-        """Bring the lines to the table's place."""
+        """Write the log file if there are new lines."""
         self._flushed_at = time.monotonic()
         if self._n_flushed == len(self._lines):
             return
@@ -90,7 +91,7 @@ class RunLog:
 
 
 def _line(event: Event) -> dict[str, Any] | None:
-    """Return the values of an event's line; None for an event that has no line."""
+    """Return the values of an event's line; None for events that are not logged."""
     match event:
         case RunStarted():
             return {"event": "start", **vars(event)}

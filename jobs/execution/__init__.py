@@ -1,1 +1,1 @@
-"""Where and how work runs."""
+"""Extraction of shards, in this process or on a Dask cluster."""

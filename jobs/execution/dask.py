@@ -1,4 +1,4 @@
-"""Shards out, results in: on a Dask cluster, or in this process."""
+"""The executor that runs shards on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from jobs.storage.base import Store
 
 logger = logging.getLogger(__name__)
 
+#: How long a cluster may be without workers during a run [s].
 WORKERS_GONE_S = 60.0
-"""So long a cluster may be without workers in the middle of a run."""
 
 _SHARDS_IN_FLIGHT_A_THREAD = 3
-_THREADS_FRESH_FOR_S = 5.0
+_COUNT_THREADS_EVERY_S = 5.0
 
 
 class DaskExecutor:
-    """Keeps a bounded window of shards in flight on a cluster.
+    """Runs shards on a cluster, with a bounded number of them in flight.
 
     Parameters
     ----------
     client : distributed.Client
-        A client of the cluster.
+        Client of the cluster.
     """
 
     def __init__(self, client: distributed.Client) -> None:
@@ -54,24 +54,25 @@ class DaskExecutor:
         self._counted_at = time.monotonic()
 
     def n_workers(self) -> int:
-        if time.monotonic() - self._counted_at > _THREADS_FRESH_FOR_S:
-            with contextlib.suppress(OSError, RuntimeError):  # the futures tell what is wrong
+        """Return the number of threads of all workers, counted every few seconds."""
+        if time.monotonic() - self._counted_at > _COUNT_THREADS_EVERY_S:
+            with contextlib.suppress(OSError, RuntimeError):  # the futures report the error
                 self._n_threads = n_threads(self._client)
             self._counted_at = time.monotonic()
         return self._n_threads
 
     def prepare(self, context: TaskContext) -> None:
-        # One that comes later, or fails now, is prepared by its first task.
+        """Prepare the present workers; the first task of any other worker prepares it."""
         self._client.run(prepare_aside, context, on_error="ignore")
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store
     ) -> Iterator[ShardResult]:
-        """Yield the shards' results; find the file where workers die.
+        """Extract shards; yield their results, and find files that kill workers.
 
-        A shard over which workers died twice is done again file by file, after all
-        others; a file over which they died again, once more with nothing beside it, and
-        only the death of workers then is the file's own.
+        If a shard kills its workers twice, its files are retried one by one at the end of the
+        run. A file that kills its workers again is retried alone on the cluster. If that
+        fails too, the file is recorded as ``crashed``.
         """
         with self._watch:
             yield from self._run(context, shards, table)
@@ -88,9 +89,9 @@ class DaskExecutor:
         )
         retry_alone: list[Shard] = []
         yield from self._window(context, retry_single, self.n_workers, retry_alone.append)
-        dead: list[Shard] = []
-        yield from self._window(context, retry_alone, lambda: 1, dead.append)
-        for shard in dead:
+        crashed: list[Shard] = []
+        yield from self._window(context, retry_alone, lambda: 1, crashed.append)
+        for shard in crashed:
             yield stage_crashed(context, shard, table)
 
     def _window(
@@ -128,8 +129,8 @@ class DaskExecutor:
             future, value = next(completed)
             shard = in_flight.pop(future.key)[1]
             result = self._unpack(value, shard)
-            # The scheduler forgets what nobody holds; it would do a shard again whose result
-            # is lost with the worker that is restarted.
+            # drop the future: if its worker restarts, the scheduler would run the shard again
+            # for as long as somebody holds it
             del future, value
             if result is None:
                 on_killed(shard)
@@ -142,20 +143,20 @@ class DaskExecutor:
             fill()
 
     def _unpack(self, value: Any, shard: Shard) -> ShardResult | None:
-        """Return a task's result; None where its workers died."""
+        """Return the result of a task; None if it killed its workers."""
         if isinstance(value, ShardResult):
             return value
         error = value[1] if isinstance(value, tuple) else value
         if isinstance(error, KilledWorker):
             return None
         if isinstance(error, CancelledError):
-            lost = (
+            cause = (
                 f"the cluster has had no workers for {WORKERS_GONE_S:g} s"
                 if self._watch.workers_gone
                 else "the connection to the scheduler is lost"
             )
             raise ClusterError(
-                f"{lost}: finished work is kept, run the same command again when it is back"
+                f"{cause}: finished work is kept, run the same command again when it is back"
             )
         if isinstance(error, JobError):
             raise error
@@ -164,7 +165,7 @@ class DaskExecutor:
         raise ClusterError(f"a task failed: {type(error).__name__}: {error}") from error
 
     def _restart(self, worker: str) -> None:
-        """End a worker whose thread a hung file still occupies, where a nanny restarts it."""
+        """Restart a worker, which needs a nanny, because a hung file occupies its thread."""
         try:
             self._client.restart_workers([worker], timeout=20, raise_for_error=False)
         except (ValueError, OSError, RuntimeError) as error:
@@ -179,9 +180,9 @@ def _extract_on_worker(context: TaskContext, shard: Shard) -> ShardResult:
 
 
 class _Watch:
-    """Cancels what is in flight when a cluster has had no workers for long.
+    """Cancels all tasks when the cluster has been without workers for too long.
 
-    Tasks wait for workers without end, and a cluster whose workers are gone gives no sign.
+    Without this, tasks would wait for workers forever, and no error would be raised.
     """
 
     def __init__(
@@ -204,7 +205,7 @@ class _Watch:
                 if self._client.nthreads():
                     alive_at = time.monotonic()
             except (OSError, RuntimeError, AttributeError):
-                return  # the client is closed or has lost its scheduler: its futures say so
+                return  # the client is closed or has lost its scheduler: its futures fail
             if time.monotonic() - alive_at > WORKERS_GONE_S:
                 self.workers_gone = True
                 self._client.cancel([future for future, _ in list(self._in_flight.values())])

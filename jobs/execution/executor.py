@@ -1,4 +1,4 @@
-"""What runs shards: the protocol, and this process itself."""
+"""The `Executor` protocol, and the executor that runs in this process."""
 
 from __future__ import annotations
 
@@ -16,41 +16,53 @@ from jobs.storage.base import Store
 
 
 class Executor(Protocol):
-    """Something that extracts shards."""
+    """Runs the extraction of shards."""
 
     def n_workers(self) -> int:
-        """Return how many shards are worked on at once."""
+        """Return the current number of shards that can be extracted at once."""
 
     def prepare(self, context: TaskContext) -> None:
-        """Have the workers load and compile what they need, before files wait for it."""
+        """Let the workers load libraries and compile kernels before the first file."""
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store
     ) -> Iterator[ShardResult]:
-        """Yield the shards' results as they come.
+        """Extract shards; yield their results in order of completion.
+
+        Parameters
+        ----------
+        context : TaskContext
+            Parameters of the run.
+        shards : iterable of Shard
+            The shards, taken only when a worker is free for them.
+        table : Store
+            The table's store, for error rows that the driver writes.
 
         Raises
         ------
         JobError
-            If the work cannot go on.
+            If the run cannot continue.
         """
 
 
 class InlineExecutor:
-    """Extracts in the calling process, one shard after the other."""
+    """Extracts shards in the calling process, one after another."""
 
     def n_workers(self) -> int:
+        """Return 1."""
         return 1
 
     def prepare(self, context: TaskContext) -> None:
+        """Prepare this process."""
         prepare(context)
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store
     ) -> Iterator[ShardResult]:
+        """Extract shards; yield their results in order."""
         for shard in shards:
-            rest: Shard | None = shard
-            while rest is not None:
-                result = extract_shard(context, rest)
+            remaining: Shard | None = shard
+            while remaining is not None:
+                result = extract_shard(context, remaining)
                 yield result
-                rest = result.unfinished
+                remaining = result.unfinished

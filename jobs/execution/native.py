@@ -1,4 +1,4 @@
-"""Native libraries: what they say on the terminal, their threads, their memory."""
+"""Control native libraries: their output, their threads and their memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
+#: Environment variables that give every native thread pool one thread. Libraries read them when
+#: they load.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -19,24 +21,23 @@ ONE_THREAD = {
     "NUMEXPR_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
 }
-"""Environment that gives every native pool one thread; set before the libraries load."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _KEPT_BYTES = 32 * 2**20
 _MAPPED_BYTES = 4 * 2**20
 
 _lock = threading.Lock()
 _depth = 0
 _saved: dict[int, int] = {}
-_MAX_TAKEN = 4000
+_MAX_DRAINED_BYTES = 4000
 
 
 def keep_freed_memory() -> None:
-    """Let malloc keep some of what is freed for what is asked for next.
+    """Let malloc keep some freed memory for the next allocations.
 
-    Dask's nannies set MALLOC_TRIM_THRESHOLD_ so that everything goes back to the system
-    at once. The arrays of each block of audio are then new pages, each of which costs a
-    fault: that doubles the time of a file. Has no effect where malloc is not glibc's.
+    Dask's nannies set MALLOC_TRIM_THRESHOLD_, so that all freed memory is returned to the
+    system at once. Then every block of audio needs new pages, and the page faults double the
+    time of a file. This function has no effect if malloc is not glibc's.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -46,17 +47,21 @@ def keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def captured_output() -> Iterator[Callable[[], str]]:
-    """Keep what native code writes to standard output and error away from the terminal.
+    """Capture the output of native code on standard output and error.
 
-    Yields a function that returns, and forgets, what was written so far. The descriptors
-    are the process's: what another thread writes meanwhile is captured as well.
+    The file descriptors belong to the process, so output of other threads is captured too.
+
+    Yields
+    ------
+    callable
+        Returns the output since its last call.
     """
     global _depth, _saved
     with tempfile.TemporaryFile() as file:
         with _lock:
             if _depth == 0:
                 _flush()
-                # where a process was started without one, its number may be another file's
+                # a process without standard output may use its number for another file
                 outputs = {1: sys.__stdout__, 2: sys.__stderr__}
                 _saved = {n: os.dup(n) for n, output in outputs.items() if output is not None}
                 for descriptor in _saved:
@@ -67,7 +72,7 @@ def captured_output() -> Iterator[Callable[[], str]]:
         def drain() -> str:
             nonlocal position
             _flush_c()
-            data = os.pread(file.fileno(), _MAX_TAKEN, position)
+            data = os.pread(file.fileno(), _MAX_DRAINED_BYTES, position)
             position = os.fstat(file.fileno()).st_size
             return data.decode("utf-8", "replace").strip()
 
@@ -91,7 +96,7 @@ def _flush() -> None:
 
 
 def _flush_c() -> None:
-    # what C's standard output holds back would come out with what is printed later
+    # text in C's buffer would otherwise appear later, among other output
     if (output := _c_output()) is not None:
         fflush, stdout = output
         fflush(stdout)
@@ -102,5 +107,5 @@ def _c_output() -> tuple[Callable[[ctypes.c_void_p], int], ctypes.c_void_p] | No
     try:
         libc = ctypes.CDLL(None)
         return libc.fflush, ctypes.c_void_p.in_dll(libc, "stdout")
-    except (OSError, AttributeError, ValueError):  # a C library of other names
+    except (OSError, AttributeError, ValueError):  # a C library with other names
         return None

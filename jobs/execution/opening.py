@@ -1,4 +1,4 @@
-"""Open the executor that the settings name: this process, or a cluster."""
+"""Open the executor of a run: this process or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 def open_executor(
     settings: Settings, client: distributed.Client | None = None, *, debug: bool = False
 ) -> Iterator[Executor]:
-    """Open the executor of a run: on a given client, or as the settings say.
+    """Context manager for the executor of a run, on a given client or as the settings say.
 
     Parameters
     ----------
     settings : Settings
-        Their ``cluster`` is ``inline``, ``local`` or the address of a scheduler.
+        ``settings.cluster`` is ``inline``, ``local`` or the address of a scheduler.
     client : distributed.Client, optional
-        A client of the cluster to use; it stays open.
+        Client of the cluster to use; it stays open.
     debug : bool
-        Show the log of Dask.
+        Show Dask's log.
 
     Raises
     ------
     ClusterError
-        If the cluster cannot be reached, or runs other code.
+        If the cluster cannot be reached, or its workers run different code.
     UsageError
-        If the scheduler is not on this machine and has no TLS.
+        If the scheduler is on another machine and has no TLS.
     """
     if client is None and settings.cluster == INLINE:
         yield InlineExecutor()
         return
-    # Dask takes half a second to import, which a run without anything to extract saves
+    # importing Dask takes half a second, which a run without files to extract saves
     from jobs.execution.clusters import open_client
     from jobs.execution.dask import DaskExecutor
     from jobs.execution.workers import check_workers, wait_for_workers

@@ -1,4 +1,4 @@
-"""The files of a shard, read ahead of what is computed."""
+"""Read the files of a shard ahead of their extraction."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from jobs.execution.sharding import Shard
 from jobs.storage.base import SPOOL_BYTES, Fetched, Store
 
 _FILES_AHEAD = 16
+
+#: Assumed size of a file of unknown size.
 _UNKNOWN_BYTES = SPOOL_BYTES
-"""What a file of unknown size counts for."""
 
 
 class Prefetch:
-    """Reads the next files while the present one is computed, within a bound of bytes.
+    """Fetches the next files while the current one is extracted, up to a number of bytes.
 
-    What is read in place is only looked at beforehand, by the same thread: the system
-    then reads ahead, and threads would take longer over handing files on. What its store
-    fetches one at a time is fetched by one thread, in the shard's order.
+    Files that are read in place are only opened beforehand, in the same thread: the system
+    then reads ahead, and handing files between threads would take longer. If a store cannot
+    fetch in parallel, one thread fetches its files in the shard's order.
 
     Parameters
     ----------
     store : Store
-        Where the files are.
+        Store of the files.
     shard : Shard
         The files.
     n_bytes : int
-        Bound of what is read ahead; one file may be larger.
+        Maximum size of the files that are read ahead; a single file may be larger.
     touch : callable
-        Is told which file is looked at, or waited for.
+        Called with the index of each file that is opened or waited for.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class Prefetch:
         self._one: tuple[int, float] | None = None
         self._pools: dict[bool, ThreadPoolExecutor] = {}
         if not store.in_place:
-            for at_once, n_threads in ((False, 1), (True, _FILES_AHEAD)):
-                self._pools[at_once] = ThreadPoolExecutor(n_threads, thread_name_prefix="prefetch")
+            for parallel, n_threads in ((False, 1), (True, _FILES_AHEAD)):
+                self._pools[parallel] = ThreadPoolExecutor(n_threads, thread_name_prefix="prefetch")
 
     def __enter__(self) -> Prefetch:
         return self
@@ -58,7 +59,13 @@ class Prefetch:
             future.add_done_callback(_close)
 
     def take(self, index: int) -> Fetched:
-        """Return a file of the shard, or raise what its reading failed with; in their order."""
+        """Return the next file of the shard, or raise the error of its fetch.
+
+        Parameters
+        ----------
+        index : int
+            Index in the shard; files must be taken in order.
+        """
         self._fill()
         size, future = self._waiting.pop(index)
         self._bytes_left += size
@@ -79,15 +86,16 @@ class Prefetch:
 
     def _fetch(self, path: str) -> Future[Fetched]:
         if self._pools:
-            at_once = self._store.supports_parallel_fetch(path)
-            fetch = self._store.fetch if at_once else functools.partial(self._fetch_one, self._next)
-            with contextlib.suppress(RuntimeError):  # no thread can be started: this one, then
-                return self._pools[at_once].submit(fetch, path)
+            parallel = self._store.supports_parallel_fetch(path)
+            fetch_one = functools.partial(self._fetch_one, self._next)
+            fetch = self._store.fetch if parallel else fetch_one
+            with contextlib.suppress(RuntimeError):  # no thread can be started: use this one
+                return self._pools[parallel].submit(fetch, path)
         self._touch(self._next)
         future: Future[Fetched] = Future()
         try:
             future.set_result(self._store.fetch(path))
-        except Exception as error:  # noqa: BLE001 - raised where the file is taken
+        except Exception as error:  # noqa: BLE001 - raised by `take`
             future.set_exception(error)
         return future
 
@@ -99,7 +107,7 @@ class Prefetch:
             self._one = None
 
     def overdue(self, seconds: float) -> int | None:
-        """Return the file that has kept its store, and so all who ask it, for so long."""
+        """Return the index of the file whose serial fetch has lasted this long; None if none."""
         one = self._one
         return one[0] if one is not None and time.monotonic() - one[1] >= seconds else None
 

@@ -1,4 +1,4 @@
-"""The results of shards: counted, and an early end where nothing can be read."""
+"""Count the results of shards, and stop a run early if no file can be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from jobs.errors import ENVIRONMENT_KINDS, CorpusError
 from jobs.execution.task import ShardResult
 
-#: A run ends when this many files were tried and all failed for their environment.
+#: A run stops when this many files were tried and all failed because of the environment.
 EARLY_STOP_FILES = 20
 
 _EARLY_STOP_AT_LEAST = 3
@@ -21,13 +21,13 @@ class Tally:
     Attributes
     ----------
     n_read : int
-        Files that were extracted, by this run or by an interrupted one.
+        Number of files extracted by this run or an interrupted one.
     failures : Counter
-        Number of those that failed, by kind.
+        Number of these files that failed, by kind.
     n_tried : int
-        Files that this run extracted.
+        Number of files extracted by this run.
     n_unreachable : int
-        Number of those that failed for their environment.
+        Number of files of this run that failed because of the environment.
     """
 
     n_read: int = 0
@@ -36,12 +36,12 @@ class Tally:
     n_unreachable: int = 0
 
     def begin(self, n_reused: int, failures: Counter[str]) -> None:
-        """Count the files of interrupted runs, unless files are counted already."""
+        """Count the files of interrupted runs, unless files have been counted already."""
         if not self.n_read:
             self.n_read, self.failures = n_reused, failures.copy()
 
     def add(self, result: ShardResult) -> None:
-        """Count a shard."""
+        """Count the files of a shard."""
         n_files = result.n_files + len(result.failures)
         self.n_read += n_files
         self.n_tried += n_files
@@ -49,27 +49,27 @@ class Tally:
         self.n_unreachable += sum(result.kinds[kind] for kind in ENVIRONMENT_KINDS)
 
     def nothing_can_be_read(self, n_planned: int, n_retries: int) -> bool:
-        """Say whether every file fails, so that going on would be of no use.
+        """Return whether all files fail, so that the run should stop.
 
         Parameters
         ----------
         n_planned : int
-            Files to extract.
+            Number of files to extract.
         n_retries : int
-            Number of those that failed before: a second failure of theirs says nothing.
+            Number of these files that failed before; their failures are no evidence.
         """
-        enough = min(EARLY_STOP_FILES, n_planned - n_retries)
-        if enough < _EARLY_STOP_AT_LEAST or self.n_tried < enough + n_retries:
+        n_needed = min(EARLY_STOP_FILES, n_planned - n_retries)
+        if n_needed < _EARLY_STOP_AT_LEAST or self.n_tried < n_needed + n_retries:
             return False
         return self.n_unreachable == self.n_tried
 
     def check_readable(self, result: ShardResult, n_planned: int, n_retries: int) -> None:
-        """End the run where nothing can be read.
+        """Stop the run if no file can be read.
 
         Raises
         ------
         CorpusError
-            If the first files all failed for their environment.
+            If the first files all failed because of the environment.
         """
         if self.nothing_can_be_read(n_planned, n_retries):
             last = result.failures[-1]

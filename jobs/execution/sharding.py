@@ -1,4 +1,4 @@
-"""Shards: the files of one task, and how large they are."""
+"""Divide the pending files into shards, one for each task."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from jobs.table.pending import PendingFiles, guess
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Files of one bucket that one task extracts."""
+    """Files of one hash bucket that one task extracts.
+
+    Attributes
+    ----------
+    bucket : int
+        The hash bucket.
+    files : tuple
+        Path and listed version of each file.
+    sizes : tuple of int
+        Size of each file in bytes, 0 if unknown; empty if no size is known.
+    """
 
     bucket: int
     files: tuple[tuple[str, str], ...]
-    """Path and listed version of each."""
     sizes: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -31,19 +40,26 @@ class Shard:
         ]
 
 
+#: Largest expected cost of a shard, unless a single file costs more [s].
 SHARD_SECONDS = 45.0
+
+#: Smallest expected cost of a shard, if there is enough work for all workers [s].
 SHARD_SECONDS_AT_LEAST = 0.4
+
+#: Maximum number of files in a shard.
 SHARD_FILES = 2000
+
+#: Each shard is 1/SHARDS_AHEAD of a worker's share of the remaining work.
 SHARDS_AHEAD = 2
-"""A shard is so small a part of each worker's share of the work that remains."""
+
+#: With little work, shards are so small that each worker gets this many.
 SHARDS_A_WORKER = 8
-"""Even of little work every worker gets so many shards."""
 
 
 def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int) -> float:
-    """Return how much expected work goes into the next shard.
+    """Return the expected cost of the next shard [s].
 
-    The less work remains, the less it is, so that all workers end at about the same time.
+    Shards become smaller towards the end, so that all workers end at about the same time.
     """
     share = remaining_seconds / (SHARDS_AHEAD * max(1, n_workers))
     least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
@@ -51,7 +67,7 @@ def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int
 
 
 def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
-    """Return the shard of a bucket's files."""
+    """Return a shard of files of one hash bucket."""
     return Shard(
         bucket,
         tuple((item.path, item.version) for item in items),
@@ -62,18 +78,18 @@ def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
 def shards(
     pending: PendingFiles, n_workers: Callable[[], int], costs: CostModel
 ) -> Iterator[Shard]:
-    """Yield the pending files as shards of a size that lets all workers end at the same time.
+    """Yield the pending files as shards, sized so that all workers end at about the same time.
 
-    Files that take long come first, each by itself. The last shards are small.
+    Files that take long come first, each in a shard alone. The last shards are small.
 
     Parameters
     ----------
     pending : PendingFiles
         The files.
     n_workers : callable
-        Returns how many shards are worked on at once, as it is now.
+        Returns the current number of shards that can be extracted at once.
     costs : CostModel
-        What files cost, as far as it is known now.
+        Predicts costs. It may learn from results meanwhile.
     """
     remaining = pending.seconds
     for bucket, file in pending.large:

@@ -1,4 +1,4 @@
-"""The task of a worker: extract every file of a shard and stage the rows."""
+"""The task of a worker: extract every file of a shard and stage its rows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from jobs.table.schema import staged_schema
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import FileRows, Origin, StagingWriter
 
+#: Yields the rows of a file, at least one, by channel and segment. It raises before the first.
 Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
-"""Gives a file's rows, at least one, by channel and segment; an error comes before the first."""
 
 _CONNECT_S = 10.0
 _PREPARE_S = 120.0
@@ -44,7 +44,35 @@ _TRIES_AT_A_CHANGING_FILE = 3
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What all tasks of a run have in common. Locations and storage options may hold secrets."""
+    """Parameters that all tasks of a run share.
+
+    Locations and storage options may hold secrets.
+
+    Attributes
+    ----------
+    run_id : str
+        Name of the run.
+    corpus, table : str
+        Locations by which a worker opens the corpus and the table.
+    spec : dict
+        The spec as a dictionary.
+    code_version : str
+        Version of the driver's code, which the worker must have too.
+    origin : Origin
+        Origin in the metadata of staged files.
+    corpus_options, table_options : dict
+        Storage options for fsspec.
+    is_list : bool
+        Whether the corpus is a list, whose names may be URLs.
+    file_timeout_s : float
+        A file that takes longer fails as ``timed_out`` [s].
+    prefetch_bytes : int
+        Maximum size of the files read ahead.
+    extractor : callable
+        Extracts a file.
+    sources : dict
+        Source code of the user's own features, by the digests in the spec.
+    """
 
     run_id: str
     corpus: str = field(repr=False)
@@ -55,49 +83,78 @@ class TaskContext:
     corpus_options: dict[str, Any] = field(default_factory=dict, repr=False)
     table_options: dict[str, Any] = field(default_factory=dict, repr=False)
     is_list: bool = False
-    """The corpus is a list, in which names may be URLs of their own."""
     file_timeout_s: float = 600.0
     prefetch_bytes: int = 64 * 2**20
     extractor: Extractor = featurelib.extract_rows
     sources: dict[str, str] = field(default_factory=dict, repr=False)
-    """Code of features of the user's own, by the digests that the spec has."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that got an error row."""
+    """A file that got an error row.
+
+    Attributes
+    ----------
+    path : str
+        Stored path of the file.
+    kind : str
+        Kind of the error, see `jobs.errors`.
+    message : str
+        The cause, in one line.
+    details : str
+        A traceback if the error was not foreseen, else empty.
+    """
 
     path: str
     kind: str
     message: str
     details: str = ""
-    """A traceback, where the failure was not foreseen."""
 
 
 @dataclass
 class ShardResult:
-    """The result of a shard, as the driver gets it: staged files and counts."""
+    """The result of a shard: the names of staged files, and counts.
+
+    Attributes
+    ----------
+    bucket : int
+        The hash bucket.
+    staged : list of str
+        Names of the staged files.
+    n_files : int
+        Number of files with features.
+    n_rows : int
+        Number of feature rows.
+    seconds : float
+        Duration of the task [s].
+    signs : list of tuple
+        Path and sign of files (see `jobs.table.signs`).
+    failures : list of Failure
+        Files with an error row.
+    timings : dict
+        Guessed and measured seconds, by format.
+    native_output : list of tuple
+        Path of a file, and the output of native libraries while it was extracted.
+    unfinished : Shard, optional
+        Files left over after a hung file, for another task.
+    is_hung : bool
+        Whether a hung file still occupies a thread of the process.
+    worker : str, optional
+        Address of the Dask worker with a hung file.
+    """
 
     bucket: int
     staged: list[str] = field(default_factory=list)
     n_files: int = 0
-    """Files that have rows of features."""
     n_rows: int = 0
-    """Rows of features, of all these files."""
     seconds: float = 0.0
     signs: list[tuple[str, str]] = field(default_factory=list)
-    """File, and what its first row says of its audio: see `jobs.table.signs`."""
     failures: list[Failure] = field(default_factory=list)
     timings: Timings = field(default_factory=dict)
-    """What files took, against what was guessed."""
     native_output: list[tuple[str, str]] = field(default_factory=list)
-    """File, and what native code wrote to the terminal over it."""
     unfinished: Shard | None = None
-    """Files after one that hung: for another task."""
     is_hung: bool = False
-    """Whether a file still occupies a thread of the process."""
     worker: str | None = None
-    """Address of the Dask worker that a hung file occupies."""
 
     @property
     def kinds(self) -> Counter[str]:
@@ -106,12 +163,19 @@ class ShardResult:
 
 
 def extract_shard(context: TaskContext, shard: Shard) -> ShardResult:
-    """Extract the files of a shard and stage their rows; a bad file costs one error row.
+    """Extract the files of a shard and stage their rows; a file that fails gets an error row.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    shard : Shard
+        The files.
 
     Raises
     ------
     ClusterError
-        If this process runs other code than the driver.
+        If this process and the driver run different code, or a decoder does not work.
     OSError
         If a staged file cannot be written.
     """
@@ -133,7 +197,13 @@ def extract_shard(context: TaskContext, shard: Shard) -> ShardResult:
 
 
 def prepare(context: TaskContext) -> None:
-    """Get this process ready for a job's files: memory, libraries, connections, kernels."""
+    """Prepare this process for a run: check decoders, open connections, compile kernels.
+
+    Raises
+    ------
+    ClusterError
+        If a decoder does not work.
+    """
     if context.run_id == _prepared_for.get("run"):
         return
     try:
@@ -146,20 +216,20 @@ def prepare(context: TaskContext) -> None:
     if context.extractor is featurelib.extract_rows:
         spec = _spec_of(context)
         _warm_up(spec)
-        # what writes Parquet loads late
+        # loads the Parquet writer, which is imported lazily
         to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
     _prepared_for["run"] = context.run_id
 
 
 def _connect(context: TaskContext) -> None:
-    with contextlib.suppress(OSError, JobError):  # what is wrong is told where it matters
+    with contextlib.suppress(OSError, JobError):  # the first file reports the error
         for store in _stores(context):
             store.stat([_ANY_NAME])
 
 
 async def prepare_aside(context: TaskContext) -> None:
-    """`prepare` a worker whose own loop must go on meanwhile, for a while at most."""
+    """Run `prepare` in a thread, for at most two minutes; the worker's event loop goes on."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.to_thread(prepare, context), _PREPARE_S)
 
@@ -168,7 +238,7 @@ _prepared_for: dict[str, str] = {}
 
 
 def stage_crashed(context: TaskContext, shard: Shard, store: Store) -> ShardResult:
-    """Write the error row of the one file in a shard, at which workers died."""
+    """Write the error row of a file that killed its workers; the shard has only this file."""
     [(path, version)] = shard.files
     message = "the worker process died at this file, twice while it was alone"
     spec = _spec_of(context)
@@ -180,7 +250,7 @@ def stage_crashed(context: TaskContext, shard: Shard, store: Store) -> ShardResu
 
 
 class _Attempt:
-    """One attempt at a shard. A thread does the work, so that a hung file can be left to it."""
+    """One attempt at a shard, in a thread that is abandoned if a file hangs."""
 
     def __init__(self, context: TaskContext, shard: Shard, spec: featurelib.FeatureSpec) -> None:
         self._context, self._shard, self._spec = context, shard, spec
@@ -190,29 +260,29 @@ class _Attempt:
         self._changes = threading.Lock()
         self._abandoned = False
         self._n_done = 0
-        self._touched = 0  # the file that is extracted, or looked at ahead
+        self._current = 0  # index of the file that is extracted or fetched
         self._since = time.monotonic()
-        self._failed: BaseException | None = None
-        self._ahead: Prefetch | None = None
+        self._error: BaseException | None = None
+        self._prefetch: Prefetch | None = None
 
     def run(self) -> None:
-        """Work until the shard is done or a file has taken longer than it may."""
-        # captured here and not by the thread, which may hang
+        """Extract until the shard is done or a file exceeds the time limit."""
+        # captured here, not in the thread, which may hang
         with captured_output() as drain:
             thread = threading.Thread(target=self._work, args=(drain,), name="extract", daemon=True)
             thread.start()
             try:
                 is_hung = self._wait(thread)
             except BaseException:
-                self._abandoned = True  # nobody waits for the rest of the shard any more
+                self._abandoned = True  # the rest of the shard is not needed any more
                 raise
         if is_hung:
             return
-        if self._failed is not None:
-            raise self._failed
+        if self._error is not None:
+            raise self._error
 
     def _wait(self, thread: threading.Thread) -> bool:
-        """Wait for the thread; return whether it was abandoned, because a file hangs."""
+        """Wait for the thread; return whether it was abandoned because a file hangs."""
         while True:
             limit = self._since + self._context.file_timeout_s
             thread.join(max(0.01, limit - time.monotonic()))
@@ -226,9 +296,9 @@ class _Attempt:
     def _abandon(self) -> None:
         self._abandoned = True
         files, sizes = self._shard.files, self._shard.sizes
-        ahead = self._ahead
-        overdue = ahead.overdue(self._context.file_timeout_s) if ahead is not None else None
-        hung = self._touched if overdue is None else overdue
+        prefetch = self._prefetch
+        overdue = prefetch.overdue(self._context.file_timeout_s) if prefetch is not None else None
+        hung = self._current if overdue is None else overdue
         path, version = files[hung]
         message = f"not done after {self._context.file_timeout_s:g} s (file_timeout_s)"
         self._add_failure(Failure(path, "timed_out", message), version, None)
@@ -239,14 +309,14 @@ class _Attempt:
                 files[done:hung] + files[after:],
                 sizes[done:hung] + sizes[after:],
             )
-        _corpus_store.cache_clear()  # the hung thread may hold their connections for ever
+        _corpus_store.cache_clear()  # the hung thread may keep their connections forever
         _store.cache_clear()
         self.result.is_hung = True
 
     def _work(self, drain: Callable[[], str]) -> None:
         try:
             prefetch = Prefetch(self._store, self._shard, self._context.prefetch_bytes, self._touch)
-            with prefetch as self._ahead:
+            with prefetch as self._prefetch:
                 sizes = self._shard.sizes or (0,) * len(self._shard)
                 for index, (path, version) in enumerate(self._shard.files):
                     with self._changes:
@@ -260,13 +330,13 @@ class _Attempt:
                         if not self._abandoned and (text := drain()):
                             self.result.native_output.append((path, text))
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
-            self._failed = error
+            self._error = error
         finally:
-            self._ahead = None  # or each would keep the other, and all rows, for a while
+            self._prefetch = None  # a reference cycle would keep all rows in memory for a while
 
     def _touch(self, index: int) -> None:
         with self._changes:
-            self._touched, self._since = index, time.monotonic()
+            self._current, self._since = index, time.monotonic()
 
     def _note_time(self, path: str, size: int, seconds: float) -> None:
         guessed, measured = self.result.timings.get(format_of(path), (0.0, 0.0))
@@ -280,8 +350,8 @@ class _Attempt:
         rows: FileRows | None = None
         kind, message, details = "", "", ""
         try:
-            assert self._ahead is not None
-            fetched = self._ahead.take(index)
+            assert self._prefetch is not None
+            fetched = self._prefetch.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
                 rows = self.staging.file(path, fetched.version, fetched.size)
@@ -299,15 +369,15 @@ class _Attempt:
             kind, message = _environment_kind(error), _one_line(error)
         except MemoryError as error:
             kind, message = "crashed", f"not enough memory: {_one_line(error)}"
-        except Exception as error:  # noqa: BLE001 - one file's defect must not cost the others
+        except Exception as error:  # noqa: BLE001 - other files must not suffer from a defect in one
             kind = "crashed"
             message = f"unforeseen {type(error).__name__}: {_one_line(error)}"
             details = traceback.format_exc()
         else:
             with self._changes:
                 if not self._abandoned:
-                    # a staged file that is full is written under the lock: the time that this
-                    # takes is not the next file's
+                    # may write a staged file; under the lock, so that its time does not count
+                    # for the next file
                     self.staging.add_file(rows)
                     self.result.n_files += 1
                     self.result.n_rows += rows.n_rows
@@ -326,18 +396,18 @@ class _Attempt:
                 self._add_failure(Failure(path, kind, message, details), version, size)
 
     def _extract_rows(self, fetched: Fetched, rows: FileRows) -> list[str] | None:
-        """Collect a file's rows, and return its signs; None where it changed while it was read."""
+        """Collect the rows of a file; return its signs, or None if it changed meanwhile."""
         signs: list[str] = []
         try:
-            for some in self._context.extractor(fetched.source, self._spec):
+            for batch in self._context.extractor(fetched.source, self._spec):
                 if not rows.n_rows:
-                    signs = signs_of(*(some.first(name) for name in COLUMNS))
-                rows.add(some)
+                    signs = signs_of(*(batch.first(name) for name in COLUMNS))
+                rows.add(batch)
             rows.end()
         except featurelib.AudioError:
             if fetched.is_unchanged():
                 raise
-            return None  # half of one version and half of another are no audio
+            return None  # a mixture of two versions cannot be decoded
         return signs if fetched.is_unchanged() else None
 
     def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
@@ -357,7 +427,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _spec_of(context: TaskContext) -> featurelib.FeatureSpec:
-    """Return a job's spec, made once a process."""
+    """Return the spec of a run; each process makes it once."""
     if context.run_id not in _specs:
         _specs.clear()
         _specs[context.run_id] = featurelib.FeatureSpec.from_dict(
@@ -374,7 +444,7 @@ def _key(options: dict[str, Any]) -> str:
 
 
 def _stores(context: TaskContext) -> tuple[Store, Store]:
-    """The corpus and the table, opened once a process."""
+    """Return the stores of the corpus and the table; each process opens them once."""
     return (
         _corpus_store(context.corpus, _key(context.corpus_options), context.is_list),
         _store(context.table, _key(context.table_options)),
@@ -394,18 +464,18 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 
 @functools.cache
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
-    """Compile the kernels once a machine: processes that compile at once can crash."""
+    """Compile the kernels, one process per machine at a time: in parallel they can crash."""
     with _machine_lock():
-        featurelib.warm_up(spec, version=code_version())
+        featurelib.warm_up(spec)
 
 
 @contextlib.contextmanager
 def _machine_lock() -> Iterator[None]:
-    """Hold this user's lock on this machine, which outlives nobody who holds it."""
+    """Hold this user's lock on this machine; the kernel releases it if the process dies."""
     path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:  # somebody else took the name: then each compiles for itself
+    except OSError:  # another user has a file of this name: compile without the lock
         yield
         return
     try:

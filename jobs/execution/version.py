@@ -1,4 +1,4 @@
-"""Which code this is: driver and workers have to run the same."""
+"""The version of the code, which must be the same in the driver and all workers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def software_version() -> str:
 
 
 def _ffmpeg_libraries() -> list[str]:
-    """Return what names the FFmpeg that PyAV uses."""
-    # A wheel brings its own, whose file names have a digest; to import it takes 0.1 s.
+    """Return names that identify the FFmpeg build that PyAV uses."""
+    # a wheel has FFmpeg inside, with digests in the file names; importing it would take 0.1 s
     names = (Path(str(file)).name for file in metadata.files("av") or ())
     if bundled := sorted(name for name in names if _FFMPEG_LIBRARY.fullmatch(name)):
         return bundled
@@ -33,10 +33,13 @@ def _ffmpeg_libraries() -> list[str]:
 
 @functools.cache
 def code_version() -> str:
-    """Return a digest of the source code of both packages and of the libraries that decide values.
+    """Return the version of featurelib with a digest of everything that affects values.
 
-    It is the same wherever a worker computes the same rows.
+    The digest covers the source code of both packages and the versions of the libraries. A
+    suffix names kernels that are not compiled, because the last digits of their values differ.
     """
+    from featurelib import kernels
+
     digest = hashlib.sha256()
     top = Path(__file__).resolve().parents[2]
     for package in ("featurelib", "jobs"):
@@ -46,4 +49,5 @@ def code_version() -> str:
     libraries = " ".join(f"{name} {metadata.version(name)}" for name in _DECIDES_VALUES)
     digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
     digest.update(" ".join(_ffmpeg_libraries()).encode())
-    return f"{software_version()}+{digest.hexdigest()[:12]}"
+    others = "" if kernels.NAME == "compiled" else f".{kernels.NAME}"
+    return f"{software_version()}+{digest.hexdigest()[:12]}{others}"

@@ -1,4 +1,4 @@
-"""The workers of a cluster: how many there are, and whether they run the driver's code."""
+"""Wait for, check and count the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ _WORKERS_TIMEOUT_S = 120
 
 
 def wait_for_workers(client: distributed.Client, n_workers: int) -> None:
-    """Wait until there are workers.
+    """Wait until a cluster has at least `n_workers` workers.
 
     Raises
     ------
     ClusterError
-        If they do not come in time.
+        If they do not come within two minutes.
     """
     try:
         client.wait_for_workers(n_workers, timeout=_WORKERS_TIMEOUT_S)
     except TimeoutError as error:
-        found = len(client.scheduler_info(n_workers=-1)["workers"])
+        n_present = len(client.scheduler_info(n_workers=-1)["workers"])
         raise ClusterError(
-            f"{found} of {n_workers} workers came within {_WORKERS_TIMEOUT_S} s: start them with"
-            " `dask worker`, or ask for fewer with --workers"
+            f"{n_present} of {n_workers} workers came within {_WORKERS_TIMEOUT_S} s: start them"
+            " with `dask worker`, or ask for fewer with --workers"
         ) from error
 
 
 def check_workers(client: distributed.Client) -> None:
-    """Refuse workers that run other code than this process.
+    """Check that all workers run the same code as this process.
 
     Raises
     ------
     ClusterError
-        If a worker has another version of the code or its libraries, or none.
+        If a worker has another version of the code or its libraries, or has no featurelib.
     """
-    ours = code_version()
-    found = client.run(code_version, on_error="return")
-    for worker, theirs in found.items():
-        if isinstance(theirs, BaseException):
-            raise ClusterError(f"featurelib does not work on the worker {worker}: {theirs!r}")
-        if theirs != ours:
+    expected = code_version()
+    versions = client.run(code_version, on_error="return")
+    for worker, version in versions.items():
+        if isinstance(version, BaseException):
+            raise ClusterError(f"featurelib does not work on the worker {worker}: {version!r}")
+        if version != expected:
             raise ClusterError(
-                f"the worker {worker} runs featurelib {theirs} and the driver {ours}: install the"
-                " same version of the code and its libraries on both"
+                f"the worker {worker} runs featurelib {version} and the driver {expected}:"
+                " install the same version of the code and its libraries on both"
             )
 
 
 def n_threads(client: distributed.Client) -> int:
-    """Return how many tasks the cluster's workers can run at once."""
+    """Return the number of tasks that the workers can run at once, at least 1."""
     return max(1, sum(client.nthreads().values()))

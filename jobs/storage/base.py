@@ -1,4 +1,4 @@
-"""What the job asks of a place that holds files: a folder, a bucket, any fsspec URL."""
+"""The `Store` protocol, for files in a folder, a bucket or another fsspec file system."""
 
 from __future__ import annotations
 
@@ -9,152 +9,198 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
 
+#: Entries in a page of a listing.
 PAGE = 1000
-"""Entries in a page of a listing."""
 
+#: Larger remote files are fetched to a temporary file, not into memory.
 SPOOL_BYTES = 64 * 2**20
-"""Larger files from elsewhere are fetched to a temporary file, not into memory."""
 
+#: Contents to write: bytes, or a seekable file that is read from its start.
 Contents = bytes | BinaryIO
-"""What is written: bytes, or a file that is read from its start and can be rewound."""
 
+#: Expected state for a conditional write: a version, None for absent, ``"any"`` for no condition.
 Precondition = str | None | Literal["any"]
-"""What a conditional write expects: a version, None for absent, ``"any"`` for no condition."""
 
 
 class Entry(NamedTuple):
-    """One file of a listing."""
+    """One file of a listing.
+
+    Attributes
+    ----------
+    name : str
+        Stored form of the path relative to the store's root (see `jobs.storage.names`).
+    size : int
+        Size in bytes; -1 for a dangling symlink (its target may be on an unmounted disk).
+    version : str
+        Changes when the contents change: the ETag on S3; modification time and size locally.
+    """
 
     name: str
-    """Stored form of the path relative to the store's root (see `jobs.storage.names`)."""
     size: int
-    """In bytes; -1 for a link to nothing, whose target may be there at another time."""
     version: str
-    """Changes when the contents do: S3's ETag; size and modification time locally."""
 
 
 class Stated(NamedTuple):
-    """What a list states of a file; at least one of the last three is known."""
+    """Size and version that a list states for a file; one of the last three is known.
+
+    Attributes
+    ----------
+    size : int
+        Size in bytes.
+    tag : str, optional
+        ETag, with or without quotes.
+    version : str, optional
+        Version token, as in `Entry`.
+    modified : int or str, optional
+        Modification time in nanoseconds since 1970, or a text that is not a known time format.
+    """
 
     size: int
     tag: str | None = None
-    """ETag, with or without its quotes."""
     version: str | None = None
-    """Version as `Entry` has it."""
     modified: int | str | None = None
-    """Modification time in nanoseconds since 1970, or a text that could not be read as one."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file made ready for decoding, and the version of what will be read."""
+    """A file that is ready for decoding.
+
+    Attributes
+    ----------
+    source : str or bytes
+        A local path, or the contents.
+    size : int
+        Size in bytes.
+    version : str
+        Version of the contents that will be read.
+    is_unchanged : callable
+        Returns whether `source` still has `version`; to be asked after reading.
+    close : callable
+        Releases the memory or disk space of `source`, which must not be read afterwards.
+    """
 
     source: str | bytes
-    """A local path, or the contents."""
     size: int
     version: str
     is_unchanged: Callable[[], bool] = lambda: True
-    """Whether `source` still is `version` once it has been read."""
     close: Callable[[], None] = lambda: None
-    """Gives back what `source` takes up; it is not to be read any more then."""
 
 
 class Store(Protocol):
-    """Files below one root. Names are stored forms, relative to the root, with ``/``.
+    """Files below one root.
 
-    Every method raises OSError (FileNotFoundError, PermissionError, … as they apply).
+    Names are stored forms, relative to the root, with ``/``. Every method raises OSError
+    or a subclass (FileNotFoundError, PermissionError, …).
+
+    Attributes
+    ----------
+    url : str
+        The root, canonical, without credentials.
+    address : str
+        Location by which another process opens the same root. It may hold a password, so it
+        must not be shown.
+    in_place : bool
+        Whether files are decoded where they are, so that `fetch` copies nothing.
+    conditional : bool
+        Whether `replace` checks its precondition against the writes of other machines.
     """
 
     url: str
-    """The root, canonical, without credentials."""
     address: str
-    """Where another process opens the same root. It may hold a password: never for people."""
     in_place: bool
-    """Whether `fetch` only looks at a file, which is then read where it lies."""
     conditional: bool
-    """Whether `replace` checks its precondition against other machines' writes."""
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
     ) -> Iterator[list[Entry]]:
-        """Yield every regular file below `prefix`, page by page, in no stated order.
+        """Yield every regular file below `prefix`, page by page, in no defined order.
 
-        `descend` may turn a folder down by name where there are folders. A folder
-        that cannot be read is an error, never a smaller listing.
+        Parameters
+        ----------
+        prefix : str
+            Folder to list; the root by default.
+        descend : callable
+            Returns whether to list a folder, by its name. Object stores have no folders and
+            do not ask.
+
+        Raises
+        ------
+        OSError
+            If a folder cannot be read: a listing is never silently incomplete.
         """
 
     def stat(self, names: list[str]) -> list[Entry | None]:
-        """Return each named file's entry, or None where there is none."""
+        """Return the entry of each named file; None for a file that does not exist."""
 
     def stated_version(self, name: str, stated: Stated) -> str:
-        """Return the version that `stat` gives a file of which a list states so much.
+        """Return the version that `stat` would return for a file with these statements.
 
-        Where that cannot be told, it is one that `stat` never gives.
+        If it cannot be derived, the result is a version that `stat` never returns.
         """
 
     def fetch(self, name: str) -> Fetched:
         """Make a file ready for decoding."""
 
     def supports_parallel_fetch(self, name: str) -> bool:
-        """Say whether several threads can `fetch` files like this one at the same time."""
+        """Return whether several threads can `fetch` files like this one in parallel."""
 
     def read(self, name: str) -> tuple[bytes, str]:
-        """Return a file's contents and their version."""
+        """Return the contents of a file and their version."""
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        """Open a file for random reads of one version, and say which."""
+        """Open one version of a file for random reads; return the file and the version."""
 
     def replace(self, name: str, data: Contents, *, expected: Precondition = "any") -> str:
-        """Publish a file's whole contents in one atomic step; return the new version.
+        """Replace the whole contents of a file atomically; return the new version.
 
         Raises
         ------
         ConflictError
-            If the file is not what `expected` says.
+            If the file does not have the `expected` version.
         """
 
     def delete(self, names: list[str]) -> None:
-        """Delete files; one that is gone already is no error."""
+        """Delete files; a file that does not exist is not an error."""
 
     def delete_leftovers(self) -> None:
         """Delete temporary files of killed writers. Call only while holding the write lock."""
 
     def check_writable(self) -> None:
-        """Raise OSError unless files can be made below the root (which is made too)."""
+        """Create the root if it is missing; raise OSError if no file can be created below it."""
 
 
 def contents_of(fetched: Fetched) -> BinaryIO:
-    """Open what was fetched for reading."""
+    """Open a fetched file for reading."""
     source = fetched.source
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 def size_of(data: Contents) -> int:
-    """Return how many bytes will be written."""
+    """Return the number of bytes in contents to be written."""
     return len(data) if isinstance(data, bytes) else data.seek(0, io.SEEK_END)
 
 
 def fetched_bytes(data: bytes, version: str) -> Fetched:
-    """Return contents that are in memory.
+    """Return contents that are in memory as a fetched file.
 
-    Where the system can, as a file there: decoders read it by themselves, where they would
-    have to wait for Python's lock, and so for the threads that read ahead, at every bit.
+    Linux makes them an in-memory file, which decoders read without Python. Each read of a
+    Python object would wait for the GIL, which the prefetching threads also use.
     """
     try:
         file = os.fdopen(os.memfd_create("featurelib"), "wb")
-    except (AttributeError, OSError):  # not this system, or not in this container
+    except (AttributeError, OSError):  # not Linux, or forbidden in this container
         return Fetched(data, len(data), version)
     file.write(data)
     return fetched_file(file, version)
 
 
 def spool_file() -> BinaryIO:
-    """Open a file for contents too large for memory; it has no name, so nothing is left of it."""
+    """Open an unnamed temporary file, which vanishes with the process."""
     return cast(BinaryIO, tempfile.TemporaryFile(prefix="featurelib-"))
 
 
 def fetched_file(file: BinaryIO, version: str) -> Fetched:
-    """Return contents that were written to a file without a name."""
+    """Return the contents of an unnamed file as a fetched file."""
     file.flush()
     path = f"/proc/self/fd/{file.fileno()}"
     return Fetched(path, os.fstat(file.fileno()).st_size, version, close=file.close)
@@ -166,5 +212,5 @@ def local_version(status: os.stat_result) -> str:
 
 
 def version_token(mtime_ns: int, size: int) -> str:
-    """Return the version token of a local file of which so much is known."""
+    """Return the version token of a local file with this modification time and size."""
     return f"{mtime_ns:x}-{size:x}"

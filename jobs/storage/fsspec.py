@@ -1,4 +1,4 @@
-"""Any other fsspec file system: enough to read a corpus, and to write with one driver only."""
+"""A store on any fsspec file system. Its writes are safe only with a single driver."""
 
 from __future__ import annotations
 
@@ -55,28 +55,30 @@ _TIME_KEYS = (
     "updated",
     "created",
 )
+
+#: Exceptions that some file systems raise, wrapped in FileNotFoundError, for a missing file.
 _ABSENT = (LookupError, StopIteration, ValueError)
-"""By these some file systems say, behind FileNotFoundError, that there is no such name."""
 
 _USER_IN_URL = re.compile(r"://[^/\s'\"]*@")
+
+#: Version prefix for files without tag and time. Never the version of a file that was read.
 _UNVERSIONED = "?-"
-"""How the version begins of a file that has neither tag nor time; no file read has such a one."""
 
 T = TypeVar("T")
 
 
 class GenericStore:
-    """See `jobs.storage.base.Store`. It cannot write conditionally.
+    """A `jobs.storage.base.Store` on an fsspec file system, without conditional writes.
 
-    What has neither a tag nor a time is read again by every run: `fetch` gives it the hash
-    of its contents for a version, which no listing knows. A folder of such files is refused.
+    A file with neither tag nor time is read again by every run: `fetch` returns the hash of
+    its contents as its version, which no listing knows. A folder of such files is refused.
 
     Parameters
     ----------
     address : str
-        URL of the root, in which there may be a password.
+        URL of the root; it may contain a password.
     options : dict
-        Of the URL's file system.
+        Options of the URL's file system.
     """
 
     in_place = False
@@ -97,7 +99,7 @@ class GenericStore:
             **options,
             "skip_instance_cache": True,
         }
-        # one connection is not for several threads
+        # a connection is not thread-safe
         self._turn: AbstractContextManager[Any] = (
             contextlib.nullcontext() if self._class.async_impl else threading.RLock()
         )
@@ -105,7 +107,7 @@ class GenericStore:
         try:
             _ = self.fs
         except OSError:
-            pass  # whoever does not answer now is asked again
+            pass  # the next request connects again
         except (TypeError, ValueError, ImportError):
             raise
         except Exception as error:
@@ -114,13 +116,13 @@ class GenericStore:
 
     @property
     def fs(self) -> Any:
-        """The fsspec file system, connected anew after its connection broke."""
+        """The fsspec file system; reconnects after a broken connection."""
         if self._fs is None:
             self._fs = self._class(**self._options)
         return self._fs
 
     def _ask(self, call: Callable[[], T], name: str = "") -> T:
-        """Do something with the file system, again where an error may pass."""
+        """Call a function that uses the file system; retry transient errors."""
 
         def attempt() -> T:
             try:
@@ -137,7 +139,7 @@ class GenericStore:
         return with_retries(attempt)
 
     def path(self, name: str) -> str:
-        """Return a stored name's path on the file system."""
+        """Return the path of a stored name on the file system."""
         return self._start + decode_path(name) if name else self.root
 
     def scan(
@@ -170,10 +172,10 @@ class GenericStore:
 
     def _list(self, folder: str) -> list[dict[str, Any]]:
         path = self.path(folder)
-        found = self.fs.ls(path, detail=True)
+        infos = self.fs.ls(path, detail=True)
         own = path.rstrip("/")
-        below = [info for info in found if info["name"].rstrip("/") != own]
-        if found and not below and found[0]["type"] != "directory" and found[0].get("size"):
+        below = [info for info in infos if info["name"].rstrip("/") != own]
+        if infos and not below and infos[0]["type"] != "directory" and infos[0].get("size"):
             raise NotADirectoryError(f"{folder or self.url} is one file: give its folder")
         return below
 
@@ -206,7 +208,7 @@ class GenericStore:
         return f"{tag or modified}-{stated.size:x}"
 
     def _present(self, name: str) -> tuple[Entry, bool]:
-        """Return a file's entry, and whether its size is known."""
+        """Return the entry of a file that exists, and whether its size is known."""
         self._ask(lambda: self.fs.invalidate_cache())
         info = self._info(name)
         if info is None:
@@ -269,7 +271,7 @@ class GenericStore:
 
         def put() -> None:
             self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            # pipe_file: an `open` that is left by an error would publish half a file
+            # not `open`: when an error leaves its context, it publishes half a file
             self.fs.pipe_file(path, contents)
 
         self._ask(put, name)
@@ -297,7 +299,7 @@ class GenericStore:
 
 def _entry(name: str, info: dict[str, Any]) -> Entry:
     size = int(info.get("size") or 0)
-    # the first tag, or else the first time: file systems tell more of one file than in a listing
+    # the first key in a fixed order: `info` of a file returns more keys than a listing does
     for key in (*_TAG_KEYS, *_TIME_KEYS):
         if info.get(key) not in (None, ""):
             return Entry(name, size, f"{_token(info[key])}-{size:x}")
@@ -305,27 +307,27 @@ def _entry(name: str, info: dict[str, Any]) -> Entry:
 
 
 def _token(value: object) -> str:
-    # some file systems give a time as a number in a listing, and as a date for one file
+    # some file systems return a time as a number in a listing, and as a date from `info`
     return str(value.timestamp() if isinstance(value, datetime.datetime) else value)
 
 
 def _as_oserror(error: Exception, name: str) -> OSError:
-    """Return any error of a file system as an OSError; without a URL's user and password."""
+    """Return any error of a file system as an OSError without credentials."""
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and cause is not None and not _says_absent(cause):
         assert isinstance(cause, Exception)
-        error = cause  # some file systems turn whatever happens into FileNotFoundError
+        error = cause  # some file systems turn every error into FileNotFoundError
     status = http_status(error)
     text = _USER_IN_URL.sub("://", " ".join(str(error).split()))
-    said = f"{name}: {text}" if name and name not in text else text
+    message = f"{name}: {text}" if name and name not in text else text
     if isinstance(error, FileNotFoundError) or status in (404, 410):
-        return FileNotFoundError(said)
+        return FileNotFoundError(message)
     if isinstance(error, PermissionError) or status in (401, 403, 407):
         return PermissionError(f"{name or 'access'}: denied, {status or text}")
     if isinstance(error, OSError) and text == str(error):
         return error
-    said = f"{said} ({type(error).__name__})" if text else f"{said}{type(error).__name__}"
-    return ConnectionError(said) if is_transient(error) else StorageError(said)
+    message = f"{message} ({type(error).__name__})" if text else f"{message}{type(error).__name__}"
+    return ConnectionError(message) if is_transient(error) else StorageError(message)
 
 
 def _says_absent(cause: BaseException) -> bool:
@@ -333,7 +335,7 @@ def _says_absent(cause: BaseException) -> bool:
         return http_status(cause) in (404, 410)
     if isinstance(cause, OSError):
         return isinstance(cause, FileNotFoundError)
-    return isinstance(cause, _ABSENT) or str(cause).startswith("550")  # FTP's own
+    return isinstance(cause, _ABSENT) or str(cause).startswith("550")  # FTP's code
 
 
 def _without_secrets(error: Exception) -> Exception | None:

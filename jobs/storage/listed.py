@@ -1,4 +1,4 @@
-"""The files that a list names: below the list's own folder, or anywhere by full path or URL."""
+"""A read-only store of the files that a list names, by relative path, full path or URL."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated, St
 from jobs.storage.opening import open_store
 from jobs.storage.urls import is_chained, is_url, protocol_of, redacted
 
+#: Protocols that a remote list may name: none of them reads files of this machine.
 _REMOTE = frozenset(
     {
         "abfs",
@@ -37,14 +38,18 @@ _REMOTE = frozenset(
         "webhdfs",
     }
 )
-"""Protocols that a list from elsewhere may name: none of them reads files of this machine."""
 
 
 class ListedStore:
-    """Read-only; see `jobs.storage.base.Store`. A name may be a full URL.
+    """A read-only `jobs.storage.base.Store` whose names may be full URLs.
 
-    The options are for the home of the list and URLs of its protocol; those of a local
-    list, to which they mean nothing, are for the URLs that it names.
+    Parameters
+    ----------
+    home : Store
+        The list's folder, to which other names are relative.
+    options : dict, optional
+        Storage options for URLs of the same protocol as `home`. If `home` is a local folder,
+        which has no options, they are for all URLs.
     """
 
     in_place = False
@@ -59,20 +64,20 @@ class ListedStore:
         self._others: dict[str, Store] = {}
 
     def check(self, names: Iterable[str], list_name: str) -> None:
-        """Refuse a list that names what it may not.
+        """Raise UsageError if the list names a file that it may not name.
 
         Parameters
         ----------
         names : iterable of str
-            As the list has them, in stored form.
+            The names in the list, in stored form.
         list_name : str
             The list's name, for errors.
 
         Raises
         ------
         UsageError
-            If a list from elsewhere names files of this machine, a URL is chained or has
-            a password in it, or it is not clear which URLs the options are for.
+            If a remote list names files of this machine, or a URL is chained or has a user
+            or password. Also if the options could be for URLs of several protocols.
         """
         is_local = self._protocol == "file"
         protocols = set()
@@ -107,8 +112,8 @@ class ListedStore:
         place, _, below = rest.partition("/")
         base = f"{protocol}://{place}"
         if base not in self._others:
-            for_it = self._protocol in ("file", protocol_of(base))
-            self._others[base] = open_store(base, self._options if for_it else None)
+            takes_options = self._protocol in ("file", protocol_of(base))
+            self._others[base] = open_store(base, self._options if takes_options else None)
         return self._others[base], below
 
     def _open_of(self, name: str) -> tuple[Store, str]:
@@ -150,7 +155,7 @@ class ListedStore:
         try:
             return bool(fsspec.get_filesystem_class(protocol_of(name)).async_impl)
         except (ImportError, ValueError):
-            return False  # `fetch` says what is missing
+            return False  # `fetch` raises an error that names the missing package
 
     def read(self, name: str) -> tuple[bytes, str]:
         store, below = self._open_of(name)

@@ -26,20 +26,26 @@ from jobs.storage.base import (
 from jobs.storage.names import decode_local, encode_local, utf8_name
 from jobs.storage.retry import with_retries
 
+#: Folder for files that are being written; on the same file system as their destination.
 TEMPORARY = "_job/tmp"
-"""Folder for files that are being written; on the same file system as their destination."""
 
 _COPY_BYTES = 2**20
 
+#: Error numbers that mean that no file has this name.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-"""Errors by which the system says that a name leads to no file."""
 
 
 class LocalStore:
-    """See `jobs.storage.base.Store`."""
+    """A `jobs.storage.base.Store` in a local folder.
+
+    Parameters
+    ----------
+    root : str
+        The folder, as Python's `os` functions take it.
+    """
 
     in_place = True
-    conditional = False  # flock keeps other drivers out, see jobs.table.lock
+    conditional = False  # flock excludes other drivers, see jobs.table.lock
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
@@ -47,7 +53,7 @@ class LocalStore:
         self.address = f"file://{utf8_name(self.root)}"  # a worker may have another locale
 
     def path(self, name: str) -> str:
-        """Return a stored name's path for Python's `os` functions."""
+        """Return the path of a stored name, for Python's `os` functions."""
         path = os.path.join(self.root, decode_local(name))
         if "\0" in path:
             raise FileNotFoundError(errno.ENOENT, "no file's name has a zero byte", name)
@@ -67,7 +73,7 @@ class LocalStore:
 
     def _walk(self, top: str, descend: Callable[[str], bool]) -> Iterator[Entry]:
         start = len(self.root.rstrip("/")) + 1
-        # each folder travels with its ancestors' identities: links must not go in circles
+        # the ancestors of each folder, by device and inode, stop cycles of symlinks
         pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(top, frozenset())]
         while pending:
             folder, ancestors = pending.pop()
@@ -75,16 +81,16 @@ class LocalStore:
             identity = (status.st_dev, status.st_ino)
             if identity in ancestors:
                 continue
-            with os.scandir(folder) as found:
-                for item in found:
+            with os.scandir(folder) as items:
+                for item in items:
                     name = encode_local(item.path[start:])
                     try:
                         is_folder = item.is_dir()
                         status = item.stat()
                     except OSError as error:
-                        if error.errno in _ABSENT:  # deleted since, or a link…
+                        if error.errno in _ABSENT:  # deleted meanwhile, or a dangling symlink
                             if error.errno != errno.ELOOP and item.is_symlink():
-                                yield Entry(name, -1, "")  # … to what may be there tomorrow
+                                yield Entry(name, -1, "")  # its target may be there tomorrow
                             continue
                         if not descend(name):
                             continue
@@ -115,11 +121,11 @@ class LocalStore:
         return stated.version or f"{stated.tag or stated.modified}-{stated.size:x}"
 
     def fetch(self, name: str) -> Fetched:
-        return with_retries(lambda: self._fetch(name), attempts=4)  # mounted shares stumble
+        return with_retries(lambda: self._fetch(name), attempts=4)  # network shares may fail
 
     def _fetch(self, name: str) -> Fetched:
         path = self.path(name)
-        # O_NONBLOCK: opening a pipe that has no writer must not wait for one
+        # O_NONBLOCK: opening a pipe must not wait for a writer
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -130,7 +136,7 @@ class LocalStore:
             status = os.fstat(fd)
             if not stat_module.S_ISREG(status.st_mode):
                 raise StorageError(f"not a regular file: {name}")
-            with contextlib.suppress(OSError):  # advice only: have it in the page cache
+            with contextlib.suppress(OSError):  # only a hint to load it into the page cache
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(fd)
@@ -159,8 +165,8 @@ class LocalStore:
         path = self.path(name)
         if expected != "any":
             [entry] = self.stat([name])
-            found = entry.version if entry else None
-            if found != expected:
+            version_now = entry.version if entry else None
+            if version_now != expected:
                 raise ConflictError(f"{name} is not the version it was merged from")
         folder = os.path.dirname(path)
         os.makedirs(folder, exist_ok=True)
@@ -195,11 +201,11 @@ class LocalStore:
                 self.delete([entry.name for entry in page])
 
     def check_writable(self) -> None:
-        folder = Path(self.root, TEMPORARY)  # what a killed run leaves there is no stranger
+        folder = Path(self.root, TEMPORARY)  # leftovers there are not taken for foreign files
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / uuid.uuid4().hex
         probe.touch(exist_ok=False)
-        probe.unlink(missing_ok=True)  # a run that starts cleans up here
+        probe.unlink(missing_ok=True)  # another run that starts may have deleted it
 
 
 def _sync_folder(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Open the store that a location names."""
+"""Open the store of a location."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ def open_store(
     ----------
     location : str
         A local path, as Python's `os` functions take it, or a URL such as
-        ``s3://bucket/prefix``; ``file://`` and a path in UTF-8 is the same in every locale.
+        ``s3://bucket/prefix``. ``file://`` with a path in UTF-8 does not depend on the locale.
     options : dict, optional
-        Storage options as fsspec takes them (``key``, ``endpoint_url``, …).
-        They have no meaning for local paths.
+        Storage options for fsspec (``key``, ``endpoint_url``, …); unused for local paths.
     retry_connect : bool
-        Wait for a service that does not answer. By default the first request gives up
-        soon, because the address may be wrong.
+        Keep retrying while the service does not answer. By default the first request gives
+        up early, because the address may be wrong.
+
+    Raises
+    ------
+    UsageError
+        If the URL is chained, names no bucket, or its file system cannot be opened.
     """
     from jobs.storage.local import LocalStore
 

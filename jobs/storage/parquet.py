@@ -1,4 +1,4 @@
-"""Parquet files as the job writes and reads them: checksums, and row groups of bounded size."""
+"""Write and read Parquet files with page checksums and row groups of bounded size."""
 
 from __future__ import annotations
 
@@ -11,25 +11,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+#: Largest row group, uncompressed, unless one row is larger.
 ROW_GROUP_BYTES = 32 * 2**20
-"""Largest row group, uncompressed, unless one row is larger."""
 
+#: Key in the Parquet metadata: the number of leading row groups that hold files' first rows.
 FIRST_ROW_GROUPS = "first_row_groups"
-"""Key of the file's metadata: how many row groups, from the first on, hold files' first rows."""
 
 _STRING_BYTES = 32
 _MAX_ROWS = 2**20
 
 
 class Writer:
-    """Writes a Parquet file row group by row group: zstd, with a checksum on every page.
+    """Write a Parquet file by row groups: zstd, with a checksum on every page.
 
     Parameters
     ----------
     sink : binary file object
-        Where the file is written to; it stays open.
+        Destination; it stays open.
     schema : pyarrow.Schema
         Schema of the rows.
+
+    Attributes
+    ----------
+    n_groups : int
+        Number of row groups written.
+    n_first_groups : int, optional
+        Number of leading row groups that hold files' first rows; None for all.
     """
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
@@ -37,7 +44,6 @@ class Writer:
         self._writer = pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True)
         self.n_groups = 0
         self.n_first_groups: int | None = None
-        """How many of the row groups hold the files' first rows, if others do not."""
 
     def __enter__(self) -> Writer:
         return self
@@ -52,7 +58,7 @@ class Writer:
             self.n_groups += 1
 
     def close(self) -> None:
-        """End the file; again, do nothing."""
+        """Write the footer. A second call does nothing."""
         if not self._writer.is_open:
             return
         if not self.n_groups:
@@ -63,7 +69,7 @@ class Writer:
 
 
 def row_bytes(rows: pa.Table) -> np.ndarray:
-    """Return about how many bytes each row takes, uncompressed.
+    """Return the approximate uncompressed size of each row in bytes.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def row_bytes(rows: pa.Table) -> np.ndarray:
 
 
 def fixed_bytes(schema: pa.Schema) -> int:
-    """Return about how many bytes the columns other than series take in a row."""
+    """Return the approximate size in bytes of a row without its series columns."""
     return sum(
         field.type.bit_width // 8 or 1 if pa.types.is_primitive(field.type) else _STRING_BYTES
         for field in schema
@@ -85,12 +91,12 @@ def fixed_bytes(schema: pa.Schema) -> int:
 
 
 def series_names(schema: pa.Schema) -> list[str]:
-    """Return the names of the columns that are series."""
+    """Return the names of the series columns."""
     return [field.name for field in schema if pa.types.is_large_list(field.type)]
 
 
 def series_bytes(column: pa.ChunkedArray) -> np.ndarray:
-    """Return how many bytes each row takes in a column that is a series."""
+    """Return the size in bytes of each row of a series column."""
     item = column.type.value_type
     width = item.list_size if pa.types.is_fixed_size_list(item) else 1
     number = item.value_type if pa.types.is_fixed_size_list(item) else item
@@ -99,12 +105,12 @@ def series_bytes(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def cuts(sizes: np.ndarray, limit: int = ROW_GROUP_BYTES) -> Iterator[tuple[int, int]]:
-    """Cut rows into runs of at most `limit` bytes; a row that is larger is one by itself.
+    """Cut rows into consecutive slices of at most `limit` bytes; a larger row is a slice alone.
 
     Yields
     ------
     start, stop : int
-        Of each run, in order.
+        Bounds of each slice, in order.
     """
     ends = np.cumsum(sizes)
     start, before = 0, 0
@@ -131,14 +137,14 @@ def from_parquet(data: bytes) -> pa.Table:
 def open_parquet(
     source: BinaryIO | pa.Buffer, metadata: pq.FileMetaData | None = None
 ) -> pq.ParquetFile:
-    """Open a Parquet file, whose page checksums are verified as pages are read.
+    """Open a Parquet file; page checksums are verified on reading.
 
     Parameters
     ----------
     source : binary file object or pyarrow.Buffer
         The file.
     metadata : pyarrow.parquet.FileMetaData, optional
-        Its footer, if that was read before.
+        Its footer, if already read.
     """
     return pq.ParquetFile(
         source, metadata=metadata, pre_buffer=False, page_checksum_verification=True
@@ -148,10 +154,10 @@ def open_parquet(
 def read_groups(
     file: pq.ParquetFile, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
 ) -> pa.Table:
-    """Return the rows of a Parquet file, or those of some row groups.
+    """Return all rows of a Parquet file, or the rows of some row groups.
 
-    All in the calling thread: one of PyArrow's own that still has a Python file in hand
-    when the process ends would abort it.
+    Only the calling thread reads. If a thread of PyArrow still used a Python file at the end
+    of the process, the process would abort.
     """
     if groups is None:
         return file.read(columns, use_threads=False)
@@ -159,21 +165,21 @@ def read_groups(
 
 
 def read_parquet(source: BinaryIO | pa.Buffer, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the table, or some columns of it, in a Parquet file."""
+    """Return the table in a Parquet file, or some of its columns."""
     with open_parquet(source) as file:
         return read_groups(file, columns)
 
 
 def is_storage_error(error: Exception) -> bool:
-    """Say whether an error of reading is the storage's, and not one of damaged bytes.
+    """Return whether a read error comes from the storage, not from damaged bytes.
 
-    For those PyArrow has exceptions of its own, or raises OSError without a number.
+    For damaged bytes PyArrow raises its own exceptions, or OSError without an errno.
     """
     return isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)
 
 
 def first_row_groups(file: pq.ParquetFile) -> range:
-    """Return the row groups that hold files' first rows: all, where the file does not say."""
-    said = (file.metadata.metadata or {}).get(FIRST_ROW_GROUPS.encode(), b"")
+    """Return the row groups that hold files' first rows; all if the metadata has no number."""
+    value = (file.metadata.metadata or {}).get(FIRST_ROW_GROUPS.encode(), b"")
     n_groups = file.metadata.num_row_groups
-    return range(min(int(said), n_groups) if said.isdigit() else n_groups)
+    return range(min(int(value), n_groups) if value.isdigit() else n_groups)

@@ -1,4 +1,4 @@
-"""Which failures pass by themselves, and waiting them out."""
+"""Classify I/O errors as transient or permanent, and retry transient ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TRANSIENT_TYPES = {  # by name, so that neither botocore nor aiohttp is importe
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and the errors behind it."""
+    """Yield an error, then its chain of causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -66,7 +66,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def http_status(error: BaseException) -> int | None:
-    """Return the HTTP status behind an error of an object store, if there is one."""
+    """Return the HTTP status in an error's chain; None if there is none."""
     for link in chain(error):
         response = getattr(link, "response", None)
         if isinstance(response, dict):
@@ -80,7 +80,7 @@ def http_status(error: BaseException) -> int | None:
 
 
 def service_code(error: BaseException) -> str | None:
-    """Return the error code that an S3 service answered with, if there is one."""
+    """Return the S3 error code in an error's chain; None if there is none."""
     for link in chain(error):
         response = getattr(link, "response", None)
         if isinstance(response, dict):
@@ -89,7 +89,7 @@ def service_code(error: BaseException) -> str | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Say whether an I/O error may pass by itself: timeouts, resets, 5xx, throttling."""
+    """Return whether an I/O error is transient: a timeout, a reset, HTTP 5xx, throttling."""
     status = http_status(error)
     if status is not None:
         if status in _PERMANENT_STATUS:
@@ -114,18 +114,18 @@ def with_retries(
     max_wait_s: float = 20.0,
     retry_if: Callable[[BaseException], bool] = is_transient,
 ) -> T:
-    """Call until it succeeds, waiting out transient errors with jittered exponential backoff.
+    """Call a function; retry transient errors with jittered exponential backoff.
 
     Parameters
     ----------
     call : callable
-        What to do; it must be safe to repeat.
+        The function; it must be safe to repeat.
     attempts : int
-        How often to try at most.
+        Maximum number of attempts.
     max_wait_s : float
-        Longest single wait in seconds.
+        Longest wait between two attempts, in seconds.
     retry_if : callable
-        Which errors are worth another try; any other is raised at once.
+        Returns whether to retry an error; others are raised at once.
     """
     return _retrying(attempts, max_wait_s, retry_if)(call)
 

@@ -1,4 +1,4 @@
-"""A bucket, or a prefix in one, through s3fs."""
+"""A store in an S3 bucket, or below a prefix of one, through s3fs."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import http_status, is_transient, service_code, with_retries
 
+#: Largest object written: a single PUT takes no more, and multipart uploads are not conditional.
 MAX_PUT_BYTES = 4 * 2**30
-"""Largest object written: beyond it S3 takes several parts, which cannot be conditional."""
 
 _CONNECTIONS = 32
 _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
-_FIRST_ATTEMPTS = 3
-"""Attempts while the service has not answered at all: its address may be wrong."""
 
+#: Attempts while the service has never answered: its address may be wrong.
+_FIRST_ATTEMPTS = 3
+
+#: Larger bodies wait for "100 Continue"; for smaller ones the round trip is not worth it.
 _AT_ONCE_BYTES = 2**20
-"""Bodies up to this are sent without asking first, which takes a round trip."""
 
 _CHUNK_BYTES = 4 * 2**20
+
+#: Larger bodies are hashed in a thread, so that other requests continue meanwhile.
 _HASHED_AT_ONCE_BYTES = 32 * 2**10
-"""Larger bodies are hashed in a thread, so that other requests go on meanwhile."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+
+#: Suffix of the names of directory buckets, whose ETags are not MD5s.
 _DIRECTORY_BUCKET = "--x-s3"
-"""How the names of buckets end whose ETags are no MD5."""
 
 _MAX_KEY_BYTES = 1024
 _READ_AHEAD = 256 * 2**10
@@ -56,20 +59,20 @@ T = TypeVar("T")
 
 
 class S3Store:
-    """See `jobs.storage.base.Store`.
+    """A `jobs.storage.base.Store` in an S3 bucket.
 
     Conditional writes are single ``PutObject`` requests with ``If-Match`` or
-    ``If-None-Match``; `probe_conditions` finds out whether the service honours them.
+    ``If-None-Match``; `probe_conditions` tests whether the service honours them.
 
     Parameters
     ----------
     root : str
         ``bucket/prefix``.
     options : dict
-        Of `s3fs.S3FileSystem`, and ``check_etag``: whether a body is compared with an ETag
-        that looks like its MD5, where botocore has no checksum to compare (default true).
+        Options of `s3fs.S3FileSystem`, and ``check_etag`` (default true): compare a body with
+        an ETag that looks like an MD5, if botocore has no checksum to compare.
     retry_connect : bool
-        Wait for a service that does not answer, from the first request on.
+        Keep retrying from the first request on while the service does not answer.
     """
 
     in_place = False
@@ -85,7 +88,7 @@ class S3Store:
         )
         config = {
             "max_pool_connections": _CONNECTIONS,
-            # our own retries are jittered, and know what may be repeated
+            # `with_retries` has jitter, and knows which errors are transient
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             **options.get("config_kwargs", {}),
         }
@@ -101,12 +104,11 @@ class S3Store:
         self._answers = retry_connect
 
     def key(self, name: str) -> str:
-        """Return a stored name's object key."""
+        """Return the object key of a stored name."""
         return "/".join(p for p in (self.prefix, decode_path(name)) if p)
 
     def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Run a coroutine function of requests, again where an error may pass."""
-
+        """Run a coroutine function that sends requests; retry transient errors."""
         n_tries = 0
 
         def call() -> T:
@@ -123,10 +125,10 @@ class S3Store:
             self._answers = True
             return cast(T, answer)
 
-        def may_pass(error: BaseException) -> bool:
+        def is_worth_retrying(error: BaseException) -> bool:
             return is_transient(error) and (self._answers or n_tries < _FIRST_ATTEMPTS)
 
-        return with_retries(call, attempts=_ATTEMPTS, retry_if=may_pass)
+        return with_retries(call, attempts=_ATTEMPTS, retry_if=is_worth_retrying)
 
     async def _send(self, method: str, **arguments: Any) -> dict[str, Any]:
         if "Body" in arguments:
@@ -227,22 +229,22 @@ class S3Store:
         return self._ask(get)
 
     async def _body(self, name: str, answer: dict[str, Any]) -> bytes:
-        """Return the body of an answer, if it is whole and undamaged."""
+        """Return the body of an answer; raise ConnectionError if it is cut or damaged."""
         async with answer["Body"] as body:
             data = cast(bytes, await body.read())
         _check_length(name, len(data), answer["ContentLength"])
         expected = self._md5_of(answer)
         if expected is not None:
-            at_once = len(data) <= _HASHED_AT_ONCE_BYTES
-            found = _md5(data) if at_once else await asyncio.to_thread(_md5, data)
-            _check_md5(name, found, expected)
+            is_small = len(data) <= _HASHED_AT_ONCE_BYTES
+            digest = _md5(data) if is_small else await asyncio.to_thread(_md5, data)
+            _check_md5(name, digest, expected)
         return data
 
     def _md5_of(self, answer: dict[str, Any]) -> str | None:
-        """Return the MD5 that the body of an answer must have; None where that is unknown.
+        """Return the MD5 that the body of an answer must have; None if it is not known.
 
-        The ETag is the MD5 of an object that was written in one part and is not encrypted
-        with a key of KMS or of the client. A checksum that botocore knows is compared by it.
+        The ETag is the MD5 if the object was written in one part and is not encrypted with
+        a KMS or client key. Where the answer has a checksum, botocore compares it itself.
         """
         tag = _version(answer)
         if (
@@ -258,7 +260,7 @@ class S3Store:
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
         async def get() -> _RangeReader:
-            # a Parquet file is read from its end, and a small one is here as a whole then
+            # readers of Parquet begin at the end; one request fetches all of a small file
             try:
                 answer = await self._send(
                     "get_object", Key=self.key(name), Range=f"bytes=-{_READ_AHEAD}"
@@ -266,7 +268,7 @@ class S3Store:
             except Exception as error:
                 if http_status(error) != 416:
                     raise
-                answer = await self._send("get_object", Key=self.key(name))  # it is empty
+                answer = await self._send("get_object", Key=self.key(name))  # empty object
             tail = await self._body(name, answer)
             size = int(answer.get("ContentRange", f"/{len(tail)}").rpartition("/")[2])
             return _RangeReader(self, name, _version(answer), size, tail)
@@ -280,11 +282,11 @@ class S3Store:
         Raises
         ------
         ConflictError
-            If it is another version now.
+            If the object has another version now.
         """
 
         async def get() -> bytes:
-            # no If-Match: services differ in whether it wants quotes, and the answer says
+            # no If-Match: services differ in its quotes, and the answer has the version anyway
             answer = await self._send(
                 "get_object", Key=self.key(name), Range=f"bytes={start}-{end - 1}"
             )
@@ -317,7 +319,7 @@ class S3Store:
 
         async def put() -> dict[str, Any]:
             if not isinstance(data, bytes):
-                data.seek(0)  # an attempt before may have read some of it
+                data.seek(0)  # an earlier attempt may have read some of it
             return await self._send("put_object", Key=self.key(name), Body=data, **condition)
 
         try:
@@ -325,21 +327,21 @@ class S3Store:
         except OSError as error:
             if not condition or not _refuses_condition(error):
                 raise
-            # a request that was repeated may have met its own first success
+            # the refused request may be a retry of one that succeeded unnoticed
             version = self._version_with(name, data)
             if version is not None:
                 return version
             raise ConflictError(f"{name} is not the version it was merged from") from error
 
     def _version_with(self, name: str, data: Contents) -> str | None:
-        """Return an object's version if its contents are these, else None."""
+        """Return the version of an object if it has these contents, else None."""
         try:
             fetched = self.fetch(name)
         except FileNotFoundError:
             return None
         try:
-            with base.contents_of(fetched) as found:
-                return fetched.version if _is_same(found, data) else None
+            with base.contents_of(fetched) as stored:
+                return fetched.version if _is_same(stored, data) else None
         finally:
             fetched.close()
 
@@ -359,20 +361,20 @@ class S3Store:
         self.delete([name])
 
     def probe_conditions(self) -> bool:
-        """Find out whether the service honours conditional writes; set `conditional`.
+        """Test whether the service honours conditional writes; set `conditional`.
 
-        Some services refuse the conditions, some take and ignore them, and they differ
-        in whether the ETag wants its quotes.
+        Some services refuse the conditions, and some ignore them. They also differ in
+        whether the ETag must be quoted.
         """
         name = f"_job/probe-{uuid.uuid4().hex}"
         try:
-            self.conditional = self._keeps_conditions(name)
+            self.conditional = self._honours_conditions(name)
             self._has_no_conditions = not self.conditional
         finally:
             self.delete([name])
         return self.conditional
 
-    def _keeps_conditions(self, name: str) -> bool:
+    def _honours_conditions(self, name: str) -> bool:
         version = self._try_to_replace(name, b"1", expected=None)
         if version is None or self._try_to_replace(name, b"2", expected=None) is not None:
             return False
@@ -391,7 +393,7 @@ class S3Store:
 
 
 class _RangeReader(io.RawIOBase):
-    """Random reads of one version of an object, by requests that read a little ahead."""
+    """File object for random reads of one version of an object, with a little read-ahead."""
 
     def __init__(self, store: S3Store, name: str, version: str, size: int, tail: bytes) -> None:
         self.version = version
@@ -430,29 +432,29 @@ class _RangeReader(io.RawIOBase):
             start, until = self._position, min(self._size, max(end, self._position + _READ_AHEAD))
             data = self._store.read_range(self._name, start, until, self.version)
             self._block = (start, data)
-        found = data[self._position - start : end - start]
+        block = data[self._position - start : end - start]
         self._position = end
-        return found
+        return block
 
 
-def _is_same(found: BinaryIO, data: Contents) -> bool:
+def _is_same(stored: BinaryIO, data: Contents) -> bool:
     wanted = io.BytesIO(data) if isinstance(data, bytes) else data
     wanted.seek(0)
     while chunk := wanted.read(_CHUNK_BYTES):
-        if found.read(len(chunk)) != chunk:
+        if stored.read(len(chunk)) != chunk:
             return False
-    return not found.read(1)
+    return not stored.read(1)
 
 
 def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
-    """Keep botocore from waiting for "100 Continue", as it does with bodies of any size."""
+    """Keep botocore from waiting for "100 Continue", which it does for bodies of any size."""
     length = determine_content_length(params["body"])
     if length is not None and length <= _AT_ONCE_BYTES:
         params["headers"].pop("Expect", None)
 
 
 def _can_be(key: str) -> bool:
-    """Say whether an object can have a key; a list may name anything."""
+    """Return whether a key is valid; a list may name anything."""
     try:
         return len(key.encode()) <= _MAX_KEY_BYTES and "\0" not in key
     except UnicodeEncodeError:
@@ -467,27 +469,27 @@ def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _check_md5(name: str, found: str, expected: str) -> None:
-    if found != expected:
+def _check_md5(name: str, digest: str, expected: str) -> None:
+    if digest != expected:
         raise ConnectionError(
             f"{name}: its bytes are not those of its ETag, they were damaged on the way or in the"
             " store (on a service whose ETags are no MD5: --storage-option check_etag=false)"
         )
 
 
-def _check_length(name: str, found: int, promised: int) -> None:
-    if found != promised:
-        raise ConnectionError(f"{name}: only {found} of {promised} bytes came")
+def _check_length(name: str, n_bytes: int, promised: int) -> None:
+    if n_bytes != promised:
+        raise ConnectionError(f"{name}: only {n_bytes} of {promised} bytes came")
 
 
 def _refuses_condition(error: OSError) -> bool:
-    if http_status(error) == 404:  # what should match is gone; or the bucket
+    if http_status(error) == 404:  # the object is gone, or the bucket
         return service_code(error) != "NoSuchBucket"
     return http_status(error) in (409, 412)
 
 
 def _as_oserror(error: Exception) -> OSError:
-    """Return an error of s3fs or botocore as an OSError that says what to do about it."""
+    """Return an error of s3fs or botocore as an OSError that names the remedy."""
     status, code = http_status(error), service_code(error)
     name = type(error).__name__
     if isinstance(error, ConflictError):

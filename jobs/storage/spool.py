@@ -1,4 +1,4 @@
-"""Many small files in one temporary file, which has no name: nothing is left of it."""
+"""Many small files in one unnamed temporary file, which vanishes with the process."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ _COPY_BYTES = 2**20
 
 
 class Section(io.RawIOBase):
-    """A stretch of a file as a file of its own, from a start to where it was written to.
-
-    Many small files can so be one temporary file.
+    """A byte range of a file as a file object; writing extends it.
 
     Parameters
     ----------
     file : binary file object
-        The whole file; whoever uses a section moves its position.
+        The whole file; using a section moves its position.
     start : int
-        Where the section begins.
+        Offset of the section's first byte.
     size : int
-        Bytes that are in it already.
+        Number of bytes in the section.
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int = 0) -> None:
@@ -65,22 +63,22 @@ class Section(io.RawIOBase):
         return n_bytes
 
     def reopened(self) -> Section:
-        """Return the section as another file, which is at its start."""
+        """Return a second file object for the section, positioned at its start."""
         return Section(self._file, self._start, self._size)
 
     @property
     def end(self) -> int:
-        """Where the next section of the file may begin."""
+        """Offset of the first byte after the section."""
         return self._start + self._size
 
 
 class Spool:
-    """Sections of one file, which is in memory while it is small.
+    """A temporary file of sections, which is in memory while it is small.
 
     Parameters
     ----------
     n_bytes : int
-        Size from which on the file is on disk.
+        A larger file is moved to disk.
     """
 
     def __init__(self, n_bytes: int) -> None:
@@ -95,22 +93,22 @@ class Spool:
         self._file.close()
 
     def section(self) -> Section:
-        """Begin a new section; the ones before are not written to any more."""
+        """Begin a new section; earlier sections must not be written to any more."""
         self._last = Section(self._file, self._last.end)
         return self._last
 
 
 class LocalFiles:
-    """Files of a store, opened as often as wanted: in place, or as temporary copies.
+    """Context manager that opens files of a store any number of times, copying remote ones.
 
-    A context manager. However many files there are, few of them are open.
+    All copies share one temporary file, so few files are open at once.
 
     Parameters
     ----------
     store : Store
-        Where they are.
+        Store of the files.
     n_bytes : int
-        Size from which on the copies are on disk.
+        Copies that are larger in total are moved to disk.
     """
 
     def __init__(self, store: Store, n_bytes: int) -> None:
@@ -125,7 +123,7 @@ class LocalFiles:
         self._spool.__exit__()
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        """Open a file for random reads of one version, and say which."""
+        """Open one version of a file for random reads; return the file and the version."""
         if self._store.in_place:
             return self._store.open(name)
         if name not in self._copies:

@@ -1,4 +1,4 @@
-"""Locations as text: URLs and local paths, and how they are shown and recorded."""
+"""Locations as text: parse, redact and canonicalize URLs and local paths."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 _URL = re.compile(rf"{_SCHEME}(::[A-Za-z0-9+.-]*)*://")
 _CHAIN = re.compile(rf"{_SCHEME}::.*://|.*::{_SCHEME}://", re.DOTALL)
 _SAME_PROTOCOL = {"local": "file", "s3a": "s3"}
+
+#: Protocols that have a meaning only in a chained URL.
 _OVER_ANOTHER = {
     "blockcache",
     "cached",
@@ -23,20 +25,20 @@ _OVER_ANOTHER = {
     "tar",
     "zip",
 }
-"""Protocols that mean something in a chained URL only."""
 
 _USER = re.compile(r"(?<=://)[^/]*@")
+
+#: Protocols whose URLs have the container or repository before the ``@``, not a user.
 _NAMED_BEFORE_AT = {"abfs", "abfss", "az", "git", "github", "oci", "ocilake"}
-"""Protocols in which the container or repository stands where others have a user."""
 
 
 def is_url(location: str) -> bool:
-    """Say whether a location is an fsspec URL, and not a path."""
+    """Return whether a location is an fsspec URL, not a local path."""
     return _URL.match(location) is not None
 
 
 def protocol_of(location: str) -> str:
-    """Return the protocol of a location, ``file`` for a path."""
+    """Return the protocol of a location; ``file`` for a local path."""
     if not is_url(location):
         return "file"
     protocol = location.partition("://")[0].lower()
@@ -44,14 +46,14 @@ def protocol_of(location: str) -> str:
 
 
 def is_chained(location: str) -> bool:
-    """Say whether a location is a file system inside another, as ``zip://…::file.zip`` is."""
+    """Return whether a URL is a file system inside another, such as ``zip://…::file.zip``."""
     if not is_url(location):
         return False
     return _CHAIN.match(location) is not None or protocol_of(location) in _OVER_ANOTHER
 
 
 def redacted(location: str) -> str:
-    """Return a location as people may see it: without a URL's user and password."""
+    """Return a location without credentials, for logs and messages."""
     if not is_url(location):
         return location
     protocol, _, rest = location.partition("://")
@@ -60,7 +62,7 @@ def redacted(location: str) -> str:
 
 
 def split_name(location: str) -> tuple[str, str]:
-    """Return the folder that a location is in, and its name there."""
+    """Return the folder of a location, and its name in that folder."""
     scheme, colon, rest = location.partition("://") if is_url(location) else ("", "", location)
     folder, slash, name = rest.rpartition("/")
     return scheme + colon + folder if scheme else folder or slash or ".", name
@@ -69,16 +71,16 @@ def split_name(location: str) -> tuple[str, str]:
 def stored_name(location: str, name: str) -> str:
     """Return the stored form of a name that is part of a location.
 
-    A URL is text. A path is what Python's `os` functions take, so it depends on the locale.
+    A URL is text. A local path is decoded by the process's locale.
     """
     return encode_path(name) if is_url(location) else encode_local(name)
 
 
 def canonical_location(location: str) -> str:
-    """Return a location as it is written down: for any folder and locale, without a password."""
+    """Return the canonical form of a location: absolute, in UTF-8, without credentials."""
     return redacted(location) if is_url(location) else utf8_name(os.path.abspath(location))
 
 
 def location_from_canonical(location: str) -> str:
-    """Return a location that was written down, as this process takes it."""
+    """Return a canonical location in the form that this process's `os` functions take."""
     return location if is_url(location) else local_name(location)

@@ -1,1 +1,1 @@
-"""What is on disk, and how it changes."""
+"""The table: its layout on disk, and how a run changes it."""

@@ -1,4 +1,4 @@
-"""Assemble a new part from the rows of parts and staged files, row group by row group."""
+"""Assemble a new part from rows of parts and staged files, one row group at a time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ from jobs.storage.parquet import (
 )
 from jobs.table import schema
 
+#: Size of the decoded row groups that are kept for the next output row group.
 _CACHE_BYTES = 64 * 2**20
-"""Decoded row groups that are kept for the next output row group."""
 
 
 class Cache:
-    """Decoded row groups, the ones used last, within a bound of bytes."""
+    """A cache of decoded row groups that drops the least recently used.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Maximum size; a larger row group is kept alone.
+    """
 
     def __init__(self, n_bytes: int = _CACHE_BYTES) -> None:
         self._free = n_bytes
@@ -51,16 +57,23 @@ class Cache:
 
 
 class RowSource:
-    """A part or staged file that rows are taken from.
+    """A part or staged file from which rows are taken.
 
     Parameters
     ----------
     open_file : callable
-        Opens it; it is open only while it is read, for there may be very many.
+        Opens the file. It is open only during reads, because there may be very many.
     metadata : pyarrow.parquet.FileMetaData
-        Its footer.
+        Footer of the file.
     damaged : callable
-        Makes the error that is raised where its bytes are damaged.
+        Returns the error to raise if the file is damaged.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Schema of the rows.
+    starts : np.ndarray [shape=(n_groups + 1,), dtype=int64]
+        Number of the first row of each row group, then the number of all rows.
     """
 
     def __init__(
@@ -74,7 +87,6 @@ class RowSource:
         groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
         sizes = [group.num_rows for group in groups]
         self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        """Number of the first row of each row group, and of all rows."""
         self._keys: Keys | None = None
 
     def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
@@ -88,7 +100,7 @@ class RowSource:
             raise self._damaged(error) from error
 
     def keys(self, paths: pa.Array) -> Keys:
-        """Return the key of every row, and its size; always of the same paths."""
+        """Return the keys and sizes of all rows; `paths` must be the same in every call."""
         if self._keys is None:
             pieces = [self._keys_of(group, paths) for group in range(len(self.starts) - 1)]
             self._keys = Keys(*(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)))
@@ -102,43 +114,67 @@ class RowSource:
         for name in series_names(self.schema):
             sizes += series_bytes(self.read([group], [name])[name])
         if not has_key:
-            none = np.zeros(len(rows), np.int32)
-            return Keys(file, none, none, sizes)
+            zeros = np.zeros(len(rows), np.int32)
+            return Keys(file, zeros, zeros, sizes)
         channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
-        segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # null of an error
+        segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # errors have null
         return Keys(file, channel, segment, sizes)
 
 
 class Keys(NamedTuple):
-    """Keys of rows, as arrays of one value a row."""
+    """Keys of rows, as arrays with one value per row.
+
+    Attributes
+    ----------
+    file : np.ndarray
+        Index of the file's path in the sorted paths; -1 for other files.
+    channel : np.ndarray
+        Number of the channel; -1 for null.
+    segment : np.ndarray
+        Number of the segment.
+    n_bytes : np.ndarray
+        Approximate size of the row in bytes.
+    """
 
     file: np.ndarray
-    """Index of the file's path among all paths, which are sorted; -1 for another file."""
     channel: np.ndarray
-    """-1 for null."""
     segment: np.ndarray
     n_bytes: np.ndarray
-    """About how many bytes the row takes."""
 
 
 class Pick(NamedTuple):
-    """A source from which a part takes the rows of some files."""
+    """A source from which a part takes the rows of some files.
+
+    Attributes
+    ----------
+    source : RowSource
+        The source.
+    as_it_is : bool
+        Whether rows are copied unchanged, because they are in the part already. Other rows
+        get the label and carried columns of the listing.
+    """
 
     source: RowSource
     as_it_is: bool
-    """The rows are of the part already; others get their label and carried columns."""
 
 
 class Picks(NamedTuple):
-    """Where a part's rows come from."""
+    """The sources of all rows of a part.
+
+    Attributes
+    ----------
+    sources : list of Pick
+        The sources.
+    of_file : np.ndarray [shape=(n_files,)]
+        Index of the source of each file, in the order of the paths; -1 for none.
+    """
 
     sources: list[Pick]
     of_file: np.ndarray
-    """For each file, in the order of the paths, the index of its source; -1 where it has none."""
 
 
 class _Index(NamedTuple):
-    """Rows of a part in their order: where each is found."""
+    """Rows of a part in their order, and the source of each."""
 
     pick: np.ndarray
     row: np.ndarray
@@ -158,29 +194,29 @@ def write_part(
     cache: Cache,
     part: str,
 ) -> int:
-    """Write a part: the files' first rows by path, in row groups of their own, then the others.
+    """Write a part: first rows of files in row groups of their own, then all other rows.
 
     Parameters
     ----------
     writer : Writer
-        Where to.
+        Destination.
     wanted : pyarrow.Schema
         Schema of the part.
     paths : pyarrow.Array
-        All paths of the bucket, sorted.
+        All paths of the hash bucket, sorted.
     attributes : pyarrow.Table
-        For each path, the columns that come from the listing.
+        Columns that come from the listing, one row for each path.
     picks : Picks
-        Which rows.
+        Sources of the rows.
     cache : Cache
-        Of the sources' row groups.
+        Cache of the sources' row groups.
     part : str
         Name of the part, for errors.
 
     Returns
     -------
     int
-        Number of rows.
+        Number of rows written.
 
     Raises
     ------
@@ -199,22 +235,22 @@ def write_part(
 
 
 def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
-    """Return the rows of picks in order, and how many of them are files' first rows."""
-    found: list[tuple[np.ndarray, ...]] = []
+    """Return the rows of a part in order, and the number of files' first rows."""
+    pieces: list[tuple[np.ndarray, ...]] = []
     for number, pick in enumerate(picks.sources):
         keys = pick.source.keys(paths)
         rows = np.flatnonzero((keys.file >= 0) & (picks.of_file[keys.file] == number))
-        found.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
-    if not found:
-        none = np.empty(0, np.int64)
-        return _Index(none, none, none, none), 0
-    pick_of, rows, file, channel, segment, n_bytes = map(np.concatenate, zip(*found, strict=True))
+        pieces.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
+    if not pieces:
+        empty = np.empty(0, np.int64)
+        return _Index(empty, empty, empty, empty), 0
+    pick_of, rows, file, channel, segment, n_bytes = map(np.concatenate, zip(*pieces, strict=True))
     is_other = (segment != 0) | (channel > 0)
     order = np.lexsort((segment, channel, file, is_other))
     key = np.stack([file, channel, segment])[:, order]
-    twice = np.flatnonzero((key[:, 1:] == key[:, :-1]).all(axis=0))
-    if len(twice):
-        path = paths[key[0, twice[0]]].as_py()
+    duplicates = np.flatnonzero((key[:, 1:] == key[:, :-1]).all(axis=0))
+    if len(duplicates):
+        path = paths[key[0, duplicates[0]]].as_py()
         raise TableError(f"{part} would hold {path} twice: nothing of it was written")
     n_first = int(len(rows) - is_other.sum())
     return _Index(pick_of[order], rows[order], file[order], n_bytes[order]), n_first
@@ -229,11 +265,13 @@ def _gather(
     start = 0
     for number, pick in enumerate(picks.sources):
         places = order[index.pick[order] == number]
-        for group, of_group in _by_group(index.row[places], pick.source.starts):
-            rows = _take(cache.get(pick.source, group), of_group - pick.source.starts[group])
+        for group, numbers in _by_group(index.row[places], pick.source.starts):
+            rows = _take(cache.get(pick.source, group), numbers - pick.source.starts[group])
             files = index.file[order[start : start + len(rows)]]
             start += len(rows)
-            pieces.append(rows if pick.as_it_is else _with_facts(rows, files, attributes, wanted))
+            pieces.append(
+                rows if pick.as_it_is else _with_attributes(rows, files, attributes, wanted)
+            )
     rows = pa.concat_tables([piece.replace_schema_metadata(None) for piece in pieces])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
@@ -241,7 +279,7 @@ def _gather(
 
 
 def _by_group(rows: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield sorted numbers of rows by row group."""
+    """Yield each row group with its part of the sorted row numbers."""
     groups = np.searchsorted(starts, rows, side="right") - 1
     for group in np.unique(groups):
         yield int(group), rows[groups == group]
@@ -249,21 +287,21 @@ def _by_group(rows: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.nd
 
 def _take(rows: pa.Table, places: np.ndarray) -> pa.Table:
     n = len(places)
-    # A slice keeps all the memory that it is cut from: take one only where it is most of that.
+    # a slice keeps the memory of the whole table, so use it only for most of the rows
     if n and 2 * n >= len(rows) and (np.diff(places) == 1).all():
         return rows.slice(int(places[0]), n)
     return rows.take(pa.array(places))
 
 
-def _with_facts(
+def _with_attributes(
     rows: pa.Table, files: np.ndarray, attributes: pa.Table, wanted: pa.Schema
 ) -> pa.Table:
     """Return rows in a part's schema, with the label and carried columns of the listing."""
-    of_rows = attributes.take(pa.array(files))
+    row_attributes = attributes.take(pa.array(files))
     columns = []
     for field in wanted:
-        if field.name in of_rows.column_names:
-            columns.append(of_rows[field.name])
+        if field.name in row_attributes.column_names:
+            columns.append(row_attributes[field.name])
         elif field.name == schema.ERROR_CLASS:
             columns.append(schema.error_classes(rows[schema.ERROR_KIND]))
         else:

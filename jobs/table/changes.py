@@ -1,8 +1,8 @@
-"""What is to be done: a listing against what the table holds. Pure functions, no I/O.
+"""Compare a listing with the entries of the table. Pure functions, no I/O.
 
-For every path there is a listing's `SourceFile`, or none, and the table's `TableEntry` entries, in
-whichever parts they are: usually one, but a run that was killed between two promotions
-can leave the same file in two parts. `resolve` says what becomes of each.
+Each path has at most one `SourceFile` in the listing, and usually one `TableEntry` in the table.
+A run that was killed between two writes of parts can leave entries of a file in two parts.
+`resolve` decides which rows each file has after the merge.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 
 
 class Change(StrEnum):
-    """Planning class of a path."""
+    """Planning class of a path.
+
+    ``MISSING`` files are not in the listing, but the listing is not the whole corpus, so
+    they are kept.
+    """
 
     NEW = "new"
     CHANGED = "changed"
@@ -27,16 +31,29 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     MISSING = "missing"
-    """Not in a listing that is not the whole corpus: kept."""
 
 
+#: Planning classes whose files are extracted.
 EXTRACTED = frozenset({Change.NEW, Change.CHANGED, Change.RETRY})
-"""Classes whose files are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableEntry:
-    """An entry of the table: the rows that one part has for one file."""
+    """The rows of one file in one part.
+
+    Attributes
+    ----------
+    path : str
+        Stored path of the file.
+    part : str
+        Name of the part.
+    version, fingerprint, run_id : str
+        Version of the file, fingerprint of the spec, and run that made the rows.
+    attributes : tuple
+        The label, then the values of the carried columns.
+    error_kind : str, optional
+        Kind of the error; None for features.
+    """
 
     path: str
     part: str
@@ -49,7 +66,17 @@ class TableEntry:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What extracting a file gave: its rows are in a fragment."""
+    """The result of extracting a file, whose rows are in a staged file.
+
+    Attributes
+    ----------
+    path : str
+        Stored path of the file.
+    version, fingerprint, run_id : str
+        Version of the file, fingerprint of the spec, and run that extracted it.
+    error_kind : str, optional
+        Kind of the error; None for features.
+    """
 
     path: str
     version: str
@@ -60,27 +87,40 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the options of a run mean for planning."""
+    """Options of a run that matter for planning.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Fingerprint of the spec.
+    delete_missing : bool
+        Whether files that are not listed leave the table.
+    retry_failed : bool
+        Whether to extract files again that failed by their content.
+    recompute : bool
+        Whether to extract every file again.
+    reusable_runs : frozenset of str, optional
+        Runs whose staged files may be used; None for all.
+    """
 
     fingerprint: str
     delete_missing: bool = True
     retry_failed: bool = False
     recompute: bool = False
     reusable_runs: frozenset[str] | None = None
-    """Runs whose fragments may be used; None: any."""
 
 
 def classify(
     item: SourceFile | None, held: Sequence[TableEntry], rules: PlanOptions
 ) -> tuple[Change, TableEntry | None]:
-    """Return the planning class of one path, and the entry that stays if it is not read.
+    """Return the planning class of a path, and the entry to keep if the file is not extracted.
 
     Parameters
     ----------
     item : SourceFile or None
         The file in the listing.
     held : sequence of TableEntry
-        All of the table's entries for it; those not returned are surplus.
+        All entries of the file in the table. Entries that are not returned are surplus.
     rules : PlanOptions
         The run's options.
     """
@@ -103,9 +143,9 @@ def classify(
 
 
 def is_reusable(outcome: Outcome, item: SourceFile | None, rules: PlanOptions) -> bool:
-    """Say whether what an earlier run left in a fragment is what this run would make.
+    """Return whether a staged outcome of an earlier run equals what this run would compute.
 
-    Its own outcomes a run takes as they are: it read what is there now.
+    A run does not ask this for its own outcomes: it has read the current files.
     """
     if item is None or (outcome.version, outcome.fingerprint) != (item.version, rules.fingerprint):
         return False
@@ -128,18 +168,31 @@ def _is_current(held: TableEntry, item: SourceFile, rules: PlanOptions) -> bool:
 
 @dataclass(slots=True)
 class BucketPlan:
-    """What is to be done in one bucket."""
+    """The plan of one hash bucket.
+
+    Attributes
+    ----------
+    counts : Counter
+        Number of files by planning class.
+    extract : list of SourceFile
+        Files to extract.
+    n_surplus : int
+        Number of entries that leave the table because their file has another entry.
+    n_held : int
+        Number of files in the table now, with features or an error.
+    n_held_errors : int
+        Number of their entries that are errors, without deleted files.
+    """
 
     counts: Counter[Change] = field(default_factory=Counter)
     extract: list[SourceFile] = field(default_factory=list)
     n_surplus: int = 0
     n_held: int = 0
-    """Files that the table holds now, as rows or as errors."""
     n_held_errors: int = 0
 
     @property
     def n_after(self) -> int:
-        """Files that the table is to hold afterwards."""
+        """Number of files in the table after the run."""
         return sum(n for change, n in self.counts.items() if change != Change.DELETED)
 
     @property
@@ -153,14 +206,14 @@ class BucketPlan:
 def plan_bucket(
     items: dict[str, SourceFile], held: dict[str, list[TableEntry]], rules: PlanOptions
 ) -> BucketPlan:
-    """Return what is to be done in a bucket.
+    """Return the plan of a hash bucket.
 
     Parameters
     ----------
     items : dict
-        The listing's files by path.
+        Files of the listing, by path.
     held : dict
-        The table's entries by path, over all labels and the errors.
+        Entries of the table, by path, in all label folders and the errors.
     rules : PlanOptions
         The run's options.
     """
@@ -182,13 +235,23 @@ def plan_bucket(
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Where a file's rows come from and go to in a merge."""
+    """Where the rows of a file come from and go to in a merge.
+
+    Attributes
+    ----------
+    path : str
+        Stored path of the file.
+    part : str
+        Part that has the rows after the merge.
+    source : TableEntry, optional
+        Entry whose rows are kept or moved; None if the rows come from a staged file.
+    attributes : tuple
+        The label, then the values of the carried columns.
+    """
 
     path: str
     part: str
-    """The part that has the rows afterwards."""
     source: TableEntry | None
-    """The entry whose rows are kept or moved; None: they come from a fragment."""
     attributes: tuple[Any, ...]
 
 
@@ -199,24 +262,24 @@ def resolve(
     rules: PlanOptions,
     part_of: Callable[[str | None, str | None], str],
 ) -> list[Assignment]:
-    """Return, for one bucket, every file that the table holds after the merge.
+    """Return every file of a hash bucket that is in the table after the merge.
 
-    A file that failed for its environment keeps its good row, if it has one. One that
-    was to be read and has no outcome keeps whatever it has.
+    If the environment made a file fail, its features in the table are kept. A file that was
+    to be extracted but has no outcome keeps its entry.
 
     Parameters
     ----------
     items, held, rules
         As for `plan_bucket`.
     outcomes : dict
-        What extraction gave, by path.
+        Outcomes of extraction, by path.
     part_of : callable
-        Gives the part's name for a label and an error kind.
+        Returns the name of the part for a label and an error kind.
 
     Returns
     -------
-    list of Placed
-        One for each path; an entry of the table that is in none of them leaves it.
+    list of Assignment
+        One for each path. An entry that is the source of none of them leaves the table.
     """
     placed = []
     for path in sorted(items.keys() | held.keys()):

@@ -1,8 +1,8 @@
-"""The commit of a run: staged rows become parts of the table, and are verified.
+"""Commit a run: merge staged rows into the parts of the table, then verify them.
 
-Rows that move between parts are in both for a while. First every part takes in what it
-gains. Then, after a time of grace, parts give up what went elsewhere. A reader that opens
-the table between the two misses nothing, nor does one whose scan is shorter than the grace.
+Rows that move from one part to another are in both for a while. First every part gains its
+new rows. After a grace period, parts lose the rows that moved away. So no row is missing for
+a reader that opens the table in between, or whose scan is shorter than the grace period.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from jobs.table.transaction import Transaction
 
 @dataclass
 class CommitResult:
-    """What a commit did.
+    """The result of a commit.
 
     Attributes
     ----------
     n_rows : dict
-        Feature rows of each bucket that was merged.
+        Number of feature rows of each merged hash bucket.
     has_conflict : bool
-        Whether another writer changed a bucket meanwhile: the run is to be planned again.
+        Whether another writer changed a bucket meanwhile, so that the run must be planned
+        again.
     """
 
     n_rows: dict[int, int] = field(default_factory=dict)
@@ -42,21 +43,21 @@ class CommitResult:
 
 
 def commit(run: Transaction, plan: RunPlan, grace_s: float) -> CommitResult:
-    """Merge every bucket that changes into the table.
+    """Merge every changed hash bucket into the table.
 
     Parameters
     ----------
     run, plan
         The run and its plan.
     grace_s : float
-        How long rows that move stay in both of their parts [s].
+        Grace period: how long moving rows stay in both parts [s].
 
     Raises
     ------
     TableError
-        If a bucket would not hold the planned files: nothing of that bucket is written then.
+        If a bucket would not hold the planned files. Nothing of that bucket is written.
     TableBusyError
-        If this driver may not write any more.
+        If this driver has lost the write lock.
     """
     result = CommitResult()
     n_files, n_errors = plan.n_files_unchanged, plan.n_errors_unchanged
@@ -84,13 +85,13 @@ def commit(run: Transaction, plan: RunPlan, grace_s: float) -> CommitResult:
 def _commit_bucket(
     run: Transaction, bucket: int, n_expected: int, result: CommitResult, *, keep_moving: bool
 ) -> MergedBucket | None:
-    """Commit one bucket; return None where another writer changed it meanwhile."""
+    """Commit one hash bucket; return None if another writer changed it meanwhile."""
     try:
         with BucketMerge(run, bucket) as merge:
             _check_counts(merge, bucket, n_expected)
             merged = merge.commit(keep_moving=keep_moving)
     except (ConflictError, DamagedStagedFileError) as error:
-        if isinstance(error, DamagedStagedFileError):  # or the next plan would count on it
+        if isinstance(error, DamagedStagedFileError):  # the next plan must not use it
             run.lock.check()
             run.staged.discard(error.name)
             run.table.store.delete([error.name])
@@ -122,27 +123,26 @@ def _check_counts(merge: BucketMerge, bucket: int, n_expected: int) -> None:
 
 
 def verify(run: Transaction, plan: RunPlan, result: CommitResult) -> bool:
-    """Read back what was committed.
+    """Read the committed hash buckets back and count their files and rows.
 
     Returns
     -------
     bool
-        False where a part is not what this run read or wrote: another writer changed it, and
-        the run is to be planned again.
+        False if another writer changed a part meanwhile. The run must be planned again.
 
     Raises
     ------
     TableError
-        If a bucket holds a file twice, or not as many files or rows as it should.
+        If a bucket holds a file twice, or a wrong number of files or rows.
     """
     table = run.table
     if list_parts(table.store) != table.parts:
         return False
     for bucket, n_expected in plan.changed.items():
         held = table.held(bucket)
-        twice = next((path for path, entries in held.items() if len(entries) > 1), None)
-        if twice is not None:
-            raise TableError(f"{table.store.url} holds {twice!r} twice; please report it")
+        duplicate = next((path for path, entries in held.items() if len(entries) > 1), None)
+        if duplicate is not None:
+            raise TableError(f"{table.store.url} holds {duplicate!r} twice; please report it")
         if len(held) != n_expected:
             raise TableError(
                 f"bucket {bucket} of {table.store.url} holds {len(held)} files instead of"
@@ -158,8 +158,8 @@ def verify(run: Transaction, plan: RunPlan, result: CommitResult) -> bool:
 
 
 def clean_up(run: Transaction, plan: RunPlan) -> None:
-    """Delete the staged files that nobody needs any more."""
+    """Delete the staged files that are not needed any more."""
     run.lock.check()
-    # listed again: a worker may have died after it staged a file that the driver never heard of
+    # listed again: a worker may have died between staging a file and telling the driver
     own = list_staged(run.table.store, run.run_id)
     run.table.store.delete([*plan.obsolete, *own.names()])

@@ -1,4 +1,4 @@
-"""The runs of a table: their names, and the summary that each leaves (run.json)."""
+"""The runs of a table: their names and their summaries (run.json)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from jobs.table.layout import RUNS
 
 
 def new_run_id() -> str:
-    """Return a name for a run; names sort by time."""
+    """Return a new name for a run; names sort by time."""
     now = datetime.datetime.now(datetime.UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
 
 
 def without_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return a text with every secret replaced by ``***``."""
+    """Return a text in which ``***`` replaces every secret."""
     for secret in secrets:
-        for written in (secret, json.dumps(secret)[1:-1]):
-            text = text.replace(written, "***")
+        for form in (secret, json.dumps(secret)[1:-1]):
+            text = text.replace(form, "***")
     return text
 
 
@@ -33,7 +33,7 @@ def write_summary(store: Store, run_id: str, secrets: Sequence[str], **values: A
 
 
 def read_summaries(store: Store) -> list[dict[str, Any]]:
-    """Return the run.json of every run, oldest first; one that cannot be read is left out."""
+    """Return the run.json of every run, oldest first; skip files that cannot be read."""
     names = []
     try:
         for page in store.scan(RUNS):

@@ -1,4 +1,4 @@
-"""Names of everything in a table: parts, label folders, buckets, and what is below _job/."""
+"""Names of everything in a table: parts, label folders, and the files below _job/."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from urllib.parse import quote
 
 import xxhash
 
+#: Folder key of the files without a label (a null key breaks pandas).
 UNLABELLED = "unlabelled"
-"""Folder key of the files that have no label (a null key breaks pandas)."""
+
 _MAX_FOLDER_BYTES = 200
 _SAFE = " ,@+"
+
+#: Labels that readers would not take for text, and labels that begin with ``_``.
 _GUESSED = re.compile(r"_|[+\-.]*\d|[+-]?(nan|inf|infinity|true|false|null|none)$", re.IGNORECASE)
-"""Labels that readers take for something else than text, and those that begin like their keys."""
 
 
 def label_folder(label: str | None) -> str:
-    """Return the folder, below ``features/``, of a label's parts: ``by_label=<key>``.
+    """Return the folder of a label's parts below ``features/``: ``by_label=<key>``.
 
-    The label itself is a column; the key only has to be the label's own:
+    The label itself is a column, so the key only has to be unique. It must be so on every
+    file system, because tables are copied:
 
-    - It is the label, percent-encoded as Hive-style readers expect. That leaves ASCII, so
-      Unicode forms stay apart on file systems that know one of them.
-    - Capitals are counted after a ``~`` (`_capitals`), so ``Rock~1`` and ``rock`` stay
-      apart on file systems that ignore case (exFAT, SMB, macOS). It does not depend on the
-      file system, since tables are copied.
-    - Readers guess types from keys, each in its own way: one that could pass for a number,
-      a date, a flag or a null gets a ``_`` before it.
-    - One too long for a file name is cut between characters and ends in a hash.
+    - The label is percent-encoded, as Hive-style readers expect. The key is ASCII, so Unicode
+      forms stay distinct on file systems that normalize names.
+    - The positions of capitals follow a ``~`` (`_capitals`). So ``Rock~1`` and ``rock`` stay
+      distinct on file systems that ignore case (exFAT, SMB, macOS).
+    - Readers guess types from keys, each in a different way. A key that looks like a number,
+      a date, a flag or a null gets the prefix ``_``.
+    - A key that is too long for a file name is cut between characters and ends in a hash.
     """
     if label is None:
         return f"by_label={UNLABELLED}"
@@ -47,9 +49,9 @@ def _quoted(text: str) -> str:
 
 
 def _capitals(label: str) -> str:
-    """Return which of a label's ASCII letters are capitals: ``~`` and bits in hexadecimal.
+    """Return the capitals among a label's ASCII letters as ``~`` and a hexadecimal bit mask.
 
-    The first letter is the lowest bit: ``~1`` for ``Rock``, nothing for ``rock``.
+    The first letter is the lowest bit: ``~1`` for ``Rock``. No capitals give no suffix.
     """
     letters = [c for c in label if c.isascii() and c.isalpha()]
     bits = sum(1 << i for i, letter in enumerate(letters) if letter.isupper())
@@ -57,7 +59,7 @@ def _capitals(label: str) -> str:
 
 
 def _beginning(label: str) -> str:
-    """Return as many characters of a label, percent-encoded, as a folder's name takes."""
+    """Return the percent-encoded beginning of a label that fits into a folder name."""
     key = ""
     for character in label:
         piece = _quoted(character)
@@ -68,12 +70,12 @@ def _beginning(label: str) -> str:
 
 
 def part_name(bucket: int) -> str:
-    """Return the file name of a bucket's part, the same in every folder."""
+    """Return the file name of a part of a hash bucket, which is the same in every folder."""
     return f"part-{bucket:05d}.parquet"
 
 
 def bucket_of_part(name: str) -> int | None:
-    """Return the bucket that a part's file name says, or None where it is no part."""
+    """Return the hash bucket in the name of a part; None for other files."""
     match = re.fullmatch(r"part-(\d{5,})\.parquet", name.rsplit("/", 1)[-1])
     return int(match.group(1)) if match else None
 
@@ -86,7 +88,7 @@ BUCKET_FILES = 250_000
 
 
 def row_bytes(n_columns: int) -> float:
-    """Return about how many bytes a row takes, without series."""
+    """Return the approximate size of a row in bytes, without series."""
     return BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns
 
 
@@ -98,39 +100,39 @@ def table_bytes(
     bytes_a_row: float,
     bytes_a_second: float,
 ) -> float:
-    """Return about how many bytes the rows of files take.
+    """Return the approximate size in bytes of the rows of all files.
 
     Parameters
     ----------
     n_files : int
-        Files.
+        Number of files.
     n_seconds : float
-        Their duration together.
+        Total duration [s].
     rows_a_second : float
-        Rows for each second of audio; 0 where a file has one row.
+        Rows per second of audio; 0 if each file has one row.
     bytes_a_row : float
-        Bytes of a row, without series.
+        Bytes per row, without series.
     bytes_a_second : float
-        Bytes of the series for each second of audio.
+        Bytes of series per second of audio.
     """
     n_rows = n_files + rows_a_second * n_seconds
     return n_rows * bytes_a_row + bytes_a_second * n_seconds
 
 
 def bucket_count(n_files: int, n_bytes: float, n_labels: int) -> int:
-    """Return how many buckets a new table gets: parts of about 50 MB, at least one.
+    """Return the number of hash buckets of a new table, at least 1, for parts of about 50 MB.
 
-    With very many labels the parts are smaller, for planning and merging deal with a
-    whole bucket's files at once.
+    With very many labels the parts are smaller, because planning and merging process all
+    files of a bucket at once.
 
     Parameters
     ----------
     n_files : int
-        Files that it will hold.
+        Number of files in the table.
     n_bytes : float
-        Bytes of their rows.
+        Size of their rows in bytes.
     n_labels : int
-        Label folders among which a bucket's rows are spread.
+        Number of label folders that share the rows of a bucket.
     """
     fitting = round(n_bytes / max(1, n_labels) / PART_BYTES)
     return max(1, fitting, n_files // BUCKET_FILES, int(n_bytes // BUCKET_BYTES))
@@ -142,7 +144,7 @@ ERRORS = "errors"
 
 
 def is_errors(part: str) -> bool:
-    """Say whether a part is one of errors, not of features."""
+    """Return whether a part holds errors, not features."""
     return part.startswith(f"{ERRORS}/")
 
 
@@ -151,12 +153,12 @@ _NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/staged/b(?P<bucket>\d+)-(?P<attempt>
 
 
 def staged_name(run_id: str, bucket: int) -> str:
-    """Return the name of a new staged file, unique to the attempt."""
+    """Return a unique name for a new staged file."""
     return f"{RUNS}/{run_id}/staged/b{bucket:05d}-{uuid.uuid4().hex}.parquet"
 
 
 def run_and_bucket(name: str) -> tuple[str, int] | None:
-    """Return the run and bucket of a staged file's name; None for another file."""
+    """Return the run and the hash bucket in the name of a staged file; None for other files."""
     match = _NAME.fullmatch(name)
     return (match["run"], int(match["bucket"])) if match else None
 

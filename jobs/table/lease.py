@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConflictError, TableBusyError, TableError
@@ -17,21 +18,22 @@ from jobs.table.layout import LEASE
 if TYPE_CHECKING:
     from jobs.storage.s3 import S3Store
 
+#: Period of a lease, unless the settings give another [s].
 LEASE_PERIOD_S = 30.0
 
 
-def _now() -> float:
-    """Return the seconds of a clock that goes on while a machine sleeps."""
+def boot_time() -> float:
+    """Return the time of a clock that runs on while the machine sleeps [s]."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def owner(run_id: str) -> dict[str, Any]:
-    """Return what a lock records of its holder."""
+    """Return the record of this process as the holder of a lock."""
     return {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def holder_of(data: bytes) -> str:
-    """Return the holder that a lock records, for people."""
+    """Return text that names the holder of a lock, from its record."""
     try:
         owner = json.loads(data)
         return f"run {owner['run_id']}, process {owner['pid']} on {owner['host']}"
@@ -42,17 +44,42 @@ def holder_of(data: bytes) -> str:
 class Lease:
     """A lease object on S3, renewed by conditional writes.
 
-    No clock of one machine is compared with another's: a newcomer judges a lease dead
-    only when it has itself watched it unchanged for the whole period that it states.
-    A holder that could not renew for half a period takes itself for dead.
+    Clocks of different machines are never compared. A new driver takes over a lease only
+    after it has seen it unchanged for the whole period recorded in the lease. A holder
+    that could not renew its lease for half a period stops writing.
+
+    Parameters
+    ----------
+    store : S3Store
+        Store of the table.
+    run_id : str
+        Name of this run.
+    period_s : float
+        A lease that is not renewed within this time is dead [s].
+    clock : callable
+        Returns the present time [s].
+    wait : callable
+        Waits for an event, at most for a time [s]; returns whether it is set.
     """
 
-    def __init__(self, store: S3Store, run_id: str, period_s: float) -> None:
+    def __init__(
+        self,
+        store: S3Store,
+        run_id: str,
+        period_s: float,
+        *,
+        clock: Callable[[], float] = boot_time,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
+        self._clock = clock
+        self._wait = wait
         self._store = store
         self._run_id = run_id
         self._period_s = period_s
         self._version: str | None = None
-        self._unanswered: list[bytes] = []  # contents that may have been written all the same
+        self._unanswered: list[
+            bytes
+        ] = []  # contents of failed requests, which may have been written
         self._renewed_at = 0.0
         self._lost: str | None = None
         self._stop = threading.Event()
@@ -64,23 +91,25 @@ class Lease:
         return json.dumps(lease).encode()
 
     def acquire(self) -> None:
-        """Take the lease, watching a present one for its period first.
+        """Take the lease; if there is one already, watch it for its period first.
 
         Raises
         ------
         TableBusyError
-            If the lease changes while it is watched, or another newcomer is faster.
+            If the lease changes meanwhile, or another driver takes it first.
+        TableError
+            If the lease object is not a lease.
         """
-        found = self._look()
-        if found is not None:
-            data, version = found
+        other = self._read()
+        if other is not None:
+            data, version = other
             self._watch(data, version)
             self._put(expected=version, holder=data)
         else:
             self._put(expected=None, holder=b"")
         self._thread.start()
 
-    def _look(self) -> tuple[bytes, str] | None:
+    def _read(self) -> tuple[bytes, str] | None:
         try:
             return self._store.read(LEASE)
         except FileNotFoundError:
@@ -94,17 +123,17 @@ class Lease:
             raise TableError(
                 f"{self._store.url}/{LEASE} is not a lease: delete it if no job is running"
             ) from error
-        ends = _now() + period_s
-        while not released and _now() < ends:
-            self._stop.wait(min(1.0, period_s / 10))
-            now = self._look()
+        ends = self._clock() + period_s
+        while not released and self._clock() < ends:
+            self._wait(self._stop, min(1.0, period_s / 10))
+            now = self._read()
             if now is None or now[1] != version:
                 raise TableBusyError(
                     f"{self._store.url} is being written by {holder_of(data)}: wait for it to end"
                 )
 
     def _put(self, *, expected: str | None, holder: bytes) -> None:
-        before = _now()
+        before = self._clock()
         content = self._content()
         try:
             self._version = self._store.replace(LEASE, content, expected=expected)
@@ -117,11 +146,11 @@ class Lease:
             self._unanswered.append(content)
             raise
         self._unanswered.clear()
-        self._renewed_at = before  # counted from before the request, to be on the safe side
+        self._renewed_at = before  # the request may have taken long
 
     def _keep(self) -> None:
-        while self._lost is None and not self._stop.wait(self._period_s / 6):
-            with contextlib.suppress(OSError):  # `check` counts how long this goes on
+        while self._lost is None and not self._wait(self._stop, self._period_s / 6):
+            with contextlib.suppress(OSError):  # `check` raises if this goes on
                 self._renew()
 
     def _renew(self) -> None:
@@ -130,21 +159,22 @@ class Lease:
                 try:
                     self._put(expected=self._version, holder=b"")
                 except TableBusyError:
-                    if not self._is_own_doing():
+                    if not self._adopt_own_write():
                         raise
                     self._put(expected=self._version, holder=b"")
             except TableBusyError as error:
                 self._lost = str(error)
 
-    def _is_own_doing(self) -> bool:
-        """Take over the version of a renewal that was made, but never answered."""
-        found = self._look() if self._unanswered else None
-        if found is None or found[0] not in self._unanswered:
+    def _adopt_own_write(self) -> bool:
+        """Adopt the version of an own renewal that succeeded without an answer."""
+        stored = self._read() if self._unanswered else None
+        if stored is None or stored[0] not in self._unanswered:
             return False
-        self._version = found[1]
+        self._version = stored[1]
         return True
 
     def check(self) -> None:
+        """Raise TableBusyError if another driver has, or may have, taken the lease."""
         if self._lost is None and self._is_stale():
             with contextlib.suppress(OSError):
                 self._renew()
@@ -157,13 +187,13 @@ class Lease:
             )
 
     def _is_stale(self) -> bool:
-        return _now() - self._renewed_at > self._period_s / 2
+        return self._clock() - self._renewed_at > self._period_s / 2
 
     def release(self) -> None:
-        """Give the lease up, so that the next driver need not wait."""
+        """Release the lease, so that the next driver need not wait."""
         self._stop.set()
         self._thread.join(timeout=self._period_s)
         lease = {**owner(self._run_id), "period_s": self._period_s, "released": True}
-        # not deleted: a service that ignores conditions on DELETE would take a newcomer's
+        # not deleted: some services ignore conditions on DELETE, and would delete a new lease
         with contextlib.suppress(OSError):
             self._store.replace(LEASE, json.dumps(lease).encode(), expected=self._version)

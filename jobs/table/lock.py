@@ -1,4 +1,4 @@
-"""One driver at a time: the kernel's lock on a local table, a lease object on S3."""
+"""The write lock of a table: flock on a local file system, a lease object on S3."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 class WriteGuard(Protocol):
-    """Says whether this driver may still write."""
+    """A held write lock, to be checked before every write."""
 
     def check(self) -> None:
-        """Raise TableBusyError once another driver has, or may have, taken over."""
+        """Raise TableBusyError if another driver has, or may have, taken the lock."""
 
 
 class Unguarded:
-    """Never loses the table: the kernel keeps other drivers out, or the user does."""
+    """A write lock that cannot be lost: the kernel or the user excludes other drivers."""
 
     def check(self) -> None:
+        """Return at once: the lock is still held."""
         return
 
 
@@ -37,26 +38,26 @@ class Unguarded:
 def write_lock(
     store: Store, run_id: str, *, single_writer: bool = False, period_s: float = LEASE_PERIOD_S
 ) -> Iterator[WriteGuard]:
-    """Hold a table for one driver while the context lasts.
+    """Hold the write lock of a table within a ``with`` block.
 
     Parameters
     ----------
     store : Store
-        The table's place.
+        Store of the table.
     run_id : str
-        Names the holder to others.
+        Name of this run, shown to other drivers.
     single_writer : bool
         Skip the check that the storage can exclude other writers. Where it can, the lock is
-        taken all the same.
+        still taken.
     period_s : float
         A lease that is not renewed within this time is dead [s].
 
     Raises
     ------
     TableBusyError
-        If another driver is alive.
+        If another driver holds the lock.
     UsageError
-        If the storage can keep no driver out, and `single_writer` is not given.
+        If the storage cannot exclude other writers and `single_writer` is false.
     """
     if isinstance(store, LocalStore):
         with _file_lock(store, run_id, single_writer=single_writer) as guard:
@@ -80,7 +81,7 @@ def write_lock(
 def _as_s3(store: Store) -> S3Store | None:
     if not store.url.startswith("s3://"):
         return None
-    from jobs.storage.s3 import S3Store  # s3fs is a third of the command's start
+    from jobs.storage.s3 import S3Store  # importing s3fs takes a third of the start time
 
     return store if isinstance(store, S3Store) else None
 
@@ -89,7 +90,7 @@ def _as_s3(store: Store) -> S3Store | None:
 def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterator[WriteGuard]:
     path = store.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    # the file stays when the lock is gone: unlinking it would let two hold "the" lock
+    # the lock file is never deleted: two drivers could then lock two files of the same name
     with open(path, "a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

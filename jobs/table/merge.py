@@ -1,4 +1,4 @@
-"""The merge of a bucket: new parts from the rows of old parts and of staged files."""
+"""Merge a hash bucket: make new parts from the rows of old parts and staged files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from jobs.table.layout import is_errors
 from jobs.table.staging import open_staged, outcome_rows, outcomes_of
 from jobs.table.transaction import Transaction
 
+#: A bucket's new parts are moved from memory to disk when they are larger.
 _SPOOL_BYTES = 32 * 2**20
-"""Larger contents of a bucket's new parts go to a temporary file."""
 
 
 class DamagedStagedFileError(StorageError):
-    """A staged file cannot be read; its files are to be extracted again."""
+    """A staged file cannot be read; its files must be extracted again."""
 
     def __init__(self, name: str, why: object) -> None:
         super().__init__(f"{name} is damaged ({str(why).splitlines()[0]})")
@@ -41,35 +41,53 @@ class DamagedStagedFileError(StorageError):
 
 @dataclass(frozen=True)
 class MergedBucket:
-    """What a bucket holds once it is published."""
+    """Contents of a committed hash bucket.
+
+    Attributes
+    ----------
+    n_files : int
+        Number of files with feature rows.
+    n_rows : int
+        Number of feature rows.
+    n_errors : int
+        Number of files with an error row.
+    parts_written : tuple of str
+        Names of the parts that were written.
+    moving : bool
+        Whether some rows are in two parts now and must still leave one of them.
+    moving_features : bool
+        Whether some of the moving rows go from one feature part to another.
+    """
 
     n_files: int
-    """Files that have feature rows."""
     n_rows: int
-    """Feature rows, of all these files."""
     n_errors: int
-    """Files that have an error row."""
     parts_written: tuple[str, ...]
     moving: bool
-    """Whether some rows are in two parts now, and are to leave one of them."""
     moving_features: bool
-    """Whether some of these go from one part of features to another."""
 
 
 class BucketMerge:
-    """The merge of one bucket; a context manager, which closes the files that rows come from.
+    """The merge of one hash bucket; a context manager that closes its source files.
 
     Parameters
     ----------
     run : Transaction
-        The run. What it staged itself counts whatever version of a file it read.
+        The run. Rows that it staged itself are used for any version of their file.
     bucket : int
         Number of the bucket.
+
+    Attributes
+    ----------
+    placed : list of Assignment
+        Where the rows of each file come from and go to.
+    unfinished : list of str
+        Paths of files that had to be extracted but are in no staged file.
 
     Raises
     ------
     ConflictError
-        If a part is not the version that the bucket was planned from.
+        If a part changed since the bucket was planned.
     DamagedStagedFileError
         If a staged file is damaged.
     """
@@ -110,7 +128,6 @@ class BucketMerge:
             if path not in chosen
             and classify(item, self.held.get(path, ()), options)[0] in EXTRACTED
         ]
-        """Files that were to be extracted, and are in no staged file."""
         self._gains = self._find_gains()
         self._losses = self._find_losses()
         self._moving = self._find_moving()
@@ -140,12 +157,12 @@ class BucketMerge:
         return outcomes
 
     def n_files_and_errors(self) -> tuple[int, int]:
-        """Return how many files have feature rows afterwards, and how many are errors."""
+        """Return the number of files with feature rows and with an error row after the merge."""
         n_errors = sum(is_errors(placed.part) for placed in self.placed)
         return len(self.placed) - n_errors, n_errors
 
     def _find_gains(self) -> dict[str, list[Assignment]]:
-        """Return, by part, what comes in: rows that are new, moved or have other facts."""
+        """Return, by part, the files whose rows are new in it, or whose attributes changed."""
         gains: dict[str, list[Assignment]] = {}
         for placed in self.placed:
             source = placed.source
@@ -158,7 +175,7 @@ class BucketMerge:
         return gains
 
     def _find_losses(self) -> dict[str, set[str]]:
-        """Return, by part, the paths whose rows leave it or are replaced."""
+        """Return, by part, the paths whose rows leave the part or are replaced."""
         stays: dict[str, TableEntry | None] = {
             placed.path: placed.source
             for placed in self.placed
@@ -173,7 +190,7 @@ class BucketMerge:
         return losses
 
     def _find_moving(self) -> dict[str, set[str]]:
-        """Return, by part, those of its losses that another part gains."""
+        """Return, by part, the lost paths that another part gains."""
         gained_by = {p.path: part for part, gains in self._gains.items() for p in gains}
         moving = {
             part: {path for path in paths if gained_by.get(path, part) != part}
@@ -182,7 +199,7 @@ class BucketMerge:
         return {part: paths for part, paths in moving.items() if paths}
 
     def _moves_features(self) -> bool:
-        """Say whether a row goes from one part of features to another."""
+        """Return whether a row goes from one feature part to another."""
         losing = {
             path for part, paths in self._moving.items() if not is_errors(part) for path in paths
         }
@@ -194,15 +211,15 @@ class BucketMerge:
         )
 
     def _open(self, name: str, version: str | None) -> BinaryIO:
-        """Open a part or staged file; if a version is given, only that one."""
-        source, found = self._files.open(name)
-        if version not in (None, found):
+        """Open a part or staged file; raise ConflictError if it has another version."""
+        source, opened_version = self._files.open(name)
+        if version not in (None, opened_version):
             source.close()
             raise ConflictError(f"{name} changed while it was merged")
         return source
 
     def _source(self, part: str) -> RowSource:
-        """Return an old part, or a staged file, as a source of rows."""
+        """Return the rows of an old part or a staged file."""
         if part not in self._sources:
             opener = functools.partial(self._open, part, self.table.parts[part])
             damaged = functools.partial(self.table.damaged, part)
@@ -220,24 +237,24 @@ class BucketMerge:
         return self._sources[part]
 
     def _picks(self, part: str, keep_moving: bool) -> Picks:
-        """Return where the rows come from that a part is to have.
+        """Return the sources of the rows of a new part.
 
         Parameters
         ----------
         part : str
-            The part's name.
+            Name of the part.
         keep_moving : bool
-            Keep, for now, the rows that go to another part.
+            Keep the rows that go to another part.
         """
         gains = {placed.path for placed in self._gains.get(part, ())}
-        also = self._moving.get(part, set()) if keep_moving else set()
+        still_kept = self._moving.get(part, set()) if keep_moving else set()
         numbers: dict[tuple[str, bool], int] = {}
         of_file = np.full(len(self.placed), -1, np.int32)
         for index, placed in enumerate(self.placed):
             if placed.part == part:
                 source = placed.source.part if placed.source else self._staged_in[placed.path]
                 pick = (source, placed.path not in gains)
-            elif placed.path in also:
+            elif placed.path in still_kept:
                 pick = (part, True)
             else:
                 continue
@@ -253,7 +270,7 @@ class BucketMerge:
         return pa.table(columns, schema=wanted) if columns else wanted.empty_table()
 
     def _write(self, parts: Sequence[str], spool: Spool, keep_moving: bool) -> list[Section]:
-        """Write the contents of parts into a temporary file, one after the other."""
+        """Write the contents of parts into sections of a temporary file."""
         paths = pa.array([placed.path for placed in self.placed], pa.string())
         attributes, cache = self._attributes(), Cache()
         sections: list[Section] = []
@@ -269,20 +286,20 @@ class BucketMerge:
         return sections
 
     def commit(self, *, keep_moving: bool) -> MergedBucket:
-        """Write the parts that change, one atomic replacement each.
+        """Write the changed parts, each by one atomic replacement.
 
         Parameters
         ----------
         keep_moving : bool
-            Keep rows that go to another part in both, so that no reader misses them; a
-            later merge of the bucket takes them out of the part that loses them.
+            Keep moving rows in both parts, so that no reader misses them. A later merge of
+            the bucket removes them from the part that loses them.
 
         Raises
         ------
         ConflictError
-            If a part is not the version that it was merged from.
+            If a part changed since it was read.
         TableBusyError
-            If this driver may not write any more.
+            If this driver has lost the write lock.
         """
         parts = sorted(self._gains.keys() | self._losses.keys())
         if keep_moving:
@@ -291,7 +308,7 @@ class BucketMerge:
             ]
         written: dict[str, str] = {}
         with Spool(_SPOOL_BYTES) as spool:
-            # every part is made before any is written: an error here leaves the bucket as it is
+            # all parts are made before the first is written: an error here changes nothing
             contents = self._write(parts, spool, keep_moving)
             for part, data in zip(parts, contents, strict=True):
                 self._run.notify(PartStarted(part))
@@ -304,12 +321,12 @@ class BucketMerge:
         for part, version in written.items():
             self.table.set_part(part, version)
         n_files, n_errors = self.n_files_and_errors()
-        left = bool(self._moving) and keep_moving
+        still_moving = bool(self._moving) and keep_moving
         return MergedBucket(
             n_files,
             sum(self._n_rows.values()),
             n_errors,
             tuple(parts),
-            left,
-            left and self._moves_features(),
+            still_moving,
+            still_moving and self._moves_features(),
         )

@@ -1,4 +1,4 @@
-"""What a table is (table.json), and whether a run fits it."""
+"""The metadata of a table (table.json), and the check that a run matches it."""
 
 from __future__ import annotations
 
@@ -21,32 +21,39 @@ from jobs.table import schema
 from jobs.table.layout import TABLE_JSON
 from jobs.table.parts import list_parts
 
+#: Version of the table format; tables of other versions are refused.
 FORMAT = 3
-"""Version of the layout; a table of another one is refused."""
 
-
-#: Differences between two specs that one line of an error has room for.
+#: Maximum number of differences between two specs in an error message.
 _DIFFERENCES_NAMED = 5
 
 
 @dataclass(frozen=True)
 class RecordedSpec:
-    """A spec as a table records it: enough to plan with and to read, without the spec's code."""
+    """A spec as recorded in a table, for planning and reading without the code of its features.
+
+    Attributes
+    ----------
+    values : dict
+        The spec as a dictionary.
+    fingerprint : str
+        Fingerprint of the spec, which covers everything that defines its values.
+    columns : list of dict
+        Name, type, unit, definition and librosa counterpart of each column of its rows.
+    """
 
     values: dict[str, Any]
-    """The spec as a dictionary."""
     fingerprint: str
     columns: list[dict[str, str]]
-    """Name, type, unit, definition and librosa counterpart of each column of its rows."""
 
     @classmethod
     def of(cls, spec: featurelib.FeatureSpec) -> RecordedSpec:
-        """Return a spec as it is recorded.
+        """Return the record of a spec.
 
         Raises
         ------
         featurelib.SpecError
-            If a column of its features has a name that the table needs.
+            If a column name of its features clashes with a column of the table.
         """
         columns = [asdict(column) for column in featurelib.describe(spec)]
         recorded = cls(spec.to_dict(), spec.fingerprint, columns)
@@ -61,87 +68,107 @@ class RecordedSpec:
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of its rows."""
+        """Arrow schema of extracted rows."""
         return schema.row_schema(self.columns)
 
 
 @dataclass(frozen=True)
 class TableMetadata:
-    """What a table is, fixed when it is made; only its corpus may be moved."""
+    """Metadata of a table, fixed when it is made; only `corpus` may change.
+
+    Attributes
+    ----------
+    corpus : str
+        Canonical location to which paths are relative.
+    n_buckets : int
+        Number of hash buckets.
+    partition_by : str
+        ``label`` or ``none``.
+    labels : str
+        Source of the labels: ``none``, ``parent`` or ``file``.
+    spec : dict
+        The spec as a dictionary.
+    fingerprint : str
+        Fingerprint of the spec, which covers everything that defines its values.
+    columns : list of dict
+        Columns of the spec's rows, as in `RecordedSpec`.
+    carried : dict
+        Arrow types of the carried columns, by name.
+    featurelib : str
+        Version of featurelib that made the table.
+    format : int
+        Version of the table format.
+    """
 
     corpus: str
-    """Canonical location that its paths are relative to."""
     n_buckets: int
     partition_by: str
-    """``label`` or ``none``."""
     labels: str
-    """Where labels come from: ``none``, ``parent`` or ``file``."""
     spec: dict[str, Any]
     fingerprint: str
-    """The spec's; it also tells the version of the values that the software gives."""
     columns: list[dict[str, str]]
-    """Columns of the spec's rows, as `RecordedSpec` has them."""
     carried: dict[str, str]
-    """Columns carried from lists and label files, with their Arrow types."""
     featurelib: str
-    """Version of the software that made it."""
     format: int = FORMAT
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> TableMetadata:
-        """Read what `to_json` wrote.
+        """Return the metadata in a table.json, as written by `to_json`.
 
         Raises
         ------
         TableError
-            If it is not that, or of another format.
+            If the file is damaged, or of another table format.
         """
         try:
             values = json.loads(data)
-            found = values["format"]
-            if found == FORMAT:
+            stored = values["format"]
+            if stored == FORMAT:
                 metadata = cls(**values)
                 metadata._check()
                 return metadata
         except (
             *(ValueError, KeyError, TypeError, AttributeError, OverflowError),
-            RecursionError,  # of what is nested too deeply
+            RecursionError,  # nested too deeply
         ) as error:
             raise TableError(
                 f"{where}/{TABLE_JSON} cannot be read ({type(error).__name__}: {error}):"
                 " restore it from a copy, or make a new table with another --output"
             ) from error
         raise TableError(
-            f"{where} has the table format {found}, and this version of featurelib reads {FORMAT}:"
+            f"{where} has the table format {stored}, and this version of featurelib reads {FORMAT}:"
             " make a new table of the corpus with another --output, or use the version that made it"
         )
 
     def _check(self) -> None:
-        """Raise what a damaged value gives when it is used."""
+        """Use every value, so that a damaged one raises its error now."""
         if not isinstance(self.n_buckets, int) or not isinstance(self.spec, dict):
             raise TypeError("n_buckets or spec is of another type")
         rows = self.recorded_spec.schema
         schema.feature_schema(rows, self.carried_schema)
 
     def to_json(self) -> bytes:
+        """Return the contents of table.json."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=True).encode()
 
     @property
     def recorded_spec(self) -> RecordedSpec:
+        """The spec as recorded in the table."""
         return RecordedSpec(self.spec, self.fingerprint, self.columns)
 
     @property
     def carried_schema(self) -> pa.Schema:
+        """Arrow schema of the carried columns."""
         return pa.schema([(name, arrow_type(text)) for name, text in self.carried.items()])
 
 
 def carried_types(carried: pa.Schema) -> dict[str, str]:
-    """Return carried columns as table.json has them.
+    """Return the carried columns in the form of table.json: types by name.
 
     Raises
     ------
     UsageError
-        If a column's type is not one that can be carried.
+        If the type of a column is not supported.
     """
     types = {}
     for field in carried:
@@ -157,12 +184,12 @@ def carried_types(carried: pa.Schema) -> dict[str, str]:
 
 
 def read_metadata(store: Store) -> TableMetadata | None:
-    """Return what a table is; None where there is none yet.
+    """Return the metadata of a table; None if there is no table yet.
 
     Raises
     ------
     TableError
-        If there is something else in the place.
+        If the location is a file or a folder with other files, or table.json is damaged.
     """
     try:
         data, _ = store.read(TABLE_JSON)
@@ -172,10 +199,10 @@ def read_metadata(store: Store) -> TableMetadata | None:
         return TableMetadata.from_json(data, store.url)
     try:
         for page in store.scan():
-            strangers = [e.name for e in page if not e.name.startswith("_job/")]
-            if strangers:
+            other_files = [e.name for e in page if not e.name.startswith("_job/")]
+            if other_files:
                 raise TableError(
-                    f"{store.url} holds other files ({strangers[0]}) and is no table of"
+                    f"{store.url} holds other files ({other_files[0]}) and is no table of"
                     " featurelib's: give a table or, with --output, a new or empty folder"
                 )
     except NotADirectoryError as error:
@@ -188,63 +215,67 @@ def read_metadata(store: Store) -> TableMetadata | None:
 def write_metadata(
     store: Store, metadata: TableMetadata, check_lock: Callable[[], None] = lambda: None
 ) -> None:
-    """Make a table, or one that has no parts yet anew.
+    """Write the metadata of a new table, or of one that has no parts yet.
 
     Parameters
     ----------
+    store : Store
+        Store of the table.
+    metadata : TableMetadata
+        The metadata.
     check_lock : callable
-        Called before the write; raises when this driver may not write any more.
+        Called before the write; raises if this driver has lost the write lock.
 
     Raises
     ------
     TableBusyError
-        If another driver has made it meanwhile: what a table is stays what it is.
+        If another driver has made the table meanwhile.
     """
     [before] = store.stat([TABLE_JSON])
-    overtaken = TableBusyError(f"{store.url} was just made by another run")
+    conflict = TableBusyError(f"{store.url} was just made by another run")
     if list_parts(store):
-        raise overtaken
+        raise conflict
     check_lock()
     try:
         store.replace(TABLE_JSON, metadata.to_json(), expected=before.version if before else None)
     except ConflictError as error:
-        raise overtaken from error
+        raise conflict from error
 
 
 def write_corpus(
     store: Store, metadata: TableMetadata, corpus: str, check_lock: Callable[[], None]
 ) -> None:
-    """Change the location that a table's paths are relative to, in one atomic write.
+    """Change the corpus root of a table in one atomic write.
 
     Parameters
     ----------
     store : Store
-        The table's place.
+        Store of the table.
     metadata : TableMetadata
-        What the table was when the new location was found to fit.
+        The metadata against which the new root was checked.
     corpus : str
-        The new location, canonical.
+        The new corpus root, canonical.
     check_lock : callable
-        Called before the write; raises when this driver may not write any more.
+        Called before the write; raises if this driver has lost the write lock.
 
     Raises
     ------
     TableBusyError
-        If the table is not what it was: another driver came between.
+        If another driver changed the metadata meanwhile.
     """
-    overtaken = TableBusyError(f"{store.url} was just changed by another run: try again")
+    conflict = TableBusyError(f"{store.url} was just changed by another run: try again")
     data, version = store.read(TABLE_JSON)
     if TableMetadata.from_json(data, store.url) != metadata:
-        raise overtaken
+        raise conflict
     check_lock()
     try:
         store.replace(TABLE_JSON, replace(metadata, corpus=corpus).to_json(), expected=version)
     except ConflictError as error:
-        raise overtaken from error
+        raise conflict from error
 
 
 def is_same_place(one: str, other: str) -> bool:
-    """Say whether two canonical locations are the same folder, by whatever links and mounts."""
+    """Return whether two canonical locations are the same folder, also through links."""
     if one == other:
         return True
     if is_url(one) or is_url(other):
@@ -256,12 +287,21 @@ def is_same_place(one: str, other: str) -> bool:
 
 
 def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> None:
-    """Refuse to write rows of one kind into a table of another.
+    """Refuse a run whose corpus, spec or options differ from the table's.
+
+    Parameters
+    ----------
+    metadata : TableMetadata
+        Metadata of the table.
+    wanted : TableMetadata
+        Metadata that the run would write.
+    where : str
+        The table's location, for errors.
 
     Raises
     ------
     UsageError
-        Naming the fields that differ.
+        If they differ; the message names the differences.
     """
     if not is_same_place(metadata.corpus, wanted.corpus):
         raise UsageError(
@@ -291,12 +331,12 @@ def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> No
     ):
         if mine != yours:
             raise UsageError(
-                f"{where} was made with {name} {_say(mine)}, and now it is {_say(yours)}:"
+                f"{where} was made with {name} {_as_text(mine)}, and now it is {_as_text(yours)}:"
                 " give what it was made with, or another --output"
             )
 
 
-def _say(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} ({kind})" for name, kind in value.items()) or "none"
     return str(value)

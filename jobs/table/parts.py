@@ -7,7 +7,7 @@ from jobs.table.layout import ERRORS, FEATURES, bucket_of_part
 
 
 def list_parts(store: Store) -> dict[str, str]:
-    """Return the version of every part that is published."""
+    """Return the version of every committed part, by name."""
     parts = {}
     for folder in (FEATURES, ERRORS):
         try:

@@ -1,4 +1,4 @@
-"""The files that a run has to extract; many are kept on disk."""
+"""The files that a run must extract; large numbers are spilled to disk."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", p
 
 
 class PendingFiles:
-    """Files to extract, added bucket by bucket.
+    """Files to extract, added by hash bucket.
 
     Attributes
     ----------
     n_files : int
         Number of files.
     seconds : float
-        Rough cost of all [s].
+        Rough cost of all files [s].
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class PendingFiles:
         self._n_spilled = 0
 
     def add(self, bucket: int, items: list[SourceFile]) -> None:
-        """Take in a bucket's files."""
+        """Add files of a hash bucket."""
         if not items:
             return
         self.n_files += len(items)
@@ -52,21 +52,21 @@ class PendingFiles:
             self._spill()
 
     def _spill(self) -> None:
-        fresh = self._buckets[self._n_spilled :]
-        table = spilled(pa.concat_tables([rows for _, rows in fresh]))
+        in_memory = self._buckets[self._n_spilled :]
+        table = spilled(pa.concat_tables([rows for _, rows in in_memory]))
         start = 0
-        for index, (bucket, rows) in enumerate(fresh, start=self._n_spilled):
+        for index, (bucket, rows) in enumerate(in_memory, start=self._n_spilled):
             self._buckets[index] = (bucket, table.slice(start, len(rows)))
             start += len(rows)
         self._n_spilled, self._n_in_memory = len(self._buckets), 0
 
     @property
     def large(self) -> list[tuple[int, SourceFile]]:
-        """Files that take long, with their buckets: the longest first."""
+        """Files that take long, with their hash buckets, the longest first."""
         return sorted(self._large, key=lambda large: -guess(large[1]))
 
     def buckets(self) -> Iterator[tuple[int, list[SourceFile]]]:
-        """Yield the other files, bucket by bucket."""
+        """Yield the files that are not `large`, by hash bucket."""
         for bucket, rows in self._buckets:
             columns = (rows[name].to_pylist() for name in ("path", "size", "version"))
             yield bucket, [SourceFile(*values) for values in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""The plan of a run: the listing compared with the table, bucket by bucket."""
+"""Plan a run: compare the listing with the table, by hash bucket."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from jobs.table.transaction import Transaction
 
 @dataclass
 class RunPlan:
-    """What a run has to do in all buckets.
+    """The plan of a run, for all hash buckets.
 
     Attributes
     ----------
     pending : PendingFiles
         Files to extract.
     counts : Counter
-        Files by planning class.
+        Number of files by planning class.
     n_surplus : int
-        Entries that leave the table because their file has another one.
+        Number of entries that leave the table because their file has another entry.
     n_held : int
-        Files that the table holds now.
+        Number of files in the table now.
     n_reused : int
-        Files that need no extraction, because their rows are staged.
+        Number of files that need no extraction because their rows are staged.
     reused_failures : Counter
         Number of reused files that are errors, by kind.
     reused_signs : Counter
         Signs of the other reused files: see `jobs.table.signs`.
     obsolete : list of str
-        Staged files that nobody needs after this run: their rows are then in the table, or
-        belong to files that are gone. A run over a part of the corpus keeps the others.
+        Staged files to delete after this run: their rows are in the table then, or their
+        files are gone. A run over a part of the corpus keeps other staged files.
     changed : dict
-        Each bucket that changes, and how many files it is to hold.
+        Number of files to hold after the run, for each changed bucket.
     n_files_unchanged, n_rows_unchanged, n_errors_unchanged : int
-        Files with features in the other buckets, their rows, and files that are errors.
+        In the other buckets: files with features, their rows, and files with an error.
     """
 
     pending: PendingFiles = field(default_factory=PendingFiles)
@@ -88,7 +88,7 @@ def plan_run(run: Transaction) -> RunPlan:
 
 
 def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
-    """Add one bucket to the plan, and return how many files it lists."""
+    """Add a hash bucket to the plan; return its number of listed files."""
     table, listing = run.table, run.listing
     held = table.held(bucket)
     outcomes = read_outcomes(
@@ -97,25 +97,25 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
     if listing.corpus.stated is not None:
         listing.look_up(bucket, _known_versions(held, outcomes))
     items = listing.items(bucket)
-    of_bucket = plan_bucket(items, held, run.options)
-    plan.counts += of_bucket.counts
-    plan.n_surplus += of_bucket.n_surplus
-    plan.n_held += of_bucket.n_held
-    if of_bucket.has_changes:
-        plan.changed[bucket] = of_bucket.n_after
+    bucket_plan = plan_bucket(items, held, run.options)
+    plan.counts += bucket_plan.counts
+    plan.n_surplus += bucket_plan.n_surplus
+    plan.n_held += bucket_plan.n_held
+    if bucket_plan.has_changes:
+        plan.changed[bucket] = bucket_plan.n_after
     else:
-        plan.n_errors_unchanged += of_bucket.n_held_errors
-        plan.n_files_unchanged += of_bucket.n_after - of_bucket.n_held_errors
+        plan.n_errors_unchanged += bucket_plan.n_held_errors
+        plan.n_files_unchanged += bucket_plan.n_after - bucket_plan.n_held_errors
         plan.n_rows_unchanged += sum(table.n_rows_by_part(bucket).values())
     reused = _reuse(outcomes, items, run.options)
-    for item in of_bucket.extract:
+    for item in bucket_plan.extract:
         if item.path in reused:
             outcome, signs = reused[item.path]
             plan.n_reused += 1
             plan.reused_signs.update(signs)
             if outcome.error_kind is not None:
                 plan.reused_failures[outcome.error_kind] += 1
-    plan.pending.add(bucket, [item for item in of_bucket.extract if item.path not in reused])
+    plan.pending.add(bucket, [item for item in bucket_plan.extract if item.path not in reused])
     plan.obsolete += [
         name
         for name, rows in outcomes.items()
@@ -127,7 +127,7 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
 def _known_versions(
     held: dict[str, list[TableEntry]], outcomes: dict[str, pa.Table]
 ) -> dict[str, set[str]]:
-    """Return, by path, the versions that a bucket's parts have, or else its staged files."""
+    """Return the extracted versions by path: in the parts, or else in the staged files."""
     known = {path: {entry.version for entry in entries} for path, entries in held.items()}
     staged: dict[str, set[str]] = {}
     for rows in outcomes.values():
@@ -140,7 +140,7 @@ def _known_versions(
 def _reuse(
     outcomes: dict[str, pa.Table], items: dict[str, SourceFile], options: PlanOptions
 ) -> dict[str, tuple[Outcome, list[str]]]:
-    """Return the staged outcomes that this run may use, by path, each with its signs."""
+    """Return the reusable staged outcomes, by path, each with its signs."""
     values = {name: values_of(rows) for name, rows in outcomes.items()}
     reusable = outcomes_of(outcomes, lambda o: is_reusable(o, items.get(o.path), options))
     return {

@@ -1,4 +1,4 @@
-"""Read a table: its parts, and the entries and rows that they hold."""
+"""Read a table: its parts, their entries and their rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,20 @@ from jobs.table.staging import Origin
 
 
 class Table:
-    """A table that is made already, as one driver or reader sees it."""
+    """An existing table.
+
+    Parameters
+    ----------
+    store : Store
+        Store of the table.
+    metadata : TableMetadata
+        The contents of its table.json.
+
+    Attributes
+    ----------
+    parts : dict
+        Version of each part, by name, as last listed, read or written.
+    """
 
     def __init__(self, store: Store, metadata: TableMetadata) -> None:
         self.store = store
@@ -38,20 +51,20 @@ class Table:
         self.refresh()
 
     def refresh(self) -> dict[str, str]:
-        """List the parts and their versions anew, and return them."""
-        found = list_parts(self.store)
+        """List the parts again; return their versions by name."""
+        parts = list_parts(self.store)
         self.parts, self._by_bucket = {}, {}
-        for name, version in found.items():
+        for name, version in parts.items():
             self.set_part(name, version)
-        return found
+        return parts
 
     def set_part(self, name: str, version: str) -> None:
-        """Note a part's version.
+        """Record the version of a part.
 
         Raises
         ------
         TableError
-            If its bucket is none of the table's: rows in it would never be planned.
+            If the table has no such hash bucket: rows in the part would never be planned.
         """
         if _bucket(name) >= self.metadata.n_buckets:
             raise TableError(
@@ -63,11 +76,11 @@ class Table:
         self.parts[name] = version
 
     def parts_of(self, bucket: int) -> list[str]:
-        """Return the names of a bucket's parts, of all labels and the errors."""
+        """Return the names of the parts of a hash bucket: of all labels, and the errors."""
         return sorted(self._by_bucket.get(bucket, ()))
 
     def part_for(self, bucket: int, label: str | None, error_kind: str | None) -> str:
-        """Return the name of the part that a file's rows belong to."""
+        """Return the name of the part for a file's rows."""
         if error_kind is not None:
             return f"{ERRORS}/{part_name(bucket)}"
         if self.metadata.partition_by == "none":
@@ -75,21 +88,21 @@ class Table:
         return f"{FEATURES}/{label_folder(label)}/{part_name(bucket)}"
 
     def schema_of(self, part: str) -> pa.Schema:
-        """Return the schema that a part has."""
+        """Return the schema of a part."""
         return self.error_schema if is_errors(part) else self.feature_schema
 
     @property
     def origin(self) -> Origin:
-        """What fragments for this table are marked with."""
+        """Origin in the metadata of staged files for this table."""
         return Origin(self.metadata.corpus, self.metadata.n_buckets)
 
     @property
     def attribute_names(self) -> list[str]:
-        """Columns that come from the listing and not from the audio."""
+        """Names of the columns that come from the listing, not from the audio."""
         return [schema.LABEL, *self.carried.names]
 
     def held(self, bucket: int) -> dict[str, list[TableEntry]]:
-        """Return what a bucket's parts hold, by path: an entry for each file's first row."""
+        """Return the entries of a hash bucket, by path: one for each file of each part."""
         held: dict[str, list[TableEntry]] = {}
         for part in self.parts_of(bucket):
             for entry in self._entries(part):
@@ -107,12 +120,12 @@ class Table:
             yield TableEntry(path, part, version, fingerprint, run_id, nan_safe(own), error)
 
     def first_rows(self, part: str, names: list[str]) -> pa.Table:
-        """Return some columns of a part, of each file's first row only.
+        """Return some columns of each file's first row in a part.
 
         Raises
         ------
         TableError
-            As of `read_columns`.
+            If the part is damaged, or was not written by featurelib.
         """
         if is_errors(part):
             return self.read_columns(part, names)
@@ -121,11 +134,11 @@ class Table:
         return rows.filter(schema.is_first(rows)).select(names)
 
     def n_rows_by_part(self, bucket: int) -> dict[str, int]:
-        """Return how many rows each of a bucket's parts of features has; `held` has read them."""
+        """Return the number of rows of each feature part of a bucket; call `held` before."""
         return {part: self.n_rows(part) for part in self.parts_of(bucket) if not is_errors(part)}
 
     def n_rows(self, part: str) -> int:
-        """Return how many rows a part has, some columns of which were read before."""
+        """Return the number of rows of a part; call `read_columns` before."""
         return self._n_rows[part, self.parts[part]]
 
     def read_columns(self, part: str, names: list[str], *, first: bool = False) -> pa.Table:
@@ -134,16 +147,16 @@ class Table:
         Parameters
         ----------
         part : str
-            The part's name.
+            Name of the part.
         names : list of str
-            The columns.
+            Names of the columns.
         first : bool
-            Only the row groups that hold files' first rows.
+            Read only the row groups that hold files' first rows.
 
         Raises
         ------
         TableError
-            If the part is damaged, or not of this table's making.
+            If the part is damaged, or was not written by featurelib.
         """
 
         def read() -> tuple[pa.Table, int, str]:
@@ -174,7 +187,7 @@ class Table:
 
 
 def _is_conflict(error: BaseException) -> bool:
-    return isinstance(error, ConflictError)  # replaced while it was read: open it again
+    return isinstance(error, ConflictError)  # replaced while it was read: read it again
 
 
 def _bucket(part: str) -> int:
@@ -189,7 +202,7 @@ def open_table(location: str, options: dict[str, Any]) -> Table:
     Raises
     ------
     TableError
-        If there is none.
+        If there is no table, or it cannot be read.
     """
     store = open_store(location, options)
     try:

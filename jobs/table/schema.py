@@ -1,4 +1,4 @@
-"""Arrow schemas of what is on disk: feature parts, error parts and staged files."""
+"""Arrow schemas of feature parts, error parts and staged files."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _ERROR_CLASS = _field(
     ERROR_CLASS, pa.string(), "content: of the file itself; environment: tried again next run"
 )
 
+#: Columns of every part that planning reads, besides the label, carried and error columns.
 HELD_COLUMNS = (PATH, "source_version", "spec_fingerprint", "run_id")
-"""Columns that planning reads of every part, beside the label, carried and error columns."""
 
+#: Columns that number the rows of a file. With the path they are the key of the table.
 ROW_KEY = (CHANNEL, SEGMENT)
-"""Columns that number the rows of one file; with the path, the key of the table."""
 
 
 def row_schema(columns: Iterable[Mapping[str, str]]) -> pa.Schema:
-    """Return the schema of what extraction gives, from the descriptions of its columns."""
+    """Return the schema of extracted rows, from the descriptions of their columns."""
     return pa.schema([arrow_field(**column) for column in columns])
 
 
@@ -62,9 +62,9 @@ def feature_schema(rows: pa.Schema, carried: pa.Schema) -> pa.Schema:
     Parameters
     ----------
     rows : pyarrow.Schema
-        Of what extraction gives.
+        Schema of extracted rows.
     carried : pyarrow.Schema
-        Columns carried from lists and label files.
+        The carried columns.
     """
     key, rest = _split(rows)
     return pa.schema([_PATH, *key, _LABEL, *carried, *_PROVENANCE, *rest])
@@ -76,7 +76,7 @@ def error_schema(carried: pa.Schema) -> pa.Schema:
 
 
 def staged_schema(rows: pa.Schema) -> pa.Schema:
-    """Return the schema of a staged file: rows and errors together, without labels."""
+    """Return the schema of staged files: rows and errors together, without labels."""
     key, rest = _split(rows)
     return pa.schema([_PATH, *key, *_ERROR, *_PROVENANCE, *rest])
 
@@ -87,23 +87,23 @@ def _split(rows: pa.Schema) -> tuple[list[pa.Field], list[pa.Field]]:
 
 
 def table_names(rows: pa.Schema) -> list[str]:
-    """Return the names of all columns of a table; two that are equal cannot be."""
+    """Return the names of all columns of a table; a duplicate is a clash."""
     return [*error_schema(pa.schema([])).names, "by_label", *rows.names]
 
 
 def taken_names(rows: pa.Schema) -> list[str]:
-    """Return the column names that columns carried from lists may not have."""
-    none = pa.schema([])
-    return sorted({*feature_schema(rows, none).names, *error_schema(none).names})
+    """Return the names that carried columns must not have."""
+    no_columns = pa.schema([])
+    return sorted({*feature_schema(rows, no_columns).names, *error_schema(no_columns).names})
 
 
 def is_first(rows: pa.Table) -> pa.ChunkedArray:
-    """Say of each row whether it is its file's first: channel null or 0, and segment 0."""
+    """Return whether each row is the first of its file: channel null or 0, and segment 0."""
     channel = pc.fill_null(rows[CHANNEL], 0)
     return pc.and_(pc.equal(channel, 0), pc.equal(rows[SEGMENT], 0))
 
 
 def error_classes(kinds: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return ``content`` or ``environment`` for each kind of error."""
+    """Return the class of each error kind: ``content`` or ``environment``."""
     is_content = pc.is_in(kinds, pa.array(sorted(CONTENT_KINDS)))
     return pc.if_else(is_content, "content", "environment")

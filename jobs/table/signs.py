@@ -1,4 +1,4 @@
-"""What a file's first row says of its audio that its user should hear of."""
+"""Signs of trouble in a file's first row: damaged, cut short, or cancelling channels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 DAMAGED, CUT, CANCELLING = "damaged", "cut", "cancelling"
 
+#: Columns from which signs are derived.
 COLUMNS = ("decoding", "peak", "mix_peak", "is_silent")
-"""Columns that tell it."""
 
+#: Channels cancel out if less than this share of the peak is left after mixing (-40 dB).
 _CANCELS_BELOW = 0.01
-"""Share of the peak that is left when channels cancel out: -40 dB."""
 
 
 def signs_of(decoding: str | None, peak: float, mix_peak: float, is_silent: bool) -> list[str]:
@@ -25,7 +25,7 @@ def signs_of(decoding: str | None, peak: float, mix_peak: float, is_silent: bool
 
 
 def sign_lines(signs: dict[str, int], table: str) -> list[str]:
-    """Return what is to be said of the signs of many rows, for people."""
+    """Return lines of text for people about the number of files with each sign."""
     lines = []
     partial = [
         f"{signs[name]} {word}"

@@ -1,4 +1,4 @@
-"""Staged files: the rows of one attempt at a shard, kept until their bucket is merged."""
+"""Staged files: extracted rows of a shard, kept until their hash bucket is merged."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from jobs.table.layout import RUNS, run_and_bucket, staged_name
 from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, staged_schema
 from jobs.table.signs import COLUMNS
 
+#: Uncompressed size of the rows that a worker keeps in memory before it writes a staged file.
 STAGED_BYTES = 64 * 2**20
-"""Rows that a worker keeps in memory, uncompressed, before it writes a staged file."""
 
 _SPOOL_BYTES = 8 * 2**20
 _OUTCOME_COLUMNS = (PATH, *ROW_KEY, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
 
 
 class StagedFiles:
-    """Names of staged files, by bucket."""
+    """Names of staged files, by hash bucket."""
 
     def __init__(self) -> None:
         self._by_bucket: dict[int, list[str]] = {}
 
     def add(self, name: str) -> None:
-        """Add a name; ignore one that is not of a staged file."""
-        found = run_and_bucket(name)
-        if found is not None:
-            self._by_bucket.setdefault(found[1], []).append(name)
+        """Add a name; ignore names of other files."""
+        parsed = run_and_bucket(name)
+        if parsed is not None:
+            self._by_bucket.setdefault(parsed[1], []).append(name)
 
     def update(self, names: Iterable[str]) -> None:
         """Add names."""
@@ -51,17 +51,17 @@ class StagedFiles:
             self.add(name)
 
     def of_bucket(self, bucket: int) -> list[str]:
-        """Return the names of a bucket's staged files, earliest run first."""
+        """Return the names of the staged files of a hash bucket, earliest run first."""
         return sorted(self._by_bucket.get(bucket, ()))
 
     def beyond(self, n_buckets: int) -> list[str]:
-        """Return the names of staged files for buckets that the table does not have."""
+        """Return the names of staged files whose hash bucket the table does not have."""
         return [
             n for bucket, names in self._by_bucket.items() if bucket >= n_buckets for n in names
         ]
 
     def discard(self, name: str) -> None:
-        """Forget a name."""
+        """Remove a name."""
         for names in self._by_bucket.values():
             if name in names:
                 names.remove(name)
@@ -76,40 +76,52 @@ class StagedFiles:
 
 @dataclass(frozen=True)
 class Origin:
-    """The corpus and the number of buckets that staged rows belong to; others are not used."""
+    """The corpus and the bucket count of staged rows; rows of another origin are not used.
+
+    Attributes
+    ----------
+    corpus : str
+        Canonical location to which paths are relative.
+    n_buckets : int
+        Number of hash buckets.
+    """
 
     corpus: str
-    """Canonical location that paths are relative to."""
     n_buckets: int
 
     def metadata(self) -> dict[str, str]:
-        """Return it as metadata of an Arrow schema."""
+        """Return the origin as metadata of an Arrow schema."""
         return {"corpus": self.corpus, "n_buckets": str(self.n_buckets)}
 
     def is_of(self, schema: pa.Schema) -> bool:
-        """Say whether rows of a schema were made with this origin."""
-        found = schema.metadata or {}
-        return all(found.get(k.encode()) == v.encode() for k, v in self.metadata().items())
+        """Return whether the metadata of a schema names this origin."""
+        metadata = schema.metadata or {}
+        return all(metadata.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
 class StagingWriter:
-    """Collects the rows and errors of a shard, and writes them as staged files.
+    """Collect the rows and errors of a shard, and write them to staged files.
 
-    A file's rows are all in one staged file, which holds many files, or one whose rows
-    are more than is kept in memory.
+    All rows of a file are in the same staged file. A staged file holds many files, or a
+    single file whose rows did not fit into memory.
 
     Parameters
     ----------
     store : Store
-        The table's place.
+        Store of the table.
     bucket : int
-        The shard's bucket.
+        Hash bucket of the shard.
     spec : FeatureSpec
-        What is extracted.
+        The extracted features.
     run_id : str
-        The run.
+        Name of the run.
     origin : Origin
-        What the staged files are marked with.
+        Written to the metadata of the staged files.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the staged files that are written.
     """
 
     def __init__(
@@ -123,34 +135,33 @@ class StagingWriter:
         self._value_names = featurelib.feature_names(spec)
         self._rows = self._collector()
         self.names: list[str] = []
-        """Staged files that are written."""
 
     def _collector(self) -> featurelib.RowCollector:
         return featurelib.RowCollector(self._schema, self._value_names)
 
     def file(self, path: str, version: str, size: int | None) -> FileRows:
-        """Begin a file; its rows count once they are given to `add_file`."""
+        """Return a new, empty `FileRows`; pass it to `add_file` when it is complete."""
         common = {PATH: path, "size_bytes": size, "source_version": version, **self._common}
         return FileRows(common, self._collector, self._rows.n_bytes_of, self._schema)
 
     def add_file(self, rows: FileRows) -> None:
-        """Take in all rows of a file.
+        """Add all rows of a file; write a staged file if the memory limit is reached.
 
         Raises
         ------
         OSError
-            If a staged file that is full cannot be written.
+            If the staged file cannot be written.
         """
         if rows.spooled is not None:
             self._replace(rows.spooled)
             return
-        for some in rows.waiting:
-            self._rows.add(some)
+        for batch in rows.waiting:
+            self._rows.add(batch)
         if self._rows.n_bytes >= STAGED_BYTES:
             self.flush()
 
     def add_error(self, path: str, version: str, size: int | None, kind: str, message: str) -> None:
-        """Add a file that could not be used."""
+        """Add an error row of a file."""
         attributes = {
             PATH: path,
             "size_bytes": size,
@@ -163,7 +174,7 @@ class StagingWriter:
         self._rows.add(featurelib.Rows(1, attributes, {}))
 
     def flush(self) -> None:
-        """Write what is in memory, if anything is."""
+        """Write the rows in memory to a staged file, if there are any."""
         if not self._rows.n_rows:
             return
         rows, self._rows = self._rows.table(), self._collector()
@@ -174,24 +185,33 @@ class StagingWriter:
             self._replace(sink)
 
     def _replace(self, data: BinaryIO) -> None:
-        name = staged_name(self._run_id, self._bucket)  # nobody else has it
+        name = staged_name(self._run_id, self._bucket)  # unique, so no condition is needed
         self._store.replace(name, data)
         self.names.append(name)
 
 
 class FileRows:
-    """The rows of one file: in memory, or in a temporary file where they are many.
+    """The rows of one file: in memory, or spilled to a temporary file if they are many.
 
     Parameters
     ----------
     common : dict
-        Columns that are the same on each row.
+        Values of the columns that are equal in all rows.
     collector : callable
-        Makes an empty `featurelib.RowCollector`.
+        Returns an empty `featurelib.RowCollector`.
     n_bytes_of : callable
-        Says how much memory rows take.
+        Returns the memory size of rows in bytes.
     schema : pyarrow.Schema
         Schema of a staged file.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    waiting : list of featurelib.Rows
+        Rows in memory.
+    spooled : binary file object, optional
+        A staged file with all rows, if they were spilled.
     """
 
     def __init__(
@@ -207,12 +227,10 @@ class FileRows:
         self._writer: Writer | None = None
         self.n_rows = 0
         self.waiting: list[featurelib.Rows] = []
-        """Rows in memory."""
         self.spooled: BinaryIO | None = None
-        """All rows as a staged file, where they are many."""
 
     def add(self, rows: featurelib.Rows) -> None:
-        """Take in rows that follow those before."""
+        """Append rows."""
         self.n_rows += rows.n
         self.waiting.append(rows._replace(facts={**rows.facts, **self._common}))
         self._n_bytes += self._n_bytes_of(rows)
@@ -221,13 +239,13 @@ class FileRows:
             self._spill()
 
     def end(self) -> None:
-        """Say that there are no more rows."""
+        """Finish the file after its last row."""
         if self._writer is not None:
             self._spill()
             self._writer.close()
 
     def close(self) -> None:
-        """Give back what the rows take up."""
+        """Release the memory and the temporary file of the rows."""
         self.waiting = []
         if self._writer is not None:
             self._writer.close()
@@ -246,18 +264,18 @@ class FileRows:
 
 
 def _spool() -> BinaryIO:
-    """Open a file in memory, which goes to disk when it grows."""
+    """Open a temporary file that is in memory until it grows large."""
     file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix="featurelib-")  # noqa: SIM115
     return cast(BinaryIO, file)
 
 
 def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
-    """Open a staged file; return None where it is damaged, or of another schema or origin.
+    """Open a staged file; return None if it is damaged or has another schema or origin.
 
     Raises
     ------
     OSError
-        If the storage fails: the staged file may be whole.
+        If the storage fails. The staged file may be intact.
     """
     try:
         file = open_parquet(source)
@@ -265,14 +283,12 @@ def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.Parqu
         if is_storage_error(error):
             raise
         return None
-    is_ours = file.schema_arrow.equals(schema) and origin.is_of(file.schema_arrow)
-    return file if is_ours else None
+    is_usable = file.schema_arrow.equals(schema) and origin.is_of(file.schema_arrow)
+    return file if is_usable else None
 
 
 def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
-    """Return the columns that planning needs, of the first row of each file.
-
-    None where the staged file is damaged.
+    """Return the planning columns of each file's first row; None if the file is damaged.
 
     Raises
     ------
@@ -291,19 +307,19 @@ def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
 def read_outcomes(
     store: Store, names: Sequence[str], schema: pa.Schema, origin: Origin
 ) -> dict[str, pa.Table]:
-    """Return the first rows of staged files by name.
+    """Return the first rows of staged files, by name.
 
-    One that is gone, damaged, or of another schema or origin has none: its files are
-    extracted again.
+    A staged file has no rows here if it is missing, damaged, or of another schema or origin.
+    Its files are extracted again.
 
     Raises
     ------
     OSError
-        If the storage fails: the staged file may be whole.
+        If the storage fails. The staged file may be intact.
     """
     columns = [*_OUTCOME_COLUMNS, *COLUMNS]
-    none = pa.schema([schema.field(column) for column in columns]).empty_table()
-    found = dict.fromkeys(names, none)
+    no_rows = pa.schema([schema.field(column) for column in columns]).empty_table()
+    outcomes = dict.fromkeys(names, no_rows)
     for name in names:
         try:
             source, _ = store.open(name)
@@ -313,24 +329,24 @@ def read_outcomes(
             file = open_staged(source, schema, origin)
             rows = outcome_rows(file) if file is not None else None
         if rows is not None:
-            found[name] = rows
-    return found
+            outcomes[name] = rows
+    return outcomes
 
 
 def outcomes_of(
     staged: dict[str, pa.Table], accepts: Callable[[Outcome], bool]
 ) -> dict[str, tuple[Outcome, str, int]]:
-    """Return, by path, the outcome that counts, the name of its staged file, and its row there.
+    """Return, by path, the best outcome, the name of its staged file, and its row number there.
 
-    Two attempts at one file give equal rows; of a row and an error the row counts,
-    and then the later one.
+    Of several outcomes of a file, features are better than an error, and then later is
+    better. Two attempts at the same file give equal rows.
 
     Parameters
     ----------
     staged : dict
-        First rows by staged file, as of `outcome_rows`; the earliest run first.
+        First rows by staged file, as from `outcome_rows`, the earliest run first.
     accepts : callable
-        Says which outcomes may count.
+        Returns whether an outcome may be used.
     """
     outcomes: dict[str, tuple[Outcome, str, int]] = {}
     names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
@@ -347,12 +363,12 @@ def outcomes_of(
 
 
 def list_staged(store: Store, run_id: str | None = None) -> StagedFiles:
-    """Return all staged files, or those that one run wrote."""
-    found = StagedFiles()
+    """Return the staged files of all runs, or of one run."""
+    staged = StagedFiles()
     try:
         for page in store.scan(RUNS if run_id is None else f"{RUNS}/{run_id}"):
             for entry in page:
-                found.add(entry.name)
+                staged.add(entry.name)
     except FileNotFoundError:
         pass
-    return found
+    return staged

@@ -1,4 +1,4 @@
-"""What one run reads and changes: handed from step to step."""
+"""`Transaction`: the state that the steps of a run share."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from jobs.table.staging import StagedFiles
 
 @dataclass(frozen=True)
 class Transaction:
-    """One run's view of its table.
+    """A run, the table that it writes, and the corpus that it reads.
 
     Attributes
     ----------
     run_id : str
-        The run.
+        Name of the run.
     table : Table
-        The table as it is.
+        The table.
     listing : Listing
-        The corpus as it is.
+        The listing of the corpus.
     staged : StagedFiles
-        Rows that are extracted and not committed.
+        Rows that are extracted but not committed.
     options : PlanOptions
-        The options of the run.
+        Options for planning.
     lock : WriteGuard
-        Asked before every write.
+        The write lock, checked before every write.
     notify : callable
-        Told every event.
+        Observer of all events.
     """
 
     run_id: str

@@ -98,7 +98,7 @@ def test_rows_have_exactly_the_schemas_columns(preset):
     assert table.num_rows == 1
 
 
-#: One of each family, with parameters that are not the defaults, and all statistics.
+#: All families, with parameters other than the defaults, and all statistics.
 EVERYTHING = {
     "duration": 60.0,
     "defaults": {
@@ -154,7 +154,7 @@ def test_the_librosa_counterparts_are_calls_that_give_the_values(settings):
             assert column.librosa == "none"
             continue
         match = re.fullmatch(r"(?:(\w+) of )?(.*)", column.librosa)
-        # In float64: what librosa sums in float32 has fewer digits than are compared.
+        # In float64, because rounding errors of librosa's float32 sums exceed the tolerance.
         values = np.asarray(evaluated(match[2], y), np.float64)
         rms = float(np.sqrt(np.mean(np.square(values))))
         if column.name.endswith("_series"):
@@ -167,7 +167,7 @@ def test_the_librosa_counterparts_are_calls_that_give_the_values(settings):
 
 def evaluated(call, y):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa warns of empty filters
+        warnings.simplefilter("ignore")  # librosa warns about empty filters
         return eval(call, {"librosa": librosa, "np": np, "y": y})
 
 

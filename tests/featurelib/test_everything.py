@@ -1,4 +1,4 @@
-"""Every family at once: values on real recordings, and memory on long files."""
+"""All families at once: values on real recordings, and memory on long files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.featurelib.support.signals import encode
 
 
 def in_one(paths: list[Path]) -> tuple[np.ndarray, int]:
-    """Recordings of one rate, one behind the other, as shape (n,)."""
+    """Concatenation of recordings with equal rate, shape (n,)."""
     parts = [soundfile.read(path, dtype="float32", always_2d=True) for path in paths]
     (sr,) = {sr for _, sr in parts}
     return np.concatenate([y.mean(axis=1) for y, _ in parts]), sr
@@ -44,7 +44,7 @@ def test_every_column_is_librosas_on_recordings_of_all_rates(real_audio, folder,
     oracle.assert_close({name: columns[name] for name in expected}, expected)
 
 
-#: Extracts from a file, and says how many rows there are and the memory of the process.
+#: Extracts from a file; prints the number of rows and the memory of the process.
 CHILD = """
 import json, resource, sys
 import featurelib
@@ -56,7 +56,7 @@ print(sum(one.n for one in rows), resource.getrusage(resource.RUSAGE_SELF).ru_ma
 
 
 def write_long(path: Path, seconds: float, sr: int, channels: int) -> Path:
-    """A file of noise whose level changes, made piece by piece."""
+    """A file of noise with changing level, written in pieces."""
     rng = np.random.default_rng(0)
     left = round(seconds * sr)
     with soundfile.SoundFile(path, "w", sr, channels, subtype="PCM_16") as file:
@@ -68,7 +68,7 @@ def write_long(path: Path, seconds: float, sr: int, channels: int) -> Path:
 
 
 def peak_mb(path: Path, fields: str) -> tuple[int, int]:
-    """Number of rows, and the largest memory of a process that extracts them [MB]."""
+    """Number of rows, and peak memory of a process that extracts them [MB]."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, path, fields],
         capture_output=True,

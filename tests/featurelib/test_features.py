@@ -1,4 +1,4 @@
-"""Every family of features against librosa."""
+"""All feature families against librosa."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from featurelib import spec_from_settings as spec_of
 from featurelib.features.chroma_stft import ChromaSTFT
 from featurelib.features.tuning import Tuning
 from featurelib.graph import Analysis, Plan
-from featurelib.kernels.peaks import spectral_peaks
-from featurelib.kernels.spectrum import in_lanes
-from featurelib.simd import LANES
+from featurelib.kernels import LANES, peaks, reference
 from featurelib.specs.keywords import build
 from featurelib.spill import SpillBuffer
 from featurelib.statistics import Value
@@ -26,7 +24,7 @@ from tests.featurelib.support.signals import SIGNALS, SR, chord, encode, noise, 
 
 GENRE = get_spec("genre-v1")
 
-#: Lengths at which the number of frames changes, or padding meets itself.
+#: Lengths at which the number of frames changes, or both paddings meet.
 LENGTHS = (1, 2, 3, 511, 512, 513, 1023, 1024, 1025, 1535, 1536, 1537, 2047, 2048, 2049, 5120)
 
 MOMENTS = ("mean", "std", "var", "min", "max", "skew", "kurtosis")
@@ -66,7 +64,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def variant(
     *, sr: int = SR, of: Mapping[str, Mapping[str, Any]] | None = None, **defaults: Any
 ) -> FeatureSpec:
-    """The genre preset with other parameters, and changes `of` single families."""
+    """The genre preset with other parameters; `of` has changes of single families."""
     entries = [
         {"family": entry.name, "statistics": entry.statistics, **(of or {}).get(entry.name, {})}
         for entry in GENRE.features
@@ -111,13 +109,13 @@ def test_lengths_around_frames_equal_librosa(length, pad_mode):
     spec = variant(pad_mode=pad_mode)
     y = noise(1.0, seed=length)[:length]
     row = extract_columns(encode(y), spec)
-    # One or two samples have a flat spectrum, whose coefficients are what rounding to
-    # float32 leaves of some 50 dB.
+    # One or two samples have a flat spectrum. Its coefficients are rounding errors of some
+    # 50 dB in float32.
     oracle.assert_close(row, oracle.columns(y, spec), absolute=2e-5 if length < 3 else 0.0)
 
 
 def test_range_below_the_maximum_is_of_the_whole_file():
-    # The loud end decides how far down the quiet beginning is seen.
+    # The maximum at the loud end sets the lower limit for the quiet beginning.
     spec = only("mfcc", "spectral_contrast")
     quiet = noise(2.0, level=1e-6)
     alone = extract_columns(encode(quiet), spec)
@@ -139,7 +137,7 @@ def test_top_db_is_the_specs():
 
 
 def test_contrast_hangs_on_the_samples_last_bits_where_a_band_holds_nothing_else():
-    # A signal that ends at 4 kHz, and the same one rounded anew.
+    # A signal without power above 4 kHz, and the same signal with other rounding errors.
     spec = only("spectral_contrast", statistics=("mean", "std"))
     y = upsampled()
     rounded_anew = y * np.float32(1 + 2.0**-23)
@@ -149,7 +147,7 @@ def test_contrast_hangs_on_the_samples_last_bits_where_a_band_holds_nothing_else
         for name, (value, rms) in before.items()
         if abs(after[name][0] - value) > 1e-4 * abs(value) + 1e-6 * rms
     }
-    # Of 3200 to 6400 Hz: librosa's own values are those of the rounding, and so are ours.
+    # In 3200 to 6400 Hz, the values of librosa and featurelib come from rounding errors.
     assert moved == {"spectral_contrast_06_mean", "spectral_contrast_06_std"}
     mean = "spectral_contrast_06_mean"
     assert abs(after[mean][0] / before[mean][0] - 1) > 1e-3
@@ -158,14 +156,14 @@ def test_contrast_hangs_on_the_samples_last_bits_where_a_band_holds_nothing_else
 
 
 def test_flux_of_a_silent_frame_beside_a_sounding_one():
-    # Two frames apart from each other: one silent, one a click with a flat spectrum.
+    # Two separate frames: one silent, one with a click, whose spectrum is flat.
     spec = only(
         "spectral_flux", statistics=("mean", "max"), n_fft=512, hop_length=512, center=False
     )
     y = np.zeros(1024, np.float32)
     y[512 + 256] = 1.0
     row = extract_columns(encode(y), spec)
-    # 257 bins of 1/257 each against none: the length is 1 / sqrt(257).
+    # 257 bins of 1 / 257 minus zeros: the length is 1 / sqrt(257).
     assert row["spectral_flux_max"][0] == pytest.approx(257**-0.5, rel=1e-6)
 
 
@@ -186,19 +184,19 @@ def test_spectral_peaks_are_bit_by_bit_librosas(kind):
     pitches, magnitudes = librosa.piptrack(S=S**2, sr=SR)
     freqs = librosa.fft_frequencies(sr=SR)
     low, high = int((freqs < 150).sum()), int((freqs < 4000).sum())
-    # The lanes beyond the last frame are full of peaks, which do not count.
-    lanes = np.empty((6, 1025, LANES), np.float32)
-    in_lanes(np.ascontiguousarray(S.T), lanes)
+    # The lanes after the last frame are full of peaks, which must be ignored.
+    lanes = np.pad(S, ((0, 0), (0, 3))).reshape(1025, 6, LANES).transpose(1, 0, 2).copy()
     lanes[5, :, 5:] = np.resize(np.float32([0, 1]), 1025)[:, np.newaxis]
-    peaks = spectral_peaks(lanes, low, high, np.float32(0.1), float(SR), 2048, 45)
-    found = pitches > 0
-    assert found.sum() > 1000
-    expected = np.stack((pitches[found], magnitudes[found]), axis=1)
-    np.testing.assert_array_equal(sorted(peaks.tolist()), sorted(expected.tolist()))
+    is_peak = pitches > 0
+    assert is_peak.sum() > 1000
+    expected = np.stack((pitches[is_peak], magnitudes[is_peak]), axis=1)
+    for kernels in (peaks, reference):
+        found = kernels.spectral_peaks(lanes, low, high, np.float32(0.1), float(SR), 2048, 45)
+        np.testing.assert_array_equal(sorted(found.tolist()), sorted(expected.tolist()))
 
 
 def tuning_of(y: np.ndarray, sr: int = SR, **parameters: int) -> float:
-    """The tuning of a signal, with all its digits."""
+    """Tuning of a signal, not rounded to float32."""
     sink = Value(of=build(Tuning, parameters))
     plan = Plan([sink], sr)
     analysis = Analysis(plan)
@@ -253,11 +251,11 @@ def test_weak_peaks_do_not_tell_the_tuning():
         assert tuning == pytest.approx(0.2, abs=0.011)
 
 
-# --- what the presets do not have
+# --- families and parameters that no preset has
 
 RATES = (8_000, 16_000, 22_050, 44_100)
 
-#: Entries with all their own parameters.
+#: Entries that set all their own parameters.
 ENTRIES: dict[str, list[dict[str, Any]]] = {
     "bandwidths of other orders": [
         {"family": "spectral_bandwidth", "as": f"bandwidth{i}", "p": p}
@@ -299,7 +297,7 @@ ENTRIES: dict[str, list[dict[str, Any]]] = {
 
 
 def changing(sr: int) -> np.ndarray:
-    """A chord off the scale, then noise, at a rate [Hz]."""
+    """A detuned chord, then noise, at a sampling rate [Hz]."""
     return np.concatenate((chord(1.5, sr=sr, detune=-0.3), noise(0.7, sr=sr, level=0.02)))
 
 

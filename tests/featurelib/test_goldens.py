@@ -1,4 +1,4 @@
-"""Decoding gives the same samples everywhere and always, of damaged files as well."""
+"""Decoding gives the same samples on all machines and versions, also for damaged files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_damaged_files_are_decoded_as_ever(name, damage, capfd):
 
 
 def rounded(outcome: dict[str, Any]) -> dict[str, Any]:
-    """With measures of which the last digits depend on the machine."""
+    """Outcome with rounded measures, whose last digits depend on the machine."""
     return {
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in outcome.items()

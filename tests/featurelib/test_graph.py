@@ -1,4 +1,4 @@
-"""Nodes, plans, analyses, and the canonical form that fingerprints are made of."""
+"""Nodes, plans, analyses, and the canonical form behind fingerprints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import Feature, SpecError, families, spec_from_settings
@@ -36,14 +36,14 @@ FAMILIES = tuple(families())
 
 
 def series_of(features: list[Feature], parts: list[np.ndarray]) -> list[np.ndarray]:
-    """The frame series of features of a signal that arrives in parts."""
+    """Frame series of features, for a signal that arrives in parts."""
     sinks = [Series(of=feature) for feature in features]
     plan = Plan(sinks, SR)
     analysis = Analysis(plan)
     for part in parts:
         part = part.copy()
         analysis.push(part)
-        part[:] = np.nan  # the memory may be used again
+        part[:] = np.nan  # the caller may reuse the memory
     analysis.finish()
     return [analysis.operators[plan.index[sink]].series() for sink in sinks]
 
@@ -90,7 +90,7 @@ def test_parameters_are_checked_at_the_rate_of_the_plan():
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Node):
-    """One feature over another, frame by frame."""
+    """Ratio of two features, frame by frame."""
 
     above: Feature
     below: Feature
@@ -130,7 +130,7 @@ def test_inputs_in_step_are_joined():
         analysis = Analysis(plan)
         analysis.push(chord())
         analysis.finish()
-    with pytest.raises(SpecError, match="Ratio"):  # each of them realigns by itself
+    with pytest.raises(SpecError, match="Ratio"):  # each of them realigns its frames separately
         Plan([Ratio(above=both[0], below=both[1])], SR)
 
 
@@ -147,7 +147,6 @@ JOINED = [
 ]
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     length=st.integers(9 * 512, 40 * 512),
     cuts=st.lists(st.integers(0, 20_000), max_size=6),
@@ -164,7 +163,6 @@ def test_blocks_of_any_size_give_the_same_series(length, cuts, block_frames):
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6 * np.abs(one).max())
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     n_frames=st.integers(3, 60),
     cuts=st.lists(st.integers(0, 60), max_size=8),
@@ -193,7 +191,7 @@ def test_delta_of_frames_in_any_blocks_is_librosas(n_frames, cuts, half, order, 
 
 
 def of_default(kind: type[Node], **nodes: Any) -> list[Any]:
-    """The canonical form of a node without changed parameters, whose inputs are its fields."""
+    """Canonical form of a node with default parameters, whose inputs are its fields."""
     return [kind.__name__, kind.version, {}, nodes, []]
 
 
@@ -217,7 +215,7 @@ def test_the_canonical_form_has_inputs_that_are_no_fields():
 
 def test_the_canonical_form_of_a_long_chain_takes_no_time():
     feature: Feature = RMS()
-    for _ in range(40):  # twice the work at each step would not end
+    for _ in range(40):  # doubling the work at each step would take forever
         feature = Delta(of=feature)
     form = canonical(feature)
     for _ in range(40):
@@ -251,7 +249,7 @@ def test_a_parameter_that_is_added_later_changes_nothing(kind):
 
 
 def spec_of(family: str) -> Any:
-    """A spec of one family, made anew."""
+    """A new spec of one family."""
     if family != "delta":
         return spec_from_settings({"features": [family]})
     mfcc = {"family": "mfcc", "statistics": []}
@@ -260,7 +258,7 @@ def spec_of(family: str) -> Any:
 
 SPECTRAL = frozenset(FAMILIES) - {"rms", "zero_crossing_rate"}
 
-#: Which families read a node, or hold it.
+#: Families that read a node class, directly or not.
 READERS: dict[type[Node], frozenset[str]] = {
     Signal: frozenset(FAMILIES),
     Frames: frozenset(FAMILIES),
@@ -293,7 +291,7 @@ def test_versions_of_derived_nodes_count_where_they_are_read_only(monkeypatch):
     def fingerprint(**values):
         return spec_from_settings({"features": [{"family": "spectral_bandwidth", **values}]})
 
-    # Both read the sums; one reads the spectra as well.
+    # Both specs read the sums; one reads the spectra as well.
     before = [fingerprint(p=p).fingerprint for p in (2, 3)]
     monkeypatch.setattr(PowerSums, "version", PowerSums.version + 1)
     after = [fingerprint(p=p).fingerprint for p in (2, 3)]

@@ -1,4 +1,4 @@
-"""Parameters: their types and bounds, and which node a keyword is meant for."""
+"""Parameters: types, bounds, and the node to which a keyword applies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import SpecError, families, spec_from_settings
@@ -61,7 +61,7 @@ class Needy(Node):
 def test_the_nearest_node_wins():
     assert build(Top, {"gain": 3}) == Top(gain=3.0)
     assert build(Both, {"gain": 0.25}) == Both(right=Right(gain=0.25))
-    # Breadth first: `other.size` is nearer than those of `both`.
+    # `other.size` is nearer than the parameters `size` inside `both`.
     assert build(Top, {"size": 7}) == Top(other=Extra(size=7))
 
 
@@ -79,7 +79,7 @@ def test_a_dotted_keyword_is_meant_for_its_place():
 def test_shared_keywords_are_meant_for_all_that_have_them():
     node = build(Both, {"n_fft": 4096})
     assert (node.left.n_fft, node.right.n_fft) == (4096, 4096)
-    # A dotted one says more, in whatever order they stand.
+    # A dotted keyword overrides a plain one, in any order.
     for values in (
         {"n_fft": 4096, "right.n_fft": 64},
         {"right.n_fft": 64, "n_fft": 4096},
@@ -211,11 +211,11 @@ def test_specs_take_nested_tables():
     assert entry.feature == build(MFCC, values)
 
 
-# --- there and back
+# --- round trips
 
 
 def value_of(place: Place) -> st.SearchStrategy[Any]:
-    """Values that a parameter takes."""
+    """Valid values of a parameter."""
     m, kind = place.field.metadata, str(place.field.type)
     if m["choices"]:
         return st.sampled_from(m["choices"])
@@ -233,16 +233,15 @@ def value_of(place: Place) -> st.SearchStrategy[Any]:
 
 
 def changed(draw: st.DrawFn, kind: type[Node], given_nodes: dict[str, Node]) -> Node:
-    """A node with any values of any of its parameters, each place by itself."""
+    """A node with any valid values of any of its parameters."""
     available = places(kind, frozenset(given_nodes))
     chosen = draw(st.lists(st.sampled_from(available), unique_by=lambda place: place.path))
     values = {place.path: draw(value_of(place)) for place in chosen}
-    # A path of one name is no dotted keyword, and the nearest of its name.
+    # A path of one name is a plain keyword, and no parameter of that name is nearer.
     return build(kind, {".".join(path): value for path, value in values.items()}, given_nodes)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_keywords_make_every_family_again(family, data):
     given_nodes = {"of": MFCC(n_mfcc=13)} if family == "delta" else {}

@@ -1,4 +1,4 @@
-"""How far something is, in notebooks and elsewhere."""
+"""Progress display in notebooks, on terminals and elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_terminal_gets_a_bar():
     while True:
         try:
             part = os.read(leader, 4096)
-        except OSError:  # the terminal's other end is closed
+        except OSError:  # the other end of the terminal is closed
             break
         if not part:
             break

@@ -1,4 +1,4 @@
-"""Every column on real recordings, against librosa reading the same file."""
+"""All columns on real recordings, against librosa on the same file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from tests.featurelib.support import oracle
 from tests.featurelib.support.signals import encode
 from tests.featurelib.test_features import tuning_of
 from tests.support.audio_files import REAL_AUDIO, real_recordings
+from tests.support.quick import slow_but_every
 
 RECORDINGS = [*real_recordings("music", "clips"), *real_recordings("digits")[::10]]
-#: Some of the music, without the stubs that no decoder opens.
+#: Some of the music, without the placeholder files that no decoder opens.
 UPSAMPLED = [path for path in real_recordings("music")[::3] if path.stat().st_size > 1000]
 ODD = sorted(path for path in (REAL_AUDIO / "odd").rglob("*") if path.is_file())
 
@@ -26,11 +27,11 @@ def name(path):
     return str(path.relative_to(REAL_AUDIO))
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=name)
+@pytest.mark.parametrize("path", slow_but_every(7, RECORDINGS), ids=name)
 def test_columns_and_tuning_equal_librosa(path):
     try:
         y, sr = librosa.load(path)
-    except Exception:  # noqa: BLE001  whatever librosa ends with, ours is an AudioError
+    except Exception:  # noqa: BLE001  whatever librosa raises, featurelib raises AudioError
         with pytest.raises(AudioError):
             extract_columns(path)
         return
@@ -46,10 +47,10 @@ def test_columns_and_tuning_equal_librosa(path):
 
 
 @pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16"])
-@pytest.mark.parametrize("path", UPSAMPLED, ids=name)
+@pytest.mark.parametrize("path", slow_but_every(4, UPSAMPLED), ids=name)
 def test_recordings_that_were_upsampled_equal_librosa(path, subtype):
-    # Above 4 kHz there is only rounding: any difference in the samples or in the transform's
-    # precision is seen in the contrast.
+    # Above 4 kHz there are only rounding errors. Therefore the contrast shows any difference in
+    # the samples or in the precision of the transform.
     y, sr = soundfile.read(path, frames=400_000, always_2d=True)
     y = soxr.resample(soxr.resample(y, sr, 8000), 8000, 44_100)
     data = encode(y, 44_100, subtype=subtype)

@@ -1,11 +1,11 @@
-"""Rows on their way to a table: columns of every kind, and those that a row has not."""
+"""Collection of rows: columns of all kinds, and missing values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.rows import RowCollector, Rows, arrow_field, arrow_type
@@ -60,10 +60,9 @@ def test_a_field_describes_itself() -> None:
 LENGTHS = st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=4)
 
 
-@settings(deadline=None)  # the first example loads PyArrow
 @given(st.lists(LENGTHS, max_size=4))
 def test_files_of_many_rows_and_failed_ones(files: list[list[int | None]]) -> None:
-    """None stands for a row without a series; of a failed file nothing but facts is known."""
+    """None is a row without a series; a failed file has only facts."""
     collector = RowCollector(SCHEMA, NAMES)
     expected = []
     for number, lengths in enumerate(files):

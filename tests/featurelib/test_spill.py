@@ -1,4 +1,4 @@
-"""State of frames, in memory and beyond, and what is told from it."""
+"""Spill buffers, in memory and in temporary files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import extract_signal_columns, get_spec, spec_from_settings, spill
@@ -18,7 +18,6 @@ from tests.featurelib.support.signals import SR, chord, noise
 from tests.support.audio_files import open_below
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=20), st.integers(1, 7), st.integers(1, 2000))
 def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
     buffer = SpillBuffer(width, memory_bytes)
@@ -27,7 +26,7 @@ def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
     for length in lengths:
         part = rows[start : start + length].copy()
         buffer.append(part)
-        part[:] = np.nan  # it is the buffer's no more
+        part[:] = np.nan  # the buffer must have copied it
         start += length
     assert len(buffer) == len(rows)
     for _ in range(2):
@@ -38,7 +37,6 @@ def test_rows_come_back_in_their_order(lengths, width, memory_bytes):
     assert buffer.is_in_memory == (len(rows) <= max(memory_bytes // (4 * width), 1))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=20), st.integers(1, 2000))
 def test_a_reader_gives_rows_in_any_portions(portions, memory_bytes):
     rows = np.random.default_rng(0).standard_normal((sum(portions), 3))
@@ -82,7 +80,6 @@ def test_no_room_for_the_file_says_where_and_what_to_do(monkeypatch):
     assert caught.value.errno == errno.ENOSPC
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(2.0**-100, 2.0**100, width=32) | st.just(1.0), min_size=1, max_size=50),
     st.integers(8, 200),
@@ -106,7 +103,7 @@ def test_tuning_is_the_same_from_pieces():
 
 
 @pytest.mark.parametrize("defaults", [{}, {"n_chroma": 3}, {"n_fft": 4096, "hop_length": 1024}])
-def test_long_signals_give_the_same_values_from_condensed_and_spilled_state(monkeypatch, defaults):
+def test_long_signals_give_the_same_values_from_spilled_state(monkeypatch, defaults):
     features = [entry.name for entry in get_spec("genre-v1").features]
     features += ["tuning", {"family": "delta", "of": "mfcc", "statistics": ["mean", "q25"]}]
     defaults = {"hop_length": 256, "statistics": ["mean", "std", "median"], **defaults}

@@ -1,4 +1,4 @@
-"""The operators of statistics, against NumPy and SciPy over whole series."""
+"""Operators of statistics, against NumPy and SciPy on whole series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import AudioError, Feature, spill, statistics
@@ -36,7 +36,7 @@ QUANTILES = ("median", "q00", "q05", "q25", "q2_5", "q99_99")
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Feature):
-    """Two rows of no signal: only its width is asked for."""
+    """Feature with two rows; the tests only use its width."""
 
     family: ClassVar[str] = "rows"
     has_rows: ClassVar[bool] = True  # type: ignore[misc]
@@ -45,7 +45,7 @@ class Rows(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class One(Feature):
-    """One row of no signal."""
+    """Feature with one row."""
 
     family: ClassVar[str] = "one"
 
@@ -60,7 +60,6 @@ def push(operator, x):
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-@settings(deadline=None, max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda x: sum(x) > 4),
     seed=st.integers(0, 2**32 - 1),
@@ -72,7 +71,7 @@ def test_pieces_give_the_statistics_of_the_whole(name, lengths, seed, offset):
     for part in np.split(x, np.cumsum(lengths)[:-1]):
         for operator in (rows, cells):
             push(operator, part)
-        rows.finish()  # each part is condensed by itself
+        rows.finish()  # each part is reduced to moments separately
     np.testing.assert_allclose(rows.statistic(name), expected(x, name), rtol=1e-6, atol=1e-9)
     whole = expected(x.ravel(), name)
     np.testing.assert_allclose(cells.statistic(name), [whole], rtol=1e-6, atol=1e-9)
@@ -87,7 +86,7 @@ def test_rows_are_condensed_chunk_by_chunk(name):
             push(series, x[start : start + step])
         series.finish()
         np.testing.assert_allclose(series.statistic(name), expected(x, name), rtol=1e-9)
-        # Asking does not change the answer.
+        # A second call gives the same result.
         np.testing.assert_allclose(series.statistic(name), expected(x, name), rtol=1e-9)
 
 
@@ -138,7 +137,7 @@ def test_a_small_spread_on_a_large_offset_is_not_lost():
 
 # --- quantiles
 
-#: Values with ties, both signs of zero, and the ends of the range.
+#: Values with ties, both zeros, and the ends of the range.
 VALUES = st.one_of(
     st.floats(-(2.0**100), 2.0**100, width=32),
     st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0**-149, -(2.0**-149), 3.0]),
@@ -153,7 +152,6 @@ def quantiles_of(x: np.ndarray, cuts: list[int]) -> QuantilesOperator:
     return operator
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     st.integers(1, 3).flatmap(
         lambda width: st.lists(
@@ -165,7 +163,7 @@ def quantiles_of(x: np.ndarray, cuts: list[int]) -> QuantilesOperator:
 )
 def test_quantiles_are_numpys_in_memory_and_beyond(values, cuts, name):
     x = np.array(values, np.float32)
-    # In float64, as those of float32 would overflow between the ends of the range.
+    # In float64, because differences of extreme float32 values would overflow.
     whole = np.array([oracle_statistic(column, name) for column in x.T])
     in_memory = quantiles_of(x, cuts).statistic(name)
     with pytest.MonkeyPatch.context() as patch:
@@ -173,7 +171,7 @@ def test_quantiles_are_numpys_in_memory_and_beyond(values, cuts, name):
         operator = quantiles_of(x, cuts)
     assert operator._values.is_in_memory == (len(x) <= 2)
     np.testing.assert_array_equal(operator.statistic(name), in_memory)
-    # What lies between two values is in proportion: the rounding is that of the larger.
+    # The rounding error of an interpolated quantile depends on the larger value.
     largest = np.abs(x).max(axis=0).astype(np.float64)
     assert (np.abs(in_memory - whole) <= 1e-12 * largest).all()
 
@@ -238,7 +236,7 @@ def test_series_are_the_frames_as_they_came(feature, shape):
     for part in np.split(x, [0, 7, 8]):
         part = part.copy()
         push(operator, part)
-        part[:] = np.nan  # the memory may be used again
+        part[:] = np.nan  # the caller may reuse the memory
     operator.finish()
     np.testing.assert_array_equal(operator.series(), x.astype(np.float32).reshape(shape))
 
@@ -256,5 +254,5 @@ def test_series_that_no_row_could_hold_are_refused_on_the_way(monkeypatch):
     for _ in range(2):
         push(operator, np.zeros((2**16, 2)))
     with pytest.raises(AudioError, match=r"1 MB.*segments") as caught:
-        push(operator, np.zeros((2**15, 2)))  # further than series may be ahead of each other
+        push(operator, np.zeros((2**15, 2)))  # more than the slack between series
     assert caught.value.kind == "too_long"

@@ -1,4 +1,4 @@
-"""Values and defaults do not move unless a version says so."""
+"""Values and defaults do not change without a new version."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_new_families_and_columns_want_a_new_record(found):
 
 
 def test_defaults_of_nodes_say_how_they_differ_from_their_class():
-    # The default of a field of nodes is recorded as such, not with all that is below it.
+    # A default that is a node is recorded with its changed parameters only.
     assert RECORD["classes"][MFCC]["defaults"] == {
         "mel": ["featurelib.transforms.mel.MelDb", {}],
         "n_mfcc": 20,

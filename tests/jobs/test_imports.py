@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pandas as pd
 import pytest
@@ -12,12 +11,7 @@ from featurelib import SpecError
 from jobs.execution.task import TaskContext, _spec_of
 from tests.featurelib.support.signals import chord, encode
 from tests.support import own_features
-from tests.support.light import FEATURELIB
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [FEATURELIB, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+from tests.support.light import command, invoke
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +22,8 @@ def table(tmp_path_factory):
     for i in range(3):
         (place / "music" / f"{i}.wav").write_bytes(encode(chord(0.2 * (i + 1))))
     config = own_features.write(place)
-    made = run("extract", place / "music", "--output", place / "table", "--config", config)
+    arguments = ("extract", place / "music", "--output", place / "table", "--config", config)
+    made = command(*arguments, "--workers", "1")
     assert made.returncode == 0, made.stderr
     (place / "own.py").unlink()
     return place / "table"
@@ -48,11 +43,11 @@ def test_opening_and_describing_run_no_code(table):
     evil.write_text(f"open({str(marker)!r}, 'w')")
     values["spec"]["import"] = [str(evil), {"file": str(evil), "sha256": "0" * 64}]
     (table / "_job/table.json").write_text(json.dumps(values))
-    for command in (["status"], ["describe"], ["errors"], ["errors", "--partial"]):
-        done = run(*command, table)
+    for line in (["status"], ["describe"], ["errors"], ["errors", "--partial"]):
+        done = invoke(*line, table)
         assert done.returncode == 0, done.stderr
-    assert "spectral_max_max" in run("describe", table).stdout
-    assert "3 unchanged" in run("status", table).stdout
+    assert "spectral_max_max" in invoke("describe", table).stdout
+    assert "3 unchanged" in invoke("status", table).stdout
     assert not marker.exists()
 
 

@@ -1,7 +1,7 @@
 """A driver that dies at any moment, then the same command again: the table is as if it had not.
 
-Drivers that are to die are forked, do the work in their own process and read files that are a
-word of text, so that there can be hundreds of deaths.
+Drivers to be killed are forked, extract in their own process, and read files of a single word of
+text, so that hundreds of kills are quick.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from jobs.request import RunRequest
 from jobs.table.changes import Change
 from tests.support import driver
 from tests.support.moments import MOMENTS, every, noting
+from tests.support.quick import slow_but
 from tests.support.tables import (
     assert_same_table,
     assert_tidy,
@@ -60,7 +61,7 @@ class Scenario:
 
     @functools.cached_property
     def always(self) -> set[str]:
-        """Files that have rows before the run and after it, whatever they are labelled."""
+        """Files that have rows before and after the run, with any label."""
         before = paths_of(self.before) if self.before is not None else ()
         return set(before) & set(paths_of(self.undisturbed))
 
@@ -84,7 +85,7 @@ class Scenario:
         assert report.n_files + report.n_errors == n_files
 
     def check_deaths(self, run_and_die: Callable[..., Any], first: int = 1, step: int = 1) -> int:
-        """Let the run die at its first, second, … occasion until there is none; count them."""
+        """Kill the run at its first, second, … opportunity until there is none; count them."""
         for n in itertools.count(first, step):
             self.reset()
             code = driver.exit_code_of(run_and_die, self.request, n)
@@ -198,17 +199,21 @@ def test_the_scenarios_have_what_they_are_for(scenarios: dict[str, Scenario]) ->
 
 
 @pytest.mark.parametrize("scenarios", ["label file"], indirect=True)
-def test_killed_at_each_step(scenario: Scenario) -> None:
-    assert scenario.check_deaths(driver.run_killed_at_step) == len(scenario.steps)
+@pytest.mark.parametrize("stride", slow_but([4], [1, 4]))
+def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
+    n = scenario.check_deaths(driver.run_killed_at_step, first=stride, step=stride)
+    assert len(scenario.steps) <= n < len(scenario.steps) + stride
     assert driver.run_inline(scenario.request).parts_written == 0
 
 
-def test_killed_before_a_change_of_a_file(scenario: Scenario) -> None:
-    # every change would take minutes; the stride meets all kinds of them
-    n = scenario.check_deaths(driver.run_killed_at_write, step=3)
+# every change would take minutes; the strides meet all kinds of them
+@pytest.mark.parametrize("stride", slow_but([17], [3, 17]))
+def test_killed_before_a_change_of_a_file(scenario: Scenario, stride: int) -> None:
+    n = scenario.check_deaths(driver.run_killed_at_write, first=stride, step=stride)
     assert n > 2 * scenario.steps.count("part started")
 
 
+@pytest.mark.slow  # in real time
 def test_killed_at_random_moments_again_and_again(scenario: Scenario) -> None:
     chance = random.Random(7)
     scenario.reset()
@@ -250,6 +255,9 @@ def keys_of(rows: pd.DataFrame) -> list[tuple[str, int, int]]:
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "scenarios", slow_but(["label file"], ["label file", "folders"]), indirect=True
+)
 def test_a_reader_between_any_two_writes_misses_nothing(
     scenarios: dict[str, Scenario], reader: str
 ) -> None:
@@ -273,7 +281,7 @@ def test_a_reader_between_any_two_writes_misses_nothing(
 
 
 def read_again_and_again(folder: Path, stop: Event, send: Any) -> None:
-    """Open and read a table anew until told to stop; send what each scan found."""
+    """Open and read a table again and again until asked to stop; send the result of each scan."""
     scans = []
     while not stop.is_set():
         before = parts_now(folder)
@@ -295,6 +303,7 @@ def parts_now(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow  # in real time
 def test_a_reader_beside_the_driver_misses_nothing(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path, by_file=True)
     request = corpus.request("table", reader_grace_s=1.0)  # a scan takes a tenth of that
@@ -333,11 +342,11 @@ def test_a_table_made_while_another_driver_came_is_found(
     write_lock = jobs.run.write_lock
 
     def hold_late(*arguments: Any, **keywords: Any) -> Any:
-        monkeypatch.setattr(jobs.run, "hold", write_lock)
+        monkeypatch.setattr(jobs.run, "write_lock", write_lock)
         driver.run_inline(first)
         return write_lock(*arguments, **keywords)
 
-    monkeypatch.setattr(jobs.run, "hold", hold_late)
+    monkeypatch.setattr(jobs.run, "write_lock", hold_late)
     report = driver.run_inline(second)
     assert report.counts[Change.UNCHANGED] == report.n_files + report.n_errors
     assert report.parts_written == 0

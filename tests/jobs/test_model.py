@@ -20,12 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import featurelib
 from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
-from jobs.execution.executor import InlineExecutor
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings
 from jobs.table.changes import Change
 from jobs.table.schema import ROW_KEY
+from tests.support.light import inline
 from tests.support.moments import Interrupted, at, die
 
 SPEC = featurelib.get_spec("tutorial-v1")
@@ -37,7 +37,7 @@ unreadable: set[str] = set()
 n_extracted: Counter[str] = Counter()
 
 
-def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
+def extractor_of_numbers(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
     """Make a row of the number in a file; a file with none is bad content."""
     n_extracted[str(source)] += 1
     if str(source) in unreadable:
@@ -61,17 +61,12 @@ def light_extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featu
         yield featurelib.Rows(n_segments, attributes, own, numbers)
 
 
-@contextlib.contextmanager
-def inline() -> Iterator[InlineExecutor]:
-    yield InlineExecutor()
-
-
 # What the table holds for a file: a row's number or an error's kind, and its label.
 Entry = tuple[str, str | None]
 
 
-def read_table(table: Path) -> list[tuple[str, Entry]]:
-    """Return what the table holds, by path, an entry for all rows that a part has of a file."""
+def entries_of(table: Path) -> list[tuple[str, Entry]]:
+    """Return the entries of the table by path, one for each part with rows of the file."""
     found: list[tuple[str, Entry]] = []
     for part in table.rglob("part-*.parquet"):
         rows = pq.ParquetFile(part).read()
@@ -190,7 +185,7 @@ class TableModel(RuleBasedStateMachine):
             str(self.table),
             SPEC,
             Settings(**{**values, **options}),
-            light_extractor,
+            extractor_of_numbers,
         )
         return run_job(request, inline, observer)
 
@@ -198,7 +193,7 @@ class TableModel(RuleBasedStateMachine):
     def run_to_the_end(self, retry: bool, recompute: bool) -> None:
         report = self.run(retry_failed=retry, recompute=recompute)
         expected = {name: self.after(name, retry or recompute) for name in self.files}
-        held = dict(read_table(self.table))
+        held = dict(entries_of(self.table))
         assert held.keys() == expected.keys()
         for name, entry in held.items():
             assert entry in expected[name], name
@@ -235,8 +230,8 @@ class TableModel(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Whatever died: no file that must be there is missing, and every entry is allowed."""
-        found = read_table(self.table)
+        """After any crash, no file that must be there is missing, and every entry is allowed."""
+        found = entries_of(self.table)
         names = {name for name, _ in found}
         for name, entries in self.may_hold.items():
             if None not in entries:
@@ -249,9 +244,8 @@ class TableModel(RuleBasedStateMachine):
 
 TestTableModel = TableModel.TestCase
 TestTableModel.settings = settings(
-    max_examples=40,
+    max_examples=settings().max_examples // 5,
     stateful_step_count=25,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a run is slow: no shrinking
     suppress_health_check=list(HealthCheck),
 )

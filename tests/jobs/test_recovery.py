@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +10,6 @@ import pytest
 
 import jobs.run
 from jobs.errors import EXIT_TERMINATED, CorpusError, TableError, TerminatedError, UsageError
-from jobs.execution.executor import InlineExecutor
 from jobs.run import run_job
 from jobs.storage.local import LocalStore
 from tests.support import light
@@ -181,12 +179,8 @@ def test_early_stop_counts_what_this_run_tried(tmp_path: Path) -> None:
         n_tried += 1
         raise TimeoutError("no answer")
 
-    @contextlib.contextmanager
-    def inline() -> Any:
-        yield InlineExecutor()
-
     with pytest.raises(CorpusError, match="could all not be read"):
-        run_job(light.request(corpus, table, extractor=unreadable), inline)
+        run_job(light.request(corpus, table, extractor=unreadable), light.inline)
     assert n_tried < 60
 
 

@@ -294,20 +294,20 @@ def test_from_bucket_to_bucket(s3: S3, tmp_path: Path) -> None:
 
 def test_the_command(old: Path, table: Path, tmp_path: Path) -> None:
     new = old.rename(tmp_path / "new")
-    done = light.command("relocate", table, new, "--dry-run", "--json")
+    done = light.invoke("relocate", table, new, "--dry-run", "--json")
     assert (json.loads(done.stdout)["status"], done.returncode) == ("planned", 0)
     with write_lock(open_store(str(table)), "another"):
-        assert light.command("relocate", table, new).returncode == EXIT_BUSY
-    done = light.command("relocate", table, new)
+        assert light.invoke("relocate", table, new).returncode == EXIT_BUSY
+    done = light.invoke("relocate", table, new)
     assert done.stdout.splitlines() == [
         f"{N:>9}  the same",
         f"{table}: the corpus is {new} now",
     ]
     other = write_files(tmp_path / "other", FILES)
-    done = light.command("relocate", table, other)
+    done = light.invoke("relocate", table, other)
     assert done.returncode == EXIT_HELD
     assert "not taken for the same: only 0 of" in done.stderr
-    assert light.command("relocate", table, other, "--min-match", "7").returncode == EXIT_USAGE
-    done = light.command("relocate", tmp_path / "nothing", other)
+    assert light.invoke("relocate", table, other, "--min-match", "7").returncode == EXIT_USAGE
+    done = light.invoke("relocate", tmp_path / "nothing", other)
     assert "there is no table at" in done.stderr
     assert not os.path.exists(tmp_path / "nothing")

@@ -26,7 +26,7 @@ import s3fs  # noqa: F401
 
 import jobs.cli
 import jobs.execution.opening
-import jobs.run
+import jobs.request
 from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.version import code_version
@@ -103,7 +103,7 @@ def forked(target: Callable[..., Any], *arguments: Any) -> Any:
 def exit_code_of(target: Callable[..., Any], *arguments: Any) -> int:
     """Run a function in a forked process to its end; return its exit code, -9 if killed."""
     process = forked(target, *arguments)
-    process.join(60)
+    process.join(120)
     assert process.exitcode is not None
     return process.exitcode
 
@@ -136,7 +136,7 @@ class Command:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = 120) -> int:
         """Wait for the end and return the exit code."""
         return self.process.wait(timeout)
 
@@ -178,7 +178,7 @@ def running(line: list[str], folder: Path) -> Iterator[Command]:
         command.process.wait()
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 120) -> None:
     """Wait for a condition; fail after `timeout` seconds."""
     ends = time.monotonic() + timeout
     while not condition():
@@ -186,7 +186,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30) -> 
         time.sleep(0.02)
 
 
-def wait_until_gone(processes: list[psutil.Process], timeout: float = 30) -> None:
+def wait_until_gone(processes: list[psutil.Process], timeout: float = 120) -> None:
     """Wait until none of the processes is alive."""
     _, alive = psutil.wait_procs(processes, timeout)
     assert alive == []
@@ -196,7 +196,7 @@ def main() -> None:
     split = sys.argv.index("--")
     options, arguments = sys.argv[1:split], sys.argv[split + 1 :]
     if "--real" not in options:
-        jobs.run.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
+        jobs.request.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
         jobs.execution.opening.open_executor = lambda *_, **__: light.inline()  # type: ignore
     jobs.cli.main(arguments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 import featurelib
+import jobs.cli
 from jobs.diagnostics.events import Observer, ignore
 from jobs.diagnostics.report import RunReport
 from jobs.execution.executor import InlineExecutor
@@ -124,13 +127,27 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+def invoke(*arguments: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, which costs a hundredth of a new one: see `command`."""
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        try:
+            jobs.cli.main([os.fspath(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            logging.disable(logging.NOTSET)  # a command that failed says nothing more
+    out, err = (stream.buffer.getvalue().decode() for stream in streams)
+    return subprocess.CompletedProcess(arguments, code, out, err)
+
+
 def command(
     *arguments: str | os.PathLike[str],
     unprivileged: bool = False,
     before: str = "",
     **options: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does.
+    """Run the command as a user does, in a process of its own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Getting a Dask client: an embedded local cluster, or one that is running already."""
+"""Open a Dask client, of an embedded local cluster or of a running cluster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from jobs.execution.clusters.address import remote_client
 from jobs.execution.clusters.local import local_client
 from jobs.settings import LOCAL, Settings
 
-_LOGGERS = ("distributed", "distributed.client", "tornado.application")  # Dask gives each a level
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "tornado.application",
+)  # each has a level of its own
 
 
 @contextlib.contextmanager
 def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distributed.Client]:
-    """Give a client of the cluster that the settings name, and close what was opened for it.
+    """Context manager for a client of the cluster in the settings.
 
     Raises
     ------
     ClusterError
-        If it cannot be reached, or no worker comes.
+        If the cluster cannot be reached, or no worker comes.
     UsageError
-        If it is beyond this machine and without TLS, or certificates are missing.
+        If the scheduler is on another machine and has no TLS, or certificates are missing.
     """
     if settings.cluster == LOCAL:
         with _log_level(debug=debug), local_client(settings, debug=debug) as client:
@@ -36,7 +40,7 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
 
 @contextlib.contextmanager
 def _log_level(*, debug: bool) -> Iterator[None]:
-    """Keep Dask's log from the terminal: what it means to a user is said in one line."""
+    """Hide Dask's log: errors that concern the user are reported in one line."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""A cluster that is running already, named by its address."""
+"""Connect to a running cluster by the address of its scheduler."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ _CONNECT_TIMEOUT = "20s"
 
 @contextlib.contextmanager
 def remote_client(settings: Settings) -> Iterator[distributed.Client]:
+    """Context manager for a client of a running cluster.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer, or too few workers come.
+    UsageError
+        If the scheduler is on another machine and has no TLS, or certificates are missing.
+    """
     address = settings.cluster
     if not address.startswith(("tls://", "wss://")) and not _is_loopback(address):
         raise UsageError(

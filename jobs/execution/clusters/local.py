@@ -1,4 +1,4 @@
-"""An embedded cluster of worker processes on this machine."""
+"""Start an embedded cluster of worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -19,25 +19,33 @@ from jobs.errors import ClusterError
 from jobs.execution.native import ONE_THREAD
 from jobs.settings import Settings
 
+#: Dask configuration of the embedded cluster; deploy/dask.yaml has it for other clusters.
 CONFIG: dict[str, Any] = {
-    # the second death of a worker over one shard ends the shard, and the driver splits it
+    # when a shard has killed two workers, the driver splits it
     "distributed.scheduler.allowed-failures": 1,
-    # a worker has one task at a time, so that its death is blamed on no other
+    # one task at a time per worker, so that no other task is blamed for its death
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,
-    # what looks after the processes many times a second takes the cores from the work
+    # monitoring many times a second would take CPU time from the extraction
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "500ms",
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.gil.enabled": False,
 }
-"""What the embedded cluster needs of Dask's configuration; deploy/README.md has it for others."""
-_PATIENCE_S = 0.5
+
+_CLOSE_TIMEOUT_S = 0.5
 
 
 @contextlib.contextmanager
 def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
+    """Context manager for a client of an embedded cluster, which lasts as long as the client.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not start.
+    """
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
     n_workers = settings.workers or CPU_COUNT
@@ -69,24 +77,26 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
 
 
 def _end_workers(cluster: distributed.LocalCluster) -> None:
-    """End workers without waiting for what they are at: finished work is on disk already."""
+    """End the workers without waiting for their tasks: finished work is already on disk."""
 
     async def end() -> None:
         nannies = cluster.workers.values()
-        await asyncio.gather(*(n.close(timeout=_PATIENCE_S) for n in nannies))
+        await asyncio.gather(*(n.close(timeout=_CLOSE_TIMEOUT_S) for n in nannies))
 
-    with contextlib.suppress(OSError, RuntimeError, TimeoutError):  # closing ends them as well
-        cluster.sync(end, callback_timeout=10 * _PATIENCE_S)
+    with contextlib.suppress(
+        OSError, RuntimeError, TimeoutError
+    ):  # closing the cluster ends them too
+        cluster.sync(end, callback_timeout=10 * _CLOSE_TIMEOUT_S)
 
 
 @contextlib.contextmanager
 def _interrupts_kept_from_children() -> Iterator[None]:
-    """Let Ctrl-C reach this process alone, not the workers that share its terminal.
+    """Keep Ctrl-C from the workers, which share the terminal and would print tracebacks.
 
-    Threads that are started meanwhile have SIGINT blocked, and so have the processes that
-    they start, now or later: each worker would print its own traceback.
+    SIGINT is blocked in all threads that are started meanwhile, and in all processes that
+    these threads start, now or later.
     """
-    # this process of multiprocessing's, once started, does not unblock SIGINT any more
+    # start it now: when multiprocessing starts its resource tracker, it unblocks SIGINT
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

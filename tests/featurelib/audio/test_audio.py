@@ -1,4 +1,4 @@
-"""Reading files: sources of every kind, facts about the signal, content that is no audio."""
+"""Reading files: all kinds of sources, facts about the signal, content that is not audio."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from featurelib.audio import MAX_SAMPLE, MoreAudioError, mix_down, open_audio
 from tests.featurelib.support.signals import SR, chord, encode, noise, sine
 from tests.support.audio_files import open_below, write_audio
 
-#: A spec that costs little, for what does not concern the features.
+#: A cheap spec, for tests that do not concern the features.
 LIGHT = spec_from_settings(
     {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}
 )
@@ -48,7 +48,7 @@ def decoded(source, *, duration=None, block_samples=65_536) -> np.ndarray:
 
 
 class Unseekable(io.RawIOBase):
-    """Bytes as from a pipe."""
+    """Stream of bytes that cannot seek, like a pipe."""
 
     def __init__(self, data):
         super().__init__()
@@ -62,7 +62,7 @@ class Unseekable(io.RawIOBase):
 
 
 class BytesPath:
-    """A path-like whose path is bytes."""
+    """Path-like object whose path is bytes."""
 
     def __init__(self, path):
         self._path = path
@@ -152,7 +152,7 @@ def test_files_opened_as_text_are_refused(tmp_path):
 
 
 class Minimal:
-    """Can be read, and no more."""
+    """Stream that has no method but read."""
 
     def __init__(self, data: bytes, error: Exception | None = None) -> None:
         self._stream = io.BytesIO(data)
@@ -219,7 +219,7 @@ def test_a_source_that_hangs_when_it_is_opened_hangs_no_other():
 
 
 class Failing(io.BytesIO):
-    """A file whose reading fails past a position, or at a seek."""
+    """File whose reads fail after a position, or whose seeks fail."""
 
     def __init__(self, data, *, at, error):
         super().__init__(data)
@@ -296,7 +296,7 @@ def test_blocks_are_the_samples_that_one_read_gives(fmt, subtype, channels):
         n = 400 if block_samples == 1 else len(expected)
         got = decoded(data, duration=n / SR, block_samples=block_samples)
         assert got.shape == (n, channels)
-        # soundfile seeks before it reads, after which libmpg123 adds in another order.
+        # soundfile seeks before it reads. After a seek, libmpg123 adds in another order.
         np.testing.assert_allclose(got, expected[:n], rtol=0, atol=1e-7 if fmt == "MP3" else 0)
 
 
@@ -547,7 +547,7 @@ def test_of_a_truncated_file_there_is_what_can_be_decoded(fmt, share, capfd):
     for block_samples in (65_536, 1000, 441):
         part = decoded(data, block_samples=block_samples)
         assert 0.3 * share * len(full) < len(part) <= len(full) * share + 5000
-        # Codecs with overlapping blocks decode the last one otherwise.
+        # Codecs with overlapping blocks decode the last block differently.
         safe = max(len(part) - 2500, 0)
         np.testing.assert_array_equal(part[:safe], full[:safe])
         assert row(data, block_samples=block_samples)["duration_s"] == len(part) / SR
@@ -564,7 +564,7 @@ def test_of_a_stream_that_breaks_there_is_what_comes_before_and_behind(fmt, capf
     full = decoded(whole)
     assert 0.6 * len(full) < len(parts[0]) < len(full)
     n = len(full) // 4
-    atol = 0 if fmt == "FLAC" else 1e-4  # another decoder's arithmetic
+    atol = 0 if fmt == "FLAC" else 1e-4  # the other decoder rounds differently
     np.testing.assert_allclose(parts[0][:n], full[:n], rtol=0, atol=atol)
     if fmt == "FLAC":
         np.testing.assert_array_equal(parts[0][-n:], full[-n:])

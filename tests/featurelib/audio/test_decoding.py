@@ -1,4 +1,4 @@
-"""How far a file is looked at, by which decoder, and what of it comes out."""
+"""Decoding of a part of a file: bytes read, decoder used, samples returned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.featurelib.support.surgery import (
 SR = 44_100
 Y = on_grid(noise(6.0, sr=SR, level=0.2))
 
-#: Seconds that are asked for.
+#: Duration to decode [s].
 WANTED_S = 2.0
 
 
@@ -42,7 +42,7 @@ def six_seconds(name: str) -> bytes:
 
 
 def damaged_at(name: str, second: float) -> bytes:
-    """A file of six seconds with damage at an instant."""
+    """A file of six seconds with damage at a given time."""
     data = six_seconds(name)
     if name.startswith("ogg"):
         pages = ogg_pages(data)
@@ -66,7 +66,7 @@ FORMATS_WITH_CHECKS = (
 
 @pytest.mark.parametrize("name", FORMATS_WITH_CHECKS)
 def test_damage_behind_the_duration_is_not_looked_at(name, capfd):
-    data = damaged_at(name, WANTED_S + 2.2)  # Ogg's pages have a second, and the first none
+    data = damaged_at(name, WANTED_S + 2.2)  # an Ogg page lasts up to a second
     whole = listen(six_seconds(name), duration=WANTED_S)
     heard = listen(data, duration=WANTED_S)
     assert (heard.facts.decoding, heard.facts.lost_s) == ("whole", 0.0)
@@ -78,11 +78,11 @@ def test_damage_behind_the_duration_is_not_looked_at(name, capfd):
 def test_damage_before_the_end_of_the_duration_shows(name, capfd):
     heard = listen(damaged_at(name, WANTED_S / 2), duration=WANTED_S)
     assert heard.facts.decoding == "damaged"
-    assert len(heard.samples) == WANTED_S * heard.signals[0][0]  # others come from behind
+    assert len(heard.samples) == WANTED_S * heard.signals[0][0]  # later samples fill up
 
 
 class Counting(io.BytesIO):
-    """A file that notes what is read of it."""
+    """File that records which bytes are read."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -96,7 +96,7 @@ class Counting(io.BytesIO):
 
     @property
     def n_read(self) -> int:
-        """Number of different bytes that were read."""
+        """Number of distinct bytes that were read."""
         return self.read_bytes.count(1)
 
 
@@ -104,9 +104,9 @@ def repeated(name: str, n: int) -> Callable[[], bytes]:
     return lambda: six_seconds(name) * n
 
 
-#: Name → a file whose size is far beyond what is asked for, and how many bytes beyond the
-#: stretch may be read. Frames and pages are followed in steps of 1 MiB; decoders look at the
-#: beginning, at the end, and some blocks ahead.
+#: Large files, and the number of bytes after the requested duration that may be read.
+#: Frames and pages are followed in steps of 1 MiB. Decoders read at the beginning and at the
+#: end, and some blocks ahead.
 LARGE = {
     "mp3 without a count": (repeated("mp3 without a count", 60), 2**20 + 2**17),
     "mp3, one of many": (repeated("mp3", 60), 2**20 + 2**17),

@@ -1,4 +1,4 @@
-"""FLAC frame headers: checksum, coded numbers, and where they are."""
+"""FLAC frame headers: checksums, coded numbers and offsets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reader(data: bytes):
 
 
 def slow_crc8(data: bytes) -> int:
-    """Division by x^8 + x^2 + x + 1, bit by bit."""
+    """Remainder of a division by x^8 + x^2 + x + 1, bit by bit."""
     crc = 0
     for byte in data:
         for bit in range(7, -1, -1):
@@ -33,7 +33,7 @@ def slow_crc8(data: bytes) -> int:
 
 
 def coded(number: int) -> bytes:
-    """A number as UTF-8 would code it, if it had characters of 36 bits."""
+    """A number in UTF-8 coding, extended to 36 bits."""
     if number < 0x80:
         return bytes([number])
     n = next(n for n in range(2, 8) if number < 1 << 5 * n + 1)
@@ -65,7 +65,7 @@ def stream_info(block: int = 4096, sr: int = SR) -> flac.StreamInfo:
     return flac.StreamInfo(block, 0, sr, 2, 16, 0, 0)
 
 
-#: Of the third byte of a header: number of samples, what is behind the number, and the code.
+#: Numbers of samples that have a code in the third byte of a header, and that code.
 BLOCKS = [(192, 1), (576, 2), (4608, 5), (256, 8), (4096, 12), (32_768, 15)]
 FRAME_RATES = {88_200: 1, 8_000: 4, 44_100: 9, 48_000: 10, 96_000: 11}
 
@@ -101,7 +101,7 @@ def test_headers_come_back(number, n_samples, sr, channels, depth, variable):
     first = number if variable else number * info.block
     assert found == flac.FrameHeader(1004, first, n_samples, sr, channels, depth)
     assert found.end_sample == first + n_samples
-    for place in (3, len(data) - 1):  # a wrong byte is not overlooked
+    for place in (3, len(data) - 1):  # a wrong byte is noticed
         wrong = data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
         assert flac._header(wrong.ljust(20, b"\0"), 0, 0, info) is None
 
@@ -172,11 +172,11 @@ def test_the_total_is_put_into_its_36_bits(total, old):
     assert corrected == with_flac_total(data, total)
 
 
-# --- frames that are missing as a whole: libFLAC fills in zeros, or goes on without a word
+# --- missing frames, which libFLAC replaces by zeros or skips without an error
 
 
 def frame_places(data: bytes) -> list[int]:
-    """Where the frames of a file begin, by soundfile's encoder's constant block size."""
+    """Offsets of the frames of a file; soundfile's encoder has a constant block size."""
     info = flac.stream_info(reader(data), 0, len(data))
     assert info is not None
     found = (flac._header(data, i, 0, info) for i in range(info.audio, len(data) - 16))

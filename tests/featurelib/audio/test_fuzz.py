@@ -1,4 +1,4 @@
-"""Thousands of damaged files of every format, extracted in processes of their own."""
+"""Thousands of damaged files of every format, extracted in separate processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.featurelib.support.encoders import FORMATS
 from tests.featurelib.support.mutants import Mutants, write_originals
 
 TIME_LIMIT_S = 30
-START_LIMIT_S = 120  # the first mutant waits for imports, and for kernels to be compiled
+START_LIMIT_S = 120  # the first mutant waits for imports and compilation
 MEMORY_LIMIT_MB = 1000
 DECODERS = ("libsndfile", "ffmpeg")
 
 
 class Child:
-    """A process that extracts mutants, and is replaced when it dies or hangs."""
+    """Process that extracts mutants. It is replaced when it dies or hangs."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._command = [
@@ -37,7 +37,7 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
 
     def extract(self, number: int) -> dict[str, Any] | str:
-        """What became of a mutant; a text if the process did not survive it."""
+        """Outcomes of a mutant, or a text if the process did not survive it."""
         limit = TIME_LIMIT_S
         if self._process is None:
             limit += START_LIMIT_S
@@ -78,7 +78,7 @@ class Child:
 
 
 def complaint(answer: dict[str, Any] | str) -> str | None:
-    """What is wrong with what became of a mutant."""
+    """Errors in the outcomes of a mutant."""
     if isinstance(answer, str):
         return answer
     if answer["peak_mb"] > MEMORY_LIMIT_MB:
@@ -96,7 +96,7 @@ def complaint(answer: dict[str, Any] | str) -> str | None:
 
 
 def fuzz(folder: Path, numbers: range) -> tuple[collections.Counter[str], list[str]]:
-    """Extract mutants; count what became of them, and say what went wrong."""
+    """Extract mutants; return counts of the outcomes, and errors."""
     write_originals(folder)
     mutants = Mutants(folder)
     counts: collections.Counter[str] = collections.Counter()
@@ -113,7 +113,7 @@ def fuzz(folder: Path, numbers: range) -> tuple[collections.Counter[str], list[s
                 answer = child.extract(number)
                 if problem := complaint(answer):
                     complaints.append(f"mutant {number} ({mutants.made(number)[0]}): {problem}")
-                    child.close()  # its memory is the next one's otherwise
+                    child.close()  # otherwise its memory counts for the next one
                 if isinstance(answer, dict):
                     outcome = answer["outcomes"]["bytes"]
                     kinds = (outcome.get(key) for key in ("error", "decoder", "decoding"))

@@ -1,4 +1,4 @@
-"""Files that are made to be slow, to need memory, or to be decoded without end."""
+"""Hostile files: slow, large in memory, or decoded without end."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.featurelib.support.signals import noise
 
 
 def with_total(data: bytes, n_samples: int) -> bytes:
-    """A FLAC file whose header claims another number of samples."""
+    """A FLAC file whose header claims a wrong number of samples."""
     place = flac.total_place(0)
     return data[:place] + flac.with_total(n_samples, data[place : place + 5]) + data[place + 5 :]
 
 
 def n_passes(data: bytes) -> int:
-    """How often the file is decoded until all of it is."""
+    """Number of decoding attempts until the whole file is decoded."""
     with open_audio(data) as file:
         for n in range(1, 100):
             try:
@@ -85,12 +85,12 @@ def test_what_lies_behind_the_samples_is_not_taken_for_samples(name, behind):
     assert found["decoding"] == "cut"
 
 
-#: So many times the size of a file may be read of it, where frames or files are tiny.
+#: Most bytes read, as a multiple of a file's size, if frames or joined files are tiny.
 MOST_READS = 1500
 
 
 class Counting(io.BytesIO):
-    """Counts the bytes that are read."""
+    """File that counts the bytes that are read."""
 
     n_bytes = 0
 
@@ -188,7 +188,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def peak_of(data: bytes, path: Path) -> tuple[str, int]:
-    """What becomes of a file, and the peak memory [MB] of a process that extracts it."""
+    """Outcome of a file, and the peak memory [MB] of a process that extracts it."""
     path.write_bytes(data)
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, str(path)], capture_output=True, text=True, check=False
@@ -199,7 +199,7 @@ def peak_of(data: bytes, path: Path) -> tuple[str, int]:
 
 
 def ape(frame_samples: int) -> bytes:
-    """Monkey's Audio that claims frames of so many samples."""
+    """Monkey's Audio file whose header claims a frame length in samples."""
     head = b"MAC " + struct.pack("<HH", 3990, 0)
     sizes = struct.pack("<7I", 52, 24, 4, 44, 0, 1000, 0)
     form = struct.pack("<HHIIIHHI", 2000, 0, frame_samples, frame_samples, 1, 16, 2, 44_100)
@@ -207,7 +207,7 @@ def ape(frame_samples: int) -> bytes:
 
 
 def tiny_blocks(n: int) -> bytes:
-    """Matroska of blocks that hold one byte each, of a codec of which none is decoded."""
+    """Matroska file of one-byte blocks, with a codec that cannot decode any of them."""
     codec = (element("d7", b"\1"), element("73c5", b"\1"), element("83", b"\2"))
     tracks = element("1654ae6b", element("ae", *codec, element("86", b"A_AC3")))
     info = element("1549a966", element("2ad7b1", b"\x0f\x42\x40"))
@@ -238,7 +238,7 @@ def test_memory_follows_neither_headers_nor_the_number_of_packets(make, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_lengths_in_headers_are_not_believed(name, tmp_path):
-    """Each four bytes of the first hundred, as large as they can be; one process a format."""
+    """Set each four bytes of the first hundred to the maximum; one process per format."""
     y = np.stack([noise(0.3, sr=44_100)] * 2, axis=1)
     data = made(name, y)
     lines = []

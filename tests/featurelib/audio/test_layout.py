@@ -1,4 +1,4 @@
-"""The table of troubles: what is heard of files as they should not be."""
+"""Decoded samples of all malformed files in the table of troubles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libsndfile says of what it read."""
+"""The libsndfile decoder: errors and positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of the decoded samples: peaks before and after mixing down."""
+"""Facts about decoded samples: peaks before and after mixing down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.featurelib.support.signals import noise
 
 
 def measured(parts: list[tuple[int, np.ndarray]]) -> tuple[SignalFacts, PeakFacts]:
-    """The facts of the signal, and of its only row."""
+    """Facts about the signal and about its only row."""
     signal, row = SignalMeter(), PeakMeter()
     for sr, block in parts:
         peak = signal.add(block, sr)

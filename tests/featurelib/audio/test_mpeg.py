@@ -1,4 +1,4 @@
-"""MPEG and ADTS frames: lengths by the standard, and streams among other bytes."""
+"""MPEG and ADTS frames: lengths by the standard, and streams between other bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.audio import mpeg
@@ -39,7 +39,7 @@ VERSION_BITS = {1: 3, 2: 2, 2.5: 0}
 
 @dataclass(frozen=True)
 class Form:
-    """What a frame's header says."""
+    """Fields of a frame header."""
 
     version: float = 1
     layer: int = 3
@@ -66,7 +66,7 @@ class Form:
 
     @property
     def length(self) -> int:
-        """Slots of a frame: samples / 8 or, in layer I, / 32 and of four bytes each."""
+        """Length of a frame: samples / 8 slots of a byte, in layer I samples / 32 of four bytes."""
         bits = int(KBITS[min(int(self.version), 2), self.layer].split()[self.kbits]) * 1000
         if self.layer == 1:
             return 4 * (self.n_samples // 32 * bits // self.sr + self.padding)
@@ -121,7 +121,7 @@ def test_adts_frames_are_where_ffmpeg_finds_them(channels):
     assert (run.sr, run.is_adts, run.damaged, run.cut) == (44_100, True, False, False)
 
 
-# --- streams among other bytes
+# --- streams between other bytes
 
 KINDS = [
     Form(1, 3, rate=0),
@@ -133,13 +133,13 @@ KINDS = [
     Form(1, 1, rate=0),
 ]
 
-#: Bytes that begin neither a frame nor a tag.
+#: Bytes that do not begin a frame or a tag.
 JUNK = st.binary(min_size=1, max_size=60).map(lambda b: bytes(x & 0x0F | 0x60 for x in b))
 
 
 @st.composite
 def streams(draw):
-    """Frames of one kind in a row, of any bit rates."""
+    """Adjacent frames of one kind, with any bit rates."""
     kind = draw(st.integers(0, len(KINDS) - 1))
     shapes = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=3, max_size=8))
     form = KINDS[kind]
@@ -150,7 +150,6 @@ def streams(draw):
     return kind, frames
 
 
-@settings(max_examples=200)
 @given(st.lists(st.tuples(streams(), st.just(b"") | JUNK), min_size=1, max_size=6), JUNK)
 def test_frames_with_junk_between_are_found_where_they_are(parts, front):
     data, right = front, []
@@ -213,7 +212,7 @@ def test_a_stream_is_found_at_the_border_of_what_is_read_at_once(front):
     assert mpeg.find_stream(reader(data), 0, len(data) - 417 * 2 - 1) is None
 
 
-# --- what the first frame says
+# --- Xing, Info and VBRI headers
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -1,4 +1,4 @@
-"""Ogg: links of a chain, checksums of pages, and what is missing."""
+"""Ogg: links of a chain, checksums of pages, and missing data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.audio import ogg
@@ -34,7 +34,7 @@ def page(number: int, *, flags: int = 0, granule: int = 0, serial: int = 1, body
 
 
 def link(codec: str | None, n_pages: int, *, serial: int = 1, fill: int = 7) -> list[bytes]:
-    """Pages of 100 granule positions each, behind one with the codec's header."""
+    """A page with the codec's header, then pages of 100 granule positions each."""
     pages = [page(0, flags=2, serial=serial, body=HEADS[codec])]
     for number in range(1, n_pages):
         flags = 4 if number == n_pages - 1 else 0
@@ -43,7 +43,6 @@ def link(codec: str | None, n_pages: int, *, serial: int = 1, fill: int = 7) -> 
     return list(map(bytes, pages))
 
 
-@settings(max_examples=40)
 @given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(-1, 2**62), st.data())
 def test_checksums_are_those_of_a_slow_one(body, serial, granule, draw):
     data = bytes(page(3, serial=serial, granule=granule, body=body))
@@ -59,7 +58,6 @@ LINKS = st.lists(
 )
 
 
-@settings(max_examples=50)
 @given(LINKS)
 def test_links_of_a_chain_are_found_where_they_are(parts):
     data, right = b"", []
@@ -73,7 +71,6 @@ def test_links_of_a_chain_are_found_where_they_are(parts):
     assert not any(it.lost for it in found)
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 2), st.integers(2, 6), st.sampled_from(["missing", "damaged", "junk before"]))
 def test_damage_is_in_its_link_alone(index, number, how):
     """Pages 2 to 6 of 8: the first is the header, and the last would be the end."""

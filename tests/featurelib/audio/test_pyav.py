@@ -1,4 +1,4 @@
-"""FFmpeg is given bytes and nothing else: no name, no other file, no address, no video."""
+"""FFmpeg gets only bytes: no name, no other file, no address, no video."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IN_OPEN = 0x20
 
 
 class Watch:
-    """Tells whether a file was opened, by whatever means (Linux's inotify)."""
+    """Detects every opening of a file (with Linux's inotify)."""
 
     def __init__(self, path: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +39,7 @@ class Watch:
         assert libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_OPEN) >= 0
 
     def was_opened(self) -> bool:
-        """Whether it was, since the last time."""
+        """Whether the file was opened since the last call."""
         try:
             return bool(os.read(self._fd, 2**16))
         except BlockingIOError:
@@ -50,7 +50,7 @@ class Watch:
 
 
 class Server:
-    """A web server on this machine that serves one file, and notes what is asked for."""
+    """Local web server that serves one file and records requests."""
 
     def __init__(self, data: bytes) -> None:
         self.requests: list[str] = []
@@ -77,7 +77,7 @@ class Server:
 
 
 class Bait:
-    """Good audio in a local file and on a server, both watched."""
+    """Valid audio in a local file and on a server; both are watched."""
 
     def __init__(self, folder: Path) -> None:
         data = made("mp3", noise(1.0, sr=44_100))
@@ -149,7 +149,7 @@ DREF = [b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"]
 
 
 def mov_of(reference: bytes) -> bytes:
-    """A QuickTime file whose samples lie elsewhere."""
+    """A QuickTime file whose samples are in another file."""
     data = encode_by_ffmpeg(sine(0.5), 22_050, "mov", "pcm_s16le", "s16")
     return with_atom(data, DREF, reference)
 
@@ -205,7 +205,7 @@ IMF = """<?xml version="1.0"?>
 </SequenceList></Segment></SegmentList></CompositionPlaylist>
 """
 
-#: Name of the file → its text, with the place of the bait in it.
+#: File name → text of the file, with placeholders for the bait.
 TEXTS: dict[str, str] = {
     "a.m3u8": HLS.replace("{extra}", ""),
     "key.m3u8": HLS.replace("{extra}", '#EXT-X-KEY:METHOD=AES-128,URI="{place}"\n'),
@@ -239,7 +239,7 @@ def text_of(name: str, place: str, bait: Bait) -> bytes:
     text = TEXTS[name].replace("{place}", place).replace("{port}", str(bait.server.port))
     base64_text = base64.b64encode(bait.path.read_bytes()).decode()
     data = text.replace("{base64}", base64_text).encode()
-    bait.watch.was_opened()  # just now, by this
+    bait.watch.was_opened()  # reset: this function read the file itself
     return data
 
 
@@ -250,7 +250,7 @@ def assert_refused(data: bytes, path: Path, bait: Bait) -> None:
             row(source)
         assert caught.value.kind == "undecodable"
         assert not bait.was_taken()
-    for container in pyav.CONTAINERS:  # some take anything for their own
+    for container in pyav.CONTAINERS:  # some formats accept any content
         with contextlib.suppress(RefusedError):
             FFmpegDecoder(io.BytesIO(data), container).close()
     assert not bait.was_taken()
@@ -337,7 +337,7 @@ def test_names_are_names_of_files(name, bait):
     assert not bait.was_taken()
 
 
-# --- each of the options, where the others would let it through
+# --- each option alone: a file that the other options would admit
 
 
 def test_each_barrier_holds_by_itself(bait, tmp_path, monkeypatch):
@@ -354,7 +354,7 @@ def test_each_barrier_holds_by_itself(bait, tmp_path, monkeypatch):
         return pyav._refuse(url)
 
     options = {"enable_drefs": "1", "use_absolute_path": "1"}
-    with pytest.raises(av.error.FFmpegError):  # of FFmpeg's own, not the source's OSError
+    with pytest.raises(av.error.FFmpegError):  # FFmpeg's error, not an OSError of the source
         av.open(io.BytesIO(reference), options=options, io_open=refuse).close()
     assert refused
     assert not bait.was_taken()
@@ -397,7 +397,7 @@ def test_only_audio_is_decoded():
 
 
 def video(codec: str, *, container: str = "mp4", y: np.ndarray | None = None) -> bytes:
-    """A file of moving pictures, with sound or without."""
+    """A video file, with or without audio."""
     output = io.BytesIO()
     kind = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     with av.open(output, "w", format=container) as file:
@@ -457,7 +457,7 @@ def test_behind_an_empty_packet_there_is_more():
     data = made("m4a_alac", noise(2.0, sr=44_100))
     place = data.index(b"stsz") + 16 + 4 * 9
     size, following = struct.unpack(">II", data[place : place + 8])
-    sizes = struct.pack(">II", size + following, 0)  # one packet is lost so, not all behind it
+    sizes = struct.pack(">II", size + following, 0)  # only this packet is lost, not all that follow
     found = row(data[:place] + sizes + data[place + 8 :])
     assert found["duration_s"] == pytest.approx(2.0 - 4096 / 44_100, abs=0.001)
     assert found["decoding"] == "damaged"

@@ -1,9 +1,9 @@
-"""RIFF, AIFF and the like: where samples begin and end, whatever the sizes say."""
+"""RIFF, AIFF and similar formats: offsets of the samples when sizes are wrong."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from featurelib.audio import riff
@@ -16,7 +16,7 @@ def reader(data: bytes):
     return lambda place, n: data[place : place + n]
 
 
-#: Samples that look like neither a chunk nor padding.
+#: Samples that do not look like a chunk or padding.
 SAMPLES = st.binary(min_size=10, max_size=400).map(
     lambda data: bytes(byte | 0x80 for byte in data[: len(data) // 2 * 2])
 )
@@ -47,12 +47,11 @@ def build(family: str, samples: bytes, before, after, data_size=None, outer=None
     )
 
 
-#: Where the size of the samples is, before where they begin; and by how much it is larger.
+#: Distance from the size field to the samples, and bytes that the size counts in addition.
 FIELD = {"wav": (4, 0), "aiff": (12, 8)}
 FAMILY = st.sampled_from(sorted(FIELD))
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, CHUNKS, st.binary(max_size=5))
 def test_right_sizes_are_believed_among_any_chunks(family, samples, before, after, front):
     data = build(family, samples, before, after)
@@ -73,7 +72,6 @@ def corrected(data: bytes, found: riff.Sizes) -> bytes:
     return data
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, st.sampled_from(UNKNOWN), st.sampled_from((*UNKNOWN, 0)))
 def test_sizes_that_say_unknown_are_corrected_to_the_end(family, samples, before, size, outer):
     data = build(family, samples, before, [], size - FIELD[family][1], outer)
@@ -84,13 +82,12 @@ def test_sizes_that_say_unknown_are_corrected_to_the_end(family, samples, before
     assert corrected(data, found)[12:] == right[12:]
 
 
-@settings(max_examples=150)
 @given(FAMILY, SAMPLES, CHUNKS, st.integers(1, 300), st.booleans())
 def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
     family, samples, before, size, is_tagged
 ):
-    """The outer size is that of the whole file, so the other one is wrong."""
-    assume(size < len(samples) - 9)  # fewer bytes are padding
+    """The outer size fits the whole file, so the size of the samples is wrong."""
+    assume(size < len(samples) - 9)  # fewer bytes would be padding
     data = build(family, samples, before, [], size)
     tag = id3v1() if is_tagged else b""
     found = riff.sizes(reader(data + tag), 0, len(data) + len(tag))
@@ -99,12 +96,11 @@ def test_a_smaller_size_that_the_outer_one_denies_is_corrected(
     assert corrected(data, found) == build(family, samples, before, [])
 
 
-@settings(max_examples=100)
 @given(FAMILY, SAMPLES, CHUNKS, st.sampled_from((0, 36)))
 def test_sizes_of_an_interrupted_recorder_are_corrected(family, samples, before, outer):
     data = build(family, samples, before, [], 0, outer)
     if family == "aiff":  # a recorder counts the eight bytes before the samples
-        place = data.rindex(b"SSND")  # chunks before may hold the name as well
+        place = data.rindex(b"SSND")  # earlier chunks may contain the name as well
         data = data[: place + 4] + bytes(4) + data[place + 8 :]
     found = riff.sizes(reader(data), 0, len(data))
     assert found is not None
@@ -112,7 +108,6 @@ def test_sizes_of_an_interrupted_recorder_are_corrected(family, samples, before,
     assert corrected(data, found)[12:] == build(family, samples, before, [])[12:]
 
 
-@settings(max_examples=100)
 @given(FAMILY, SAMPLES, CHUNKS, CHUNKS, st.data())
 def test_a_file_that_ends_within_its_samples_is_cut(family, samples, before, after, draw):
     data = build(family, samples, before, after)
@@ -124,7 +119,6 @@ def test_a_file_that_ends_within_its_samples_is_cut(family, samples, before, aft
     assert (found.end, found.cut) == (len(part), True)
 
 
-@settings(max_examples=300)
 @given(
     FAMILY,
     SAMPLES,

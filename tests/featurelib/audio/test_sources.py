@@ -1,4 +1,4 @@
-"""The same of a file by whatever road its bytes come, and views of its parts."""
+"""Sources: equal results for every kind of source, and views of parts."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_view_seeks_as_a_file_does(pieces, seeks):
         place = {0: 0, 1: file.tell(), 2: view.size}[whence] + offset
         if place >= 0:
             file.seek(place)
-        assert view.seek(offset, whence) == file.tell()  # before the beginning it stays
+        assert view.seek(offset, whence) == file.tell()  # a seek before the beginning has no effect
         assert view.read(5) == file.read(5)
 
 

@@ -1,4 +1,4 @@
-"""Tags in front of the audio and behind it: they are found, and change nothing."""
+"""Tags before and after the audio: they are found and do not change values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.featurelib.support.surgery import TRAILERS, ape, id3v2, id3v2_at_the_
 
 LIGHT = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
 
-#: Formats of libsndfile; "raw" has no count of its frames.
+#: Formats of libsndfile; "raw" has no number of frames in a header.
 TAGGED = ("mp3", "mp3 raw", "flac", "wav16", "aiff", "ogg_vorbis", "ogg_opus", "au", "caf", "w64")
 
 
 @functools.cache
 def healthy(name: str) -> bytes:
-    # not from 0 to 0: the last bytes must not be taken for padding, nor be none of it
+    # no zeros at the ends, which would look like padding
     data = made(name.removesuffix(" raw"), noise(0.6, sr=44_100, level=0.2))
     return without_info(data) if name == "mp3 raw" else data
 

@@ -1,4 +1,4 @@
-"""Many files at once."""
+"""Extraction of many files at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def files(tmp_path):
 
 
 def by_one(paths, spec) -> pd.DataFrame:
-    """What `extract` gives of each file, put together."""
+    """Results of `extract` for each file, concatenated."""
     frames = []
     for path in paths:
         frame = extract(path, spec)
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_used_is_raised_or_a_row(files, tmp_path, workers)
     assert failed["rms_mean"].isna().all()
     assert found.drop(failed.index)["rms_mean"].notna().all()
     assert failed["message"].str.len().gt(0).all()
-    found.to_parquet(tmp_path / "found.parquet")  # which takes no exceptions
+    found.to_parquet(tmp_path / "found.parquet")  # Parquet cannot hold exceptions
     again = pd.read_parquet(tmp_path / "found.parquet")
     assert again["error_kind"].dropna().tolist() == ["undecodable", "vanished"]
 

@@ -1,4 +1,4 @@
-"""Which channels rows are of."""
+"""Rows for the mix, for the first channel, and for each channel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def assert_same_features(frame: Any, expected: Any, spec: FeatureSpec) -> None:
 
 
 def several(n: int, sr: int = SR) -> np.ndarray:
-    """Channels of shape (n, samples) that differ; the second is silent, the first clips."""
+    """Channels of shape (n, samples) that differ. The first clips, the second is silent."""
     parts = [2 * noise(2.1, sr=sr, level=0.4), np.zeros(round(2.1 * sr)), chord(2.1, sr=sr)]
     parts += [sine(2.1, frequency=200.0 * k, sr=sr) for k in range(1, 4)]
     return np.clip(parts[:n], -1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Features frame by frame, against librosa's arrays."""
+"""Features of every frame, against librosa's arrays."""
 
 from __future__ import annotations
 

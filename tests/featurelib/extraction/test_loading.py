@@ -1,4 +1,4 @@
-"""Samples as the features see them."""
+"""`load` returns the samples from which features are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each file at its own rate."""
+"""Analysis of each file at its own sampling rate."""
 
 from __future__ import annotations
 

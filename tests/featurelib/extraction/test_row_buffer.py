@@ -1,4 +1,4 @@
-"""Rows that wait for the end of their file, in memory and beyond."""
+"""Buffer of rows until the end of a file, in memory and in a temporary file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import spill
@@ -20,7 +20,7 @@ WIDTHS = {"rms_series": None, "mfcc_series": 3, "chroma_series": 2}
 
 
 def appended(buffer: RowBuffer, lengths: list[list[int]], n_values: int) -> list[tuple]:
-    """Rows of other numbers each, as they were put in."""
+    """Rows with different numbers."""
     rng = np.random.default_rng(0)
     rows = []
     for i, own in enumerate(lengths):
@@ -35,7 +35,7 @@ def appended(buffer: RowBuffer, lengths: list[list[int]], n_values: int) -> list
 
 
 def assert_given_back(buffer: RowBuffer, names: list[str], rows: list[tuple]) -> None:
-    """All rows in their order, bit by bit, however they are grouped."""
+    """All rows in order, for a bitwise comparison of any grouping."""
     i = 0
     for group in buffer.rows({"audio_hash": "a"}):
         assert group.facts == {"audio_hash": "a"}
@@ -50,7 +50,6 @@ def assert_given_back(buffer: RowBuffer, names: list[str], rows: list[tuple]) ->
     assert i == buffer.n_rows == len(rows)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     lengths=st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), max_size=40),
     n_series=st.integers(0, 3),
@@ -79,7 +78,7 @@ def test_many_rows_and_large_series_go_to_files_without_a_name(tmp_path, monkeyp
     names = ["rms_series", "mfcc_series"]
     buffer = RowBuffer({"number": int, "third": float}, {name: WIDTHS[name] for name in names})
     rows = appended(buffer, [[3_000, 7_000]] * 300, 50)  # 29 MB
-    assert len(open_below(tmp_path)) == 1  # of the wide series; the other has less than 4 MB
+    assert len(open_below(tmp_path)) == 1  # of the wide series; the other series has less than 4 MB
     assert list(tmp_path.iterdir()) == []
     assert_given_back(buffer, names, rows)
     del buffer

@@ -1,4 +1,4 @@
-"""Segments: each is a signal of its own, cut from the resampled one."""
+"""Segments: each is cut from the resampled signal and analysed separately."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import librosa
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib import (
@@ -30,7 +30,7 @@ from tests.featurelib.support.listening import listen
 from tests.featurelib.support.signals import SR, chord, encode, fading, noise
 from tests.featurelib.support.troubles import TROUBLES
 
-#: Features that look at each frame, ahead, and at the whole signal; of short frames.
+#: Features of single frames, with look-ahead, and of the whole signal, with short frames.
 FEATURES = [
     "rms",
     "zero_crossing_rate",
@@ -40,7 +40,7 @@ FEATURES = [
     {"family": "spectral_contrast", "n_bands": 2, "fmin": 1000.0, "top_db": 10.0},
 ]
 
-#: What a row says of its file.
+#: Columns that describe the file.
 OF_THE_FILE = (
     *("duration_s", "header_duration_s", "sample_rate_hz", "channels", "format", "subtype"),
     *("decoder", "decoding", "lost_s", "n_streams", "audio_hash"),
@@ -62,7 +62,7 @@ def make_spec(level: Any = "track", *, center: bool = True, **fields: Any) -> Fe
 
 
 def bounds(n: int, length: int, hop: int, last: str) -> Iterator[tuple[int, int, int]]:
-    """Number, first sample and end of each segment; an end beyond n is to be padded."""
+    """Number, first sample and end of each segment; pad a segment that ends after n."""
     for i in range(math.ceil(n / hop)):
         start, stop = i * hop, i * hop + length
         if stop <= n:
@@ -75,7 +75,7 @@ def bounds(n: int, length: int, hop: int, last: str) -> Iterator[tuple[int, int,
             yield i, start, n
             return
         if stop == n:
-            return  # nothing is left that no segment has
+            return  # no sample is left that is in no segment
 
 
 def expected_rows(y: np.ndarray, spec: FeatureSpec) -> list[tuple[int, int, int, dict[str, float]]]:
@@ -97,7 +97,7 @@ def expected_rows(y: np.ndarray, spec: FeatureSpec) -> list[tuple[int, int, int,
 
 
 def table(source: Any, spec: FeatureSpec, *, block_samples: int = 65_536) -> Any:
-    """As `extract` gives it, for any size of blocks."""
+    """Result of `extract`, for any size of blocks."""
     collector = RowCollector(schema(spec), feature_names(spec))
     for rows in Extractor(spec).file(source, block_samples=block_samples):
         collector.add(rows)
@@ -105,7 +105,7 @@ def table(source: Any, spec: FeatureSpec, *, block_samples: int = 65_536) -> Any
 
 
 def mixed_and_resampled(signals: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Signals of shape (n, channels), resampled; neighbours of one rate as one."""
+    """Resampled signals of shape (n, channels); neighbours of equal rate are joined."""
     parts = []
     for sr, group in itertools.groupby(signals, key=lambda signal: signal[0]):
         y = np.concatenate([librosa.to_mono(y.T) for _, y in group])
@@ -130,7 +130,7 @@ LEVELS = {
     "three at a time": {"length_s": 0.5, "hop": 4_000},
     "gaps": {"length": 3_000, "hop": 5_000},
     "a gap of one sample": {"length": 5_511, "hop": 5_512},
-    "longer than all": {"length": 64 * 3_100},  # each sample counts for the number of frames
+    "longer than all": {"length": 64 * 3_100},  # the number of frames depends on each sample
     "just as long": {"length_s": 2.0},
     "a divisor": {"length": 4_410},
     "a divisor less one": {"length": 4_409, "hop": 4_410},
@@ -151,7 +151,6 @@ def test_each_row_is_that_of_a_slice(level, last):
     assert_rows(extract(encode(y), spec), expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(1, 3_000),
     length=st.integers(1, 2_000),
@@ -204,7 +203,7 @@ def test_a_short_end_without_a_frame_is_left_out():
     spec = make_spec({"length": 20_000}, center=False)  # 2050 samples are left: 29 frames
     assert extract(encode(y), spec)["segment"].tolist() == [0, 1]
     assert extract(encode(y[:20_255]), spec)["segment"].tolist() == [0]  # no frame
-    assert extract(encode(y[:20_260]), spec)["segment"].tolist() == [0]  # one, of five for delta
+    assert extract(encode(y[:20_260]), spec)["segment"].tolist() == [0]  # one frame of five
     assert extract(encode(y[: 20_256 + 4 * 64]), spec)["segment"].tolist() == [0, 1]
 
 
@@ -229,7 +228,7 @@ def test_the_end_of_a_drop_is_no_segment_of_a_file_shorter_than_one():
     assert caught.value.kind == "too_short"
 
 
-# --- What is of the file
+# --- Columns that describe the file
 
 
 def assert_facts_of_the_file(data: bytes, spec: FeatureSpec, *, n_rows: int) -> None:
@@ -267,7 +266,7 @@ def test_a_file_that_needs_the_other_decoder_half_way_gives_its_rows_once(name):
 
 
 def expected_peaks(signals: list[tuple[int, np.ndarray]], frame: Any) -> list[dict[str, Any]]:
-    """Peaks of each row, of the decoded samples (n, channels) that map into its segment."""
+    """Peaks of each row, from the decoded samples (n, channels) that map into its segment."""
     result = []
     for start_s, end_s in zip(frame["start_s"], frame["end_s"], strict=True):
         start, stop = round(start_s * SR), round(end_s * SR)
@@ -276,7 +275,7 @@ def expected_peaks(signals: list[tuple[int, np.ndarray]], frame: Any) -> list[di
         for sr, y in signals:
             if sr != before:
                 base, before = Fraction(math.ceil(base)), sr
-            # The first and the end of those whose place is in [start, stop).
+            # First and end of the samples that map into [start, stop).
             a = math.ceil((start - base) * sr / SR)
             b = math.ceil((stop - base) * sr / SR)
             part = y[max(a, 0) : max(b, 0)]
@@ -296,7 +295,7 @@ def expected_peaks(signals: list[tuple[int, np.ndarray]], frame: Any) -> list[di
 
 
 def loud_and_silent(seconds: float, sr: int, *, seed: int = 0) -> np.ndarray:
-    """Stereo that clips, cancels itself, and is silent, by turns of 0.3 s."""
+    """Stereo signal that clips, cancels itself and is silent, in turns of 0.3 s."""
     y = noise(seconds, sr=sr, level=0.4, seed=seed)
     y = np.stack([y, noise(seconds, sr=sr, level=0.2, seed=seed + 1)], axis=1)
     turn = np.arange(len(y)) // round(0.3 * sr) % 4
@@ -325,7 +324,7 @@ def test_peaks_are_of_the_segments_decoded_samples(sr, level):
     for block_samples in (1_000, 65_536):
         frame = table(encode(y, sr), make_spec(level), block_samples=block_samples)
         assert frame[PEAKS].to_dict("records") == expected_peaks([(sr, y)], frame)
-    if level == {"length_s": 0.1}:  # the test is of something
+    if level == {"length_s": 0.1}:  # the signal has all cases
         assert frame["is_silent"].nunique() == 2
         assert (frame["mix_peak"] < 0.01 * frame["peak"]).any()
         assert frame["clipped_fraction"].max() > 0.1
@@ -378,7 +377,7 @@ def test_channels_that_cancel_in_one_segment_only():
 
 
 def test_an_end_in_which_no_decoded_sample_begins_has_the_last_ones_peak():
-    # 8 kHz brought to 22.05 kHz: the last segment is of one or two of its samples.
+    # 8 kHz resampled to 22.05 kHz: the last segment has one or two decoded samples.
     y = noise(0.5, sr=8_000)
     n = math.ceil(len(y) * 22_050 / 8_000)
     spec = FeatureSpec.from_dict(

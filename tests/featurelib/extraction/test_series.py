@@ -1,4 +1,4 @@
-"""Series: the frames themselves, as lists in a table."""
+"""Series: the values of all frames, as lists in a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_spec(**fields: Any) -> FeatureSpec:
 
 
 def by_librosa(y: np.ndarray) -> dict[str, np.ndarray]:
-    """Each column's series, frames first."""
+    """Series of each column, shape (frames, …)."""
     S = np.abs(librosa.stft(y)).astype(np.float64)
     shape = S / S.sum(axis=0)
     return {
@@ -119,7 +119,7 @@ def test_many_rows_are_the_same_from_temporary_files(monkeypatch):
     y = chord(20.0) + noise(20.0, level=0.01)
     spec = make_spec(level={"length": 2_000, "hop": 1_000, "last": "drop"})
     in_memory = extract_columns(encode(y), spec)
-    assert len(in_memory["segment"]) == 440  # more than wait in memory
+    assert len(in_memory["segment"]) == 440  # more than are kept in memory
     monkeypatch.setattr(row_buffer, "_CHUNK_ROWS", 7)
     monkeypatch.setattr(row_buffer, "_CHUNK_BYTES", 5_000)
     monkeypatch.setattr(row_buffer, "SpillBuffer", functools.partial(SpillBuffer, memory_bytes=999))
@@ -135,7 +135,7 @@ def test_many_rows_are_the_same_from_temporary_files(monkeypatch):
 
 
 def large_spec(**fields: Any) -> FeatureSpec:
-    """Two values a sample."""
+    """Spec whose series have two values per sample."""
     one = {"n_fft": 16, "hop_length": 1, "statistics": ["series"]}
     features = [{"family": family, **one} for family in ("rms", "zero_crossing_rate")]
     return FeatureSpec.from_dict({"name": "test", "features": features, **fields})
@@ -146,7 +146,7 @@ def test_a_row_that_is_too_large_is_refused_with_the_remedy():
     y = noise(n / SR)
     assert len(y) == n
     extractor = Extractor(large_spec(), max_series_bytes=2**20)
-    (rows,) = extractor.file(encode(y[: n - 1]))  # n frames in either series
+    (rows,) = extractor.file(encode(y[: n - 1]))  # n frames in each series
     assert rows.n == 1
     for longer in (y, np.tile(y, 3)):
         with pytest.raises(AudioError, match=r"1 MB.*segments") as caught:
@@ -157,7 +157,7 @@ def test_a_row_that_is_too_large_is_refused_with_the_remedy():
     assert sum(rows.n for rows in segments.file(encode(np.tile(y, 3)))) == 4
 
 
-#: Extracts from a file, and says what came of it and the memory that it took.
+#: Extracts from a file; prints the outcome and the memory used.
 CHILD = """
 import resource, sys
 import featurelib
@@ -174,7 +174,7 @@ except featurelib.AudioError as error:
 
 
 def wide_spec() -> FeatureSpec:
-    """Five values in four samples."""
+    """Spec whose series has five values per four samples."""
     mfcc = {"family": "mfcc", "n_mfcc": 20, "n_mels": 20, "n_fft": 256, "hop_length": 16}
     features = [{**mfcc, "statistics": ["series"]}]
     return FeatureSpec.from_dict({"name": "test", "sr": 22_050, "features": features})

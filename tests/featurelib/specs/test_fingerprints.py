@@ -1,4 +1,4 @@
-"""Fingerprints while featurelib grows: another process changes its source, as a later version."""
+"""Fingerprints in later versions: another process changes featurelib's source code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(json.dumps({name: [spec.fingerprint, spec.to_dict()] for name, spec in spe
 
 
 def samples() -> dict[str, dict]:
-    """The specs of the README's settings files, and one of each family."""
+    """Specs of the README's settings files, and one spec per family."""
     import tomllib
 
     blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), flags=re.DOTALL)
@@ -67,7 +67,7 @@ def samples() -> dict[str, dict]:
 
 
 def in_a_later_version(module: str, old: str = "", new: str = "") -> dict[str, tuple[str, dict]]:
-    """Fingerprint and dictionary of each spec where a module's source is changed."""
+    """Fingerprint and dictionary of each spec, with a changed source of one module."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, json.dumps([f"featurelib.{module}", old, new])],
         input=json.dumps(samples()),
@@ -83,7 +83,7 @@ def now() -> dict[str, tuple[str, dict]]:
     return in_a_later_version("graph")
 
 
-#: A parameter that is added to a node, some of them with a name that another node has.
+#: A parameter that is added to a node; some have the name of another node's parameter.
 ADDED = {
     "a new one": (
         "features.mfcc",
@@ -118,13 +118,13 @@ def test_a_parameter_that_is_added_changes_no_fingerprint(now, name):
     module, before, line = ADDED[name]
     later = in_a_later_version(module, before, line + before)
     assert {key: value[0] for key, value in later.items()} == {k: v[0] for k, v in now.items()}
-    # What a spec says goes to the nodes that it went to before.
+    # Keywords of a spec still apply to the same nodes.
     for key, (_, values) in now.items():
         for entry, entry_later in zip(values["features"], later[key][1]["features"], strict=True):
             assert entry.items() <= entry_later.items()
 
 
-#: A version that is raised, and the class whose version it is.
+#: A raised version, and its class.
 RAISED = {
     "MFCC": ("features.mfcc", '    family: ClassVar[str] = "mfcc"\n'),
     "STFT": ("transforms.stft", "    frames: Frames = Frames()\n"),

@@ -1,4 +1,4 @@
-"""Features of a user's own."""
+"""Features that users define in Python files."""
 
 from __future__ import annotations
 

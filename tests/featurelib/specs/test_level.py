@@ -1,4 +1,4 @@
-"""Levels: which lengths and hops there are, in samples, and what is refused."""
+"""Levels: lengths and hops in samples, and invalid values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def segments(**kwargs) -> Level:
         ({"length": 66_149, "hop": 66_150}, 22_050, (66_149, 66_150)),
         ({"length_s": 1, "hop": 100}, 8_000, (8_000, 100)),
         ({"length": 100, "hop_s": 0.5}, 8_000, (100, 4_000)),
-        ({"length_s": 0.1}, 11_025, (1_102, 1_102)),  # 1102.5, to the even number
+        ({"length_s": 0.1}, 11_025, (1_102, 1_102)),  # 1102.5, rounded to even
     ],
 )
 def test_lengths_in_seconds_are_rounded_to_samples(given_as, sr, expected):

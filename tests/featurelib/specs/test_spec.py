@@ -40,7 +40,7 @@ CHANGES = {
     "level": Level(kind="segment", length_s=3.0),
 }
 
-#: Another valid value of every field of an entry, and what it is called in settings.
+#: Another valid value of every field of an entry, and the field's key in settings.
 ENTRY_CHANGES: dict[str, dict[str, Any]] = {
     "feature": {"n_mfcc": 13},
     "statistics": {"statistics": ["mean", "median"]},
@@ -73,7 +73,7 @@ PARAMETERS = {
 
 
 def entry_of(family: str, **changes: Any) -> FeatureSpec:
-    """A spec of one family, and of what it reads."""
+    """A spec of one family and the entries that it reads."""
     entry: dict[str, Any] = {"family": family, **changes}
     first = ["mfcc"] if family == "delta" else []
     if family == "delta":
@@ -82,7 +82,7 @@ def entry_of(family: str, **changes: Any) -> FeatureSpec:
 
 
 def parameters_of(family: str) -> list[str]:
-    """The parameters of a family, as a spec that is written out has them."""
+    """Parameters of a family, as in `FeatureSpec.to_dict`."""
     keys = entry_of(family).to_dict()["features"][-1]
     return [key for key in keys if key not in ("family", "of", "as", *ENTRY_CHANGES)]
 
@@ -91,13 +91,13 @@ ALL_PARAMETERS = [(family, key) for family in families() for key in parameters_o
 
 
 def round_trip(spec: FeatureSpec) -> FeatureSpec:
-    # Objects come back with their keys in another order, lists do not.
+    # JSON objects may come back with another order of keys, lists may not.
     values = json.loads(json.dumps(spec.to_dict(), sort_keys=True))
     return FeatureSpec.from_dict(values, sources=spec.sources)
 
 
 def assert_differs(before: FeatureSpec, after: FeatureSpec, prefix: str) -> None:
-    """Assert that two specs differ in all that tells them apart, and in nothing else."""
+    """Assert that two specs and their fingerprints differ, by one value with this prefix."""
     assert after.fingerprint != before.fingerprint
     assert round_trip(after) == after
     assert round_trip(after).fingerprint == after.fingerprint
@@ -122,7 +122,7 @@ def test_every_field_is_in_the_fingerprint_and_survives_json(field):
 @pytest.mark.parametrize("field", ENTRY_CHANGES)
 def test_every_field_of_an_entry_is_in_the_fingerprint_and_survives_json(field):
     after = entry_of("mfcc", **ENTRY_CHANGES[field])
-    # An entry of another name is another entry.
+    # An entry with another name is another entry.
     prefix = "features: with" if field == "name" else f"mfcc.{next(iter(ENTRY_CHANGES[field]))}: "
     assert_differs(entry_of("mfcc"), after, prefix)
 

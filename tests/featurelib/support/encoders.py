@@ -1,4 +1,4 @@
-"""Files of every format that is decoded: libsndfile's through soundfile, others through PyAV."""
+"""Audio files of every supported format, encoded with soundfile or PyAV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.featurelib.support.signals import encode
 
-#: Made by soundfile: name → format and subtype.
+#: Encoded with soundfile: name → format and subtype.
 BY_LIBSNDFILE = {
     "wav16": ("WAV", "PCM_16"),
     "wav24": ("WAV", "PCM_24"),
@@ -31,7 +31,7 @@ BY_LIBSNDFILE = {
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
-#: Made by PyAV: name → container, codec, sample format, and whether samples survive.
+#: Encoded with PyAV: name → container, codec and sample format.
 BY_FFMPEG = {
     "m4a_aac": ("mp4", "aac", "fltp"),
     "m4a_alac": ("mp4", "alac", "s16p"),
@@ -54,19 +54,19 @@ BY_FFMPEG = {
 
 FORMATS = (*BY_LIBSNDFILE, *BY_FFMPEG)
 
-#: Formats in which 16-bit samples come back as they were.
+#: Formats that preserve 16-bit samples.
 LOSSLESS = frozenset(
     ("wav16", "wav24", "wav_float", "rf64", "w64", "aiff", "au", "caf", "caf_alac", "voc", "flac")
 ) | {"m4a_alac", "wavpack", "tta", "mka_flac", "ogg_flac", "wav_s64", "avi_pcm"}
 
 
 def rate_of(name: str) -> int:
-    """Sampling rate [Hz] that the format takes."""
+    """Sampling rate [Hz] for a format; Opus does not support 44 100 Hz."""
     return 48_000 if "opus" in name else 44_100
 
 
 def on_grid(y: np.ndarray) -> np.ndarray:
-    """Samples as 16 bits have them."""
+    """Samples rounded to 16 bits."""
     steps = np.clip(np.round(y.astype(np.float64) * 2**15), -(2**15), 2**15 - 1)
     return (steps / 2**15).astype(np.float32) + np.float32(0)  # no -0
 

@@ -1,4 +1,4 @@
-"""A spec of every family, several of them twice."""
+"""A spec of all families; several families occur twice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 
 def make_spec(**fields: Any) -> FeatureSpec:
-    """At the files' own rate, four bands of contrast: that fits rates from 8 kHz on."""
+    """A spec of native rate; its four contrast bands fit rates from 8 kHz."""
     entries = [{"as": name, "statistics": _EVERY, **entry} for name, entry in ENTRIES.items()]
     return FeatureSpec.from_dict(
         {"name": "everything", "sr": "native", "features": entries, **fields}

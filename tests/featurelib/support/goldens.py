@@ -2,10 +2,10 @@
 
     python -m tests.featurelib.support.goldens
 
-records what the installed decoders give, for `test_goldens`. Do so only after you have looked
-at what changed: where values changed, `Signal.version` in `featurelib/graph.py` has to be
-raised as well.
-The files in `data/` were encoded once, from a signal of ours, and stay as they are: another
+records the output of the installed decoders for `test_goldens`. Check the changes before you
+commit a new record. If values changed, increment `Signal.version` in `featurelib/graph.py`.
+
+The files in `data/` were encoded once from a synthetic signal and must not change: another
 version of an encoder writes other bytes.
 """
 
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parents[1] / "data"
 RECORD = FOLDER / "goldens.json"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.audio"))
 
-#: Of these the samples are compared; of others, which CPUs may round otherwise, their measures.
+#: Formats whose samples are compared. CPUs may round others differently, so those have measures.
 EXACT = frozenset(("caf_alac", "flac", "m4a_alac", "mka_flac", "tta", "wav_ima", "wavpack"))
 
 _SPEC = spec_from_settings({"features": ["rms"], "defaults": {"statistics": ["mean"]}})
@@ -56,12 +56,12 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def versions() -> dict[str, str]:
-    """The decoders that are installed."""
+    """Versions of the installed decoders."""
     return {"av": av.__version__, "libsndfile": soundfile.__libsndfile_version__}
 
 
 def outcome(name: str, damage: str) -> dict[str, Any]:
-    """What becomes of a file, as far as it is recorded."""
+    """Recorded part of the outcome of a file."""
     data = DAMAGES[damage]((FOLDER / f"{name}.audio").read_bytes())
     try:
         columns = extract_columns(data, _SPEC)

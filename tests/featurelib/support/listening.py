@@ -1,4 +1,4 @@
-"""What our decoding gives of a file, and what soundfile and PyAV give, for comparison."""
+"""Samples of a file by featurelib, and by soundfile and PyAV for comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Signal = tuple[int, np.ndarray]
 
 @dataclass(frozen=True)
 class Heard:
-    """Signals in the order of the file, those of equal form as one, and facts."""
+    """Decoded signals in the order of the file (see `merged`), and facts about the decoding."""
 
     signals: list[Signal]
     facts: DecodingFacts
@@ -34,7 +34,7 @@ class Heard:
 
 
 def listen(source: Any, *, duration: float | None = None, block_samples: int = 65_536) -> Heard:
-    """Decode with our code."""
+    """Decode with featurelib."""
     with open_audio(source, duration) as audio:
         while True:
             try:
@@ -65,7 +65,7 @@ def by_soundfile(data: bytes) -> Signal:
 
 
 def by_pyav(data: bytes, *, container: str | None = None) -> Signal:
-    """Samples of a healthy file by FFmpeg, as float32."""
+    """Samples of an undamaged file by FFmpeg, as float32."""
     parts = []
     with av.open(io.BytesIO(data), format=container) as file:
         for frame in file.decode(audio=0):

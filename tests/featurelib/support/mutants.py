@@ -1,9 +1,9 @@
-"""Damaged audio files without end, each by its number, and a process that extracts them.
+"""Any number of damaged audio files, made from their numbers, and a process that extracts them.
 
     python -m tests.featurelib.support.mutants FOLDER
 
-reads numbers from standard input, a line each, and answers with a line of JSON: what became
-of the mutant, by every kind of source. FOLDER holds the undamaged files, of `write_originals`.
+reads one number per line from standard input and answers with one line of JSON: the outcomes
+of the mutant for all kinds of sources. FOLDER holds the undamaged files (`write_originals`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPEC = spec_from_settings(
 )
 SHORT_SPEC = dataclasses.replace(SPEC, duration=0.1)
 
-#: Whatever begins a chunk, a page, an atom, a packet or a frame.
+#: First bytes of chunks, pages, atoms, packets and frames.
 _BORDER = re.compile(
     rb"[A-Za-z][A-Za-z0-9]{2}[A-Za-z0-9 ]|\xff[\xe2-\xff]|\x0b\x77|\x1f\x43\xb6\x75|\xa3", re.DOTALL
 )
@@ -38,7 +38,7 @@ _HEADER_BYTES = 200
 
 
 def write_originals(folder: Path) -> None:
-    """Write each format's files: mono and stereo, a third of a second and two thirds."""
+    """Write two files per format: mono of 0.33 s and stereo of 0.66 s."""
     for name in FORMATS:
         sr = rate_of(name)
         mono = sine(0.33, sr=sr) + noise(0.33, sr=sr)
@@ -48,7 +48,7 @@ def write_originals(folder: Path) -> None:
 
 
 def _place(rng: np.random.Generator, data: bytearray) -> int:
-    """A place in the header, at a border, or anywhere."""
+    """A random index in the header, at a border, or anywhere."""
     which = rng.random()
     if which < 0.4:
         return int(rng.integers(min(len(data), _HEADER_BYTES)))
@@ -67,7 +67,7 @@ def change_bytes(rng: np.random.Generator, data: bytearray) -> None:
 
 
 def change_length(rng: np.random.Generator, data: bytearray) -> None:
-    """Zero, all ones, one more or less, or huge, right behind or before a border."""
+    """Change a number near a border: zero, all ones, one more, one less, or huge."""
     tags = [match.start() for match in _BORDER.finditer(data)]
     width = int(rng.choice([1, 2, 3, 4, 8]))
     place = int(rng.choice(tags)) + int(rng.choice([4, 4, -4, 8, 12])) if tags else 4
@@ -129,7 +129,7 @@ MUTATIONS: tuple[Callable[[np.random.Generator, bytearray], None], ...] = (
 
 
 class Mutants:
-    """The damaged files of the originals in a folder."""
+    """Damaged files, made from the originals in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,7 +139,7 @@ class Mutants:
         return (self.folder / f"{name}.{channels}").read_bytes()
 
     def made(self, number: int) -> tuple[str, bytes]:
-        """What the mutant is, and its bytes."""
+        """Description of a mutant, and its bytes."""
         rng = np.random.default_rng([17, number])
         name = FORMATS[number % len(FORMATS)]
         data = bytearray(self._original(rng, name))
@@ -158,7 +158,7 @@ class Mutants:
 
 
 def outcome(source: Any, spec: Any) -> dict[str, Any]:
-    """The row, or the kind and text of the error."""
+    """The row, or kind and message of the error."""
     try:
         columns = extract_columns(source, spec)
     except AudioError as error:
@@ -167,7 +167,7 @@ def outcome(source: Any, spec: Any) -> dict[str, Any]:
 
 
 def outcomes(data: bytes, path: Path, number: int) -> dict[str, dict[str, Any]]:
-    """The same bytes from sources of every kind, in whole and in part."""
+    """Outcomes of the same bytes from all kinds of sources, whole and in part."""
     path.write_bytes(data)
     found = {"bytes": outcome(data, SPEC), "path": outcome(path, SPEC)}
     if number % 5 == 0:

@@ -1,4 +1,4 @@
-"""The expected values: librosa called directly, each feature by a call of its own."""
+"""Expected values: librosa is called directly, once per feature."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import scipy.stats
 
 from featurelib import Entry, Feature, FeatureSpec
 
-#: Value of a column, and root mean square of the frame series behind it.
+#: Value of a column, and root mean square of its frame series.
 Expected = dict[str, tuple[float, float]]
 
 
 def frame_series(y: np.ndarray, sr: int, feature: Feature) -> np.ndarray:
-    """The frame series of a feature, of shape (rows, frames); the one value of a single one.
+    """Frame series of a feature, shape (rows, frames), or its single value.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,)]
         The signal.
     sr : int
-        Its rate [Hz].
+        Sampling rate [Hz].
     feature : Feature
         Only its parameters are read.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa warns of short and of toneless signals
+        warnings.simplefilter("ignore")  # librosa warns about short and about toneless signals
         return SERIES[feature.family](y, sr, feature)
 
 
@@ -91,7 +91,7 @@ def _spectral_flux(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
 
 
 def _spectral_contrast(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
-    # librosa has no argument for the range.
+    # librosa has no argument for top_db.
     in_db = functools.partial(librosa.power_to_db, top_db=feature.top_db)
     with mock.patch.object(librosa.feature.spectral, "power_to_db", in_db):
         return librosa.feature.spectral_contrast(
@@ -115,7 +115,7 @@ def _mfcc(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
         **_stft_arguments(mel.stft),
     )
     S_db = librosa.power_to_db(S, top_db=feature.mel.top_db)
-    # A cosine transform in float32 rounds by more than deltas of it may differ.
+    # In float32, rounding errors of the cosine transform exceed the tolerance of its deltas.
     return librosa.feature.mfcc(S=S_db.astype(np.float64), sr=sr, n_mfcc=feature.n_mfcc)
 
 
@@ -140,12 +140,12 @@ def _tuning(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
 
 
 def _delta(y: np.ndarray, sr: int, feature: Any) -> np.ndarray:
-    # In float32, librosa's sums of differences keep fewer digits than are compared.
+    # In float32, rounding errors of librosa's sums exceed the tolerance.
     series = frame_series(y, sr, feature.of).astype(np.float64)
     return librosa.feature.delta(series, width=feature.delta_width, order=feature.order)
 
 
-#: What gives the frame series of each family.
+#: Function that computes the frame series of each family.
 SERIES: dict[str, Callable[[np.ndarray, int, Any], np.ndarray]] = {
     "rms": _rms,
     "zero_crossing_rate": _zero_crossing_rate,
@@ -180,9 +180,9 @@ def statistic(values: np.ndarray, name: str) -> float:
 
 
 def columns(y: np.ndarray, spec: FeatureSpec, sr: int | None = None) -> Expected:
-    """Every feature column of a spec that holds one number a row.
+    """All feature columns of a spec that have one number per row.
 
-    `sr` is the rate of the signal [Hz], where the spec leaves it open.
+    `sr` is the sampling rate of the signal [Hz], for a spec of native rate.
     """
     result: Expected = {}
     for entry in spec.features:
@@ -208,7 +208,7 @@ def _populations(entry: Entry, series: np.ndarray) -> Iterator[tuple[int | None,
 
 
 def column_name(entry: Entry, row: int | None, statistic: str) -> str:
-    """The name of a column: the template of an entry, without what the column has none of."""
+    """Name of a column from an entry's template; fields without a value are left out."""
     template = entry.columns
     if row is None:
         template = re.sub(r"_?\{row[^}]*\}", "", template)
@@ -218,7 +218,7 @@ def column_name(entry: Entry, row: int | None, statistic: str) -> str:
 
 
 def tutorial(y: np.ndarray) -> Expected:
-    """The tutorial's columns, as its script computes them."""
+    """Columns of the tutorial preset, computed as in the tutorial's script."""
     sr = 22_050
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -238,13 +238,13 @@ def tutorial(y: np.ndarray) -> Expected:
 
 
 def root_mean_square(values: np.ndarray) -> float:
-    """Root mean square of all values; 0 of none."""
+    """Root mean square of all values; 0 without values."""
     values = np.asarray(values, np.float64)
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 
 def assert_close(got: Mapping[str, list], expected: Expected, *, absolute: float = 0.0) -> None:
-    """Compare columns of one row, as the table holds them, within the promised tolerance."""
+    """Compare the columns of one row within the promised tolerance."""
     problems = []
     for name, (value, rms) in expected.items():
         (number,) = got[name]

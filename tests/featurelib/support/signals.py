@@ -13,7 +13,7 @@ SR = 22_050
 
 
 def time(seconds: float, sr: int = SR) -> np.ndarray:
-    """Instants of the samples of so many seconds."""
+    """Times of the samples of a signal [s]."""
     return np.arange(round(seconds * sr)) / sr
 
 
@@ -37,14 +37,14 @@ def noise(seconds: float = 2.0, *, sr: int = SR, seed: int = 0, level: float = 0
 
 
 def clicks(seconds: float = 2.0, *, sr: int = SR) -> np.ndarray:
-    """Faint noise with single loud samples in it."""
+    """Faint noise with single loud samples."""
     y = noise(seconds, sr=sr, level=1e-3)
     y[:: sr // 3] = 0.9
     return y
 
 
 def fading(seconds: float = 3.0, *, sr: int = SR) -> np.ndarray:
-    """Noise whose level falls by 140 dB, then silence: all limits of range are at work."""
+    """Noise whose level falls by 140 dB, then silence, so that every top_db has an effect."""
     y = noise(seconds, sr=sr) * 10 ** (-7 * time(seconds, sr) / seconds)
     y[-sr // 2 :] = 0
     return y.astype(np.float32)
@@ -56,7 +56,7 @@ def sweep(seconds: float = 2.0, *, sr: int = SR) -> np.ndarray:
 
 
 def upsampled(seconds: float = 3.0) -> np.ndarray:
-    """A chord in noise that was at 8 kHz: above 4 kHz there is only the samples' rounding."""
+    """A chord in noise, resampled from 8 kHz: above 4 kHz there are only rounding errors."""
     y = chord(seconds, sr=8000) + noise(seconds, sr=8000, level=0.01)
     return soxr.resample(y.astype(np.float64), 8000, SR, quality="VHQ").astype(np.float32)
 
@@ -66,7 +66,7 @@ def in_16_bits(y: np.ndarray) -> np.ndarray:
 
 
 def with_gaps(y: np.ndarray) -> np.ndarray:
-    """y with exact zeros in its middle and from a fade at its end on."""
+    """y with exact zeros in the middle, and after a fade at the end."""
     third = len(y) // 3
     y = y.copy()
     y[third : 2 * third] = 0
@@ -93,7 +93,7 @@ SIGNALS = {
 
 
 def encode(y: np.ndarray, sr: int = SR, *, fmt: str = "WAV", **kwargs: Any) -> bytes:
-    """The bytes of an audio file of y, of shape (n,) or (n, channels); WAV keeps float32."""
+    """Content of an audio file of y, shape (n,) or (n, channels); by default WAV of float32."""
     if fmt == "WAV":
         kwargs.setdefault("subtype", "FLOAT")
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Cutting and joining audio files byte by byte, with parsers that share no code with ours."""
+"""Cutting and joining of audio files, with parsers that are independent of featurelib's."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import av
 
 
 def id3v2(n_bytes: int = 100, *, claims: int | None = None, fill: bytes = b"\0") -> bytes:
-    """An ID3v2.3 tag with `n_bytes` behind its header, which `claims` another number."""
+    """An ID3v2.3 tag with `n_bytes` after its header, whose size field is `claims`."""
     title = b"TIT2" + struct.pack(">IH", 6, 0) + b"\0title"
     body = (title + fill * n_bytes)[:n_bytes]
     return b"ID3\x03\0\0" + synchsafe(n_bytes if claims is None else claims) + body
 
 
 def id3v2_at_the_end(n_bytes: int = 100) -> bytes:
-    """An ID3v2.4 tag as it is appended: with a footer."""
+    """An appended ID3v2.4 tag, which has a footer."""
     head = b"\x04\0\x10" + synchsafe(n_bytes)
     return b"ID3" + head + bytes(n_bytes) + b"3DI" + head
 
@@ -34,7 +34,7 @@ def id3v1() -> bytes:
 
 
 def id3v1_plus() -> bytes:
-    """An extended ID3v1, which stands before the plain one."""
+    """An extended ID3v1 tag, which precedes the plain one."""
     return b"TAG+" + b"a long title".ljust(60) + bytes(163) + id3v1()
 
 
@@ -60,7 +60,7 @@ def lyrics3v2() -> bytes:
     return body + f"{len(body):06d}".encode() + b"LYRICS200" + id3v1()
 
 
-#: What may stand behind the audio.
+#: Tags that may follow the audio.
 TRAILERS = {
     "id3v1": id3v1(),
     "id3v1 extended": id3v1_plus(),
@@ -83,7 +83,7 @@ _RATES_1 = (44_100, 48_000, 32_000)
 
 
 def mp3_frames(data: bytes) -> list[bytes]:
-    """The frames of an MP3 (layer III) that begins with one, up to its end or a tag."""
+    """Frames of an MP3 file (layer III) that begins with a frame, up to its end or a tag."""
     frames = []
     while data[:1] == b"\xff":
         is_1 = data[1] >> 3 & 3 == 3
@@ -100,14 +100,14 @@ def has_info(frame: bytes) -> bool:
 
 
 def without_info(mp3: bytes) -> bytes:
-    """The frames of an MP3 but for the first, which only says how many there are."""
+    """An MP3 file without its first frame, which is the Info header."""
     frames = mp3_frames(mp3)
     assert has_info(frames[0])
     return b"".join(frames[1:])
 
 
 def with_info_count(mp3: bytes, n_frames: int) -> bytes:
-    """An MP3 whose first frame says another number of frames."""
+    """An MP3 file with another number of frames in its Info header."""
     place = max(mp3.find(b"Xing", 0, 40), mp3.find(b"Info", 0, 40))
     return mp3[: place + 8] + n_frames.to_bytes(4, "big") + mp3[place + 12 :]
 
@@ -117,7 +117,7 @@ def with_info_count(mp3: bytes, n_frames: int) -> bytes:
 
 @dataclass
 class Page:
-    """A page of an Ogg file; its checksum is made anew."""
+    """Page of an Ogg file; the checksum is recomputed."""
 
     flags: int
     granule: int
@@ -165,7 +165,7 @@ def joined(pages: list[Page]) -> bytes:
 
 
 def with_later_clock(data: bytes, n: int) -> bytes:
-    """An Ogg file whose granule positions begin at `n`, as one cut out of a broadcast has."""
+    """An Ogg file whose granule positions begin at `n`, as in a cut from a broadcast."""
     pages = ogg_pages(data)
     for page in pages:
         if page.granule > 0:
@@ -184,13 +184,13 @@ def with_serial(data: bytes, serial: int) -> bytes:
 
 
 def with_flac_total(flac: bytes, n_samples: int) -> bytes:
-    """A FLAC file whose STREAMINFO says another number of samples."""
+    """A FLAC file with another number of samples in STREAMINFO."""
     bits = int.from_bytes(flac[18:26], "big") >> 36 << 36 | n_samples
     return flac[:18] + bits.to_bytes(8, "big") + flac[26:]
 
 
 def with_damage(data: bytes, place: int, n: int = 1) -> bytes:
-    """The same with `n` bytes inverted."""
+    """The file with `n` bytes inverted."""
     return data[:place] + bytes(byte ^ 0xFF for byte in data[place : place + n]) + data[place + n :]
 
 
@@ -198,7 +198,7 @@ def with_damage(data: bytes, place: int, n: int = 1) -> bytes:
 
 
 def chunk(name: bytes, body: bytes, order: str = "<", *, size: int | None = None) -> bytes:
-    """A chunk, padded to an even length; it may say another size."""
+    """A chunk, padded to an even length, possibly with a wrong size."""
     said = len(body) if size is None else size
     return name + struct.pack(f"{order}I", said) + body + bytes(len(body) % 2)
 
@@ -216,7 +216,7 @@ def wav(
     tag: int = 1,
     frame_bytes: int | None = None,
 ) -> bytes:
-    """A WAV made by hand, whose sizes may be others than they should be."""
+    """A WAV file, possibly with wrong sizes."""
     align = frame_bytes or channels * (bits // 8)
     form = struct.pack("<HHIIHH", tag, channels, sr, sr * align, align, bits)
     body = chunk(b"fmt ", form) + before + chunk(b"data", samples, size=data_size) + after
@@ -233,7 +233,7 @@ def aiff(
     data_size: int | None = None,
     form_size: int | None = None,
 ) -> bytes:
-    """An AIFF of 16 bits, mono, 22 050 Hz, whose sizes may be others than they should be."""
+    """An AIFF file of 16 bits, mono, 22 050 Hz, possibly with wrong sizes."""
     rate = struct.pack(">HQ", 16_383 + 14, 22_050 << 49)  # 22 050 in 80 bits
     common = chunk(b"COMM", struct.pack(">hIh", 1, n_samples, 16) + rate, ">")
     size = None if data_size is None else data_size + 8
@@ -250,7 +250,7 @@ def patched(data: bytes, place: int, new: bytes) -> bytes:
 
 
 def packets(data: bytes, container: str | None = None) -> list[tuple[int, int, float]]:
-    """Place and size in bytes of the packets of audio, and the instant each begins at [s]."""
+    """Offset, size [bytes] and start time [s] of each packet of audio."""
     found = []
     place = 0
     with av.open(io.BytesIO(data), format=container) as file:

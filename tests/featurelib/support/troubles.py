@@ -1,7 +1,7 @@
-"""Files as they should not be, beside what is to be heard of them.
+"""Malformed files and the samples that should be decoded from them.
 
-The right samples are those that went into a lossless file, or what soundfile or PyAV gives
-of the healthy parts.
+Expected samples are those that were encoded losslessly, or the output of soundfile or PyAV
+for the undamaged parts.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ Made = tuple[bytes, Sequence[Signal]]
 
 @dataclass(frozen=True)
 class Trouble:
-    """A file, and what is right of it.
+    """A malformed file and its expected outcome.
 
     Attributes
     ----------
     make : callable
-        Gives the bytes and the right signals.
+        Function that returns the content and the expected signals.
     decoding, decoder, n_streams, lost_s
-        The right facts.
+        Expected facts.
     whole_s : float or None
-        Length before something was taken out [s]; `lost_s` is what the right signals lack.
+        Duration before parts were removed [s]; the expected `lost_s` is the difference.
     within : int
-        Samples by which the length may be off: where damage ends is the decoder's choice.
+        Tolerance of the length [samples], because decoders differ on where damage ends.
     atol : float or None
-        By how much samples may be off; None where only levels at both ends are compared.
+        Tolerance of the samples; None if only the levels at both ends are compared.
     """
 
     make: Callable[[], Made]
@@ -72,7 +72,7 @@ TROUBLES: dict[str, Trouble] = {}
 
 
 def trouble(name: str, **right: Any) -> Callable[[Callable[[], Made]], Callable[[], Made]]:
-    """Put what a function makes into the table."""
+    """Add the result of a function to the table."""
 
     def add(make: Callable[[], Made]) -> Callable[[], Made]:
         assert name not in TROUBLES
@@ -83,7 +83,7 @@ def trouble(name: str, **right: Any) -> Callable[[Callable[[], Made]], Callable[
 
 
 def cases(*names: Any, **right: Any) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
-    """Put what a function of one argument makes into the table, for several arguments."""
+    """Add the results of a function for several arguments to the table."""
 
     def add(make: Callable[..., Made]) -> Callable[..., Made]:
         for name in names:
@@ -108,7 +108,7 @@ STEREO = np.hstack([LOUD, QUIET])
 
 @functools.cache
 def file_of(name: str, which: str = "LOUD", sr: int = SR) -> bytes:
-    """A healthy file of one of the signals above, in one of the encoders' formats."""
+    """An undamaged file of one of the signals above, in one of the encoders' formats."""
     y = globals()[which]
     if name == "mp3":
         return encode(y, sr, fmt="MP3")
@@ -121,7 +121,7 @@ def file_of(name: str, which: str = "LOUD", sr: int = SR) -> bytes:
 
 @functools.cache
 def long_opus() -> bytes:
-    """Four seconds of Opus, a page a second."""
+    """Four seconds of Opus, one page per second."""
     return encode(on_grid(noise(4.0, sr=48_000, level=0.2)), 48_000, fmt="OGG", subtype="OPUS")
 
 
@@ -177,12 +177,12 @@ def ogg_behind_id3(codec: str) -> Made:
 
 
 def _without_page(codec: str) -> tuple[int, list[bytes], list[Signal]]:
-    """Place of a page in the middle, all pages, and the samples without it."""
+    """Index of a page in the middle, all pages, and the samples without that page."""
     healthy = OGG[codec]()
     pages = ogg_pages(healthy)
     sr, y = by_soundfile(healthy)
     place = len(pages) - 3
-    # A packet goes on from page to page: one page lost, some of the packets around it, too.
+    # Packets continue on the next page, so a lost page damages the packets around it.
     lost = pages[place].granule - pages[place - 1].granule
     begin = pages[place - 1].granule
     kept = np.concatenate([y[:begin], y[begin + lost :]])
@@ -349,7 +349,7 @@ def flac_that_counts_too_many(total: int) -> Made:
 
 
 def _without_frame(index: int) -> tuple[bytes, int, int, np.ndarray]:
-    """A FLAC file, place and size of one frame, and the samples without it."""
+    """A FLAC file, offset and size of one frame, and the samples without that frame."""
     data, frames = _flac_frames()
     place, size, begin_s = frames[index]
     begin = round(begin_s * SR)
@@ -449,7 +449,7 @@ def raw_mp3_joined_with(tag: str) -> Made:
 
 
 def _all_of(raw: bytes) -> Signal:
-    """All that is in the frames, with what the encoder put around the signal."""
+    """Samples of all frames, including delay and padding of the encoder."""
     frames = mp3_frames(raw)
     sr, y = by_pyav(raw, container="mp3")
     assert len(y) == len(frames) * (1152 if frames[0][1] >> 3 & 3 == 3 else 576)
@@ -476,7 +476,7 @@ def _() -> Made:
 
 @trouble("mp3 of a variable bit rate without a count", atol=1e-4)
 def _() -> Made:
-    # libsndfile guesses the length by the first frame, which is four times the size of the last
+    # libsndfile guesses the length from the first frame, which is four times as large as the last
     loud_first = np.concatenate([LOUD, LOUD, np.zeros_like(LOUD), QUIET[:SR] / 50])
     raw = without_info(encode(loud_first, SR, fmt="MP3"))
     assert len(by_soundfile(raw)[1]) < 0.9 * len(loud_first)
@@ -492,7 +492,7 @@ def mp3_that_counts_too_few(n_frames: int) -> Made:
 
 
 def _delay(mp3: bytes) -> int:
-    """Samples before the signal: the encoder's, by the LAME header, and the decoder's."""
+    """Delay [samples]: the encoder's, from the LAME header, plus the decoder's."""
     place = mp3.index(b"LAME", 0, 400)
     return (int.from_bytes(mp3[place + 21 : place + 24], "big") >> 12) + 529
 
@@ -566,7 +566,7 @@ def _() -> Made:
 
 
 def _frames_with(how: str) -> tuple[list[bytes], int, int]:
-    """Frames of an MP3; how many of them are a count; samples that are cut off in front."""
+    """Frames of an MP3, number of header frames among them, and samples cut off in front."""
     healthy = file_of("mp3")
     if how == "with a count":
         return mp3_frames(healthy), 1, _delay(healthy)
@@ -582,7 +582,7 @@ def _() -> Made:
 
 @trouble("mp3 without a count, damaged in its second frame", lost_s=None, **DAMAGED)
 def _() -> Made:
-    # mpg123 is silent until it has all the bits that a frame needs from those before
+    # mpg123 returns zeros until it has all the bits that a frame needs from earlier frames
     frames, _, _ = _frames_with("without a count")
     sr, y = _all_of(b"".join(frames))
     right = np.concatenate([np.zeros((3 * 1152, 1), np.float32), y[5 * 1152 :]])
@@ -768,7 +768,7 @@ SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFFF00, 0xFFFFF000)
 
 @dataclass(frozen=True)
 class Sized:
-    """Where in a family's files the size of the samples is, and how it is written."""
+    """Offset and format of the size field in a family of files."""
 
     name: str
     form: str
@@ -800,7 +800,7 @@ OUTER = {"wav": "<I", "rf64": "<I", "aiff": ">I"}
 
 @cases(*(f"{name} {size:#x}" for name in SIZED for size in SIZES))
 def size_never_updated(what: str) -> Made:
-    """Both sizes are what a recorder wrote that could not go back to the header."""
+    """Both sizes are as a recorder leaves them that cannot return to the header."""
     name, size = what.split()
     data = SIZED[name].with_size(int(size, 16))
     if name in OUTER:

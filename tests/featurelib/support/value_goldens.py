@@ -1,12 +1,12 @@
-"""Values of every family and preset, recorded with the versions and defaults they were made with.
+"""Recorded values of every family and preset, with the versions and defaults of their nodes.
 
     python -m tests.featurelib.support.value_goldens
 
-records what the installed code gives, for `test_value_goldens`. The records are for deciding
-about versions: tables that were made before must not be mixed with values that have moved.
-They are no oracle of values, which is librosa (see `oracle`). So record only after the other
-tests pass, and after the `version` of the class whose values or defaults have changed was
-raised.
+records the values of the installed code for `test_value_goldens`. The record shows whether a
+version must be incremented: a table must not mix old values with changed ones.
+The record does not show that values are right; that is checked against librosa (`oracle`).
+So record only after the other tests pass, and after you have incremented the `version` of each
+class whose values or defaults changed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tests.featurelib.support.signals import SR, chord, noise
 
 RECORD = Path(__file__).parents[1] / "data" / "values.json"
 
-#: All statistics of one number, and some quantiles.
+#: All statistics that give one number, and some quantiles.
 ALL_STATISTICS = [*(name for name in STATISTICS if name != "series"), "q05", "q2_5"]
 
 
 def signal() -> np.ndarray:
-    """Three seconds: a chord off the scale, its end in noise."""
+    """Three seconds of a detuned chord, with noise at the end."""
     y = chord(3.0, detune=0.2)
     y[2 * SR :] += noise(1.0, level=0.05)
     return y
 
 
 def specs() -> dict[str, FeatureSpec]:
-    """Each family at its defaults with all statistics, and the presets."""
+    """One spec per family with default parameters and all statistics, and the presets."""
     found = {family: _spec_of(family, kind) for family, kind in families().items()}
     return found | dict(PRESETS)
 
@@ -53,19 +53,19 @@ def _spec_of(family: str, kind: type[Feature]) -> FeatureSpec:
     if any(field.name == "of" for field in dataclasses.fields(kind)):
         first = [{"family": "mfcc", "statistics": []}]
         entry["of"] = "mfcc"
-    # Some families have quantiles of bounded signals only.
+    # Some families allow quantiles only with a limited duration.
     return spec_from_settings({"features": [*first, entry], "duration": 60.0})
 
 
 def nodes(spec: FeatureSpec) -> Iterator[Node]:
-    """All nodes that define a spec's values, each as often as it is read."""
+    """All nodes that define the values of a spec, once per reader."""
     for entry in spec.features:
         for sink in entry.sinks():
             yield from walk(sink)
 
 
 def class_name(node: Node) -> str:
-    """What a record calls the class of a node."""
+    """Name of a node's class in a record."""
     return f"{type(node).__module__}.{type(node).__name__}"
 
 
@@ -75,7 +75,7 @@ def _defaults(node: Node) -> dict[str, Any]:
 
 
 def _default(value: Any) -> Any:
-    """A default as plain JSON: of a node, its class and what differs from that's defaults."""
+    """A default as plain JSON; for a node, its class and the parameters that differ."""
     if value is dataclasses.MISSING:
         return "(has to be given)"
     if not isinstance(value, Node):
@@ -91,7 +91,7 @@ def _default(value: Any) -> Any:
 
 
 def classes() -> dict[str, Any]:
-    """Version and defaults of the classes of all nodes that are recorded."""
+    """Version and defaults of each class of the recorded nodes."""
     found = {
         class_name(node): {"version": type(node).version, "defaults": _defaults(node)}
         for spec in specs().values()
@@ -101,7 +101,7 @@ def classes() -> dict[str, Any]:
 
 
 def values(spec: FeatureSpec) -> dict[str, list[float]]:
-    """The columns that a spec gives: their value, and the RMS of the frame series behind it."""
+    """Value of each column of a spec, and the RMS of its frame series."""
     columns = extract_signal_columns(signal(), SR, spec)
     found = {}
     for entry in spec.features:
@@ -128,7 +128,7 @@ def _short(value: float) -> float:
 
 
 def made() -> dict[str, Any]:
-    """What is recorded."""
+    """Content of the record."""
     return {
         "classes": classes(),
         "specs": {
@@ -139,7 +139,7 @@ def made() -> dict[str, Any]:
 
 
 def problems(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """What differs from a record, and what is to be done about it: one line each."""
+    """Differences from a record and their remedies, one line each."""
     lines = [*_changed_classes(recorded["classes"], found["classes"])]
     raised = {
         name
@@ -153,7 +153,7 @@ def problems(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
             columns := _moved(recorded["specs"].get(name, {"values": {}})["values"], spec["values"])
         )
     }
-    # What specs read whose values are as ever is not to blame.
+    # Nodes that a spec with unchanged values reads are not the cause.
     innocent = {
         name
         for spec in found["specs"].keys() - moved.keys()
@@ -194,7 +194,7 @@ def _changed_classes(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> I
 
 
 def _moved(recorded: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> list[str]:
-    """Names of columns that are not as recorded, in the order of the table."""
+    """Names of the columns that differ from the record, in table order."""
     return [
         name
         for name in [*found, *(name for name in recorded if name not in found)]
@@ -208,7 +208,7 @@ def _moved(recorded: Mapping[str, list[float]], found: Mapping[str, list[float]]
 def record() -> None:
     """Write the records."""
     text = json.dumps(made(), indent=1)
-    # A column in a line.
+    # One line per column.
     text = re.sub(r"\[\s+([-+.\de]+),\s+([-+.\de]+)\s+\]", r"[\1, \2]", text)
     RECORD.write_text(text + "\n")
 

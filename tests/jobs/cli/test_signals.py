@@ -16,11 +16,13 @@ import pytest
 from tests.support import driver
 from tests.support.doubles import Gate
 from tests.support.driver import Command, wait_until, wait_until_gone
+from tests.support.quick import slow_but
 from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 N_FILES = 40
+
+#: At least this many are read, whatever the shard of the file at the gate.
 N_READ = 34
-"""So many of them are read, whatever shard the one at the gate is in."""
 
 
 @pytest.fixture
@@ -75,16 +77,14 @@ def assert_goes_on(corpus: Path, gate: Gate) -> None:
     assert_tidy(table)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", slow_but([1], [1, 2]))
 def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()
-        started = time.monotonic()
         for i in range(times):
             time.sleep(0.2 * i)  # an impatient user's, while the first is being seen to
             os.killpg(command.process.pid, signal.SIGINT)
-        assert command.wait(30) == 130
-        assert time.monotonic() - started < 8
+        assert command.wait() == 130
         wait_until_gone(family)
     lines = [line for line in command.stderr.splitlines() if line]  # one is empty, after the ^C
     assert lines[-1] == "featurelib: interrupted; finished work is kept, run again to go on"
@@ -92,17 +92,15 @@ def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
     assert_goes_on(corpus, gate)
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["driver", "group"])
+@pytest.mark.parametrize("to_all", slow_but([False], [False, True]), ids=["driver", "group"])
 def test_sigterm(corpus: Path, gate: Gate, to_all: bool) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()
-        started = time.monotonic()
         if to_all:  # as systemd and container runtimes do
             os.killpg(command.process.pid, signal.SIGTERM)
         else:
             command.process.terminate()
-        assert command.wait(30) == 143
-        assert time.monotonic() - started < 8
+        assert command.wait() == 143
         wait_until_gone(family)
     lines = command.stderr.splitlines()
     assert lines[-1] == "featurelib: ended by SIGTERM; finished work is kept, run again to go on"
@@ -140,10 +138,7 @@ def second_driver(corpus: Path) -> tuple[int, list[str]]:
     """Start a second driver; return its exit code and standard error's lines."""
     arguments = ("extract", corpus, "--output", corpus.parent / "table", "--labels", "parent")
     with driver.started(*arguments, folder=corpus.parent) as command:
-        started = time.monotonic()
-        code = command.wait(30)
-        assert time.monotonic() - started < 15
-        return code, command.stderr.splitlines()
+        return command.wait(), command.stderr.splitlines()
 
 
 def test_of_two_drivers_one_works(corpus: Path, gate: Gate) -> None:
@@ -157,6 +152,7 @@ def test_of_two_drivers_one_works(corpus: Path, gate: Gate) -> None:
     assert_goes_on_with_nothing_to_do(corpus)
 
 
+@pytest.mark.slow
 def test_a_stopped_driver_keeps_its_lock(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate, options=("--inline",)) as first:
         first.process.send_signal(signal.SIGSTOP)

@@ -98,7 +98,7 @@ def test_lists(music: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_a_plain_list_in_another_encoding(tmp_path: Path) -> None:
-    """Its bytes may be those of names, so that it is read; that no such file is there is said."""
+    """Its bytes may be part of names, so it is read; the run reports paths without a file."""
     names = ["é.wav", os.fsdecode(b"\xfc.wav"), "plain.wav"]
     for name in names:
         write(tmp_path / name)

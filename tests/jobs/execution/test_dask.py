@@ -88,6 +88,7 @@ def test_one_files_failure_costs_one_row(tmp_path: Path, client: distributed.Cli
     assert "in _surprise" in line["details"]
 
 
+@pytest.mark.slow
 def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Path) -> None:
     odd = {"rock/exit.wav": "exit 1", "rock/hang.wav": "hang", "rock/eat.wav": "eat"}
     corpus = write_files(tmp_path / "corpus", tunes(40) | odd)

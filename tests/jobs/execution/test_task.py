@@ -40,7 +40,7 @@ def a_job(corpus: str, tmp_path: Path) -> TaskContext:
 
 
 def extract(tmp_path: Path, files: dict[str, str], **values: object) -> tuple[ShardResult, list]:
-    """Extract files as one shard; return what the driver is told, and the fragment's rows."""
+    """Extract files as one shard; return its result, and the rows of its staged file."""
     corpus = write_files(tmp_path / "corpus", files)
     job = dataclasses.replace(a_job(str(corpus), tmp_path), **values)
     sizes = tuple((corpus / name).stat().st_size for name in files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from jobs.execution.version import code_version, software_version
 TOP = Path(jobs.execution.version.__file__).resolve().parents[2]
 
 
-def version_of(folder: Path) -> str:
+def version_of(folder: Path, **environment: str) -> str:
     code = "from jobs.execution.version import code_version; print(code_version())"
     # -P and the folder first: the installed package is a link to the checkout
     line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}"]
-    return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+    env = {**os.environ, **environment}
+    return subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_the_software_version_is_the_installed_one() -> None:
@@ -35,11 +37,16 @@ def test_the_same_code_elsewhere_has_the_same_version_and_any_change_another(
         shutil.copytree(TOP / package, tmp_path / package, ignore=_caches)
     code_version.cache_clear()
     assert version_of(tmp_path) == code_version()
-    for file in ("featurelib/simd.py", "jobs/storage/local.py"):
+    for file in ("featurelib/kernels/vector.py", "jobs/storage/local.py"):
         before = version_of(tmp_path)
         with (tmp_path / file).open("a") as source:
             source.write("\n# changed\n")
         assert version_of(tmp_path) != before
+
+
+def test_workers_whose_kernels_are_not_compiled_have_another_version() -> None:
+    assert version_of(TOP, FEATURELIB_KERNELS="compiled") == code_version()
+    assert version_of(TOP, FEATURELIB_KERNELS="reference") == f"{code_version()}.reference"
 
 
 def _caches(folder: str, names: list[str]) -> set[str]:

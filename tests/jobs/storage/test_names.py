@@ -103,7 +103,7 @@ def test_every_name_in_a_list_and_a_label_file(tmp_path: Path) -> None:
 
 
 def test_every_name_in_stored_form(tmp_path: Path) -> None:
-    """As whoever copies paths out of a table has them."""
+    """A path copied from a table is a stored form."""
     music = tmp_path / "music"
     for name in NAMES:
         make(music, name)

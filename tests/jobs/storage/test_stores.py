@@ -226,7 +226,11 @@ class Contract:
         try:
             assert isinstance(fetched.source, str)
             assert Path(fetched.source).read_bytes() == data
-            assert (fetched.size, fetched.version, fetched.still()) == (len(data), version, True)
+            assert (fetched.size, fetched.version, fetched.is_unchanged()) == (
+                len(data),
+                version,
+                True,
+            )
         finally:
             fetched.close()
         monkeypatch.setattr(base, "SPOOL_BYTES", len(data))

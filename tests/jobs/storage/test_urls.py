@@ -33,12 +33,12 @@ from jobs.storage.urls import (
 )
 from jobs.table.changes import Change
 from tests.support.audio_files import write_tone
-from tests.support.light import command, errors, features, labels, run, write
+from tests.support.light import errors, features, invoke, labels, run, write
 from tests.support.moments import at
 
 
 class Web:
-    """A local HTTP server of one folder, which can be told to fail."""
+    """A local HTTP server of one folder, with failures on request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -151,7 +151,7 @@ def test_the_command_with_a_list_of_http_urls(web: Web, tmp_path: Path) -> None:
     url = f"{web.url}/tone.wav"
     file = write(tmp_path / "list.txt", f"{url}\n{web.url}/rock/0%20%C3%BC.wav\n")
     options = ["--preset", "tutorial-v1", "--quiet", "--workers", "1"]
-    result = command("extract", file, "-o", tmp_path / "t", *options)
+    result = invoke("extract", file, "-o", tmp_path / "t", *options)
     assert result.returncode == 0, result.stderr
     assert features(tmp_path / "t")["path"].to_pylist() == [url]
     assert set(errors(tmp_path / "t").values()) == {"undecodable"}
@@ -405,7 +405,7 @@ def test_unknown_protocols_and_options(location: str) -> None:
 
 
 class Told(MemoryFileSystem):
-    """A file system that says of its files what it is told to."""
+    """A file system that returns prepared information about its files."""
 
     cachable = False
     says: dict[str, Any] = {}  # noqa: RUF012
@@ -444,7 +444,7 @@ def test_every_kind_of_version(
         assert told.stat(["a.wav"]) == [entry]
         fetched = told.fetch("a.wav")
         assert fetched.version == entry.version
-        assert fetched.still()
+        assert fetched.is_unchanged()
         versions.add(entry.version)
     assert len(versions) == 4
 

@@ -1,4 +1,4 @@
-"""Publishing: what readers find while rows go from one part to another."""
+"""Commit: what readers see while rows move from one part to another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from jobs.table import commit as publication
 from tests.support import light
+from tests.support.tables import write_labels
 
 LABELS = ("blues", "jazz", "rock")
 
@@ -16,10 +17,6 @@ LABELS = ("blues", "jazz", "rock")
 def labels_of(table: Path) -> list[tuple[str, str]]:
     rows = ds.dataset(table / "features", format="parquet").to_table(["path", "label"])
     return sorted(zip(*(column.to_pylist() for column in rows.columns), strict=True))
-
-
-def write_labels(path: Path, labels: dict[str, str]) -> None:
-    path.write_text("path,label\n" + "".join(f"{p},{label}\n" for p, label in labels.items()))
 
 
 @pytest.fixture

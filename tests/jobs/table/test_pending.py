@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import jobs.table.pending
@@ -32,7 +32,6 @@ def cost(shard: Shard) -> float:
     return sum(guessed_seconds(path, size) for (path, _), size in files)
 
 
-@settings(deadline=None)
 @given(BUCKETS, st.integers(1, 9))
 def test_every_file_is_in_one_shard_of_its_bucket(
     buckets: list[list[int | None]], n_workers: int

@@ -270,7 +270,7 @@ def test_a_shard_leaves_several_staged_files(
             file = open_staged(source, table.staged_schema, table.origin)
             assert file is not None
             files.update(set(file.read(["path"])["path"].to_pylist()))
-    assert files == Counter(dict.fromkeys(FILES, 1))  # a file is in one fragment
+    assert files == Counter(dict.fromkeys(FILES, 1))  # a file is in one staged file
     report = run(corpus, tmp_path / "t")
     assert (report.n_reused, report.n_rows) == (30, len(expected(FILES)))
     assert found(tmp_path / "t") == expected(FILES)

@@ -15,7 +15,7 @@ from jobs.status import partial_rows, table_status
 from jobs.table.signs import sign_lines, signs_of
 from tests.featurelib.support.encoders import made
 from tests.support.audio_files import tone, write_audio
-from tests.support.light import command, features, run
+from tests.support.light import features, invoke, run
 from tests.support.moments import Interrupted, at, die
 from tests.support.tables import log_of
 
@@ -106,19 +106,19 @@ def test_status_counts_them(table: Path) -> None:
 
 def test_the_command_lists_them(table: Path) -> None:
     assert partial_rows(str(table), {})["path"].to_pylist() == ["cut.wav", "damaged.flac"]
-    text = command("errors", "--partial", table).stdout.splitlines()
+    text = invoke("errors", "--partial", table).stdout.splitlines()
     assert len(text) == 2
     assert text[0].split() == ["cut.wav", "cut", "1.000", "s", "decoded", "unknown", "lost"]
-    found = json.loads(command("errors", "--partial", "--json", table).stdout)
+    found = json.loads(invoke("errors", "--partial", "--json", table).stdout)
     assert [row["decoding"] for row in found] == ["cut", "damaged"]
-    rows = list(csv.DictReader(io.StringIO(command("errors", "--partial", "--csv", table).stdout)))
+    rows = list(csv.DictReader(io.StringIO(invoke("errors", "--partial", "--csv", table).stdout)))
     assert [row["path"] for row in rows] == ["cut.wav", "damaged.flac"]
 
 
 def test_a_table_without_any_says_so(tmp_path: Path) -> None:
     write_audio(tmp_path / "music" / "a.wav", tone())
     run(tmp_path / "music", tmp_path / "t", extractor=featurelib.extract_rows)
-    assert command("errors", "--partial", tmp_path / "t").stdout == "All decoded as a whole\n"
+    assert invoke("errors", "--partial", tmp_path / "t").stdout == "All decoded as a whole\n"
 
 
 def test_what_an_interrupted_run_found_is_counted_by_the_next(music: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import math
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.lanes import TINY
+from featurelib.kernels.vector import (
     LANES,
     absolute,
     less,
@@ -23,11 +25,8 @@ from featurelib.simd import (
     to_float64,
 )
 
-#: Below this a sum of magnitudes counts as silence: the smallest normal float32.
-TINY = float(np.finfo(np.float32).tiny)
 
-
-@njit(cache=True, nogil=True)
+@kernel()
 def power_sums(S: np.ndarray, out: np.ndarray) -> None:
     """Fill `out`, of shape (3, batches · LANES), with sums over the bins k of S, k S and k² S."""
     n_batches, n_bins, _ = S.shape
@@ -44,7 +43,7 @@ def power_sums(S: np.ndarray, out: np.ndarray) -> None:
         store(out, (2 * n_batches + batch) * LANES, second)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def centroids(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
     """Fill `out` with the mean frequency of each frame, given `power_sums`; 0 for silence."""
     for t in range(out.shape[0]):
@@ -52,7 +51,7 @@ def centroids(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
         out[t] = sums[1, t] / total * bin_width
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def bandwidths(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
     """Fill `out` with the standard deviation of frequency in each frame; 0 for silence."""
     for t in range(out.shape[0]):
@@ -62,7 +61,7 @@ def bandwidths(sums: np.ndarray, bin_width: float, out: np.ndarray) -> None:
         out[t] = math.sqrt(max(square, 0.0)) * bin_width
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def bandwidths_of_whole_order(
     S: np.ndarray, sums: np.ndarray, p: int, bin_width: float
 ) -> np.ndarray:
@@ -85,7 +84,7 @@ def bandwidths_of_whole_order(
     return _roots(moments[:n_frames], sums, np.float64(p), bin_width)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def bandwidths_of_order(S: np.ndarray, sums: np.ndarray, p: float, bin_width: float) -> np.ndarray:
     """`bandwidths_of_whole_order` of an order that is no whole number."""
     n_frames = sums.shape[1]
@@ -107,7 +106,7 @@ def _roots(moments: np.ndarray, sums: np.ndarray, p: float, bin_width: float) ->
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def rolloff_bins(S: np.ndarray, fraction: np.float32, out: np.ndarray) -> None:
     """Fill `out` with the bins at which running float32 sums reach a `fraction` of their totals.
 
@@ -135,7 +134,7 @@ def rolloff_bins(S: np.ndarray, fraction: np.float32, out: np.ndarray) -> None:
         store(out, batch * LANES, below)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def log_power(S: np.ndarray, floor: np.float32, out: np.ndarray) -> None:
     """Fill `out` with the natural logarithm of the squared magnitudes, of at least `floor`."""
     for i in range(0, S.size, LANES):
@@ -143,7 +142,7 @@ def log_power(S: np.ndarray, floor: np.float32, out: np.ndarray) -> None:
         store(out, i, log(maximum(s * s, splat(floor))))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def flatness(S: np.ndarray, logarithms: np.ndarray, floor: np.float32) -> np.ndarray:
     """Geometric over arithmetic mean of each frame's power, given `log_power`."""
     n_batches, n_bins, _ = S.shape
@@ -160,7 +159,7 @@ def flatness(S: np.ndarray, logarithms: np.ndarray, floor: np.float32) -> np.nda
     return np.exp(geometric / n_bins) / (arithmetic / n_bins)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def flux(S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: float) -> np.ndarray:
     """Distance of each frame's normalized spectrum from the one before it.
 
@@ -191,7 +190,7 @@ def flux(S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: fl
     return out[: totals.shape[0]]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def spectrum_of(S: np.ndarray, t: int) -> np.ndarray:
     """Magnitudes of one frame."""
     return S[t // LANES, :, t % LANES].copy()

@@ -6,119 +6,57 @@ one by one, as running sums do. With one frame a lane every operation is a vecto
 order in which it would be done for one frame. LLVM cuts the vectors to what the machine
 has: one register with AVX-512, two with AVX2, four with SSE or NEON.
 
-The operators ``+ - * /`` take two vectors of one type. Memory is addressed by the number
-of the first element in a C-contiguous array of any shape.
-
-Numba's cache on disk knows of changes in a kernel's own file only: after an edit of this
-file, `featurelib.warm_up` with ``anew=True`` makes it forget, as each run of changed code
-does by itself.
+The operators ``+ - * /`` take two vectors of one type.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import extending, njit, types
+from numba import njit, types
 from numba.core import cgutils
-from numba.extending import models, overload, register_model
+from numba.extending import overload
 
-#: Lanes of every vector, and so frames that are worked on at once.
-LANES = 8
+from featurelib.kernels.lanes import LANES
+from featurelib.kernels.memory import (
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    MASK,
+    Vector,
+    intrinsic,
+    load,
+    splat,
+    spread,
+    store,
+)
 
-_CACHE_LINE = 64
-
-_I32 = ir.IntType(32)
-
-#: Not for type checkers, who would ask calls for the argument that the compiler adds.
-intrinsic: Any = extending.intrinsic
-
-
-class Vector(types.Type):
-    """Numba's type of a vector."""
-
-    def __init__(self, name: str, element: ir.Type, bits: int) -> None:
-        self.ir = ir.VectorType(element, LANES)
-        self.bits = bits
-        super().__init__(name=f"{name}x{LANES}")
-
-
-FLOAT32 = Vector("float32", ir.FloatType(), 32)
-FLOAT64 = Vector("float64", ir.DoubleType(), 64)
-MASK = Vector("mask", ir.IntType(1), 1)
-
-_VECTOR_OF = {types.float32: FLOAT32, types.float64: FLOAT64}
-
-
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Vector) -> None:
-        super().__init__(dmm, fe_type, fe_type.ir)
-
-
-def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Vector) -> Any:
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.ir.as_pointer())
-
-
-@intrinsic
-def load(typing_context: Any, x: Any, start: Any) -> Any:
-    """Elements of x from the `start`-th on."""
-    vector = _VECTOR_OF[x.dtype]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], args[0], args[1], vector)
-        return builder.load(place, align=vector.bits // 8, typ=vector.ir)
-
-    return vector(x, types.intp), codegen
-
-
-@intrinsic
-def store(typing_context: Any, x: Any, start: Any, value: Any) -> Any:
-    """Put a vector into x, from the `start`-th element on."""
-    vector = _VECTOR_OF[x.dtype]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], args[0], args[1], vector)
-        builder.store(args[2], place, align=vector.bits // 8)
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, vector), codegen
-
-
-@intrinsic
-def splat(typing_context: Any, number: Any) -> Any:
-    """One number in all lanes."""
-    vector = _VECTOR_OF[number]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _everywhere(builder, vector, args[0])
-
-    return vector(number), codegen
-
-
-@intrinsic
-def spread(typing_context: Any, x: Any, index: Any) -> Any:
-    """The `index`-th element of x in all lanes; the index is not negative."""
-    vector = _VECTOR_OF[x.dtype]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        element = builder.load(builder.gep(data, [args[1]]))
-        return _everywhere(builder, vector, element)
-
-    return vector(x, types.intp), codegen
-
-
-def _everywhere(builder: Any, vector: Vector, number: Any) -> Any:
-    undefined = ir.Constant(vector.ir, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(_I32, 0))
-    lanes = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
-    return builder.shuffle_vector(first, undefined, lanes)
+__all__ = [
+    "LANES",
+    "absolute",
+    "at_least",
+    "bits",
+    "both",
+    "less",
+    "load",
+    "log",
+    "maximum",
+    "minimum",
+    "muladd",
+    "mulsub",
+    "select",
+    "shifted",
+    "splat",
+    "spread",
+    "sqrt",
+    "store",
+    "to_float32",
+    "to_float64",
+]
 
 
 def _instruction(name: str) -> Any:
@@ -274,7 +212,7 @@ def shifted(typing_context: Any, before: Any, a: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         lanes = list(range(LANES - 1, 2 * LANES - 1))
-        return builder.shuffle_vector(*args, ir.Constant(ir.VectorType(_I32, LANES), lanes))
+        return builder.shuffle_vector(*args, ir.Constant(ir.VectorType(INT32, LANES), lanes))
 
     return a(a, a), codegen
 
@@ -284,7 +222,7 @@ def _split_exponent(typing_context: Any, a: Any) -> Any:
     """m in [√½, √2) and e of a = m · 2^e, for positive normal float32."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integers = ir.VectorType(_I32, LANES)
+        integers = ir.VectorType(INT32, LANES)
 
         def constant(number: int) -> Any:
             return ir.Constant(integers, [number] * LANES)
@@ -300,14 +238,6 @@ def _split_exponent(typing_context: Any, a: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, pair)
 
     return types.UniTuple(FLOAT32, 2)(FLOAT32), codegen
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array like `numpy.empty`'s whose vectors lie in one cache line each."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _CACHE_LINE, np.uint8)
-    start = -memory.__array_interface__["data"][0] % _CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 @njit(nogil=True, forceinline=True)

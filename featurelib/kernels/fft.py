@@ -3,20 +3,25 @@
 A frame of 2N samples goes as N complex numbers (even samples real, odd ones imaginary)
 through an in-place transform of N points in steps of radix 4, and radix 2 at the end where
 N is no power of 4, and is taken apart into the spectrum of real samples afterwards
-(W. Press et al., Numerical Recipes, 12.3). What comes out in digit-reversed order is read
-from there.
+(W. Press et al., Numerical Recipes, 12.3), from where its digit-reversed order has put it.
+
+It takes a quarter of the time of `genre-v1`. With SciPy's in its place a file would take
+half as long again. SciPy transforms n_fft that is no power of two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from featurelib.simd import (
-    LANES,
+from featurelib.kernels import reference
+from featurelib.kernels.cache import kernel
+from featurelib.kernels.lanes import LANES, aligned
+from featurelib.kernels.vector import (
     absolute,
     less,
     load,
@@ -52,10 +57,8 @@ def fft_tables(n_fft: int) -> FFTTables:
     n = n_fft // 2
     twiddles = np.exp(-2j * np.pi * np.arange(n) / n)
     split = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n_fft)
-    order = np.zeros(1, np.int64)
     size = 2 if n.bit_length() % 2 == 0 else 1
-    if size == 2:
-        order = np.arange(2)
+    order = np.arange(size)
     while size < n:
         order = np.concatenate([4 * order + q for q in range(4)])
         size *= 4
@@ -66,7 +69,35 @@ def fft_tables(n_fft: int) -> FFTTables:
     )
 
 
-@njit(cache=True, nogil=True)
+def transform(window: np.ndarray, hop_length: int) -> Callable[[np.ndarray, np.ndarray], None]:
+    """What fills `out` with the magnitude spectra of the frames that begin every hop in y.
+
+    Parameters
+    ----------
+    window : np.ndarray [shape=(n_fft,), dtype=float64]
+        The window. Where n_fft is no power of two, the transform is SciPy's.
+    hop_length : int
+        Step from frame to frame.
+
+    Returns
+    -------
+    callable
+        Takes samples y, float32, whose missing ones count as zeros, and `out` of shape
+        (batches, 1 + n_fft / 2, LANES), float32. One thread at a time may call it.
+    """
+    n_fft = len(window)
+    if n_fft < 16 or n_fft & (n_fft - 1):
+        return reference.transform(window, hop_length)
+    tables = fft_tables(n_fft)
+    scratch = aligned((2, n_fft // 2, LANES), np.float64)
+
+    def fill(y: np.ndarray, out: np.ndarray) -> None:
+        magnitudes(y, window, hop_length, *tables, scratch, out)
+
+    return fill
+
+
+@kernel()
 def magnitudes(
     y: np.ndarray,
     window: np.ndarray,
@@ -77,23 +108,7 @@ def magnitudes(
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fill `out` with the magnitude spectra of the frames that begin every hop in y.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,), dtype=float32]
-        Samples; what frames lack at the end counts as zeros.
-    window : np.ndarray [shape=(n_fft,), dtype=float64]
-        The window; n_fft is a power of two of at least 16.
-    hop_length : int
-        Step from frame to frame.
-    twiddles, splits, places : np.ndarray
-        `FFTTables` of this n_fft.
-    scratch : np.ndarray [shape=(2, n_fft / 2, LANES), dtype=float64]
-        Memory to work in.
-    out : np.ndarray [shape=(batches, 1 + n_fft / 2, LANES), dtype=float32]
-        Magnitudes.
-    """
+    """Fill `out` as `transform` says; `scratch` has the shape (2, n_fft / 2, LANES), float64."""
     n_fft = window.shape[0]
     n = n_fft // 2
     # Sample i of frame t is samples[i % hop, t + i // hop]: lanes lie side by side.
@@ -153,19 +168,21 @@ def _butterfly(ar: Any, ai: Any, br: Any, bi: Any, cr: Any, ci: Any, dr: Any, di
 
 
 @njit(nogil=True, forceinline=True)
+def _store(re: Any, im: Any, p: Any, r: Any, i: Any) -> None:
+    store(re, p, r)
+    store(im, p, i)
+
+
+@njit(nogil=True, forceinline=True)
 def _put(re: Any, im: Any, p: Any, step: Any, x: Any, twiddles: Any, k: Any) -> None:
     """Store what a butterfly gave, the last three of the four turned."""
-    store(re, p, x[0])
-    store(im, p, x[1])
+    _store(re, im, p, x[0], x[1])
     r, i = _turned(x[2], x[3], twiddles, k)
-    store(re, p + step, r)
-    store(im, p + step, i)
+    _store(re, im, p + step, r, i)
     r, i = _turned(x[4], x[5], twiddles, 2 * k)
-    store(re, p + 2 * step, r)
-    store(im, p + 2 * step, i)
+    _store(re, im, p + 2 * step, r, i)
     r, i = _turned(x[6], x[7], twiddles, 3 * k)
-    store(re, p + 3 * step, r)
-    store(im, p + 3 * step, i)
+    _store(re, im, p + 3 * step, r, i)
 
 
 @njit(nogil=True)
@@ -237,14 +254,10 @@ def _last_pass(re: Any, im: Any, start: Any, size: Any) -> None:
     for first in range(start, start + size, 4):
         p = first * LANES
         x = _loaded_butterfly(re, im, p, LANES)
-        store(re, p, x[0])
-        store(im, p, x[1])
-        store(re, p + LANES, x[2])
-        store(im, p + LANES, x[3])
-        store(re, p + 2 * LANES, x[4])
-        store(im, p + 2 * LANES, x[5])
-        store(re, p + 3 * LANES, x[6])
-        store(im, p + 3 * LANES, x[7])
+        _store(re, im, p, x[0], x[1])
+        _store(re, im, p + LANES, x[2], x[3])
+        _store(re, im, p + 2 * LANES, x[4], x[5])
+        _store(re, im, p + 3 * LANES, x[6], x[7])
 
 
 @njit(nogil=True)
@@ -252,10 +265,8 @@ def _last_pass_of_two(re: Any, im: Any, start: Any, size: Any) -> None:
     for first in range(start, start + size, 2):
         p, q = first * LANES, (first + 1) * LANES
         ar, ai, br, bi = load(re, p), load(im, p), load(re, q), load(im, q)
-        store(re, p, ar + br)
-        store(im, p, ai + bi)
-        store(re, q, ar - br)
-        store(im, q, ai - bi)
+        _store(re, im, p, ar + br, ai + bi)
+        _store(re, im, q, ar - br, ai - bi)
 
 
 @njit(nogil=True, forceinline=True)
@@ -286,13 +297,3 @@ def _split(re: Any, im: Any, splits: Any, places: Any, out: Any, start: Any) -> 
         r, i = mulsub(odd_re, c, odd_im * s), muladd(odd_re, s, odd_im * c)
         store(out, start + k * LANES, _magnitude(even_re + r, even_im + i))
         store(out, start + (n - k) * LANES, _magnitude(even_re - r, even_im - i))
-
-
-@njit(cache=True, nogil=True)
-def in_lanes(rows: np.ndarray, out: np.ndarray) -> None:
-    """Copy spectra, one row a frame, into lanes; those beyond the last frame get zeros."""
-    for batch in range(out.shape[0]):
-        for lane in range(LANES):
-            t = batch * LANES + lane
-            for k in range(out.shape[1]):
-                out[batch, k, lane] = rows[t, k] if t < rows.shape[0] else 0

@@ -1,0 +1,130 @@
+"""Vectors of `LANES` numbers, and how they come from arrays and go there.
+
+Memory is addressed by the number of the first element in a C-contiguous array of any
+shape; other arrays are refused when a kernel is compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import extending, types
+from numba.core.errors import TypingError
+from numba.extending import models, register_model
+
+from featurelib.kernels.lanes import LANES
+
+INT32 = ir.IntType(32)
+
+#: Not for type checkers, who would ask calls for the argument that the compiler adds.
+intrinsic: Any = extending.intrinsic
+
+
+class Vector(types.Type):
+    """Numba's type of a vector."""
+
+    def __init__(self, name: str, element: ir.Type, bits: int) -> None:
+        self.element = element
+        self.ir = ir.VectorType(element, LANES)
+        self.bits = bits
+        super().__init__(name=f"{name}x{LANES}")
+
+
+FLOAT32 = Vector("float32", ir.FloatType(), 32)
+FLOAT64 = Vector("float64", ir.DoubleType(), 64)
+MASK = Vector("mask", ir.IntType(1), 1)
+
+_VECTOR_OF = {types.float32: FLOAT32, types.float64: FLOAT64}
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, fe_type.ir)
+
+
+def _vector_of(x: Any) -> Vector:
+    """The vectors of an array's elements.
+
+    Raises
+    ------
+    TypingError
+        If the array is not C-contiguous, or neither of float32 nor of float64.
+    """
+    if not isinstance(x, types.Array) or x.dtype not in _VECTOR_OF:
+        raise TypingError(f"vectors are of arrays of float32 or float64, not of {x}")
+    if x.layout != "C":
+        raise TypingError(
+            f"vectors need a C-contiguous array, and {x} need not be one:"
+            " pass numpy.ascontiguousarray(x), or slice along the first axis only"
+        )
+    return _VECTOR_OF[x.dtype]
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Pointer to an element of an array."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.gep(data, [index], source_etype=_VECTOR_OF[kind.dtype].element)
+
+
+@intrinsic
+def load(typing_context: Any, x: Any, start: Any) -> Any:
+    """Elements of x from the `start`-th on."""
+    vector = _vector_of(x)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        # Where pointers have a type, it is that of what they point to; else this is nothing.
+        place = builder.bitcast(place, vector.ir.as_pointer())
+        return builder.load(place, align=vector.bits // 8, typ=vector.ir)
+
+    return vector(x, types.intp), codegen
+
+
+@intrinsic
+def store(typing_context: Any, x: Any, start: Any, value: Any) -> Any:
+    """Put a vector into x, from the `start`-th element on."""
+    vector = _vector_of(x)
+    if not x.mutable:
+        raise TypingError(f"vectors cannot be stored in {x}, which is to be read only")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        place = builder.bitcast(place, vector.ir.as_pointer())  # as in `load`
+        builder.store(args[2], place, align=vector.bits // 8)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, vector), codegen
+
+
+@intrinsic
+def splat(typing_context: Any, number: Any) -> Any:
+    """One number in all lanes."""
+    vector = _VECTOR_OF[number]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return everywhere(builder, vector, args[0])
+
+    return vector(number), codegen
+
+
+@intrinsic
+def spread(typing_context: Any, x: Any, index: Any) -> Any:
+    """The `index`-th element of x in all lanes; the index is not negative."""
+    vector = _vector_of(x)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], args[0], args[1])
+        element = builder.load(place, typ=vector.element)
+        return everywhere(builder, vector, element)
+
+    return vector(x, types.intp), codegen
+
+
+def everywhere(builder: Any, vector: Vector, number: Any) -> Any:
+    """Return a vector with a number in every lane."""
+    undefined = ir.Constant(vector.ir, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(INT32, 0))
+    lanes = ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES)
+    return builder.shuffle_vector(first, undefined, lanes)
