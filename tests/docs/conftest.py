@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -27,8 +26,3 @@ def examples(audio_of_examples: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     shutil.copytree(audio_of_examples, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def one_core() -> None:
-    """Keep this process, and those that it starts, to one core: it starts a worker a core."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ MODULES = [
     ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
     for package in ("featurelib", "jobs")
     for path in sorted((TOP / package).rglob("*.py"))
-    if "    >>> " in path.read_text()
+    if re.search(r"^ *>>> ", path.read_text(), re.MULTILINE)
 ]
 
 #: What users call first.

@@ -14,6 +14,9 @@ DOCUMENTS = sorted(
     for path in TOP.glob(pattern)
 )
 
+#: Files that the documents have their readers make.
+EXAMPLES = ("brightness.py", "my_features.py")
+
 
 def anchors(text: str) -> set[str]:
     """Return the anchors that GitHub gives the headings of a document."""
@@ -32,3 +35,12 @@ def test_links_lead_somewhere(document: str) -> None:
         assert found.exists(), target
         if anchor:
             assert anchor in anchors(found.read_text()), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_are_those_of_the_repository(document: str) -> None:
+    text = (TOP / document).read_text()
+    for name in re.findall(r"`((?:featurelib|jobs|tests|docs|deploy)/[\w./-]*)`", text):
+        assert (TOP / name).exists(), name
+    for name in re.findall(r"`(\w+\.py)`", text):
+        assert name in (*EXAMPLES, *(path.name for path in TOP.glob("featurelib/**/*.py"))), name

@@ -6,9 +6,7 @@ tested in `tests.jobs.cli.test_describing`.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 import featurelib
 from jobs import extract_corpus
 from tests.conftest import S3
-from tests.docs.conftest import one_core
+from tests.docs.commands import shell
 from tests.docs.markdown import TOP, CodeBlock, code_blocks
 from tests.featurelib.support.encoders import made
 from tests.support.audio_files import tone, write_tone
@@ -61,21 +59,6 @@ def folder(audio_of_examples: Path, tmp_path_factory: pytest.TempPathFactory) ->
     activate.parent.mkdir(parents=True)
     activate.touch()  # `shell` has the environment already
     return folder
-
-
-def shell(text: str, folder: Path, **environment: str) -> str:
-    """Run commands as one would type them, and return what they print."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", text],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(TOP), **environment},
-        capture_output=True,
-        text=True,
-        preexec_fn=one_core,
-    )
-    assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
