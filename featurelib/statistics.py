@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.errors import AudioError, SpecError
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels import moments as moment_kernels
-from featurelib.kernels import quantiles as quantile_kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 
@@ -121,7 +120,7 @@ class MomentsOperator(Operator):
         if self._sums is None:
             self._sums = sums
         else:
-            moment_kernels.combine(self._sums, self._count, sums, n)
+            kernels.moments.combine(self._sums, self._count, sums, n)
         self._count += n
 
     def statistic(self, name: str) -> np.ndarray:
@@ -185,7 +184,7 @@ class RowMoments(MomentsOperator):
             one = len(self._waiting) == 1
             x = self._waiting[0] if one else np.concatenate(self._waiting)
             sums = np.empty((6, self._n_series))
-            moment_kernels.central_moments(x, sums)
+            kernels.moments.central_moments(x, sums)
             self._combine(len(x), sums)
             self._waiting.clear()
             self._n_waiting = 0
@@ -200,7 +199,7 @@ class PooledMoments(MomentsOperator):
     def push(self, block: Block, port: int) -> Iterable[Block]:
         if block.x.size:
             sums = np.empty((6, 1))
-            moment_kernels.cell_moments(block.x, sums)
+            kernels.moments.cell_moments(block.x, sums)
             self._combine(block.x.size, sums)
         return ()
 
@@ -275,12 +274,12 @@ def _by_digits(values: SpillBuffer, n_series: int, rank: int) -> tuple[np.ndarra
     for width in _DIGITS:
         counts = np.zeros((n_series, 1 << width), np.int64)
         for chunk in values.chunks():
-            quantile_kernels.count_digits(chunk.view(np.uint32), prefixes, known, width, counts)
-        quantile_kernels.take_digits(counts, ranks, prefixes, width)
+            kernels.quantiles.count_digits(chunk.view(np.uint32), prefixes, known, width, counts)
+        kernels.quantiles.take_digits(counts, ranks, prefixes, width)
         known += width
     n_up_to, above = np.zeros(n_series, np.int64), np.full(n_series, 2**32)
     for chunk in values.chunks():
-        quantile_kernels.least_above(chunk.view(np.uint32), prefixes, n_up_to, above)
+        kernels.quantiles.least_above(chunk.view(np.uint32), prefixes, n_up_to, above)
     has_same_after = (n_up_to > rank + 1) | (above == 2**32)
     return _floats(prefixes), _floats(np.where(has_same_after, prefixes, above))
 
@@ -372,7 +371,7 @@ def check_series_bytes(n_bytes: float, max_bytes: int) -> None:
 def warm_up() -> None:
     """Compile the kernels that only long signals need."""
     sums = np.zeros((6, 1))
-    moment_kernels.combine(sums, 1, sums.copy(), 1)
+    kernels.moments.combine(sums, 1, sums.copy(), 1)
     values = SpillBuffer(1)
     values.append(np.zeros((2, 1), np.float32))
     _by_digits(values, 1, 0)

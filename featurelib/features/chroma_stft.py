@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Node, Operator
 from featurelib.kernels import LANES
-from featurelib.kernels import filters as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
@@ -104,7 +103,7 @@ class _Chroma(Operator):
     def finish(self) -> Iterable[Block]:
         bank = filters.chroma(*self._axis, self._tuning)
         if self._spilled is None:
-            parts = [kernels.filtered(S, bank, n_frames) for S, n_frames in self._spectra]
+            parts = [kernels.filters.filtered(S, bank, n_frames) for S, n_frames in self._spectra]
             if parts:
                 yield _relative(parts[0] if len(parts) == 1 else np.concatenate(parts))
             return
@@ -112,8 +111,10 @@ class _Chroma(Operator):
         for chunk in self._spilled.chunks():
             n_frames = min(len(chunk) * LANES, n_left)
             n_left -= n_frames
-            yield _relative(kernels.filtered(chunk.reshape(len(chunk), -1, LANES), bank, n_frames))
+            yield _relative(
+                kernels.filters.filtered(chunk.reshape(len(chunk), -1, LANES), bank, n_frames)
+            )
 
 
 def _relative(power: np.ndarray) -> Block:
-    return Block(kernels.relative_to_strongest(power), len(power))
+    return Block(kernels.filters.relative_to_strongest(power), len(power))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import filters as kernels
 from featurelib.parameters import parameter
 from featurelib.transforms.mel import MelDb
 
@@ -62,4 +61,4 @@ class MFCC(Feature):
 
     def operator(self, sr: int) -> Operator:
         dct = filters.dct(self.mel.mel.n_mels, self.n_mfcc)
-        return Blockwise(lambda block: Block(kernels.cepstra(block.x, dct), block.n_frames))
+        return Blockwise(lambda block: Block(kernels.filters.cepstra(block.x, dct), block.n_frames))

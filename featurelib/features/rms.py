@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import samples
 from featurelib.transforms.frames import Frames
 
 
@@ -38,7 +38,7 @@ class RMS(Feature):
 
         def rms(block: Block) -> Block:
             values = np.empty(block.n_frames)
-            samples.frame_rms(block.x.y, n_fft, hop_length, values)
+            kernels.samples.frame_rms(block.x.y, n_fft, hop_length, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rms)

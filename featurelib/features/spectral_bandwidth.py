@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Lockstep, Node, Operator
-from featurelib.kernels import spectral
 from featurelib.parameters import parameter
 from featurelib.transforms.stft import STFT, PowerSums
 
@@ -52,14 +52,16 @@ class SpectralBandwidth(Feature):
 
         def bandwidths(sums: Block) -> Block:
             values = np.empty(sums.n_frames)
-            spectral.bandwidths(sums.x, bin_width, values)
+            kernels.spectral.bandwidths(sums.x, bin_width, values)
             return Block(values[:, None], sums.n_frames)
 
         def bandwidths_of_order(spectra: Block, sums: Block) -> Block:
             if p.is_integer():
-                values = spectral.bandwidths_of_whole_order(spectra.x, sums.x, int(p), bin_width)
+                values = kernels.spectral.bandwidths_of_whole_order(
+                    spectra.x, sums.x, int(p), bin_width
+                )
             else:
-                values = spectral.bandwidths_of_order(spectra.x, sums.x, p, bin_width)
+                values = kernels.spectral.bandwidths_of_order(spectra.x, sums.x, p, bin_width)
             return Block(values[:, None], spectra.n_frames)
 
         return Blockwise(bandwidths) if p == 2 else Lockstep(bandwidths_of_order, 2)

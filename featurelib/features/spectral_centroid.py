@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import spectral
 from featurelib.transforms.stft import STFT, PowerSums
 
 
@@ -37,7 +37,7 @@ class SpectralCentroid(Feature):
 
         def centroids(block: Block) -> Block:
             values = np.empty(block.n_frames)
-            spectral.centroids(block.x, bin_width, values)
+            kernels.spectral.centroids(block.x, bin_width, values)
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(centroids)

@@ -10,11 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Operator
-from featurelib.kernels import contrast
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
@@ -102,7 +101,7 @@ class _Contrast(Operator):
         self._maxima = np.zeros((2, 1))
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        extremes = contrast.band_extremes(block.x, *self._bands)[: block.n_frames]
+        extremes = kernels.contrast.band_extremes(block.x, *self._bands)[: block.n_frames]
         np.maximum(self._maxima, extremes.max(axis=(0, 2))[:, None], out=self._maxima)
         self._extremes.append(extremes.reshape(len(extremes), -1))
         return ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from featurelib import kernels
 from featurelib.features.base import Feature, stft_arguments
 from featurelib.graph import Block, Lockstep, Node, Operator
-from featurelib.kernels import spectral
 from featurelib.transforms.stft import AMIN, STFT, LogPower
 
 
@@ -33,7 +33,9 @@ class SpectralFlatness(Feature):
 
     def operator(self, sr: int) -> Operator:
         def flatness(spectra: Block, logarithms: Block) -> Block:
-            values = spectral.flatness(spectra.x, logarithms.x, AMIN)[: spectra.n_frames, None]
+            values = kernels.spectral.flatness(spectra.x, logarithms.x, AMIN)[
+                : spectra.n_frames, None
+            ]
             return Block(values, spectra.n_frames)
 
         return Lockstep(flatness, 2)

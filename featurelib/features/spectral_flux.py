@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Lockstep, Node, Operator
-from featurelib.kernels import spectral
 from featurelib.transforms.stft import STFT, PowerSums
 
 
@@ -47,7 +47,7 @@ class _Flux:
         is_first = before is None
         if before is None:
             before = np.zeros(S.shape[1], np.float32)
-        values = spectral.flux(S, totals, before, self._total_before)[int(is_first) :]
-        self._before = spectral.spectrum_of(S, spectra.n_frames - 1)
+        values = kernels.spectral.flux(S, totals, before, self._total_before)[int(is_first) :]
+        self._before = kernels.spectral.spectrum_of(S, spectra.n_frames - 1)
         self._total_before = float(totals[-1])
         return Block(values[:, None], len(values))

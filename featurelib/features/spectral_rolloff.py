@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import LANES, spectral
+from featurelib.kernels import LANES
 from featurelib.parameters import parameter
 from featurelib.transforms.stft import STFT
 
@@ -42,7 +43,7 @@ class SpectralRolloff(Feature):
 
         def rolloff(block: Block) -> Block:
             bins = np.empty(len(block.x) * LANES, np.float32)
-            spectral.rolloff_bins(block.x, fraction, bins)
+            kernels.spectral.rolloff_bins(block.x, fraction, bins)
             return Block(bins[: block.n_frames, None] * bin_width, block.n_frames)
 
         return Blockwise(rolloff)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.kernels import samples
 from featurelib.transforms.frames import Frames
 
 
@@ -42,7 +42,9 @@ class ZeroCrossingRate(Feature):
         def rates(block: Block) -> Block:
             frames = block.x
             values = np.empty(block.n_frames)
-            samples.crossing_rates(frames.y, frames.low, frames.high, n_fft, hop_length, values)
+            kernels.samples.crossing_rates(
+                frames.y, frames.low, frames.high, n_fft, hop_length, values
+            )
             return Block(values[:, None], block.n_frames)
 
         return Blockwise(rates)

@@ -1,7 +1,9 @@
 """Inner loops: compiled ones, or their reference in NumPy, by the same names.
 
-Import the modules from here, ``from featurelib.kernels import spectral``, and never from
-``featurelib.kernels.spectral``: so callers need not know which ones this process uses.
+Call them through this package, ``kernels.spectral.centroids(…)`` after ``from featurelib
+import kernels``, so that callers need not know which ones this process uses. The choice is
+made at the first call, as numba takes half a second to get ready: who only plans a run, or
+describes a table, does not wait for it.
 
 Spectra of a block of frames are arrays of shape (batches, bins, LANES): frame t is lane
 t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no meaning.
@@ -15,10 +17,28 @@ roll-off, spectral peaks) does its operations in librosa's order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from featurelib.kernels.choice import Kernels, choose
 from featurelib.kernels.lanes import LANES, aligned
+
+if TYPE_CHECKING:
+    from featurelib.kernels import (
+        contrast,
+        fft,
+        filters,
+        moments,
+        peaks,
+        quantiles,
+        samples,
+        spectral,
+    )
+
+    #: The kernels that this process uses. Their values differ in the last digits.
+    NAME: Kernels
+
+_MODULES = ("contrast", "fft", "filters", "moments", "peaks", "quantiles", "samples", "spectral")
 
 __all__ = [
     "LANES",
@@ -35,21 +55,13 @@ __all__ = [
     "spectral",
 ]
 
-#: The kernels that this process uses. Their values differ in the last digits.
-NAME: Kernels = choose()
 
-if TYPE_CHECKING or NAME == "compiled":
-    from featurelib.kernels import (
-        contrast,
-        fft,
-        filters,
-        moments,
-        peaks,
-        quantiles,
-        samples,
-        spectral,
-    )
-else:
-    from featurelib.kernels import reference
-
-    contrast = fft = filters = moments = peaks = quantiles = samples = spectral = reference
+def __getattr__(name: str) -> Any:
+    if name not in (*_MODULES, "NAME"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    chosen = choose()
+    for module in _MODULES:
+        file = module if chosen == "compiled" else "reference"
+        globals()[module] = import_module(f"{__name__}.{file}")
+    globals()["NAME"] = chosen
+    return globals()[name]

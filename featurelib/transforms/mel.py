@@ -8,10 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import filters as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
@@ -43,7 +42,7 @@ class Mel(Node):
         bank = filters.mel(sr, self.stft.frames.n_fft, self.n_mels, self.fmin, self.fmax)
         return Blockwise(
             lambda block: Block(
-                kernels.band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames
+                kernels.filters.band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames
             )
         )
 

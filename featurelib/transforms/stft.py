@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.kernels import LANES, aligned, fft, spectral
+from featurelib.kernels import LANES, aligned
 from featurelib.parameters import parameter
 from featurelib.transforms.frames import FrameBlock, Frames
 
@@ -59,7 +59,7 @@ class _Transform(Operator):
 
     def __init__(self, node: STFT) -> None:
         window = filters.window(node.window, node.frames.n_fft)
-        self._transform = fft.transform(window, node.frames.hop_length)
+        self._transform = kernels.fft.transform(window, node.frames.hop_length)
         self._n_bins = node.n_bins
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
@@ -95,7 +95,7 @@ class PowerSums(Node):
 
 def _power_sums(block: Block) -> Block:
     sums = np.empty((3, len(block.x) * LANES))
-    spectral.power_sums(block.x, sums)
+    kernels.spectral.power_sums(block.x, sums)
     return Block(np.ascontiguousarray(sums[:, : block.n_frames]), block.n_frames)
 
 
@@ -121,5 +121,5 @@ class _LogPower(Operator):
         if len(self._scratch) < len(S):
             self._scratch = aligned(S.shape, np.float32)
         out = self._scratch[: len(S)]
-        spectral.log_power(S, AMIN, out)
+        kernels.spectral.log_power(S, AMIN, out)
         return (Block(out, block.n_frames),)

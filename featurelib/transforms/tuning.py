@@ -9,9 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from featurelib import filters
+from featurelib import filters, kernels
 from featurelib.graph import Block, Node, Operator
-from featurelib.kernels import peaks as kernels
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
@@ -54,7 +53,7 @@ def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
     counts = np.zeros(len(_EDGES) - 1, np.int64)
     for chunk in peaks.chunks():
         octaves = np.log2(chunk[:, 0] / _LOWEST)
-        kernels.count_deviations(octaves, chunk, least, steps, _EDGES, counts)
+        kernels.peaks.count_deviations(octaves, chunk, least, steps, _EDGES, counts)
     return float(_EDGES[np.argmax(counts)])
 
 
@@ -66,13 +65,13 @@ def _median_height(peaks: SpillBuffer) -> np.float32:
     for width in _DIGITS:
         counts = np.zeros(1 << width, np.int64)
         for chunk in peaks.chunks():
-            kernels.count_height_digits(chunk, prefix, known, width, counts)
-        digit, rank = kernels.digit_of_rank(counts, rank)
+            kernels.peaks.count_height_digits(chunk, prefix, known, width, counts)
+        digit, rank = kernels.peaks.digit_of_rank(counts, rank)
         prefix, known = (prefix << width) | digit, known + width
     height = np.uint32(prefix).view(np.float32)
     if n % 2 or rank > 0:  # of an even number the two in the middle may be equal
         return height
-    below_it = max(kernels.largest_below(chunk, height) for chunk in peaks.chunks())
+    below_it = max(kernels.peaks.largest_below(chunk, height) for chunk in peaks.chunks())
     return (below_it + height) / np.float32(2)
 
 
@@ -105,7 +104,7 @@ class _Tuning(Operator):
         self._peaks = SpillBuffer(2)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
-        found = kernels.spectral_peaks(
+        found = kernels.peaks.spectral_peaks(
             block.x,
             self._low,
             self._high,
