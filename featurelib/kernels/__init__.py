@@ -1,7 +1,9 @@
 """Inner loops: compiled ones, or their reference in NumPy, by the same names.
 
-Write ``from featurelib import kernels`` and call ``kernels.spectral.flux(…)``: callers need not
-know which kernels this process uses, and numba is imported at the first call only.
+Call them through this package, ``kernels.spectral.centroids(…)`` after ``from featurelib
+import kernels``, so that callers need not know which ones this process uses. The choice is
+made at the first call, as numba takes half a second to get ready: who only plans a run, or
+describes a table, does not wait for it.
 
 Spectra of a block of frames are arrays of shape (batches, bins, LANES): frame t is lane
 t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no meaning.
@@ -18,6 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from featurelib.kernels.choice import Kernels, choose
 from featurelib.kernels.lanes import LANES, aligned
 
 if TYPE_CHECKING:
@@ -31,14 +34,16 @@ if TYPE_CHECKING:
         samples,
         spectral,
     )
-    from featurelib.kernels.choice import Kernels
 
     #: The kernels that this process uses. Their values differ in the last digits.
     NAME: Kernels
 
+_MODULES = ("contrast", "fft", "filters", "moments", "peaks", "quantiles", "samples", "spectral")
+
 __all__ = [
     "LANES",
     "NAME",
+    "Kernels",
     "aligned",
     "contrast",
     "fft",
@@ -52,14 +57,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Choose the kernels when one is needed for the first time."""
-    if name not in __all__:
+    if name not in (*_MODULES, "NAME"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if "NAME" not in globals():
-        from featurelib.kernels.choice import choose
-
-        globals()["NAME"] = choose()
-    if name != "NAME":
-        module = name if globals()["NAME"] == "compiled" else "reference"
-        globals()[name] = import_module(f"{__name__}.{module}")
+    chosen = choose()
+    for module in _MODULES:
+        file = module if chosen == "compiled" else "reference"
+        globals()[module] = import_module(f"{__name__}.{file}")
+    globals()["NAME"] = chosen
     return globals()[name]

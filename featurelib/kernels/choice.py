@@ -1,6 +1,6 @@
 """Which kernels this process uses: compiled ones, or their reference in NumPy.
 
-The choice is made once, when `featurelib.kernels` is imported.
+The choice is made once, at the first use of a kernel: see `featurelib.kernels`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def choose() -> Kernels:
         f"kernels cannot be compiled here ({problem}): NumPy computes the features instead,"
         f" more slowly; {VARIABLE}=reference accepts that without this warning",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
     return "reference"
 

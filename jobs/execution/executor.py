@@ -34,7 +34,7 @@ class Executor(Protocol):
         context : TaskContext
             Parameters of the run.
         shards : iterable of Shard
-            The shards, taken only when a worker is free for them.
+            The shards, taken one by one as workers become free.
         table : Store
             The table's store, for error rows that the driver writes.
 

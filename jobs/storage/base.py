@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """Size and version that a list states for a file; one of the last three is known.
+    """Size and version that a list states for a file; at least one of the last three is known.
 
     Attributes
     ----------

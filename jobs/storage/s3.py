@@ -22,7 +22,7 @@ from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import http_status, is_transient, service_code, with_retries
 
-#: Largest object written: a single PUT takes no more, and multipart uploads are not conditional.
+#: Largest object written, by a single PUT: multipart uploads are not conditional.
 MAX_PUT_BYTES = 4 * 2**30
 
 _CONNECTIONS = 32

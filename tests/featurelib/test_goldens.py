@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.featurelib.audio.test_audio import row
 from tests.featurelib.support import goldens
 from tests.featurelib.support.encoders import FORMATS, made, rate_of
+from tests.featurelib.support.reading import row
 from tests.featurelib.support.signals import chord, noise
 
 RECORD = json.loads(goldens.RECORD.read_text())
@@ -52,7 +52,7 @@ def rounded(outcome: dict[str, Any]) -> dict[str, Any]:
 
 _CHILD = """
 import json, sys
-from tests.featurelib.audio.test_audio import row
+from tests.featurelib.support.reading import row
 print(json.dumps({path: row(path, block_samples=5000)["audio_hash"] for path in sys.argv[1:]}))
 """
 

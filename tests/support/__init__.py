@@ -20,6 +20,8 @@ pausing
     Runs in processes of their own that wait for a test's word.
 quick
     Long lists of parameters, most of them slow.
+refusals
+    A corpus and its table, for commands that are refused.
 s3_double
     A service in front of an S3 endpoint that fails as told.
 several

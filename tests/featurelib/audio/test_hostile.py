@@ -15,9 +15,9 @@ import pytest
 
 from featurelib import AudioError
 from featurelib.audio import MoreAudioError, flac, mpeg, open_audio
-from tests.featurelib.audio.test_audio import row
-from tests.featurelib.audio.test_pyav import element, mka
+from tests.featurelib.support.bait import element, mka
 from tests.featurelib.support.encoders import FORMATS, made
+from tests.featurelib.support.reading import row
 from tests.featurelib.support.signals import noise
 
 
@@ -167,7 +167,7 @@ def test_a_local_file_of_many_broken_streams_is_not_read_again_for_each(tmp_path
 _CHILD = """
 import resource, sys
 from featurelib import AudioError
-from tests.featurelib.audio.test_audio import row
+from tests.featurelib.support.reading import row
 try:
     print(row(sys.argv[1])["decoding"])
 except AudioError as error:
@@ -179,7 +179,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 _CHILD_OF_MANY = """
 import contextlib, resource, sys
 from featurelib import AudioError
-from tests.featurelib.audio.test_audio import row
+from tests.featurelib.support.reading import row
 for path in sys.argv[1:]:
     with contextlib.suppress(AudioError):
         row(path)
