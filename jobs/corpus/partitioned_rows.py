@@ -10,22 +10,23 @@ import pyarrow as pa
 
 from jobs.corpus.hashing import bucket_of, path_hashes
 
-_ROWS_IN_MEMORY = 500_000
-
 
 class PartitionedRows:
     """Rows keyed by a ``path`` column, added in any order and read back by hash bucket.
 
-    Every half million rows are sorted by the hash of their path and spilled to an unnamed
-    temporary file. The file vanishes with the process, even if that is killed.
+    Rows are sorted by the hash of their path, some hundred thousands at a time, and spilled to
+    an unnamed temporary file. The file vanishes with the process, even if that is killed.
 
     Parameters
     ----------
     schema : pyarrow.Schema
         Columns of the rows, among them ``path`` (string).
+    rows_in_memory : int
+        Number of rows at which those in memory are sorted and spilled.
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, *, rows_in_memory: int = 500_000) -> None:
+        self._rows_in_memory = rows_in_memory
         self.schema = schema
         self.n_rows = 0
         self._waiting: list[pa.Table] = []
@@ -38,7 +39,7 @@ class PartitionedRows:
         self._waiting.append(rows.cast(self.schema))
         self._n_waiting += len(rows)
         self.n_rows += len(rows)
-        if self._n_waiting >= _ROWS_IN_MEMORY:
+        if self._n_waiting >= self._rows_in_memory:
             self._spill()
 
     def _spill(self) -> None:

@@ -10,14 +10,19 @@ from jobs.corpus.formats import guessed_seconds
 from jobs.corpus.partitioned_rows import spilled
 from jobs.corpus.source_file import SourceFile
 
-_ROWS_IN_MEMORY = 500_000
 _LARGE_SECONDS = 20.0
-_LARGE_FILES = 10_000
 _SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", pa.int64())])
 
 
 class PendingFiles:
     """Files to extract, added by hash bucket.
+
+    Parameters
+    ----------
+    large_files : int
+        Maximum number of files that are kept apart because they take long.
+    files_in_memory : int
+        Number of files at which those in memory are spilled.
 
     Attributes
     ----------
@@ -27,7 +32,9 @@ class PendingFiles:
         Rough cost of all files [s].
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, large_files: int = 10_000, files_in_memory: int = 500_000) -> None:
+        self._large_files = large_files
+        self._files_in_memory = files_in_memory
         self.n_files = 0
         self.seconds = 0.0
         self._large: list[tuple[int, SourceFile]] = []
@@ -41,14 +48,14 @@ class PendingFiles:
             return
         self.n_files += len(items)
         self.seconds += sum(map(guess, items))
-        if len(self._large) < _LARGE_FILES:
+        if len(self._large) < self._large_files:
             large = [i for i in items if guess(i) > _LARGE_SECONDS]
             self._large += [(bucket, item) for item in large]
             items = [i for i in items if guess(i) <= _LARGE_SECONDS]
         columns = [[i.path for i in items], [i.version for i in items], [i.size for i in items]]
         self._buckets.append((bucket, pa.table(columns, schema=_SCHEMA)))
         self._n_in_memory += len(items)
-        if self._n_in_memory >= _ROWS_IN_MEMORY:
+        if self._n_in_memory >= self._files_in_memory:
             self._spill()
 
     def _spill(self) -> None:

@@ -92,7 +92,8 @@ def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
     assert_goes_on(corpus, gate)
 
 
-@pytest.mark.parametrize("to_all", slow_but([False], [False, True]), ids=["driver", "group"])
+@pytest.mark.slow
+@pytest.mark.parametrize("to_all", [False, True], ids=["driver", "group"])
 def test_sigterm(corpus: Path, gate: Gate, to_all: bool) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()
@@ -118,6 +119,7 @@ def test_sigkill_leaves_no_worker_behind(corpus: Path, gate: Gate) -> None:
     assert_goes_on(corpus, gate)
 
 
+@pytest.mark.slow
 def test_nothing_listens_beyond_loopback(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate) as command:
         listening = [

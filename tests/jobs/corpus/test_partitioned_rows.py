@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import jobs.corpus.partitioned_rows
 from jobs.corpus.hashing import bucket_of, path_hashes
 from jobs.corpus.partitioned_rows import PartitionedRows, spilled
 from tests.support.audio_files import open_below
@@ -23,11 +22,8 @@ def page(start: int, stop: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("n_in_memory", [10**6, 50, 1])
-def test_every_row_comes_back_in_its_bucket(
-    n_in_memory: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs.corpus.partitioned_rows, "_ROWS_IN_MEMORY", n_in_memory)
-    inventory = PartitionedRows(SCHEMA)
+def test_every_row_comes_back_in_its_bucket(n_in_memory: int) -> None:
+    inventory = PartitionedRows(SCHEMA, rows_in_memory=n_in_memory)
     for start in range(0, 300, 20):
         inventory.add(page(start, start + 20))
     assert inventory.n_rows == 300

