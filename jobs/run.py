@@ -19,7 +19,7 @@ from jobs.diagnostics.events import (
     ignore,
     step,
 )
-from jobs.diagnostics.recorder import Recorder
+from jobs.diagnostics.recorder import Recorder, ended_by
 from jobs.diagnostics.report import RunReport
 from jobs.errors import HeldError, TableError
 from jobs.execution.costs import CostModel
@@ -127,7 +127,6 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
     listing, metadata = preflight(request, store)
     report = RunReport(new_run_id(), store.url)
     notify = broadcast(report, observer)
-    reason = ""
     try:
         listing.read(notify)
         with table_errors(store.url):
@@ -144,9 +143,12 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
             )
             _check_deletions(plan_run(run), run, request)
     except HeldError as error:
-        reason = str(error)
-    finally:
-        notify(RunEnded("planned", reason))
+        notify(RunEnded("planned", str(error)))
+    except BaseException as error:
+        notify(ended_by(error))
+        raise
+    else:
+        notify(RunEnded("planned"))
     return report
 
 

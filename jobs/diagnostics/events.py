@@ -165,7 +165,10 @@ class BucketCommitted(Event):
 
 @dataclass(frozen=True)
 class Conflict(Event):
-    """Another writer changed a hash bucket, which is planned again."""
+    """A hash bucket cannot be committed as planned, so the run plans again.
+
+    Another writer has changed it, or a staged file is damaged.
+    """
 
     bucket: int
     message: str
@@ -173,7 +176,7 @@ class Conflict(Event):
 
 @dataclass(frozen=True)
 class Committed(Event):
-    """Every hash bucket is committed; the counts are for the whole table."""
+    """The commit has ended; the counts are for the whole table, without buckets in conflict."""
 
     n_files: int
     n_rows: int

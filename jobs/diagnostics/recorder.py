@@ -17,6 +17,12 @@ from jobs.storage.urls import canonical_location
 from jobs.table.history import write_summary
 
 
+def ended_by(error: BaseException) -> RunEnded:
+    """Return the last event of a run that an error ended."""
+    stopped = isinstance(error, KeyboardInterrupt | TerminatedError)
+    return RunEnded("interrupted" if stopped else "failed", error=error)
+
+
 class Recorder:
     """Records a run in its table.
 
@@ -65,16 +71,17 @@ class Recorder:
         except HeldError as error:
             self._end(RunEnded("held", str(error)))
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | TerminatedError)
             with contextlib.suppress(OSError):  # the first error matters more
-                self._end(RunEnded("interrupted" if stopped else "failed", error=error))
+                self._end(ended_by(error))
             raise
         else:
             self._end(RunEnded("done"))
 
     def _end(self, event: RunEnded) -> None:
-        self.notify(event)
-        self._write()
+        try:
+            self.notify(event)
+        finally:  # also if an observer fails: the report and the log have the event by then
+            self._write()
 
     def _write(self) -> None:
         self._log.flush()

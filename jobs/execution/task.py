@@ -29,6 +29,7 @@ from jobs.storage.base import Fetched, Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
 from jobs.storage.parquet import to_parquet
+from jobs.table.layout import TABLE_JSON
 from jobs.table.schema import staged_schema
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import FileRows, Origin, StagingWriter
@@ -38,7 +39,6 @@ Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
 
 _CONNECT_S = 10.0
 _PREPARE_S = 120.0
-_ANY_NAME = "_job/table.json"
 _TRIES_AT_A_CHANGING_FILE = 3
 
 
@@ -225,7 +225,7 @@ def prepare(context: TaskContext) -> None:
 def _connect(context: TaskContext) -> None:
     with contextlib.suppress(OSError, JobError):  # the first file reports the error
         for store in _stores(context):
-            store.stat([_ANY_NAME])
+            store.stat([TABLE_JSON])  # of any name: it opens a connection
 
 
 async def prepare_aside(context: TaskContext) -> None:

@@ -22,6 +22,14 @@ def software_version() -> str:
     return metadata.version(DISTRIBUTION)
 
 
+def _version_of(library: str) -> str:
+    """Return the installed version of a library; ``none`` without it, as numba may be missing."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
 def _ffmpeg_libraries() -> list[str]:
     """Return names that identify the FFmpeg build that PyAV uses."""
     # a wheel has FFmpeg inside, with digests in the file names; importing it would take 0.1 s
@@ -46,7 +54,7 @@ def code_version() -> str:
         for path in sorted((top / package).rglob("*.py")):
             digest.update(str(path.relative_to(top)).encode())
             digest.update(path.read_bytes())
-    libraries = " ".join(f"{name} {metadata.version(name)}" for name in _DECIDES_VALUES)
+    libraries = " ".join(f"{name} {_version_of(name)}" for name in _DECIDES_VALUES)
     digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
     digest.update(" ".join(_ffmpeg_libraries()).encode())
     others = "" if kernels.NAME == "compiled" else f".{kernels.NAME}"

@@ -49,7 +49,7 @@ def edit(path: Path) -> None:
 def test_what_is_kept_is_used_until_its_vectors_change(package, tmp_path):
     folder = str(tmp_path / "cache")
     assert call(package, NUMBA_CACHE_DIR=folder) == "compiled"
-    for elsewhere in ("spec.py", "features/rms.py", "kernels/reference.py", "kernels/peaks.py"):
+    for elsewhere in ("graph.py", "features/rms.py", "kernels/reference.py", "kernels/peaks.py"):
         edit(package / elsewhere)
     assert call(package, NUMBA_CACHE_DIR=folder) == "kept"
     edit(package / "kernels" / "vector.py")

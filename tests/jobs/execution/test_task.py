@@ -226,7 +226,7 @@ def test_a_shards_rows_are_forgotten_when_it_is_done(
 def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
     files = {"a.wav": "play", "b.wav": "say Illegal header", "c.wav": "say another"}
     result, _ = extract(tmp_path, files)
-    assert result.said == [("b.wav", "Illegal header"), ("c.wav", "another")]
+    assert result.native_output == [("b.wav", "Illegal header"), ("c.wav", "another")]
 
 
 @pytest.mark.parametrize("options", [("--inline",), ()], ids=["inline", "cluster"])

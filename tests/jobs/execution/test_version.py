@@ -68,6 +68,20 @@ def test_the_decoders_versions_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -
     code_version.cache_clear()
 
 
+def test_a_missing_numba_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "numba":
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    code_version.cache_clear()
+    before, installed = code_version(), metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    code_version.cache_clear()
+    assert code_version() != before
+    code_version.cache_clear()
+
+
 def test_ffmpeg_is_known_by_its_libraries() -> None:
     names = jobs.execution.version._ffmpeg_libraries()
     assert any("libavcodec" in name for name in names)
