@@ -229,7 +229,13 @@ def test_what_native_code_says_is_kept_with_the_file(tmp_path: Path) -> None:
     assert result.native_output == [("b.wav", "Illegal header"), ("c.wav", "another")]
 
 
-@pytest.mark.parametrize("options", [("--inline",), ()], ids=["inline", "cluster"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--inline",), id="inline"),
+        pytest.param((), id="cluster", marks=pytest.mark.slow),
+    ],
+)
 def test_the_terminal_hears_nothing_of_native_code(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
