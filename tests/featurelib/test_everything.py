@@ -46,12 +46,13 @@ def test_every_column_is_librosas_on_recordings_of_all_rates(real_audio, folder,
 
 #: Extracts from a file; prints the number of rows and the memory of the process.
 CHILD = """
-import json, resource, sys
+import json, sys
 import featurelib
+from tests.support.memory import peak_bytes
 from tests.featurelib.support import everything
 spec = everything.make_spec(**json.loads(sys.argv[2]))
 rows = list(featurelib.extract_rows(sys.argv[1], spec))
-print(sum(one.n for one in rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(sum(one.n for one in rows), peak_bytes() // 2**20)
 """
 
 

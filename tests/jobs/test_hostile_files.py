@@ -120,11 +120,12 @@ def test_hostile_files_cost_themselves_alone(tmp_path: Path) -> None:
 
 
 _PEAK = """
-import resource, sys
+import sys
 import featurelib
+from tests.support.memory import peak_bytes
 from tests.support.light import run
 run(sys.argv[1], sys.argv[2], extractor=featurelib.extract_rows)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_bytes())
 """
 
 
@@ -132,7 +133,7 @@ def _peak_mb(corpus: Path, table: Path) -> float:
     line = [sys.executable, "-c", _PEAK, str(corpus), str(table)]
     top = Path(__file__).parents[2]
     result = subprocess.run(line, capture_output=True, text=True, check=True, cwd=top)
-    return int(result.stdout) / 1024
+    return int(result.stdout) / 2**20
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ driver
     Runs and commands in processes of their own, which can be killed.
 light
     A quick extractor; runs and commands in this process; looking at a table.
+memory
+    Peak memory of a process.
 moments
     The steps of a run, and observers that act at one.
 moto_server

@@ -34,6 +34,7 @@ class PausedRun:
     ) -> None:
         self._here, there = driver.FORK_SERVER.Pipe()
         self._process = driver.forked(_run, request, name, n, in_real_time, there)
+        there.close()
         self._name = name
 
     def __enter__(self) -> PausedRun:
@@ -56,7 +57,10 @@ class PausedRun:
     def ended(self) -> tuple[int, str]:
         """Wait for the end; return the exit code, and what the run failed with."""
         self._process.join(60)
-        return self._process.exitcode, self._here.recv() if self._here.poll() else ""
+        try:
+            return self._process.exitcode, self._here.recv()
+        except EOFError:  # it said nothing more
+            return self._process.exitcode, ""
 
 
 def _run(request: RunRequest, name: str, n: int, in_real_time: bool, connection: Any) -> None:

@@ -165,25 +165,27 @@ def test_a_local_file_of_many_broken_streams_is_not_read_again_for_each(tmp_path
 
 
 _CHILD = """
-import resource, sys
+import sys
 from featurelib import AudioError
+from tests.support.memory import peak_bytes
 from tests.featurelib.support.reading import row
 try:
     print(row(sys.argv[1])["decoding"])
 except AudioError as error:
     print(error.kind)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_bytes() // 2**20)
 """
 
 
 _CHILD_OF_MANY = """
-import contextlib, resource, sys
+import contextlib, sys
 from featurelib import AudioError
+from tests.support.memory import peak_bytes
 from tests.featurelib.support.reading import row
 for path in sys.argv[1:]:
     with contextlib.suppress(AudioError):
         row(path)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_bytes() // 2**20)
 """
 
 

@@ -159,17 +159,18 @@ def test_a_row_that_is_too_large_is_refused_with_the_remedy():
 
 #: Extracts from a file; prints the outcome and the memory used.
 CHILD = """
-import resource, sys
+import sys
 import featurelib
+from tests.support.memory import peak_bytes
 from tests.featurelib.extraction.test_series import wide_spec
 spec = wide_spec()
 featurelib.warm_up(spec)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_bytes()
 try:
     featurelib.extract_columns(sys.argv[1], spec)
 except featurelib.AudioError as error:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(error.kind, "32 MB" in str(error), (peak - before) // 1024)
+    peak = peak_bytes()
+    print(error.kind, "32 MB" in str(error), (peak - before) // 2**20)
 """
 
 

@@ -12,7 +12,6 @@ import dataclasses
 import io
 import json
 import re
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from featurelib import AudioError, extract_columns, spec_from_settings
 from tests.featurelib.support.encoders import FORMATS, made, rate_of
 from tests.featurelib.support.signals import noise, sine
+from tests.support.memory import peak_bytes
 
 SPEC = spec_from_settings(
     {"features": ["rms", "zero_crossing_rate"], "defaults": {"statistics": ["mean"]}}
@@ -187,7 +187,7 @@ def main() -> None:
     for line in sys.stdin:
         _, data = mutants.made(int(line))
         found = outcomes(data, path, int(line))
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak_mb = peak_bytes() // 2**20
         print(json.dumps({"outcomes": found, "peak_mb": peak_mb}), flush=True)
 
 

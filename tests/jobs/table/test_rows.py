@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import resource
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from jobs.table.changes import Change
 from jobs.table.reader import open_table
 from jobs.table.staging import open_staged
 from tests.support import light, several
+from tests.support.memory import peak_bytes
 from tests.support.moments import Interrupted, at, die
 from tests.support.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
 from tests.support.tables import assert_same_table, assert_tidy, write_files, write_labels
@@ -430,11 +430,11 @@ def run_measured(corpus: Path, table: Path, peaks: Any, dies: bool) -> None:
     """Run the job; give how much the peak of the resident memory grew [byte]."""
     several.give_series()
     light.run(corpus.parent / "warm", table.parent / "warm_table", extractor=large_rows)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     with contextlib.suppress(Interrupted):
         observer = at("merge", die) if dies else ignore
         light.run(corpus, table, extractor=large_rows, observer=observer)
-    peaks.put(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    peaks.put(peak_bytes() - before)
 
 
 @pytest.mark.slow
