@@ -98,7 +98,7 @@ def test_arrays_of_other_elements_are_refused():
 def test_nothing_is_stored_in_what_is_to_be_read_only():
     out = np.zeros(LANES)
     out.flags.writeable = False
-    with pytest.raises(TypingError, match="to be read only"):
+    with pytest.raises(TypingError, match="read-only"):
         loaded(np.ones(LANES), out)
     assert not out.any()
 
