@@ -6,8 +6,8 @@ tested in `tests.jobs.cli.test_describing`.
 
 from __future__ import annotations
 
+import re
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 
@@ -46,10 +46,10 @@ def apart(block: CodeBlock) -> str | None:
     return next((where for text, where in APART.items() if block.text.startswith(text)), None)
 
 
-@pytest.fixture(scope="module")
-def folder(audio_of_examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folder in which README's blocks run."""
-    folder = tmp_path_factory.mktemp("readme")
+@pytest.fixture
+def folder(audio_of_examples: Path, tmp_path: Path) -> Path:
+    """Make the folder in which the blocks of the README run."""
+    folder = tmp_path / "readme"
     for name in ("MUSIC", "NEWCORPUS"):
         shutil.copytree(audio_of_examples / "music", folder / name)
     shutil.copy(audio_of_examples / "song.wav", folder / "FILE")
@@ -61,50 +61,42 @@ def folder(audio_of_examples: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-@pytest.fixture(scope="module")
-def commands_run(folder: Path) -> Path:
-    """Run the commands of the README that need no S3, in their order."""
+def test_commands_and_python_run(folder: Path, tmp_path: Path) -> None:
+    """First the commands, then the Python code, which reads their table, as one script."""
     for block in run_blocks("sh"):
         place = folder
         if apart(block) == "copy":
-            place = folder.parent / "copy-of-readme"
+            place = tmp_path / "copy"
             shutil.copytree(folder, place)
         shell(block.text, place)
-    return folder
-
-
-def test_commands_run(commands_run: Path) -> None:
-    parts = sorted(path.name for path in (commands_run / "TABLE" / "features").iterdir())
+    parts = sorted(path.name for path in (folder / "TABLE" / "features").iterdir())
     assert parts == ["by_label=blues", "by_label=rock"]
 
-
-def test_python_runs(commands_run: Path, tmp_path: Path) -> None:
     features, defaults = ["rms", "mfcc"], {"statistics": ["series"]}
     spec = featurelib.spec_from_settings({"features": features, "defaults": defaults})
-    extract_corpus(commands_run / "MUSIC", tmp_path / "TABLE", spec=spec, cluster="inline")
-    places: dict[str | None, Path] = {None: commands_run, "series": tmp_path}
+    extract_corpus(folder / "MUSIC", tmp_path / "series" / "TABLE", spec=spec, cluster="inline")
     lines = ["import os", 'if __name__ == "__main__":']
     for block in run_blocks("python"):
-        lines.append(f"    os.chdir({str(places[apart(block)])!r})  # README, line {block.line}")
+        place = tmp_path / "series" if apart(block) == "series" else folder
+        lines.append(f"    os.chdir({str(place)!r})  # README, line {block.line}")
         lines.append(textwrap.indent(block.text, "    "))
-    script = commands_run / "script.py"
-    script.write_text("\n".join(lines))
-    shell(f"{sys.executable} script.py", commands_run)
+    (folder / "script.py").write_text("\n".join(lines))
+    shell("python script.py", folder)
 
 
-def test_commands_with_s3_run(commands_run: Path, s3: S3) -> None:
+def test_commands_with_s3_run(folder: Path, s3: S3) -> None:
     [block] = [
         block for block in code_blocks("README.md", "sh") if block.text.startswith("export AWS")
     ]
     credentials, command = block.text.splitlines()
     assert credentials == "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…"
     bucket = s3.bucket()
-    for path in (commands_run / "MUSIC").rglob("*.wav"):
-        key = f"music/{path.relative_to(commands_run / 'MUSIC')}"
+    for path in (folder / "MUSIC").rglob("*.wav"):
+        key = f"music/{path.relative_to(folder / 'MUSIC')}"
         s3.client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
     command = command.replace("s3://bucket/", f"s3://{bucket}/")
     # Workers of a cluster are what other blocks have.
-    said = shell(f"{command} --cluster inline", commands_run, **s3.env)
+    said = shell(f"{command} --cluster inline", folder, **s3.env)
     assert f"s3://{bucket}/table: 4 files with features, 0 failed" in said
 
 
@@ -116,8 +108,8 @@ def test_what_is_not_run_is_there() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_make_targets_are_there(document: str) -> None:
-    makefile = (TOP / "Makefile").read_text()
-    for block in code_blocks(document, "sh"):
-        for line in block.text.splitlines():
-            if line.startswith("make "):
-                assert f"\n{line.split()[1]}:" in makefile, line
+    text, makefile = (TOP / document).read_text(), (TOP / "Makefile").read_text()
+    targets = re.findall(r"^make ([\w-]+)|`make ([\w-]+)`", text, re.MULTILINE)
+    assert targets
+    for target in map("".join, targets):
+        assert f"\n{target}:" in makefile, target

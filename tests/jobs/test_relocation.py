@@ -213,7 +213,7 @@ def test_a_run_that_looked_before_the_table_went_elsewhere(
         with write_lock(*arguments, **options) as guard:
             yield guard
 
-    monkeypatch.setattr(jobs.run, "hold", overtaken)
+    monkeypatch.setattr(jobs.run, "write_lock", overtaken)
     (old / "pop/0.wav").unlink()
     with pytest.raises(UsageError, match="is the table of the corpus"):
         run(old, table)

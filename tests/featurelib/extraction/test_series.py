@@ -188,7 +188,7 @@ def test_memory_is_bounded_before_it_is_refused(tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     kind, *bound, grown_mb = done.stdout.split()
     assert (kind, bound) == ("too_long", ["True"])

@@ -256,7 +256,7 @@ def shard_results(monkeypatch: pytest.MonkeyPatch) -> list[ShardResult]:
 def test_a_shard_leaves_several_staged_files(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 8000)
+    monkeypatch.setattr(jobs.table.staging, "STAGED_BYTES", 8000)
     results = shard_results(monkeypatch)
     with pytest.raises(Interrupted):
         run(corpus, tmp_path / "t", observer=at("merge", die))
@@ -284,7 +284,7 @@ def test_a_long_file_is_a_staged_file_of_its_own(
         tmp_path / "corpus", {"a.wav": "2 0 1", "b.wav": "40 3 7", "c.wav": "1 0 2"}
     )
     run(corpus, tmp_path / "whole")
-    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 30_000)
+    monkeypatch.setattr(jobs.table.staging, "STAGED_BYTES", 30_000)
     monkeypatch.setattr(jobs.table.staging, "ROW_GROUP_BYTES", 10_000)
     results = shard_results(monkeypatch)
     run(corpus, tmp_path / "t")
@@ -295,7 +295,7 @@ def test_a_long_file_is_a_staged_file_of_its_own(
 def test_a_long_file_that_changes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.table.staging, "FRAGMENT_BYTES", 2000)
+    monkeypatch.setattr(jobs.table.staging, "STAGED_BYTES", 2000)
     corpus = write_files(tmp_path / "corpus", {"a.wav": "20 3 1", "b.wav": "1 0 1"})
 
     def changing(source: Any, spec: Any) -> Iterator[featurelib.Rows]:
