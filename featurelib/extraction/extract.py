@@ -266,7 +266,6 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
 
 
 def _frame(spec: FeatureSpec, chunks: Iterable[Rows]) -> pd.DataFrame:
-
     collector = RowCollector(schema(spec), feature_names(spec))
     for rows in chunks:
         collector.add(rows)
