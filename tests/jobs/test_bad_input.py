@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ import pytest
 from jobs.errors import JobError
 from jobs.storage.local import LocalStore
 from tests.support.light import (
+    FEATURELIB,
     command,
     digest,
     features,
     invoke,
     published,
     run,
+    without_privileges,
     write,
 )
 from tests.support.quick import slow_but
@@ -116,9 +117,10 @@ def test_an_unreadable_folder_is_no_smaller_corpus(place: Place, mode: int) -> N
         line = refused(place.extract(unprivileged=True), 1, "no permission to read", str(folder))
         option = line[line.index("--exclude") :]
         # what the message says to type works
+        line = [FEATURELIB, "extract", str(place.music), "-o", str(place.table), *TUTORIAL]
         script = f'exec "$0" "$@" {option}'
         again = subprocess.run(
-            ["sh", "-c", script, *_unprivileged_line(place)],
+            ["sh", "-c", script, *without_privileges(line)],
             capture_output=True,
             text=True,
             check=False,
@@ -127,13 +129,6 @@ def test_an_unreadable_folder_is_no_smaller_corpus(place: Place, mode: int) -> N
     finally:
         folder.chmod(0o700)
         shutil.rmtree(folder)
-
-
-def _unprivileged_line(place: Place) -> list[str]:
-    from tests.support.light import _UNPRIVILEGED, FEATURELIB
-
-    line = [FEATURELIB, "extract", str(place.music), "-o", str(place.table), *TUTORIAL]
-    return [sys.executable, "-c", _UNPRIVILEGED, *line] if os.getuid() == 0 else line
 
 
 def test_a_list_that_is_not_there_or_not_one(place: Place, tmp_path: Path) -> None:

@@ -127,6 +127,11 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+def without_privileges(line: list[str]) -> list[str]:
+    """Return a command line for which permission bits bind, even where the tests run as root."""
+    return [sys.executable, "-c", _UNPRIVILEGED, *line] if os.getuid() == 0 else line
+
+
 def invoke(*arguments: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
     """Run the command in this process, which costs a hundredth of a new one: see `command`."""
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
@@ -161,8 +166,8 @@ def command(
         Of `subprocess.run`.
     """
     line = [FEATURELIB, *map(os.fspath, arguments)]
-    if unprivileged and os.getuid() == 0:
-        line = [sys.executable, "-c", _UNPRIVILEGED, *line]
+    if unprivileged:
+        line = without_privileges(line)
     if before:
         execute = f"import os, sys\n{before}\nos.execv(sys.argv[1], sys.argv[1:])"
         line = [sys.executable, "-c", execute, *line]

@@ -56,7 +56,11 @@ class PausedRun:
     def ended(self) -> tuple[int, str]:
         """Wait for the end; return the exit code, and what the run failed with."""
         self._process.join(60)
-        return self._process.exitcode, self._here.recv() if self._here.poll() else ""
+        try:
+            error = self._here.recv() if self._here.poll() else ""
+        except EOFError:  # it ended without a word
+            error = ""
+        return self._process.exitcode, error
 
 
 def _run(request: RunRequest, name: str, n: int, in_real_time: bool, connection: Any) -> None:

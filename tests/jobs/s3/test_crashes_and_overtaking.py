@@ -215,7 +215,7 @@ def cut(part: bytes, n: int) -> bytes:
 
 def test_two_drivers_at_once(changed: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the first renews its lease in real time
-    request = changed.place.request(lease_period_s=3.0)
+    request = changed.place.request(lease_period_s=6.0)
     with PausedRun(request, "part started", 2, in_real_time=True) as first:
         with pytest.raises(TableBusyError, match=rf"process {first.pid} on .*wait for it"):
             driver.run_inline(request)
@@ -225,7 +225,7 @@ def test_two_drivers_at_once(changed: Prepared, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_two_drivers_begin_together(changed: Prepared) -> None:
-    request = changed.place.request(lease_period_s=3.0)
+    request = changed.place.request(lease_period_s=6.0)
     processes = [driver.forked(pausing.run_or_exit, request) for _ in range(2)]
     for process in processes:
         process.join(60)

@@ -51,7 +51,7 @@ def test_the_command_with_a_list_of_http_urls(web: Web, tmp_path: Path) -> None:
     write_tone(web.folder / "tone.wav", seconds=0.3)
     url = f"{web.url}/tone.wav"
     file = write(tmp_path / "list.txt", f"{url}\n{web.url}/rock/0%20%C3%BC.wav\n")
-    options = ["--preset", "tutorial-v1", "--quiet", "--workers", "1"]
+    options = ["--preset", "tutorial-v1", "--quiet", "--cluster", "inline"]
     result = invoke("extract", file, "-o", tmp_path / "t", *options)
     assert result.returncode == 0, result.stderr
     assert features(tmp_path / "t")["path"].to_pylist() == [url]
