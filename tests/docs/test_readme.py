@@ -61,6 +61,7 @@ def folder(audio_of_examples: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_commands_and_python_run(folder: Path, tmp_path: Path) -> None:
     """First the commands, then the Python code, which reads their table, as one script."""
     for block in run_blocks("sh"):

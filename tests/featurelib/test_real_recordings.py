@@ -27,7 +27,7 @@ def name(path):
     return str(path.relative_to(REAL_AUDIO))
 
 
-@pytest.mark.parametrize("path", slow_but_every(7, RECORDINGS), ids=name)
+@pytest.mark.parametrize("path", slow_but_every(12, RECORDINGS), ids=name)
 def test_columns_and_tuning_equal_librosa(path):
     try:
         y, sr = librosa.load(path)

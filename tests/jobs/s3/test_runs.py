@@ -221,6 +221,7 @@ def test_the_command_with_settings_in_the_environment(place: Place) -> None:
     assert error_rows(f"{here}/table", {})["path"].to_pylist() == ["rock/bad.wav"]
 
 
+@pytest.mark.slow
 def test_the_command_with_storage_options(place: Place) -> None:
     for path in audio_files.make_corpus(place.folder / "corpus", {"rock": 2}, seconds=0.2):
         place.put(str(path.relative_to(place.folder)), path.read_bytes())
