@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from featurelib.errors import ParameterError
+from featurelib.kernels.lock import compiling
 
 Kernels = Literal["compiled", "reference"]
 
@@ -55,7 +56,8 @@ def why_not_compiled() -> str | None:
     try:
         from featurelib.kernels.probe import probe
 
-        probe(x, out)
+        with compiling():
+            probe(x, out)
     except Exception as error:  # noqa: BLE001 - whatever numba and LLVM raise
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     expected = np.sqrt(x * x[0] + x)
