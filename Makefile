@@ -13,7 +13,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-servers lint format bench profile clean
+.PHONY: help demo test test-slow test-versions test-servers lint format bench profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,7 +27,6 @@ test: $(VENV)/.stamp-test  ## the quick tests, two at a time (ARGS="-k name -n 4
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)
 
-.PHONY: test-versions
 test-versions:  ## the kernels' tests on the lowest numba, and on each Python here (ARGS="3.12")
 	$(PYTHON3) tests/versions.py $(ARGS)
 

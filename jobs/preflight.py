@@ -16,7 +16,6 @@ from jobs.execution.version import software_version
 from jobs.request import RunRequest
 from jobs.storage.base import Store
 from jobs.table import schema
-from jobs.table.layout import bucket_count, row_bytes, table_bytes
 from jobs.table.metadata import (
     TableMetadata,
     carried_types,
@@ -26,6 +25,7 @@ from jobs.table.metadata import (
 )
 from jobs.table.parts import list_parts
 from jobs.table.reader import Table
+from jobs.table.sizing import bucket_count, row_bytes, table_bytes
 
 #: With more labels, a table is partitioned by label only on request.
 MAX_LABELS = 2000

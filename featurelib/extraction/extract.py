@@ -12,6 +12,7 @@ from featurelib import audio, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extraction.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
+from featurelib.kernels.lock import compiling
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
@@ -206,7 +207,8 @@ def extract_signal_columns(
 def warm_up(spec: str | FeatureSpec | None = None) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
-    Numba caches compiled kernels on disk for all processes of the machine.
+    Numba caches compiled kernels on disk for all processes of the machine. One process at a
+    time compiles.
 
     Parameters
     ----------
@@ -219,6 +221,11 @@ def warm_up(spec: str | FeatureSpec | None = None) -> None:
         If the spec is unknown, or fits none of the usual sampling rates.
     """
     spec = get_spec(spec)
+    with compiling():
+        _warm_up(spec)
+
+
+def _warm_up(spec: FeatureSpec) -> None:
     sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)
     analysis = Analysis(outputs.plan)
@@ -266,7 +273,6 @@ def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:
 
 
 def _frame(spec: FeatureSpec, chunks: Iterable[Rows]) -> pd.DataFrame:
-
     collector = RowCollector(schema(spec), feature_names(spec))
     for rows in chunks:
         collector.add(rows)

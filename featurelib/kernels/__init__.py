@@ -1,18 +1,18 @@
-"""Inner loops: compiled ones, or their reference in NumPy, by the same names.
+"""Inner loops: compiled kernels, or a reference in NumPy with the same names.
 
-Call them through this package, ``kernels.spectral.centroids(…)`` after ``from featurelib
-import kernels``, so that callers need not know which ones this process uses. The choice is
-made at the first call, as numba takes half a second to get ready: who only plans a run, or
-describes a table, does not wait for it.
+Call kernels through this package: ``kernels.spectral.centroids(…)`` after ``from featurelib
+import kernels``. So callers need not know which kernels this process uses. The choice is made
+at the first call, because importing numba takes half a second. Planning a run and describing
+a table need no kernels, so they do not import it.
 
 Spectra of a block of frames are arrays of shape (batches, bins, LANES): frame t is lane
-t % LANES of batch t // LANES, and lanes beyond the last frame hold numbers of no meaning.
-Results have one row, or one number, a frame.
+t % LANES of batch t // LANES. Lanes after the last frame hold meaningless numbers. Results
+have one row or one number per frame.
 
-What each kernel computes is defined in `featurelib.kernels.reference`. Compiled ones are
-made at their first call and kept in numba's cache on disk. Their sums are in float64 or of
-few float32 terms; what has to equal librosa's float32 arithmetic bit by bit (magnitudes,
-roll-off, spectral peaks) does its operations in librosa's order.
+`featurelib.kernels.reference` defines what each kernel computes. A compiled kernel is
+compiled at its first call and kept in numba's cache on disk. Sums are in float64, or in
+float32 if they have few terms. Values that must equal librosa's float32 values bit by bit
+(magnitudes, roll-off, spectral peaks) are computed in librosa's order of operations.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         spectral,
     )
 
-    #: The kernels that this process uses. Their values differ in the last digits.
+    #: The kernels that this process uses: the values of the two differ in the last digits.
     NAME: Kernels
 
 _MODULES = ("contrast", "fft", "filters", "moments", "peaks", "quantiles", "samples", "spectral")

@@ -1,8 +1,8 @@
-"""Compiled kernels on disk.
+"""The cache of compiled kernels on disk.
 
-Numba keeps what it compiles, and knows by the file of a kernel whether it is of this
-kernel still. The vectors in it come from other files, and its code from LLVM: here they
-count as well. What is out of date is compiled again, and overwritten.
+Numba's cache compiles a kernel again if the kernel's own file has changed. But a kernel also
+contains code from the files of the vectors, and LLVM makes its machine code. So the cache
+stamp here also covers these files and the versions of numba and llvmlite.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import llvmlite
 import numba
 from numba import njit
 
-#: What goes into all kernels.
+#: Files whose code goes into all kernels.
 _SHARED = ("lanes.py", "memory.py", "vector.py")
 
 
 @cache
 def digest(folder: Path) -> str:
-    """Digest of all that decides how a folder's kernels are compiled, but for their own files."""
+    """Return the digest of what all kernels of a folder share: files and library versions."""
     found = hashlib.sha256(f"numba {numba.__version__} llvmlite {llvmlite.__version__}".encode())
     for name in _SHARED:
         found.update((folder / name).read_bytes())
@@ -32,20 +32,20 @@ def digest(folder: Path) -> str:
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator of functions that are compiled at their first call, and kept on disk.
+    """Return a decorator: compile a function at its first call, and keep the result on disk.
 
     Parameters
     ----------
     **options
-        Of `numba.njit`, beside those that all kernels have.
+        More options for `numba.njit`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # vectors are nothing that Python could run
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # Python cannot run vectors
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
         try:
             compiled = njit(cache=True, nogil=True, **options)(function)
-        except RuntimeError:  # neither beside the package nor for the user
+        except RuntimeError:  # no folder for the cache can be written
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = compiled._cache._cache_file
@@ -58,8 +58,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 @cache
 def _warn_once() -> None:
     warnings.warn(
-        "there is no folder to keep compiled kernels in, so each process compiles them, which"
-        " takes some 20 s: set NUMBA_CACHE_DIR to one that can be written",
+        "no folder for compiled kernels can be written, so each process compiles them, which"
+        " takes about 20 s: set NUMBA_CACHE_DIR to a writable folder",
         RuntimeWarning,
         stacklevel=3,
     )

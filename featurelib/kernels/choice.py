@@ -1,6 +1,6 @@
-"""Which kernels this process uses: compiled ones, or their reference in NumPy.
+"""Choose the kernels of this process: compiled, or the reference in NumPy.
 
-The choice is made once, at the first use of a kernel: see `featurelib.kernels`.
+The choice is made once, when a kernel is first used: see `featurelib.kernels`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Literal
 import numpy as np
 
 from featurelib.errors import ParameterError
+from featurelib.kernels.lock import compiling
 
 Kernels = Literal["compiled", "reference"]
 
-#: Environment variable that makes the choice; else kernels are compiled where they can be.
+#: Environment variable for the choice. By default kernels are compiled if that works.
 VARIABLE = "FEATURELIB_KERNELS"
 
 
 def choose() -> Kernels:
-    """Return the kernels to use; warn if they are not the compiled ones for want of any.
+    """Return the kernels to use; warn if the reference is used because nothing can be compiled.
 
     Raises
     ------
     ParameterError
-        If the environment variable has another value than the two names.
+        If the environment variable has an unknown value.
     """
     wanted = os.environ.get(VARIABLE) or "auto"
     if wanted == "reference":
@@ -49,13 +50,14 @@ def choose() -> Kernels:
 
 
 def why_not_compiled() -> str | None:
-    """Return what goes wrong with a small kernel of vectors, if anything does."""
+    """Compile and try a small kernel of vectors; return the problem, or None if it works."""
     x = np.arange(1.0, 9.0)
     out = np.empty_like(x)
     try:
         from featurelib.kernels.probe import probe
 
-        probe(x, out)
+        with compiling():
+            probe(x, out)
     except Exception as error:  # noqa: BLE001 - whatever numba and LLVM raise
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     expected = np.sqrt(x * x[0] + x)

@@ -70,7 +70,7 @@ def fft_tables(n_fft: int) -> FFTTables:
 
 
 def transform(window: np.ndarray, hop_length: int) -> Callable[[np.ndarray, np.ndarray], None]:
-    """What fills `out` with the magnitude spectra of the frames that begin every hop in y.
+    """Return a function that fills `out` with the magnitude spectra of the frames of y.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ def _added(totals: Any, value: Any, weights: Any) -> Any:
 
 @kernel()
 def relative_to_strongest(x: np.ndarray) -> np.ndarray:
-    """Rows divided by their largest value, but for rows whose largest is next to nothing."""
+    """Rows divided by their largest value, except rows whose largest value is almost zero."""
     out = np.empty_like(x)
     for t in range(x.shape[0]):
         strongest = x[t].max()

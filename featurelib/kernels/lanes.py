@@ -1,4 +1,4 @@
-"""The layout of blocks of frames in lanes, and memory for it."""
+"""Lanes, the layout of blocks of frames, and aligned arrays for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-#: Lanes of every vector, and so frames that are worked on at once.
+#: Number of lanes of a vector, which is the number of frames that are processed at once.
 LANES = 8
 
 #: Sums of magnitudes below this count as silence: the smallest normal float32.
@@ -17,7 +17,7 @@ _CACHE_LINE = 64
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array like `numpy.empty`'s whose vectors lie in one cache line each."""
+    """Return an empty array that is aligned, so that each vector lies in one cache line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + _CACHE_LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % _CACHE_LINE

@@ -1,7 +1,7 @@
-"""Vectors of `LANES` numbers, and how they come from arrays and go there.
+"""The types of vectors of `LANES` numbers, and their loads from arrays and stores to arrays.
 
-Memory is addressed by the number of the first element in a C-contiguous array of any
-shape; other arrays are refused when a kernel is compiled.
+An address is the flat index of the first element in a C-contiguous array of any shape. Other
+arrays are refused when a kernel is compiled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from featurelib.kernels.lanes import LANES
 
 INT32 = ir.IntType(32)
 
-#: Not for type checkers, who would ask calls for the argument that the compiler adds.
+#: Any, because type checkers would require the argument that the compiler adds.
 intrinsic: Any = extending.intrinsic
 
 
@@ -50,10 +50,10 @@ def _vector_of(x: Any) -> Vector:
     Raises
     ------
     TypingError
-        If the array is not C-contiguous, or neither of float32 nor of float64.
+        If the array is not C-contiguous, or its type is not float32 or float64.
     """
     if not isinstance(x, types.Array) or x.dtype not in _VECTOR_OF:
-        raise TypingError(f"vectors are of arrays of float32 or float64, not of {x}")
+        raise TypingError(f"a vector needs an array of float32 or float64, not {x}")
     if x.layout != "C":
         raise TypingError(
             f"vectors need a C-contiguous array, and {x} need not be one:"
@@ -70,12 +70,12 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
 
 @intrinsic
 def load(typing_context: Any, x: Any, start: Any) -> Any:
-    """Elements of x from the `start`-th on."""
+    """Return `LANES` elements of x, from index `start`."""
     vector = _vector_of(x)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = _place(context, builder, signature.args[0], args[0], args[1])
-        # Where pointers have a type, it is that of what they point to; else this is nothing.
+        # needed by LLVM versions with typed pointers; no effect with opaque pointers
         place = builder.bitcast(place, vector.ir.as_pointer())
         return builder.load(place, align=vector.bits // 8, typ=vector.ir)
 
@@ -84,10 +84,10 @@ def load(typing_context: Any, x: Any, start: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, x: Any, start: Any, value: Any) -> Any:
-    """Put a vector into x, from the `start`-th element on."""
+    """Store a vector in x, from index `start`."""
     vector = _vector_of(x)
     if not x.mutable:
-        raise TypingError(f"vectors cannot be stored in {x}, which is to be read only")
+        raise TypingError(f"vectors cannot be stored in {x}, which is read-only")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = _place(context, builder, signature.args[0], args[0], args[1])

@@ -49,7 +49,7 @@ def frame_rms(y: Array, frame_length: int, hop_length: int, out: Array) -> None:
 
 
 def transform(window: Array, hop_length: int) -> Callable[[Array, Array], None]:
-    """What fills `out`, in lanes, with magnitudes of the frames that begin every hop in y."""
+    """Return a function that fills `out`, in lanes, with the magnitudes of the frames of y."""
     from scipy.fft import rfft  # takes 0.1 s
 
     def magnitudes(y: Array, out: Array) -> None:
@@ -166,7 +166,7 @@ def filtered(S: Array, bank: Array, n_frames: int) -> Array:
 
 
 def relative_to_strongest(x: Array) -> Array:
-    """Rows divided by their largest value, but for rows of silence."""
+    """Rows divided by their largest value, except rows of silence."""
     strongest = x.max(axis=1, keepdims=True)
     return x / np.where(strongest < TINY, np.float32(1), strongest)
 
@@ -177,7 +177,7 @@ def spectral_peaks(
     """Frequency [Hz] and height of the peaks of power in bins [low, high), in any order.
 
     A peak is above its left neighbour, not below its right one, and above `threshold`
-    times its frame's maximum. A parabola through the three refines it, but for the last bin.
+    times its frame's maximum. A parabola through the three refines it, except in the last bin.
     """
     power = np.pad(np.square(rows(S)[:n_frames]), ((0, 0), (0, 1)))
     left, here = power[:, low - 1 : high - 1], power[:, low:high]

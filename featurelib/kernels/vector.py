@@ -1,10 +1,10 @@
-"""Vectors of `LANES` numbers that numba compiles: each lane works on a frame of its own.
+"""Vectors of `LANES` numbers for compiled kernels: each lane processes its own frame.
 
-Numba leaves it to LLVM to find what can go into vector registers, and LLVM gives up where
-it cannot prove that arrays do not overlap, or where a frame's values hang on each other
-one by one, as running sums do. With one frame a lane every operation is a vector's, in the
-order in which it would be done for one frame. LLVM cuts the vectors to what the machine
-has: one register with AVX-512, two with AVX2, four with SSE or NEON.
+LLVM does not vectorise a loop if it cannot prove that arrays do not overlap, or if each value
+of a frame depends on the one before, as in running sums. With one frame per lane, every
+operation is a vector operation, and its order is the same as for a single frame. LLVM splits
+a vector into the registers of the machine: one with AVX-512, two with AVX2, four with SSE or
+NEON.
 
 The operators ``+ - * /`` take two vectors of one type.
 """
@@ -89,7 +89,7 @@ for _symbol, _name in (
 
 
 def _llvm(name: str, n_arguments: int) -> Callable[..., Any]:
-    """A function of LLVM's that takes and returns vectors of one type."""
+    """Return a function of LLVM that takes and returns vectors of one type."""
 
     def signed(a: Any) -> tuple[Any, Any]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -168,7 +168,7 @@ def both(typing_context: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def bits(typing_context: Any, mask: Any) -> Any:
-    """A mask as a number: lane l is bit l."""
+    """The mask as an integer: lane l is bit l."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
@@ -198,7 +198,7 @@ def to_float32(typing_context: Any, a: Any) -> Any:
 
 @intrinsic
 def to_float64(typing_context: Any, a: Any) -> Any:
-    """As float64, which it may be already."""
+    """Converted to float64, if it is not float64 already."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return args[0] if a is FLOAT64 else builder.fpext(args[0], FLOAT64.ir)
@@ -208,7 +208,7 @@ def to_float64(typing_context: Any, a: Any) -> Any:
 
 @intrinsic
 def shifted(typing_context: Any, before: Any, a: Any) -> Any:
-    """a one lane further, the last lane of `before` in its first."""
+    """a moved by one lane; its first lane is the last lane of `before`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         lanes = list(range(LANES - 1, 2 * LANES - 1))
@@ -267,7 +267,7 @@ _LOG = tuple(
         3.3333331174e-1,
     )
 )
-# ln 2 in two parts, the first of few bits, so that its product with an exponent is exact.
+# ln 2 as a sum of two numbers. The first has few bits, so its product with an exponent is exact.
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 

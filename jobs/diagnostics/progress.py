@@ -14,6 +14,7 @@ from jobs.diagnostics.events import (
     CountStarted,
     Event,
     Observer,
+    Planned,
     RunEnded,
     ShardDone,
     StepEnded,
@@ -40,8 +41,9 @@ class Progress:
         match event:
             case StepStarted(step):
                 self.step(step)
+            case Planned():
+                self._n_failed = sum(event.reused_failures.values())
             case CountStarted(what, total):
-                self._n_failed = 0
                 self.start(what, total)
             case Counted(n_files):
                 self.advance(n_files)

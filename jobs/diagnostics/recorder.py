@@ -43,6 +43,11 @@ class Recorder:
         Report of the run, always up to date.
     notify : callable
         Passes an event to the report, the log and the observer.
+
+    Raises
+    ------
+    featurelib.ParameterError
+        If the environment asks for unknown kernels.
     """
 
     def __init__(self, request: RunRequest, store: Store, run_id: str, observer: Observer) -> None:
@@ -50,6 +55,7 @@ class Recorder:
         self.report = RunReport(run_id, store.url)
         self._request = request
         self._store = store
+        self._code = code_version()
         self._secrets = secrets_of(request.settings)
         self._log = RunLog(store, run_id, self._secrets)
         self.notify = broadcast(self.report, self._log, observer)
@@ -61,7 +67,7 @@ class Recorder:
             RunStarted(
                 canonical_location(self._request.corpus),
                 self._request.recorded_spec.values,
-                code_version(),
+                self._code,
                 public(self._request.settings),
             )
         )
@@ -91,7 +97,7 @@ class Recorder:
             self._secrets,
             corpus=canonical_location(self._request.corpus),
             recompute=self._request.settings.recompute,
-            code=code_version(),
+            code=self._code,
             settings=public(self._request.settings),
             report=self.report.to_dict(),
         )

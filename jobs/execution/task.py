@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import functools
 import json
-import os
-import tempfile
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -464,22 +461,5 @@ def _corpus_store(location: str, options: str, is_list: bool) -> Store:
 
 @functools.cache
 def _warm_up(spec: featurelib.FeatureSpec) -> None:
-    """Compile the kernels, one process per machine at a time: in parallel they can crash."""
-    with _machine_lock():
-        featurelib.warm_up(spec)
-
-
-@contextlib.contextmanager
-def _machine_lock() -> Iterator[None]:
-    """Hold this user's lock on this machine; the kernel releases it if the process dies."""
-    path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:  # another user has a file of this name: compile without the lock
-        yield
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
+    """Compile the kernels, once per process."""
+    featurelib.warm_up(spec)

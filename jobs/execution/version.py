@@ -23,7 +23,7 @@ def software_version() -> str:
 
 
 def _version_of(library: str) -> str:
-    """Return the installed version of a library; ``none`` without it, as numba may be missing."""
+    """Return the installed version of a library; ``none`` if it is missing, as numba may be."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

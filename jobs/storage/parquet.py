@@ -129,11 +129,6 @@ def to_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def from_parquet(data: bytes) -> pa.Table:
-    """Return the table in a Parquet file."""
-    return read_parquet(pa.py_buffer(data))
-
-
 def open_parquet(
     source: BinaryIO | pa.Buffer, metadata: pq.FileMetaData | None = None
 ) -> pq.ParquetFile:

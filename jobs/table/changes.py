@@ -111,7 +111,7 @@ class PlanOptions:
 
 
 def classify(
-    item: SourceFile | None, held: Sequence[TableEntry], rules: PlanOptions
+    item: SourceFile | None, held: Sequence[TableEntry], options: PlanOptions
 ) -> tuple[Change, TableEntry | None]:
     """Return the planning class of a path, and the entry to keep if the file is not extracted.
 
@@ -121,18 +121,18 @@ def classify(
         The file in the listing.
     held : sequence of TableEntry
         All entries of the file in the table. Entries that are not returned are surplus.
-    rules : PlanOptions
+    options : PlanOptions
         The run's options.
     """
     best = max(held, key=_standing, default=None)
     if item is None:
-        if best is None or rules.delete_missing:
+        if best is None or options.delete_missing:
             return Change.DELETED, None
         return Change.MISSING, best
     if best is None:
         return Change.NEW, None
-    current = [h for h in held if _is_current(h, item, rules)]
-    if current and not rules.recompute:
+    current = [h for h in held if _is_current(h, item, options)]
+    if current and not options.recompute:
         exact = [h for h in current if h.attributes == item.attributes]
         return (
             (Change.UNCHANGED, max(exact, key=_standing))
@@ -142,17 +142,20 @@ def classify(
     return (Change.CHANGED if best.error_kind is None else Change.RETRY), best
 
 
-def is_reusable(outcome: Outcome, item: SourceFile | None, rules: PlanOptions) -> bool:
+def is_reusable(outcome: Outcome, item: SourceFile | None, options: PlanOptions) -> bool:
     """Return whether a staged outcome of an earlier run equals what this run would compute.
 
     A run does not ask this for its own outcomes: it has read the current files.
     """
-    if item is None or (outcome.version, outcome.fingerprint) != (item.version, rules.fingerprint):
+    if item is None or (outcome.version, outcome.fingerprint) != (
+        item.version,
+        options.fingerprint,
+    ):
         return False
-    if rules.reusable_runs is not None and outcome.run_id not in rules.reusable_runs:
+    if options.reusable_runs is not None and outcome.run_id not in options.reusable_runs:
         return False
     return outcome.error_kind is None or (
-        outcome.error_kind in CONTENT_KINDS and not rules.retry_failed
+        outcome.error_kind in CONTENT_KINDS and not options.retry_failed
     )
 
 
@@ -160,10 +163,12 @@ def _standing(held: TableEntry) -> tuple[bool, str]:
     return held.error_kind is None, held.run_id
 
 
-def _is_current(held: TableEntry, item: SourceFile, rules: PlanOptions) -> bool:
-    if (held.version, held.fingerprint) != (item.version, rules.fingerprint):
+def _is_current(held: TableEntry, item: SourceFile, options: PlanOptions) -> bool:
+    if (held.version, held.fingerprint) != (item.version, options.fingerprint):
         return False
-    return held.error_kind is None or (held.error_kind in CONTENT_KINDS and not rules.retry_failed)
+    return held.error_kind is None or (
+        held.error_kind in CONTENT_KINDS and not options.retry_failed
+    )
 
 
 @dataclass(slots=True)
@@ -204,7 +209,7 @@ class BucketPlan:
 
 
 def plan_bucket(
-    items: dict[str, SourceFile], held: dict[str, list[TableEntry]], rules: PlanOptions
+    items: dict[str, SourceFile], held: dict[str, list[TableEntry]], options: PlanOptions
 ) -> BucketPlan:
     """Return the plan of a hash bucket.
 
@@ -214,13 +219,13 @@ def plan_bucket(
         Files of the listing, by path.
     held : dict
         Entries of the table, by path, in all label folders and the errors.
-    rules : PlanOptions
+    options : PlanOptions
         The run's options.
     """
     plan = BucketPlan(n_held=len(held))
     for path in items.keys() | held.keys():
         item, entries = items.get(path), held.get(path, ())
-        change, kept = classify(item, entries, rules)
+        change, kept = classify(item, entries, options)
         plan.counts[change] += 1
         plan.n_held_errors += kept is not None and kept.error_kind is not None
         if change in EXTRACTED:
@@ -259,7 +264,7 @@ def resolve(
     items: dict[str, SourceFile],
     held: dict[str, list[TableEntry]],
     outcomes: dict[str, Outcome],
-    rules: PlanOptions,
+    options: PlanOptions,
     part_of: Callable[[str | None, str | None], str],
 ) -> list[Assignment]:
     """Return every file of a hash bucket that is in the table after the merge.
@@ -269,7 +274,7 @@ def resolve(
 
     Parameters
     ----------
-    items, held, rules
+    items, held, options
         As for `plan_bucket`.
     outcomes : dict
         Outcomes of extraction, by path.
@@ -284,7 +289,7 @@ def resolve(
     placed = []
     for path in sorted(items.keys() | held.keys()):
         item = items.get(path)
-        change, kept = classify(item, held.get(path, ()), rules)
+        change, kept = classify(item, held.get(path, ()), options)
         outcome = outcomes.get(path) if change in EXTRACTED else None
         attributes = item.attributes if item else kept.attributes if kept else ()
         if outcome is not None:

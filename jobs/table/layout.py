@@ -8,6 +8,13 @@ from urllib.parse import quote
 
 import xxhash
 
+TABLE_JSON = "_job/table.json"
+LOCK = "_job/lock"
+LEASE = "_job/lease.json"
+RUNS = "_job/runs"
+FEATURES = "features"
+ERRORS = "errors"
+
 #: Folder key of the files without a label (a null key breaks pandas).
 UNLABELLED = "unlabelled"
 
@@ -80,75 +87,11 @@ def bucket_of_part(name: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-BYTES_A_ROW_FIXED = 250
-BYTES_A_COLUMN = 4
-PART_BYTES = 50_000_000
-BUCKET_BYTES = 2_000_000_000
-BUCKET_FILES = 250_000
-
-
-def row_bytes(n_columns: int) -> float:
-    """Return the approximate size of a row in bytes, without series."""
-    return BYTES_A_ROW_FIXED + BYTES_A_COLUMN * n_columns
-
-
-def table_bytes(
-    n_files: int,
-    n_seconds: float,
-    *,
-    rows_a_second: float,
-    bytes_a_row: float,
-    bytes_a_second: float,
-) -> float:
-    """Return the approximate size in bytes of the rows of all files.
-
-    Parameters
-    ----------
-    n_files : int
-        Number of files.
-    n_seconds : float
-        Total duration [s].
-    rows_a_second : float
-        Rows per second of audio; 0 if each file has one row.
-    bytes_a_row : float
-        Bytes per row, without series.
-    bytes_a_second : float
-        Bytes of series per second of audio.
-    """
-    n_rows = n_files + rows_a_second * n_seconds
-    return n_rows * bytes_a_row + bytes_a_second * n_seconds
-
-
-def bucket_count(n_files: int, n_bytes: float, n_labels: int) -> int:
-    """Return the number of hash buckets of a new table, at least 1, for parts of about 50 MB.
-
-    With very many labels the parts are smaller, because planning and merging process all
-    files of a bucket at once.
-
-    Parameters
-    ----------
-    n_files : int
-        Number of files in the table.
-    n_bytes : float
-        Size of their rows in bytes.
-    n_labels : int
-        Number of label folders that share the rows of a bucket.
-    """
-    fitting = round(n_bytes / max(1, n_labels) / PART_BYTES)
-    return max(1, fitting, n_files // BUCKET_FILES, int(n_bytes // BUCKET_BYTES))
-
-
-TABLE_JSON = "_job/table.json"
-FEATURES = "features"
-ERRORS = "errors"
-
-
 def is_errors(part: str) -> bool:
     """Return whether a part holds errors, not features."""
     return part.startswith(f"{ERRORS}/")
 
 
-RUNS = "_job/runs"
 _NAME = re.compile(rf"{RUNS}/(?P<run>[^/]+)/staged/b(?P<bucket>\d+)-(?P<attempt>\w+)\.parquet")
 
 
@@ -161,7 +104,3 @@ def run_and_bucket(name: str) -> tuple[str, int] | None:
     """Return the run and the hash bucket in the name of a staged file; None for other files."""
     match = _NAME.fullmatch(name)
     return (match["run"], int(match["bucket"])) if match else None
-
-
-LOCK = "_job/lock"
-LEASE = "_job/lease.json"

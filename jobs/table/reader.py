@@ -182,7 +182,7 @@ class Table:
         line = str(why).splitlines()[0]
         return TableError(
             f"{self.store.url}/{part} is damaged ({line}): restore it, or delete it and run the"
-            " job again, which makes its rows anew"
+            " job, which extracts its files again"
         )
 
 

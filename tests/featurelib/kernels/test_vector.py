@@ -91,14 +91,14 @@ def test_arrays_that_are_not_c_contiguous_are_refused(x):
 
 def test_arrays_of_other_elements_are_refused():
     for x in (np.ones(LANES, np.int32), np.ones(LANES, np.complex64)):
-        with pytest.raises(TypingError, match="arrays of float32 or float64, not of array"):
+        with pytest.raises(TypingError, match="array of float32 or float64, not array"):
             loaded(x, np.zeros(LANES))
 
 
 def test_nothing_is_stored_in_what_is_to_be_read_only():
     out = np.zeros(LANES)
     out.flags.writeable = False
-    with pytest.raises(TypingError, match="to be read only"):
+    with pytest.raises(TypingError, match="read-only"):
         loaded(np.ones(LANES), out)
     assert not out.any()
 

@@ -109,6 +109,17 @@ def test_sigterm(corpus: Path, gate: Gate, to_all: bool) -> None:
     assert_goes_on(corpus, gate)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_run_without_workers(
+    corpus: Path, gate: Gate, number: signal.Signals, code: int
+) -> None:
+    with at_the_gate(corpus, gate, options=("--inline",)) as command:
+        command.process.send_signal(number)
+        assert command.wait() == code
+    assert_goes_on(corpus, gate)
+
+
 def test_sigkill_leaves_no_worker_behind(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()

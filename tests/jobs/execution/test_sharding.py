@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from jobs.corpus.formats import guessed_seconds
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
-from jobs.execution.sharding import SHARD_FILES, SHARD_SECONDS, Shard, shards
+from jobs.execution.sharding import (
+    SHARD_FILES,
+    SHARD_SECONDS,
+    SHARD_SECONDS_AT_LEAST,
+    SHARDS_A_WORKER,
+    SHARDS_AHEAD,
+    Shard,
+    shard_seconds,
+    shards,
+)
 from jobs.table.pending import PendingFiles
 
 BUCKETS = st.lists(
@@ -98,3 +107,14 @@ def test_shards_follow_what_was_measured_and_the_number_of_workers() -> None:
     assert len(next(divided)) < 0.2 * len(first)
     n_workers = 1000
     assert len(next(divided)) < 0.1 * len(first)
+
+
+def test_the_less_remains_the_smaller_the_next_shard() -> None:
+    assert shard_seconds(1e6, 1e6, 4) == SHARD_SECONDS
+    assert shard_seconds(40, 1e6, 4) == 40 / 4 / SHARDS_AHEAD
+    assert shard_seconds(20, 1e6, 4) < shard_seconds(20, 1e6, 2) < shard_seconds(30, 1e6, 2)
+    assert shard_seconds(0.001, 1e6, 4) == SHARD_SECONDS_AT_LEAST
+
+
+def test_little_work_is_shared_by_all_workers() -> None:
+    assert shard_seconds(0.01, 0.1, 4) == 0.1 / 4 / SHARDS_A_WORKER

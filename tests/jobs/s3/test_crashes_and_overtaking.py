@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -207,7 +208,7 @@ def test_a_stale_write_between_planning_and_promotion(
 
 def cut(part: bytes, n: int) -> bytes:
     """Return a part of which only the rows of the first files are left."""
-    rows = parquet.from_parquet(part)
+    rows = parquet.read_parquet(pa.py_buffer(part))
     paths = rows["path"].unique().slice(0, n)
     return parquet.to_parquet(rows.filter(pc.is_in(rows["path"], paths)))
 

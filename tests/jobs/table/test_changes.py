@@ -1,4 +1,4 @@
-"""Planning: classes, what becomes of each entry, the order of publication, shards, buckets."""
+"""Planning: the class of each file, and what becomes of each entry."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ import pytest
 
 from jobs.corpus.source_file import SourceFile
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
-from jobs.execution.sharding import (
-    SHARD_SECONDS,
-    SHARD_SECONDS_AT_LEAST,
-    SHARDS_A_WORKER,
-    SHARDS_AHEAD,
-    shard_seconds,
-)
 from jobs.table.changes import (
     Change,
     Outcome,
@@ -23,7 +16,6 @@ from jobs.table.changes import (
     plan_bucket,
     resolve,
 )
-from jobs.table.layout import bucket_count, row_bytes, table_bytes
 
 RULES = PlanOptions("f1")
 
@@ -149,35 +141,3 @@ def test_which_staged_files_may_be_used() -> None:
     assert is_reusable(outcome(kind="empty"), item("v2"), RULES)
     assert not is_reusable(outcome(kind="empty"), item("v2"), PlanOptions("f1", retry_failed=True))
     assert not is_reusable(outcome(kind="timed_out"), item("v2"), RULES)
-
-
-def test_the_less_remains_the_smaller_the_next_shard() -> None:
-    assert shard_seconds(1e6, 1e6, 4) == SHARD_SECONDS
-    assert shard_seconds(40, 1e6, 4) == 40 / 4 / SHARDS_AHEAD
-    assert shard_seconds(20, 1e6, 4) < shard_seconds(20, 1e6, 2) < shard_seconds(30, 1e6, 2)
-    assert shard_seconds(0.001, 1e6, 4) == SHARD_SECONDS_AT_LEAST
-
-
-def test_little_work_is_shared_by_all_workers() -> None:
-    assert shard_seconds(0.01, 0.1, 4) == 0.1 / 4 / SHARDS_A_WORKER
-
-
-@pytest.mark.parametrize(
-    ("n_files", "n_labels", "n_buckets"),
-    [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 4), (10**8, 1, 1300), (10**8, 1000, 400)],
-)
-def test_bucket_counts(n_files: int, n_labels: int, n_buckets: int) -> None:
-    assert bucket_count(n_files, n_files * row_bytes(100), n_labels) == n_buckets
-
-
-def test_buckets_follow_the_bytes_of_segments_and_series() -> None:
-    sizes = {"bytes_a_row": 650.0, "rows_a_second": 0.0, "bytes_a_second": 0.0}
-    one_a_file = table_bytes(1000, 30_000, **sizes)
-    assert one_a_file == 1000 * 650
-    segments = table_bytes(1000, 30_000, **{**sizes, "rows_a_second": 1 / 3})
-    assert segments == pytest.approx(11_000 * 650)
-    series = table_bytes(1000, 30_000, **{**sizes, "bytes_a_second": 43 * 80})
-    assert series == one_a_file + 30_000 * 43 * 80
-    assert bucket_count(1000, series, 1) == 2
-    # however many labels, a bucket is no more than one merge deals with
-    assert bucket_count(1000, 1e11, 1000) == 50
