@@ -284,9 +284,9 @@ def test_the_front_door_has_what_it_says():
 def own_objects() -> Counter[str]:
     """Count the objects that are alive of each class of featurelib."""
     return Counter(
-        f"{type(thing).__module__}.{type(thing).__qualname__}"
+        type(thing).__qualname__
         for thing in gc.get_objects()
-        if type(thing).__module__.startswith("featurelib.")
+        if str(type(thing).__module__).startswith("featurelib.")
     )
 
 
