@@ -85,6 +85,7 @@ def test_commands_and_python_run(folder: Path, tmp_path: Path) -> None:
     shell("python script.py", folder)
 
 
+@pytest.mark.slow
 def test_commands_with_s3_run(folder: Path, s3: S3) -> None:
     [block] = [
         block for block in code_blocks("README.md", "sh") if block.text.startswith("export AWS")

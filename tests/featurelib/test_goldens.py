@@ -57,6 +57,7 @@ print(json.dumps({path: row(path, block_samples=5000)["audio_hash"] for path in 
 """
 
 
+@pytest.mark.slow
 def test_another_process_and_other_blocks_give_the_same_samples(tmp_path):
     expected = {}
     for name in FORMATS:

@@ -32,7 +32,7 @@ from jobs.request import RunRequest
 from jobs.table.changes import Change
 from tests.support import driver
 from tests.support.moments import MOMENTS, every, noting
-from tests.support.quick import slow_but
+from tests.support.quick import slow_but, slow_but_every
 from tests.support.tables import (
     assert_same_table,
     assert_tidy,
@@ -207,7 +207,7 @@ def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
 
 
 # every change would take minutes; the strides meet all kinds of them
-@pytest.mark.parametrize("stride", slow_but([17], [3, 17]))
+@pytest.mark.parametrize("stride", slow_but([29], [3, 29]))
 def test_killed_before_a_change_of_a_file(scenario: Scenario, stride: int) -> None:
     n = scenario.check_deaths(driver.run_killed_at_write, first=stride, step=stride)
     assert n > 2 * scenario.steps.count("part started")
@@ -254,7 +254,7 @@ def keys_of(rows: pd.DataFrame) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", slow_but_every(3, list(READERS)))
 @pytest.mark.parametrize(
     "scenarios", slow_but(["label file"], ["label file", "folders"]), indirect=True
 )

@@ -225,6 +225,7 @@ def _relocate_killed_at_write(table: Path, new: Path, n: int) -> None:
     relocate(str(table), str(new))
 
 
+@pytest.mark.slow
 def test_killed_before_every_write(old: Path, table: Path, tmp_path: Path) -> None:
     new = old.rename(tmp_path / "new")
     shutil.copytree(table, tmp_path / "untouched")
@@ -264,6 +265,7 @@ def test_results_of_a_run_killed_at_the_old_place_are_not_used(
 # buckets
 
 
+@pytest.mark.slow
 def test_from_bucket_to_bucket(s3: S3, tmp_path: Path) -> None:
     one, other, client = s3.bucket(), s3.bucket(), s3.client
     for name, text in FILES.items():

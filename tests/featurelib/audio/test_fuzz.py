@@ -141,6 +141,7 @@ def check(folder: Path, numbers: range) -> None:
     assert counts["not_finite"] <= 0.05 * len(numbers), summary
 
 
+@pytest.mark.slow
 def test_some_mutants_of_every_format(tmp_path: Path) -> None:
     check(tmp_path, range(3 * len(FORMATS)))
 

@@ -232,6 +232,7 @@ print(len(before))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -181,6 +181,7 @@ def wide_spec() -> FeatureSpec:
     return FeatureSpec.from_dict({"name": "test", "sr": 22_050, "features": features})
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_before_it_is_refused(tmp_path):
     path = tmp_path / "long.wav"
     path.write_bytes(encode(np.zeros(SR * 1800, np.int16), subtype="PCM_16"))  # 189 MB of series

@@ -46,6 +46,7 @@ def edit(path: Path) -> None:
         file.write("\n# edited\n")
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_used_until_its_vectors_change(package, tmp_path):
     folder = str(tmp_path / "cache")
     assert call(package, NUMBA_CACHE_DIR=folder) == "compiled"
@@ -56,6 +57,7 @@ def test_what_is_kept_is_used_until_its_vectors_change(package, tmp_path):
     assert call(package, NUMBA_CACHE_DIR=folder) == "compiled"
 
 
+@pytest.mark.slow
 def test_it_is_kept_beside_the_package_where_that_can_be_written(package):
     assert call(package, NUMBA_CACHE_DIR="") == "compiled"
     assert list((package / "kernels" / "__pycache__").glob("*.nbc"))
@@ -82,6 +84,7 @@ def test_all_that_goes_into_kernels_counts(package, monkeypatch):
     assert digests[-1] == digests[-2]
 
 
+@pytest.mark.slow
 def test_without_any_folder_each_process_compiles_and_says_so(package):
     (package / "kernels" / "__pycache__").write_text("")  # in the way of numba's own folder
     code = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n{CALL}"

@@ -240,6 +240,7 @@ def test_a_reader_that_has_enough(place: Path) -> None:
 # extract
 
 
+@pytest.mark.slow
 def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
     """Run a cluster twice: with a bar, and with plain lines."""
     for i in range(3):
@@ -269,6 +270,7 @@ def test_a_run_on_a_terminal_and_off_it(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", slow_but(["<&- >&- 2>&-"], ["2>&-", "<&- >&- 2>&-"]))
 def test_a_run_with_nowhere_to_write(tmp_path: Path, closed: str) -> None:
     write_tone(tmp_path / "music" / "a.wav", seconds=0.3)

@@ -120,6 +120,7 @@ def test_signals_end_a_run_without_workers(
     assert_goes_on(corpus, gate)
 
 
+@pytest.mark.slow
 def test_sigkill_leaves_no_worker_behind(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate) as command:
         family = command.family()
@@ -154,6 +155,7 @@ def second_driver(corpus: Path) -> tuple[int, list[str]]:
         return command.wait(), command.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_of_two_drivers_one_works(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate, options=("--inline",)) as first:
         code, [line] = second_driver(corpus)

@@ -98,6 +98,7 @@ print(json.dumps(run(*sys.argv[1:], {settings}).to_dict()["planned"]))
     return {name: n for name, n in planned.items() if n}
 
 
+@pytest.mark.slow
 def test_from_python(music: Path, tmp_path: Path, other: dict[str, str]) -> None:
     table = tmp_path / "tablé"
     planned = from_python([str(music), str(table)], "labels='parent'", other)
@@ -153,6 +154,7 @@ def test_a_worker_in_another_locale(music: Path, tmp_path: Path, other: dict[str
     assert errors(tmp_path / "tablé") == {}
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     music, table = tmp_path / "musique é", tmp_path / "tablé"
     write_tone(music / "français" / "Édith.wav", seconds=0.3)
@@ -174,6 +176,7 @@ def test_the_command(tmp_path: Path) -> None:
         assert "pop/bad 日.wav," in redacted.stdout
 
 
+@pytest.mark.slow
 def test_urls_and_patterns_on_the_command_line(s3: S3, other: dict[str, str]) -> None:
     bucket = s3.bucket()
     for key in ("musique é/français/1.wav", "musique é/pop/2.wav"):

@@ -23,6 +23,7 @@ from jobs.storage.opening import open_store
 from jobs.table.changes import Change
 from tests.conftest import S3
 from tests.support import driver, light
+from tests.support.quick import slow_but
 from tests.support.s3_double import Double, double
 from tests.support.tables import assert_tidy, read_table, write_files
 
@@ -118,7 +119,7 @@ def _by_version(bucket: Bucket) -> dict[str, list[Any]]:
     return {**found, "VERSION": bucket.inventory()["e_tag"], "ETag": [""] * N}
 
 
-@pytest.mark.parametrize("name", ["list.parquet", "list.csv"])
+@pytest.mark.parametrize("name", slow_but(["list.parquet"], ["list.parquet", "list.csv"]))
 @pytest.mark.parametrize("columns", [_as_inventory, _as_catalogue, _by_version])
 def test_no_file_is_looked_up(bucket: Bucket, tmp_path: Path, columns: Any, name: str) -> None:
     file = write_list(tmp_path / name, columns(bucket))

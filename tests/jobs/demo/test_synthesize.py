@@ -9,6 +9,7 @@ import soundfile
 from jobs.demo.synthesize import CORRUPT, EMPTY, GENRES, SILENT, synthesize, synthesize_corpus
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_corpus(tmp_path: Path) -> None:
     first = synthesize_corpus(tmp_path / "a", n_files=15, seed=1)
     second = synthesize_corpus(tmp_path / "b", n_files=15, seed=1)

@@ -108,6 +108,7 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
     assert_tidy(request.table)
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_is_tried_once(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     hanging = {"rock/07.wav": f"gate {gate.folder}"}

@@ -12,6 +12,7 @@ import pytest
 
 from jobs.api import extract_corpus
 from tests.support.audio_files import write_tone
+from tests.support.quick import slow_but
 
 HEAVY = {"librosa", "sklearn", "matplotlib", "IPython"}
 
@@ -50,7 +51,7 @@ def test_by_a_worker(corpus: Path, tmp_path: Path) -> None:
     assert not packages & HEAVY
 
 
-@pytest.mark.parametrize("cluster", ["inline", "local"])
+@pytest.mark.parametrize("cluster", slow_but(["inline"], ["inline", "local"]))
 def test_by_the_command(corpus: Path, tmp_path: Path, cluster: str) -> None:
     arguments = ["extract", str(corpus), "-o", str(tmp_path / "t"), "--cluster", cluster]
     done = subprocess.run(

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("clock_of_leases")
 @pytest.mark.parametrize(
     ("name", "n"),
     slow_but(
-        [("extract", 1), ("part written", 3), ("clean", 1)],
+        [("part written", 3)],
         [*((name, 1) for name in MOMENTS), ("part written", 3)],
     ),
 )
@@ -50,6 +50,7 @@ def test_killed_at_a_step(changed: Prepared, name: str, n: int) -> None:
     changed.place.assert_tidy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but(["part written"], ["plan", "part written"]))
 def test_killed_while_a_table_is_made(changed: Prepared, name: str) -> None:
     changed.place.clear("table")
@@ -96,6 +97,7 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n"), slow_but([("part started", 2)], [("extract", 1), ("part started", 2)])
 )
@@ -119,6 +121,7 @@ def test_stopped_and_overtaken_on_a_corpus_that_changed_again(
     assert place.parts() == before
 
 
+@pytest.mark.slow
 def test_a_part_that_comes_after_the_second_driver_is_found_by_the_next_run(place: Place) -> None:
     """The one window there is: stopped between the check and the PUT of a part that is new."""
     place.write(FIRST | {"late/gone.wav": "play late"})
@@ -138,6 +141,7 @@ def test_a_part_that_comes_after_the_second_driver_is_found_by_the_next_run(plac
     )
 
 
+@pytest.mark.slow
 def test_stopped_before_the_table_is_made(place: Place) -> None:
     place.write(FIRST)
     driver.run_inline(place.request("undisturbed", buckets=3))
@@ -150,6 +154,7 @@ def test_stopped_before_the_table_is_made(place: Place) -> None:
     assert driver.run_inline(second).parts_written == 0
 
 
+@pytest.mark.slow
 def test_a_part_that_is_replaced_while_it_is_read(
     changed: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +218,7 @@ def cut(part: bytes, n: int) -> bytes:
     return parquet.to_parquet(rows.filter(pc.is_in(rows["path"], paths)))
 
 
+@pytest.mark.slow
 def test_two_drivers_at_once(changed: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the first renews its lease in real time
     request = changed.place.request(lease_period_s=6.0)

@@ -122,6 +122,7 @@ def test_no_permission(
         assert here in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_address_where_nothing_answers(
     place: Place, told_by: Callable[..., tuple[int, str]]
 ) -> None:

@@ -74,6 +74,7 @@ def label_file(labels: dict[str, str]) -> bytes:
     return text.getvalue().encode()
 
 
+@pytest.mark.slow
 def test_runs_with_a_label_file(place: Place) -> None:
     labels = {name: name.rpartition("/")[0] or "none" for name in FIRST}
     request = place.request(labels=f"s3://{place.bucket}/labels.csv")
@@ -179,6 +180,7 @@ def test_a_real_recording_through_a_temporary_file(
         fetched.close()
 
 
+@pytest.mark.slow
 def test_threads_of_dask_workers(place: Place) -> None:
     place.write(FIRST)
     driver.run_inline(place.request("undisturbed"))

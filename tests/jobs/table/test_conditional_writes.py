@@ -146,6 +146,7 @@ def test_a_write_that_came_after_another(open_table: Callable[[], S3Store], s3: 
 # races
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("present", [False, True], ids=["made", "replaced"])
 def test_one_of_many_promotions_wins(open_table: Callable[[], S3Store], present: bool) -> None:
     stores = [open_table() for _ in range(N_WRITERS)]
@@ -189,6 +190,7 @@ def count_up(options: dict[str, Any], url: str, n: int) -> int:
     return n_conflicts
 
 
+@pytest.mark.slow
 def test_no_update_is_lost_between_threads(open_table: Callable[[], S3Store], s3: S3) -> None:
     store = open_table()
     store.replace("number", b"0")

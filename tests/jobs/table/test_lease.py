@@ -44,6 +44,7 @@ def holder_in(store: S3Store) -> dict[str, Any]:
     return json.loads(store.read(LEASE)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["nothing", "released", "dead"])
 def test_one_of_many_newcomers_gets_the_lease(
     open_table: OpenTable, clock: Clock, left: str
