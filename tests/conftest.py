@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck
+from numba.core.caching import IndexDataCacheFile
 
 from tests.support import audio_files, moto_server
 
@@ -39,6 +40,26 @@ for _profile, _n_examples in (("quick", 25), ("thorough", 200)):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
 hypothesis.settings.load_profile("quick")  # --hypothesis-profile names another
+
+
+def _one_at_a_time(access: Callable[..., Any]) -> Callable[..., Any]:
+    """Let one process at a time use the cache of compiled functions, librosa's among them.
+
+    Two that save at once give two signatures the same file, and the next one crashes.
+    """
+    path = Path(tempfile.gettempdir(), f"featurelib-tests-{os.getuid()}.lock")
+
+    @functools.wraps(access)
+    def locked(*arguments: Any) -> Any:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return access(*arguments)
+
+    return locked
+
+
+IndexDataCacheFile.save = _one_at_a_time(IndexDataCacheFile.save)
+IndexDataCacheFile.load = _one_at_a_time(IndexDataCacheFile.load)
 
 _MOTO = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
 

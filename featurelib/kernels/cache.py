@@ -7,6 +7,7 @@ stamp here also covers these files and the versions of numba and llvmlite.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from typing import Any
 import llvmlite
 import numba
 from numba import njit
+
+from featurelib.kernels.lock import compiling
 
 #: Files whose code goes into all kernels.
 _SHARED = ("lanes.py", "memory.py", "vector.py")
@@ -50,9 +53,20 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return njit(nogil=True, **options)(function)
         kept = compiled._cache._cache_file
         kept._source_stamp = (kept._source_stamp, digest(Path(__file__).parent))
+        # processes that save at once would give two signatures the same file
+        kept.save, kept.load = _one_at_a_time(kept.save), _one_at_a_time(kept.load)
         return compiled
 
     return decorate
+
+
+def _one_at_a_time(access: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(access)
+    def locked(*arguments: Any) -> Any:
+        with compiling():
+            return access(*arguments)
+
+    return locked
 
 
 @cache
