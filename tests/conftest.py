@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import importlib
 import os
 import shutil
 import subprocess
@@ -72,9 +73,18 @@ def _moto(config: pytest.Config) -> Path:
     return config.stash[_MOTO][1]
 
 
+@functools.cache
+def _compile_librosa() -> None:
+    """Let librosa compile what it compiles when it is imported, before workers do so at once."""
+    for module in ("core", "util", "feature", "sequence", "onset", "beat"):
+        for name in dir(importlib.import_module(f"librosa.{module}")):
+            getattr(sys.modules[f"librosa.{module}"], name)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist where the moto server is that all workers share."""
+    _compile_librosa()
     if not GATEWAY:
         node.workerinput["moto_port_file"] = str(_moto(node.config))
 
