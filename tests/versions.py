@@ -22,9 +22,9 @@ FOLDER = TOP / ".venv-versions"
 
 #: Name → version of Python, and the file that says which libraries.
 ENVIRONMENTS = {
-    "3.11-lowest": ("3.11", "constraints-lowest.txt"),
-    "3.12-lowest": ("3.12", "constraints-lowest.txt"),
-    "3.13-lowest": ("3.13", "constraints-lowest.txt"),
+    "3.11-lowest": ("3.11", "tests/constraints-lowest.txt"),
+    "3.12-lowest": ("3.12", "tests/constraints-lowest.txt"),
+    "3.13-lowest": ("3.13", "tests/constraints-lowest.txt"),
     "3.13-highest": ("3.13", "constraints.txt"),
 }
 
