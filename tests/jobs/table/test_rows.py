@@ -407,7 +407,7 @@ def test_hugging_face_datasets_take_series(
 # memory
 
 
-N_LARGE, LARGE_BYTES = 160, 2_500_000
+N_LARGE, LARGE_BYTES = 320, 2_500_000
 """Files of the corpus that is merged in bounded memory, and the bytes of each one's series."""
 
 
@@ -455,7 +455,8 @@ def test_a_part_of_hundreds_of_megabytes_is_merged_in_little_memory(tmp_path: Pa
     metadata = pq.read_metadata(part)
     sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
     assert max(sizes) < 1.1 * jobs.storage.parquet.ROW_GROUP_BYTES
+    # of 800 MB; half as many files need the same
     assert grown["extract"] < 320 * 2**20
-    assert grown["merge"] < 320 * 2**20, grown
+    assert grown["merge"] < 512 * 2**20, grown
     rows = pq.ParquetFile(part).read(["path", "segment"])
     assert len(rows) == 10 * N_LARGE
