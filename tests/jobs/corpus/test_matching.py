@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from jobs.corpus.corpus import relative_path
 from jobs.corpus.discovery import open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.matching import match_forms
 from jobs.corpus.partitioned_rows import PartitionedRows
 from jobs.errors import UsageError
-from jobs.storage.names import other_forms
+from jobs.storage.names import other_forms, slashed
 from jobs.table.changes import Change
 from tests.support.light import errors, labels, plan, run, write
 from tests.support.tables import write_labels
@@ -163,6 +164,8 @@ TEXT = st.text(st.sampled_from("aé\u0301eö/ \\"), min_size=1, max_size=8)
 @given(st.sets(TEXT.map(nfc), min_size=1, max_size=6), st.integers(1, 3))
 def test_whole_corpora_in_the_other_form(names: set[str], n_buckets: int) -> None:
     stored = sorted({name.replace("\\", "\\\\") for name in names if "/" not in name})
+    # read as folders, some of these are one path (a and a\\), which a label file may not have twice
+    assume(len({relative_path(slashed(path), "/root") for path in stored}) == len(stored))
     listed = PartitionedRows(pa.schema([("path", pa.string())]))
     listed.add(pa.table({"path": pa.array([nfd(path) for path in stored], pa.string())}))
     rows = pa.table({"path": pa.array(stored, pa.string()), "label": pa.array(stored, pa.string())})
