@@ -6,6 +6,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_HELD = 3
+EXIT_UNREAD = 4
 EXIT_BUSY = 75
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -48,7 +49,7 @@ class ClusterError(JobError):
 
 
 class HeldError(JobError):
-    """A limit held the commit back; extracted rows are kept for the next run."""
+    """A limit was exceeded, so nothing is published; extracted rows are kept."""
 
     exit_code = EXIT_HELD
 

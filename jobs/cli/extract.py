@@ -28,8 +28,9 @@ Exit codes:
   0    done
   1    the run failed; finished work is kept for the next run
   2    usage error: an option, a settings file, a label file, or another spec
-  3    a limit (--max-failed, --max-deleted) stopped the commit
-  75   another run is writing the table
+  3    nothing was published: a limit (--max-failed, --max-deleted) was exceeded
+  4    published, but some files could not be read; run the same command again
+  75   another run is writing the table, or has taken it over
   130  ended by Ctrl-C; finished work is kept for the next run
   143  ended by SIGTERM; finished work is kept for the next run
 """
@@ -87,7 +88,7 @@ Exit codes:
     "--max-failed",
     metavar="FRACTION",
     type=float,
-    help="Commit nothing if more of the files fail (default 1.0).",
+    help="Publish nothing if more of the files fail (default 1.0).",
 )
 @click.option(
     "--max-deleted",
@@ -156,6 +157,8 @@ def extract(
         print_lines([*report.notes, *report.summary_lines()])
         if report.failures:
             print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
+    if line := report.unread_line():
+        print_lines([f"featurelib: {line}"], err=True)
     return report.exit_code
 
 

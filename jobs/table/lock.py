@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from jobs.errors import TableBusyError, UsageError
 from jobs.storage.base import Store
@@ -27,11 +27,43 @@ class WriteGuard(Protocol):
 
 
 class Unguarded:
-    """A write lock that cannot be lost: the kernel or the user excludes other drivers."""
+    """No write lock: the user excludes other drivers."""
 
     def check(self) -> None:
-        """Return at once: the lock is still held."""
+        """Return at once: there is no lock to lose."""
         return
+
+
+class _FileGuard:
+    """A held lock on a file. It is lost if the file is deleted: others then lock a new one."""
+
+    def __init__(self, file: IO[bytes], path: str, url: str) -> None:
+        self._file, self._path, self._url = file, path, url
+
+    def check(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                return
+        raise TableBusyError(
+            f"the lock of {self._url} was deleted while this run held it: another run may have"
+            " taken over, so this one stops writing; run the same command again"
+        )
+
+
+@contextlib.contextmanager
+def busy_if_lost(guard: WriteGuard) -> Iterator[None]:
+    """Raise TableBusyError for any error within a ``with`` block, if the lock was lost.
+
+    A driver that was overtaken meets all kinds of errors, because the other one deletes the
+    files it works with.
+    """
+    try:
+        yield
+    except TableBusyError:
+        raise
+    except Exception:
+        guard.check()
+        raise
 
 
 @contextlib.contextmanager
@@ -55,18 +87,20 @@ def write_lock(
     Raises
     ------
     TableBusyError
-        If another driver holds the lock.
+        If another driver holds the lock; also instead of any error within the ``with`` block
+        if the lock was lost meanwhile.
     UsageError
         If the storage cannot exclude other writers and `single_writer` is false.
     """
     if isinstance(store, LocalStore):
-        with _file_lock(store, run_id, single_writer=single_writer) as guard:
+        with _file_lock(store, run_id, single_writer=single_writer) as guard, busy_if_lost(guard):
             yield guard
     elif (bucket := _as_s3(store)) is not None and bucket.probe_conditions():
         lease = Lease(bucket, run_id, period_s)
         lease.acquire()
         try:
-            yield lease
+            with busy_if_lost(lease):
+                yield lease
         finally:
             lease.release()
     elif single_writer:
@@ -108,4 +142,4 @@ def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterat
         file.truncate(0)
         file.write(json.dumps(owner(run_id)).encode())
         file.flush()
-        yield Unguarded()
+        yield _FileGuard(file, path, store.url)

@@ -25,7 +25,7 @@ from tests.jobs.s3.place import (
     Place,
     Prepared,
 )
-from tests.support import driver, pausing
+from tests.support import clock, driver, pausing
 from tests.support.moments import MOMENTS, at
 from tests.support.pausing import PausedRun
 from tests.support.quick import slow_but
@@ -95,6 +95,26 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     assert driver.run_inline(request).parts_written == 0
     assert place.parts() == before
     place.assert_tidy()
+
+
+@pytest.mark.parametrize("step", MOMENTS)
+def test_overtaken_in_a_bucket(step: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another driver has the lease, and has deleted what this one staged."""
+    place.write(FIRST)
+    lease_clock = clock.use(monkeypatch)
+
+    def overtake() -> None:
+        lease = {"run_id": "other", "host": "h", "pid": 1, "period_s": 30.0, "token": "t"}
+        place.put("table/_job/lease.json", json.dumps(lease).encode())
+        for key in place.objects("table/_job/runs"):
+            if "/staged/" in key:
+                place.clear(key.rpartition("/")[0])
+        lease_clock.forward(60.0)
+
+    with pytest.raises(TableBusyError) as caught:
+        driver.run_inline(place.request(), at(step, overtake))
+    assert str(caught.value) == f"s3://{place.bucket}/table was just taken by another run"
+    assert caught.value.exit_code == EXIT_BUSY
 
 
 @pytest.mark.slow
