@@ -196,6 +196,8 @@ def table_errors(url: str) -> Iterator[None]:
         reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
         raise TableError(f"no permission for {url}: {reason}, or give another --output") from error
     except FileNotFoundError as error:
-        raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
+        raise TableError(
+            f"cannot reach {url} ({error.strerror or error}): make it, or check its name"
+        ) from error
     except OSError as error:
         raise TableError(f"{url}: {error.strerror or error}") from error

@@ -36,7 +36,7 @@ def test_overtaken_in_a_folder(
         (tmp_path / "table" / "_job" / "lock").unlink()  # two drivers hold "the" lock now
         driver.run_inline(request_of())
 
-    with pytest.raises(TableBusyError, match="the lock of .*/table was deleted") as caught:
+    with pytest.raises(TableBusyError, match=r"the lock of .*/table was deleted") as caught:
         driver.run_inline(request_of(), at(step, overtake))
     assert caught.value.exit_code == EXIT_BUSY
     undisturbed = driver.request_for(

@@ -97,7 +97,7 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
-@pytest.mark.parametrize("step", MOMENTS)
+@pytest.mark.parametrize("step", slow_but(["extract", "ended"], MOMENTS))
 def test_overtaken_in_a_bucket(step: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another driver has the lease, and has deleted what this one staged."""
     place.write(FIRST)
