@@ -138,6 +138,8 @@ class ShardResult:
         Whether a hung file still occupies a thread of the process.
     worker : str, optional
         Address of the Dask worker with a hung file.
+    host : str
+        Name of the worker's machine.
     """
 
     bucket: int
@@ -152,6 +154,7 @@ class ShardResult:
     unfinished: Shard | None = None
     is_hung: bool = False
     worker: str | None = None
+    host: str = ""
 
     @property
     def kinds(self) -> Counter[str]:
