@@ -68,7 +68,7 @@ class RunLog:
         elif (values := _line(event)) is not None:
             self._add(**values)
         if isinstance(event, RunEnded) and self._n_dropped:
-            self._add(**{"level": WARNING, "event": "dropped", "lines": self._n_dropped})
+            self._add(**_dropped_line(self._n_dropped))
             self._n_dropped = 0
 
     def _add_shard(self, result: ShardResult) -> None:
@@ -136,6 +136,10 @@ def _line(event: Event) -> dict[str, Any] | None:
         case Relocated(report):
             return {"event": "relocated", **report}
     return None
+
+
+def _dropped_line(n_lines: int) -> dict[str, Any]:
+    return {"level": WARNING, "event": "dropped", "lines": n_lines}
 
 
 def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:

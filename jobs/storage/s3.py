@@ -8,6 +8,7 @@ import io
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -354,6 +355,12 @@ class S3Store:
                 return fetched.version if _is_same(stored, data) else None
         finally:
             fetched.close()
+
+    def age_s(self, name: str) -> float:
+        """Return the seconds since an object was written, by the clock of the service alone."""
+        answer = self._call("head_object", Key=self.key(name))
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return (now - answer["LastModified"]).total_seconds()
 
     def delete(self, names: list[str]) -> None:
         for start in range(0, len(names), _DELETE_AT_ONCE):

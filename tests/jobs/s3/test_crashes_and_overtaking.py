@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.errors import EXIT_BUSY, ConflictError, TableBusyError
+from jobs.status import table_status
 from jobs.storage import parquet
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
@@ -22,6 +23,7 @@ from jobs.table.metadata import read_metadata
 from jobs.table.reader import Table
 from tests.jobs.s3.place import (
     FIRST,
+    N_FILES,
     Place,
     Prepared,
 )
@@ -258,3 +260,23 @@ def test_two_drivers_begin_together(changed: Prepared) -> None:
     codes = sorted(process.exitcode for process in processes)
     assert codes in ([0, EXIT_BUSY], [0, 0])  # the second may come when the first is done
     changed.check()
+
+
+def test_the_status_of_runs_whose_driver_died(place: Place) -> None:
+    """A lease that is not renewed for its period is judged by the clock of the service."""
+    place.write(FIRST)
+    request = place.request(lease_period_s=2.0)
+    code = driver.exit_code_of(driver.run_killed_at_step, request, 1, "merge")
+    assert code == -signal.SIGKILL
+    options = request.settings.options_for("table")
+
+    def of_last_run() -> tuple[str, int]:
+        status = table_status(request.table, options)
+        return status.runs[-1]["report"]["status"], status.n_waiting
+
+    assert of_last_run()[0] in ("running", "interrupted")  # nobody can know at once
+    driver.wait_until(lambda: of_last_run() == ("interrupted", N_FILES), "the lease is dead", 20)
+    with PausedRun(request, "merge", in_real_time=True):
+        assert of_last_run() == ("running", N_FILES)
+    driver.run_inline(request)
+    assert of_last_run() == ("done", 0)
