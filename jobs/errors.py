@@ -48,6 +48,10 @@ class ClusterError(JobError):
     """The cluster cannot be reached, was lost, or runs different code."""
 
 
+class OutputError(JobError):
+    """Standard output cannot be written."""
+
+
 class HeldError(JobError):
     """A limit was exceeded, so nothing is published; extracted rows are kept."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -12,9 +13,22 @@ import click
 
 from jobs.cli import extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
-from jobs.cli.streams import fit_streams, open_missing_streams, restart_in_utf8
+from jobs.cli.streams import (
+    drop_output,
+    fit_streams,
+    name_errors_of_output,
+    open_missing_streams,
+    restart_in_utf8,
+)
 from jobs.diagnostics.progress import printable
-from jobs.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, TerminatedError
+from jobs.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    JobError,
+    OutputError,
+    TerminatedError,
+)
 
 __all__ = ["cli", "main"]
 
@@ -30,11 +44,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     open_missing_streams()
     if arguments is None:
         restart_in_utf8()
+        name_errors_of_output()
         arguments = sys.argv[1:]
     fit_streams()
     debug = "--debug" in arguments
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        fail("the working folder was deleted: go to another one (cd)", EXIT_FAILED, debug)
+    try:
         code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -42,8 +62,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         fail(_with_help(error), error.exit_code, debug)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(EXIT_FAILED)
+    except OutputError as error:
+        drop_output()
+        fail(str(error), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
     except (JobError, TerminatedError) as error:
@@ -82,5 +105,6 @@ def fail(text: str, code: int, debug: bool) -> NoReturn:
         traceback.print_exc()
     else:
         logging.disable()  # Dask logs errors if its shutdown is interrupted too
-    click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
+    with contextlib.suppress(OSError):  # the exit code still says it
+        click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
     sys.exit(code)

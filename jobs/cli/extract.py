@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,10 @@ from jobs.cli.options import common_options, settings_of, spec_of, storage_optio
 from jobs.cli.output import print_lines
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
+from jobs.errors import OutputError
+
+if TYPE_CHECKING:
+    from jobs.diagnostics.report import RunReport
 
 _EXTRACT_EPILOG = """\b
 Examples:
@@ -145,6 +149,18 @@ def extract(
         else:
             opener = functools.partial(open_executor, settings, debug=debug)
             report = run_job(request, opener, progress)
+    try:
+        _print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    except OutputError as error:
+        if report.status != "done":
+            raise
+        raise OutputError(f"{error} (the table is published)") from error
+    return report.exit_code
+
+
+def _print_report(
+    report: RunReport, table: str, *, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     elif dry_run:
@@ -159,7 +175,6 @@ def extract(
             print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
     if line := report.unread_line():
         print_lines([f"featurelib: {line}"], err=True)
-    return report.exit_code
 
 
 @cli.command(short_help="Continue a table whose corpus has moved.")

@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jobs.errors import TerminatedError
+from jobs.errors import OutputError, TerminatedError
 
 
 @contextlib.contextmanager
@@ -52,6 +52,38 @@ def restart_in_utf8() -> None:
     if sys.executable and os.path.isfile(sys.argv[0]):  # not a script from standard input
         with contextlib.suppress(OSError):
             os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors say what cannot be written."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"standard output cannot be written: {error.strerror}; make room where it goes,"
+                " or send it elsewhere"
+            ) from error
+
+
+def name_errors_of_output() -> None:
+    """Let an error of standard output raise `OutputError`, not one that says nothing of it."""
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        device = _Output(sys.stdout.fileno(), "wb", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(device),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.line_buffering,
+        )
+
+
+def drop_output() -> None:
+    """Send what is left in the buffer of standard output nowhere, so that Python can exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fit_streams() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -91,7 +92,8 @@ class Plain(Progress):
         self._printed_at = 0.0
 
     def _print(self, text: str) -> None:
-        print(printable(text), file=self._file, flush=True)
+        with contextlib.suppress(OSError):  # a full disk behind standard error ends no run
+            print(printable(text), file=self._file, flush=True)
 
     def start(self, what: str, total: int | None) -> None:
         """Print the name and total of a count."""

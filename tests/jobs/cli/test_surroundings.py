@@ -1,0 +1,94 @@
+"""What surrounds the command and may be broken: its output, its folder, its disks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+from tests.support.light import FEATURELIB, errors, run, write
+
+FULL = (
+    "featurelib: standard output cannot be written: No space left on device; make room where it"
+    " goes, or send it elsewhere"
+)
+
+
+def shell(script: str, *arguments: str | Path) -> tuple[int, str]:
+    """Run a script, in which ``"$@"`` is the command; return its exit code and its last words."""
+    line = ["sh", "-c", script, "sh", FEATURELIB, *map(os.fspath, arguments)]
+    result = subprocess.run(line, capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
+@pytest.fixture
+def on_full_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Give a function that runs the command in this process, with standard output on /dev/full."""
+
+    def invoke(*arguments: str | Path) -> tuple[int, str]:
+        kept = os.dup(1)
+        with open(1, "w", closefd=False) as own, open("/dev/full", "wb") as full:
+            monkeypatch.setattr("sys.stdout", own)
+            monkeypatch.setattr("sys.__stdout__", own)
+            monkeypatch.setattr("sys.argv", ["featurelib", *map(os.fspath, arguments)])
+            os.dup2(full.fileno(), 1)
+            try:
+                with pytest.raises(SystemExit) as ended:
+                    main()
+            finally:
+                monkeypatch.undo()
+                os.dup2(kept, 1)
+                os.close(kept)
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, capfd.readouterr().err
+
+    return invoke
+
+
+def test_a_full_disk_behind_the_output(
+    tmp_path: Path, on_full_output: Callable[..., tuple[int, str]]
+) -> None:
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t")
+    for line in (
+        ("status", tmp_path / "t"),
+        ("status", tmp_path / "t", "--json"),
+        ("errors", tmp_path / "t", "--csv"),
+        ("describe", "genre-v1"),
+        ("describe", "genre-v1", "--csv"),
+        ("presets",),
+        ("--help",),
+    ):
+        assert on_full_output(*line) == (1, f"{FULL}\n"), line
+    line = ("extract", tmp_path / "music", "-o", tmp_path / "t", "--preset", "tutorial-v1")
+    assert on_full_output(*line, "--json") == (1, f"{FULL} (the table is published)\n")
+    assert on_full_output(*line, "--json", "--dry-run") == (1, f"{FULL}\n")
+
+
+def test_a_full_disk_behind_the_output_of_a_process() -> None:
+    """Python tells of what is left in the buffer when it exits, unless it is told not to."""
+    assert shell('"$@" > /dev/full', "presets") == (1, f"{FULL}\n")
+
+
+def test_a_full_disk_behind_standard_error(tmp_path: Path) -> None:
+    code, _ = shell('"$@" 2> /dev/full', "extract", tmp_path / "nowhere", "-o", tmp_path / "t")
+    assert code == 1
+    write(tmp_path / "music" / "a.wav")
+    line = ("extract", tmp_path / "music", "-o", tmp_path / "t", "--cluster", "inline")
+    code, _ = shell('"$@" 2> /dev/full', *line, "--preset", "tutorial-v1")  # with progress
+    assert code == 0
+    assert errors(tmp_path / "t") == {"a.wav": "undecodable"}
+
+
+def test_a_working_folder_that_was_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    script = f'cd {folder} && rmdir {folder} && "$@"'
+    expected = (1, "featurelib: the working folder was deleted: go to another one (cd)\n")
+    assert shell(script, "status", "t") == expected
