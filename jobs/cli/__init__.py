@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import traceback
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
 import click
 
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if arguments is None:
         restart_in_utf8()
         name_errors_of_output()
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
         arguments = sys.argv[1:]
     fit_streams()
     debug = "--debug" in arguments
@@ -74,6 +76,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last place to report an error
         code = _exit_code_of(error)
         fail(str(error) if code == EXIT_USAGE else message_of(error), code, debug)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """Print a warning in one line, without the line of code that Python would add."""
+    with contextlib.suppress(OSError):
+        click.echo(printable(f"featurelib: {message}"), err=True)
 
 
 def _with_help(error: click.ClickException) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import featurelib
+import jobs
 from jobs.cli import main
-from tests.support.light import FEATURELIB, errors, run, write
+from tests.support.audio_files import write_tone
+from tests.support.light import FEATURELIB, command, errors, run, write
 
 FULL = (
     "featurelib: standard output cannot be written: No space left on device; make room where it"
@@ -42,6 +47,7 @@ def on_full_output(
                 with pytest.raises(SystemExit) as ended:
                     main()
             finally:
+                sys.stdout.flush()  # goes nowhere by now
                 monkeypatch.undo()
                 os.dup2(kept, 1)
                 os.close(kept)
@@ -84,6 +90,29 @@ def test_a_full_disk_behind_standard_error(tmp_path: Path) -> None:
     code, _ = shell('"$@" 2> /dev/full', *line, "--preset", "tutorial-v1")  # with progress
     assert code == 0
     assert errors(tmp_path / "t") == {"a.wav": "undecodable"}
+
+
+@pytest.mark.slow
+def test_no_folder_for_compiled_kernels(tmp_path: Path) -> None:
+    """One line, though each of the two workers compiles."""
+    code = tmp_path / "code"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for package in (featurelib, jobs):
+        folder = Path(package.__file__).parent
+        shutil.copytree(folder, code / folder.name, ignore=ignored)
+    (code / "featurelib" / "kernels" / "__pycache__").touch()  # in the way
+    write_tone(tmp_path / "music" / "a.wav", seconds=0.3)
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME"), "/dev/null")
+    env = {**os.environ, **nowhere, "NUMBA_CACHE_DIR": "/dev/null/x", "PYTHONPATH": str(code)}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    config = write(tmp_path / "rms.toml", "[spec]\nfeatures = ['rms']\n")  # few kernels
+    line = ("extract", tmp_path / "music", "-o", tmp_path / "t", "--workers", "2", "-q")
+    result = command(*line, "--config", config, env=env)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == (
+        "featurelib: compiled kernels cannot be kept on disk, so each process compiles them, which"
+        " takes about 20 s: set NUMBA_CACHE_DIR to a folder that can be written and has room\n"
+    )
 
 
 def test_a_working_folder_that_was_deleted(tmp_path: Path) -> None:
