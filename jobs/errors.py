@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -67,12 +69,28 @@ class TerminatedError(BaseException):
     exit_code = EXIT_TERMINATED
 
 
+class ScratchError(JobError, OSError):
+    """A temporary file cannot be written: `TMPDIR` is full, or there is no such folder.
+
+    It is an OSError too, so that a single file that needs a temporary file fails as
+    ``unreadable``, and the run goes on.
+    """
+
+
 class StorageError(OSError):
     """A storage operation failed, and no subclass of OSError fits."""
 
 
 class ConflictError(StorageError):
     """A conditional write found another version than expected."""
+
+
+def with_remedy(error: OSError) -> str:
+    """Return the text of an error of the table's storage; with the remedy if a disk is full."""
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; make room there and run the same command again, which uses the finished work"
+    return text
 
 
 #: Kinds of errors in the content of a file. Not retried until it changes, or with `retry_failed`.

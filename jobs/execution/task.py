@@ -176,7 +176,7 @@ def extract_shard(context: TaskContext, shard: Shard) -> ShardResult:
     ------
     ClusterError
         If this process and the driver run different code, or a decoder does not work.
-    OSError
+    TableError
         If a staged file cannot be written.
     """
     if context.code_version != code_version():

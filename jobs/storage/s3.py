@@ -28,6 +28,7 @@ from jobs.storage.retry import (
     service_code,
     with_retries,
 )
+from jobs.storage.scratch import temporary_file
 
 #: Largest object written, by a single PUT: multipart uploads are not conditional.
 MAX_PUT_BYTES = 4 * 2**30
@@ -207,7 +208,7 @@ class S3Store:
             size, version = answer["ContentLength"], _version(answer)
             if size <= base.SPOOL_BYTES:
                 return base.fetched_bytes(await self._body(name, answer), version)
-            file = base.spool_file()
+            file = temporary_file()
             expected, digest = self._md5_of(answer), hashlib.md5(usedforsecurity=False)
 
             def keep(chunk: bytes) -> None:

@@ -15,6 +15,7 @@ import featurelib
 import jobs
 from jobs.cli import main
 from tests.support.audio_files import write_tone
+from tests.support.full_disk import on_a_small_disk
 from tests.support.light import FEATURELIB, command, errors, run, write
 
 FULL = (
@@ -112,6 +113,57 @@ def test_no_folder_for_compiled_kernels(tmp_path: Path) -> None:
     assert result.stderr == (
         "featurelib: compiled kernels cannot be kept on disk, so each process compiles them, which"
         " takes about 20 s: set NUMBA_CACHE_DIR to a folder that can be written and has room\n"
+    )
+
+
+@pytest.fixture
+def many_files(tmp_path: Path) -> Path:
+    """Give a corpus whose listing does not fit into a page of memory."""
+    for i in range(200):
+        write(tmp_path / "music" / f"a file with a long name {i:03d}.wav", "no audio")
+    return tmp_path / "music"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_full_folder_for_temporary_files(
+    many_files: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    line = ("extract", many_files, "-o", tmp_path / "t", "--cluster", "inline", *options)
+    result = on_a_small_disk(disk, "4k", FEATURELIB, *line, "-q", TMPDIR=str(disk))
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        "",
+        (
+            f"featurelib: temporary files cannot be written in {disk}: No space left on device; make"
+            " room there, or set TMPDIR to a folder that has some\n"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "who"),
+    [
+        ("8k", ("--cluster", "inline"), ""),
+        ("64k", ("--cluster", "inline"), "a worker cannot write to "),
+        pytest.param("64k", (), "a worker cannot write to ", marks=pytest.mark.slow),
+    ],
+)
+def test_a_full_disk_of_the_table(
+    many_files: Path, tmp_path: Path, size: str, options: tuple[str, ...], who: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    line = ("extract", many_files, "-o", disk / "t", "--preset", "tutorial-v1", "-q", *options)
+    result = on_a_small_disk(disk, size, FEATURELIB, *line)
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        "",
+        (
+            f"featurelib: {who}{disk}/t: No space left on device; make room there and run the same"
+            " command again, which uses the finished work\n"
+        ),
     )
 
 
