@@ -40,10 +40,12 @@ def open_executor(
         return
     # importing Dask takes half a second, which a run without files to extract saves
     from jobs.execution.clusters import open_client
+    from jobs.execution.clusters.address import check_address
     from jobs.execution.dask import DaskExecutor
     from jobs.execution.workers import check_workers, wait_for_workers
 
     if client is not None:
+        check_address(client.scheduler.address)
         wait_for_workers(client, 1)
         check_workers(client)
         yield DaskExecutor(client)

@@ -136,8 +136,8 @@ def test_a_full_folder_for_temporary_files(
         1,
         "",
         (
-            f"featurelib: temporary files cannot be written in {disk}: No space left on device; make"
-            " room there, or set TMPDIR to a folder that has some\n"
+            f"featurelib: temporary files cannot be written in {disk}: No space left on device;"
+            " make room there, or set TMPDIR to a folder that has some\n"
         ),
     )
 
