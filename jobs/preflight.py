@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 
 import featurelib
@@ -14,7 +15,9 @@ from jobs.corpus.listing import Listing, open_label_file
 from jobs.errors import JobError, TableError, UsageError, with_remedy
 from jobs.execution.version import software_version
 from jobs.request import RunRequest
+from jobs.settings import INLINE, LOCAL, Settings
 from jobs.storage.base import Store
+from jobs.storage.urls import redacted
 from jobs.table import schema
 from jobs.table.metadata import (
     TableMetadata,
@@ -31,6 +34,12 @@ from jobs.table.sizing import bucket_count, row_bytes, table_bytes
 MAX_LABELS = 2000
 
 _OUTGROWN = 4
+
+#: Extensions of files. It is common to name a folder of Parquet files ``.parquet``.
+_FILES = {
+    *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx", ".npy", ".npz", ".pkl"),
+    *(".pickle", ".feather", ".arrow", ".h5", ".hdf5", ".db", ".sqlite", ".duckdb", ".arff"),
+}
 
 
 def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
@@ -58,6 +67,8 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     corpus = _open_corpus(request)
     check_apart(corpus, store.url)
     metadata = _metadata_of(store)
+    if metadata is None:
+        _check_name(request.table)
     if (
         metadata is not None
         and metadata.corpus != corpus.root
@@ -68,6 +79,33 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     if metadata is not None:
         check_same(metadata, _wanted(request, listing), store.url)
     return listing, metadata
+
+
+def _check_name(table: str) -> None:
+    """Refuse names that new users give by mistake."""
+    if table.startswith("~"):
+        raise UsageError(
+            f"--output is {table}: the shell replaces ~ only without quotes, at the start of a"
+            " word; write --output ~/…, or the whole path"
+        )
+    stem, extension = os.path.splitext(table.rstrip("/"))
+    if extension.lower() in _FILES:
+        raise UsageError(
+            f"--output is {table}, but a table is a folder of Parquet files: give a name without"
+            f' {extension}. To make CSV of it: python -c "import pandas;'
+            f" pandas.read_parquet('{stem}/features').to_csv('{stem}.csv', index=False)\""
+        )
+
+
+def unused_settings(settings: Settings) -> Iterator[str]:
+    """Yield a note for each setting that has no effect, because of the cluster."""
+    if settings.workers is not None and settings.cluster == INLINE:
+        yield f"--workers {settings.workers} has no effect with --cluster inline: it has no workers"
+    if settings.worker_memory != Settings.worker_memory and settings.cluster != LOCAL:
+        yield (
+            f"--worker-memory {settings.worker_memory} has no effect with --cluster"
+            f" {redacted(settings.cluster)}: it is for local workers"
+        )
 
 
 def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:

@@ -34,6 +34,7 @@ from jobs.preflight import (
     outgrown,
     preflight,
     table_errors,
+    unused_settings,
 )
 from jobs.request import RunRequest
 from jobs.storage.base import Store
@@ -134,6 +135,8 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
         with table_errors(store.url):
             metadata = metadata or new_metadata(request, listing)
             _match(listing, metadata, notify)
+            for note in unused_settings(request.settings):
+                notify(Note(note))
             run = Transaction(
                 report.run_id,
                 Table(store, metadata),
@@ -170,6 +173,8 @@ def _begin(
         write_metadata(store, metadata, lock.check)
     table = Table(store, metadata)
     if note := outgrown(request, listing, table):
+        recorder.notify(Note(note))
+    for note in unused_settings(request.settings):
         recorder.notify(Note(note))
     options = _options(request, listing, store, recorder.run_id)
     return Transaction(

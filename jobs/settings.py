@@ -33,6 +33,7 @@ _ALWAYS_TEXT = {
     "username",
 }
 
+_FEW_BYTES = re.compile(r"\d{1,6}(\.\d+)? ?B?")
 _MEMORY = re.compile(r"auto|\d+(\.\d+)? ?([kMGT]i?)?B?")
 
 
@@ -130,6 +131,11 @@ class Settings:
         if not _MEMORY.fullmatch(self.worker_memory):
             raise UsageError(
                 f"worker_memory is {self.worker_memory!r}: give a size such as '2GB', or 'auto'"
+            )
+        if _FEW_BYTES.fullmatch(self.worker_memory):
+            raise UsageError(
+                f"worker_memory is {self.worker_memory!r}, which are bytes: give a unit, such as"
+                " '2GB'"
             )
         if self.cluster not in (LOCAL, INLINE) and "://" not in self.cluster:
             raise UsageError(

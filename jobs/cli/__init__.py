@@ -14,6 +14,7 @@ import click
 
 from jobs.cli import extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
+from jobs.cli.slips import hint_for_option
 from jobs.cli.streams import (
     drop_output,
     fit_streams,
@@ -87,6 +88,8 @@ def _show_warning(message: Warning | str, *_: Any) -> None:
 def _with_help(error: click.ClickException) -> str:
     text = error.format_message().rstrip(".")
     text = text[:1].lower() + text[1:]
+    if isinstance(error, click.NoSuchOption) and (hint := hint_for_option(error.option_name)):
+        text = f"no such option {error.option_name!r}: {hint}"
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text += f" (see {error.ctx.command_path} --help)"
     return text

@@ -9,7 +9,14 @@ import pyarrow as pa
 
 from jobs.corpus.corpus import Corpus, explain, in_another_form, relative_path
 from jobs.corpus.formats import guessed_duration
-from jobs.corpus.labels import LABEL, LabelFile, carried_schema, nan_safe, read_rows
+from jobs.corpus.labels import (
+    LABEL,
+    TABULAR,
+    LabelFile,
+    carried_schema,
+    nan_safe,
+    read_rows,
+)
 from jobs.corpus.matching import match_forms
 from jobs.corpus.partitioned_rows import PartitionedRows, spilled
 from jobs.corpus.source_file import SourceFile
@@ -237,6 +244,11 @@ def open_label_file(
     try:
         data, _ = store.read(stored_name(folder, name))
     except OSError as error:
+        if not name.lower().endswith(TABULAR):
+            raise UsageError(
+                f"--labels is {location!r}: give parent, for the name of each file's folder, or a"
+                " CSV, TSV or Parquet file"
+            ) from error
         raise UsageError(f"--labels: {explain(error, location)}") from error
     notes: list[str] = []
     rows = read_rows(data, location, notes)
