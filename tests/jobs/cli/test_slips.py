@@ -61,8 +61,8 @@ NO_CSV = (
         (
             "extract music/rock music/jazz -o t",
             (
-                "got unexpected extra argument (music/jazz): a table has one corpus: give the folder"
-                " above, and choose with --include 'FOLDER/*'"
+                "got unexpected extra argument (music/jazz): a table has one corpus: give the"
+                " folder above, and choose with --include 'FOLDER/*'"
             ),
         ),
         (
@@ -104,8 +104,8 @@ def test_options_and_arguments(folder: Path, line: str, text: str) -> None:
             "help",
             2,
             (
-                "there is no command 'help': say featurelib --help, or featurelib COMMAND --help (see"
-                " featurelib --help)"
+                "there is no command 'help': say featurelib --help, or featurelib COMMAND --help"
+                " (see featurelib --help)"
             ),
         ),
         (
@@ -118,8 +118,8 @@ def test_options_and_arguments(folder: Path, line: str, text: str) -> None:
                 f"extract music -o t --labels {name}",
                 2,
                 (
-                    f"--labels is '{name}': give parent, for the name of each file's folder, or a CSV,"
-                    " TSV or Parquet file"
+                    f"--labels is '{name}': give parent, for the name of each file's folder, or a"
+                    " CSV, TSV or Parquet file"
                 ),
             )
             for name in ("folder", "music", "genre")
@@ -130,8 +130,8 @@ def test_options_and_arguments(folder: Path, line: str, text: str) -> None:
             "extract '~/music' -o t",
             1,
             (
-                "there is no folder ~/music: the shell replaces ~ only without quotes, at the start of"
-                " a word"
+                "there is no folder ~/music: the shell replaces ~ only without quotes, at the start"
+                " of a word"
             ),
         ),
         (
