@@ -32,7 +32,7 @@ Exit codes:
   0    done
   1    the run failed; finished work is kept for the next run
   2    usage error: an option, a settings file, a label file, or another spec
-  3    a limit (--max-failed, --max-deleted) was exceeded; nothing was published
+  3    nothing published: a limit (--max-failed, --max-deleted) was exceeded
   4    published, but files could not be read; run the same command again
   75   another run is writing the table, or has taken it over
   130  ended by Ctrl-C; finished work is kept for the next run
