@@ -22,10 +22,10 @@ from jobs.diagnostics.events import (
 from jobs.diagnostics.recorder import Recorder, ended_by
 from jobs.diagnostics.report import RunReport
 from jobs.errors import HeldError, TableError
+from jobs.execution.context import TaskContext
 from jobs.execution.costs import CostModel
 from jobs.execution.results import Tally
 from jobs.execution.sharding import shards
-from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.limits import too_many_deleted, too_many_failed
 from jobs.preflight import (
@@ -218,7 +218,7 @@ def _extract(
         with step(run.notify, "extract"), counting(run.notify, "extracting", n_files):
             costs = CostModel()
             waiting = shards(plan.pending, executor.n_workers, costs)
-            for result in executor.run(context, waiting, run.table.store):
+            for result in executor.run(context, waiting, run.table.store, run.notify):
                 costs.observe(result.timings)
                 tally.add(result)
                 run.staged.update(result.staged)

@@ -19,6 +19,7 @@ from jobs.diagnostics.events import (
     RunStarted,
     ShardDone,
     StepEnded,
+    Waiting,
 )
 from jobs.storage.base import Store
 from jobs.table.changes import Change
@@ -26,7 +27,7 @@ from jobs.table.history import without_secrets
 from jobs.table.layout import RUNS
 
 if TYPE_CHECKING:
-    from jobs.execution.task import ShardResult
+    from jobs.execution.results import ShardResult
 
 #: A larger log gets no more lines about single files and shards.
 MAX_BYTES = 16 * 2**20
@@ -97,6 +98,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             return {"event": "start", **vars(event)}
         case Note(text):
             return {"event": "note", "text": text}
+        case Waiting(what_for):
+            return {"event": "waiting", "text": what_for}
         case StepEnded(step, seconds):
             return {"event": "step", "step": step, "seconds": round(seconds, 3)}
         case Planned():

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from jobs.diagnostics.events import Observer, ignore
+from jobs.execution.context import TaskContext
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import (
-    ShardResult,
-    TaskContext,
-    extract_shard,
-    prepare,
-)
+from jobs.execution.task import extract_shard, prepare
 from jobs.storage.base import Store
 
 
@@ -25,7 +23,11 @@ class Executor(Protocol):
         """Let the workers load libraries and compile kernels before the first file."""
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order of completion.
 
@@ -37,6 +39,8 @@ class Executor(Protocol):
             The shards, taken one by one as workers become free.
         table : Store
             The table's store, for error rows that the driver writes.
+        notify : callable, optional
+            Observer of what happens meanwhile: notes, and what the run waits for.
 
         Raises
         ------
@@ -57,7 +61,11 @@ class InlineExecutor:
         prepare(context)
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order."""
         for shard in shards:

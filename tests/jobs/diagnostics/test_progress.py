@@ -17,7 +17,7 @@ from jobs.diagnostics.events import (
     ignore,
 )
 from jobs.diagnostics.progress import Bar, Plain, printable, progress_for_terminal
-from jobs.execution.task import Failure, ShardResult
+from jobs.execution.results import Failure, ShardResult
 
 
 def shard(n_files: int, n_failed: int = 0) -> ShardDone:

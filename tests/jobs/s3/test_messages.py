@@ -10,7 +10,7 @@ import pytest
 
 import jobs.cli
 from jobs.errors import EXIT_FAILED, CorpusError, JobError
-from jobs.execution.task import TaskContext
+from jobs.execution.context import TaskContext
 from tests.conftest import GATEWAY, S3
 from tests.jobs.s3.place import (
     FIRST,
