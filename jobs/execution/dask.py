@@ -32,8 +32,9 @@ _SHARDS_IN_FLIGHT_A_THREAD = 3
 #: With fewer shards in flight, an adaptive cluster without workers would ask for few of them.
 _SHARDS_IN_FLIGHT_WITHOUT_WORKERS = 24
 
-#: A shard whose worker died is divided into so many, each of which is extracted in a child.
-_PIECES = 8
+#: A shard whose worker died is divided into so many, each of which is extracted in a child; then
+#: smaller ones still, so that something gets done between deaths that are frequent.
+_PIECES, _PIECES_LATER = 2, 8
 
 #: What a worker gets beyond `Settings.file_timeout_s` before it is thought to be frozen [s].
 _GRACE_S = 10.0
@@ -227,7 +228,7 @@ class _Extraction:
             return
         shard = replace(shard, is_suspect=True, n_deaths=shard.n_deaths + 1)
         if len(shard) > 1 or shard.n_deaths < MAX_ATTEMPTS:
-            self._suspects.extend(shard.pieces(_PIECES))
+            self._suspects.extend(shard.pieces(_PIECES if shard.n_deaths == 1 else _PIECES_LATER))
             return
         message = nobody_knows(shard.n_deaths, "its worker died")
         yield stage_failure(self._context, shard, self._table, "unreadable", message)

@@ -43,21 +43,20 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
     worker = distributed.get_worker()
     never_pause(worker)
     limit = usable_bytes(memory_limit_of(worker))
-    pulse = Pulse(worker, context.run_id, flight)
-    pulse.begin()
     check_code(context)
-    if shard.is_suspect:
-        result = extract_suspects(context, shard, pulse.file, limit)
-    else:
-        prepare(context, limit)
+    with Pulse(worker, context.run_id, flight) as pulse:
+        if shard.is_suspect:
+            result = extract_suspects(context, shard, pulse.file, limit)
+        else:
+            prepare(context, limit)
 
-        def end(used: int) -> None:
-            # at once, before the machine's memory is used up
-            pulse.tell("too large", used=used, limit=limit)
-            time.sleep(_TELL_S)
-            os.kill(os.getpid(), signal.SIGKILL)
+            def end(used: int) -> None:
+                # at once, before the machine's memory is used up
+                pulse.tell("too large", used=used, limit=limit)
+                time.sleep(_TELL_S)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        with watched(limit, end):
-            result = extract_shard(context, shard, pulse.file)
+            with watched(limit, end):
+                result = extract_shard(context, shard, pulse.file)
     result.worker, result.host = worker.address, socket.gethostname()
     return result

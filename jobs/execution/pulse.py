@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import distributed
@@ -17,7 +16,7 @@ def topic_of(run_id: str) -> str:
 
 
 class Pulse:
-    """Tells the driver what a task is at, once a second at most.
+    """Tells the driver every second what a task is at, if that has changed.
 
     Parameters
     ----------
@@ -27,33 +26,35 @@ class Pulse:
         Name of the run.
     flight : str
         Name of the shard in flight.
-
-    Attributes
-    ----------
-    path : str
-        The file that was opened or extracted last; empty before the first.
     """
 
     def __init__(self, worker: distributed.Worker, run_id: str, flight: str) -> None:
         self._worker, self._topic, self._flight = worker, topic_of(run_id), flight
-        self._changes = threading.Lock()
-        self._told_at = 0.0
-        self.path = ""
+        self._done = threading.Event()
+        self._path = ""
+        self._n_opened = 0
 
-    def begin(self) -> None:
-        """Tell that the task begins with its preparation."""
+    def __enter__(self) -> Pulse:
         self.tell("preparing")
+        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
 
     def file(self, path: str) -> None:
-        """Tell that a file is opened or extracted."""
-        with self._changes:
-            self.path = path
-            if time.monotonic() - self._told_at < _EVERY_S:
-                return
-        self.tell("extracting")
+        """Note that a file is opened or extracted."""
+        self._path = path
+        self._n_opened += 1
 
     def tell(self, state: str, **more: Any) -> None:
         """Tell the state of the task now."""
-        self._told_at = time.monotonic()
-        told = {"flight": self._flight, "state": state, "path": self.path, **more}
+        told = {"flight": self._flight, "state": state, "path": self._path, **more}
         self._worker.log_event(self._topic, told)
+
+    def _run(self) -> None:
+        n_told = 0
+        while not self._done.wait(_EVERY_S):
+            if self._n_opened != n_told:
+                n_told = self._n_opened
+                self.tell("extracting")
