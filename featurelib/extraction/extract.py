@@ -223,7 +223,7 @@ def warm_up(
         A spec, or the name of a preset; ``genre-v1`` by default.
     on_compile : callable, optional
         Receives the number of kernels that are compiled by now, and the number of all that must
-        be, also from other threads; not called if all are on disk.
+        be (0 as long as it is not known), also from other threads.
 
     Raises
     ------
@@ -242,6 +242,7 @@ def warm_up(
 def _compile(spec: FeatureSpec, on_compile: Callable[[int, int], None]) -> None:
     from featurelib.kernels.ahead import compile_ahead
 
+    on_compile(0, 0)
     # without these processes, the first call of each kernel compiles it in this one
     with contextlib.suppress(OSError, EOFError, pickle.PicklingError, AttributeError, TypeError):
         compile_ahead(_warm_up, spec, on_compile)

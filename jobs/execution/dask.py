@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import queue
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import distributed
@@ -19,6 +20,8 @@ from distributed.scheduler import KilledWorker
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.execution.sharding import Shard
 from jobs.execution.task import (
+    COMPILING,
+    OnCompile,
     ShardResult,
     TaskContext,
     extract_shard,
@@ -61,9 +64,19 @@ class DaskExecutor:
             self._counted_at = time.monotonic()
         return self._n_threads
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare the present workers; the first task of any other worker prepares it."""
-        self._client.run(prepare_aside, context, on_error="ignore")
+        said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+        self._client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
+        with ThreadPoolExecutor(1) as pool:
+            prepared = pool.submit(
+                self._client.run, prepare_aside, context, on_error="ignore"
+            )
+            prepared.add_done_callback(lambda _: said.put(None))
+            while (progress := said.get()) is not None:
+                on_compile(*progress)  # in this thread, as all events of a run
+        self._client.unsubscribe_topic(COMPILING)
+        prepared.result()
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store

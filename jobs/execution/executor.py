@@ -7,6 +7,7 @@ from typing import Protocol
 
 from jobs.execution.sharding import Shard
 from jobs.execution.task import (
+    OnCompile,
     ShardResult,
     TaskContext,
     extract_shard,
@@ -21,8 +22,16 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return the current number of shards that can be extracted at once."""
 
-    def prepare(self, context: TaskContext) -> None:
-        """Let the workers load libraries and compile kernels before the first file."""
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
+        """Let the workers load libraries and compile kernels before the first file.
+
+        Parameters
+        ----------
+        context : TaskContext
+            Parameters of the run.
+        on_compile : callable
+            Receives the number of kernels that are compiled, and of all that must be.
+        """
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store
@@ -52,9 +61,9 @@ class InlineExecutor:
         """Return 1."""
         return 1
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare this process."""
-        prepare(context)
+        prepare(context, on_compile)
 
     def run(
         self, context: TaskContext, shards: Iterable[Shard], table: Store

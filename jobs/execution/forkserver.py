@@ -26,6 +26,9 @@ from multiprocessing import context, process, resource_tracker, spawn
 from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
 
 from jobs.execution.native import ONE_THREAD
+from jobs.settings import LOCAL, Settings
+from jobs.storage.urls import is_url
+from jobs.table.layout import TABLE_JSON
 
 #: Name of the start method for Dask (``distributed.worker.multiprocessing-method``).
 METHOD = "featurelib"
@@ -51,6 +54,23 @@ def start() -> str:
     except OSError:  # TMPDIR is full, or its name is too long for a socket
         return "spawn"
     return METHOD
+
+
+@contextlib.contextmanager
+def ahead_of(settings: Settings, table: str) -> Iterator[None]:
+    """Context manager for a run: start the server at once if it is certain to be needed.
+
+    That is so if there is no table yet. A run on an existing table may find nothing new, so it
+    starts the server after planning.
+    """
+    path = None if is_url(table) else os.path.join(table, TABLE_JSON)
+    is_new = path is not None and not os.path.exists(path)
+    if settings.cluster == LOCAL and (is_new or settings.recompute):
+        start()
+    try:
+        yield
+    finally:
+        stop()
 
 
 def stop() -> None:

@@ -34,6 +34,12 @@ from jobs.table.staging import FileRows, Origin, StagingWriter
 #: Yields the rows of a file, at least one, by channel and segment. It raises before the first.
 Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
 
+#: Receives the number of kernels that are compiled, and of all that must be.
+OnCompile = Callable[[int, int], None]
+
+#: Topic of the events by which a Dask worker tells `OnCompile` values to the driver.
+COMPILING = "featurelib-compiling"
+
 _CONNECT_S = 10.0
 _PREPARE_S = 120.0
 _TRIES_AT_A_CHANGING_FILE = 3
@@ -193,8 +199,15 @@ def extract_shard(context: TaskContext, shard: Shard) -> ShardResult:
     return result
 
 
-def prepare(context: TaskContext) -> None:
+def prepare(context: TaskContext, on_compile: OnCompile | None = None) -> None:
     """Prepare this process for a run: check decoders, open connections, compile kernels.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    on_compile : callable, optional
+        Receives the progress if kernels must be compiled, also from other threads.
 
     Raises
     ------
@@ -212,7 +225,7 @@ def prepare(context: TaskContext) -> None:
     connecting.start()
     if context.extractor is featurelib.extract_rows:
         spec = _spec_of(context)
-        _warm_up(spec)
+        featurelib.warm_up(spec, on_compile=on_compile)
         # loads the Parquet writer, which is imported lazily
         to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
@@ -225,10 +238,22 @@ def _connect(context: TaskContext) -> None:
             store.stat([TABLE_JSON])  # of any name: it opens a connection
 
 
-async def prepare_aside(context: TaskContext) -> None:
-    """Run `prepare` in a thread, for at most two minutes; the worker's event loop goes on."""
+async def prepare_aside(context: TaskContext, dask_worker: Any = None) -> None:
+    """Run `prepare` in a thread, for at most two minutes; the worker's event loop goes on.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    dask_worker : distributed.Worker
+        Passed by Dask; its events `COMPILING` tell the driver the progress.
+    """
+
+    def on_compile(n_done: int, n_kernels: int) -> None:
+        dask_worker.log_event(COMPILING, [n_done, n_kernels])
+
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(prepare, context), _PREPARE_S)
+        await asyncio.wait_for(asyncio.to_thread(prepare, context, on_compile), _PREPARE_S)
 
 
 _prepared_for: dict[str, str] = {}
@@ -457,9 +482,3 @@ def _store(location: str, options: str) -> Store:
 def _corpus_store(location: str, options: str, is_list: bool) -> Store:
     store = _store(location, options)
     return ListedStore(store, json.loads(options)) if is_list else store
-
-
-@functools.cache
-def _warm_up(spec: featurelib.FeatureSpec) -> None:
-    """Compile the kernels, once per process."""
-    featurelib.warm_up(spec)
