@@ -5,7 +5,7 @@ once, while the driver lists and plans. It is like multiprocessing's ``forkserve
 differences:
 
 - It is this module's own, so a program that uses ``forkserver`` itself is not affected.
-- Its environment gives native libraries one thread, and `jobs.execution.clusters.preloaded`
+- Its environment gives native libraries one thread, and `jobs.execution.preloaded`
   checks that it has no thread or event loop before it forks.
 - Workers do not import the caller's script. It needs no ``if __name__ == "__main__":``, and it
   may come from standard input.
@@ -33,7 +33,7 @@ from jobs.table.layout import TABLE_JSON
 #: Name of the start method for Dask (``distributed.worker.multiprocessing-method``).
 METHOD = "featurelib"
 
-_PRELOADED = "jobs.execution.clusters.preloaded"
+_PRELOADED = "jobs.execution.preloaded"
 
 #: One of Arrow's memory pools starts a thread when it is loaded, which no fork would inherit.
 _NO_ARROW_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
