@@ -90,12 +90,12 @@ def extract_corpus(
         featurelib.get_spec(spec, preset=preset),
         with_values(Settings(), _plain(settings), "extract_corpus"),
     )
-    observers = [progress_for_terminal(quiet=False)] if progress else []
-    notify = broadcast(*observers, *([] if observer is None else [observer]))
-    if dry_run:
-        return plan_job(request, notify)
     opener = functools.partial(open_executor, request.settings, client)
     with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(progress_for_terminal(quiet=not progress))
+        notify = shown if observer is None else broadcast(shown, observer)
+        if dry_run:
+            return plan_job(request, notify)
         if client is None:
             stack.enter_context(forkserver.ahead_of(request.settings, request.table))
         return run_job(request, opener, notify)

@@ -135,7 +135,7 @@ def extract(
     """
     settings, spec_values = settings_of(config, options)
     with terminable(), contextlib.ExitStack() as stack:
-        progress = progress_for_terminal(quiet=quiet or as_json)
+        progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
         if not dry_run:
             stack.enter_context(forkserver.ahead_of(settings, table))
         from jobs.execution.opening import open_executor
@@ -203,7 +203,7 @@ def relocate(
     only files that are new or differ.
     """
     settings, _ = settings_of(None, options)
-    with terminable():
+    with terminable(), progress_for_terminal(quiet=as_json) as progress:
         from jobs.relocation import MIN_MATCH, relocate
 
         relocation = relocate(
@@ -212,7 +212,7 @@ def relocate(
             min_match=MIN_MATCH if min_match is None else min_match,
             dry_run=dry_run,
             settings=settings,
-            observer=progress_for_terminal(quiet=as_json),
+            observer=progress,
         )
     if as_json:
         click.echo(json.dumps(relocation.to_dict(), indent=1))

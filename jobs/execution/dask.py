@@ -69,9 +69,7 @@ class DaskExecutor:
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self._client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
         with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(
-                self._client.run, prepare_aside, context, on_error="ignore"
-            )
+            prepared = pool.submit(self._client.run, prepare_aside, context, on_error="ignore")
             prepared.add_done_callback(lambda _: said.put(None))
             while (progress := said.get()) is not None:
                 on_compile(*progress)  # in this thread, as all events of a run

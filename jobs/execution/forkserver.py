@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from multiprocessing import context, process, resource_tracker, spawn
+from multiprocessing import context, process, resource_tracker, spawn, util
 from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
 
 from jobs.execution.native import ONE_THREAD
@@ -124,6 +123,8 @@ except ImportError:  # Windows
 else:
 
     class _Server(forkserver.ForkServer):
+        _forkserver_pid: int | None  # of the base class
+
         def __init__(self) -> None:
             super().__init__()
             self.set_forkserver_preload([_PRELOADED])
@@ -162,9 +163,7 @@ else:
             assert _server is not None
             self.sentinel, write = _server.connect_to_new_process(self._fds)
             kept = os.dup(write)  # its end tells the child that this process has ended
-            self.finalizer = multiprocessing.util.Finalize(  # type: ignore[attr-defined]
-                self, multiprocessing.util.close_fds, (kept, self.sentinel)  # type: ignore[attr-defined]
-            )
+            self.finalizer = util.Finalize(self, util.close_fds, (kept, self.sentinel))
             with open(write, "wb") as file:
                 file.write(buffer.getbuffer())
             self.pid = forkserver.read_signed(self.sentinel)
