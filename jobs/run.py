@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import featurelib
 from jobs.corpus.listing import Listing
 from jobs.diagnostics.events import (
+    Compiling,
     Note,
     Observer,
     RunEnded,
@@ -214,8 +215,15 @@ def _extract(
     with contextlib.ExitStack() as stack:
         with step(run.notify, "cluster"):
             executor = stack.enter_context(open_executor())
-            executor.prepare(context)
-        with step(run.notify, "extract"), counting(run.notify, "extracting", n_files):
+            executor.prepare(context, lambda done, total: run.notify(Compiling(done, total)))
+        count = counting(
+            run.notify,
+            "extracting",
+            n_files,
+            seconds=plan.pending.seconds,
+            n_workers=executor.n_workers(),
+        )
+        with step(run.notify, "extract"), count:
             costs = CostModel()
             waiting = shards(plan.pending, executor.n_workers, costs)
             for result in executor.run(context, waiting, run.table.store, run.notify):

@@ -12,7 +12,12 @@ import click
 
 from jobs.cli import extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
-from jobs.cli.streams import fit_streams, open_missing_streams, restart_in_utf8
+from jobs.cli.streams import (
+    fit_streams,
+    open_missing_streams,
+    restart_in_utf8,
+    start_and_end_quickly,
+)
 from jobs.diagnostics.progress import printable
 from jobs.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, TerminatedError
 
@@ -27,10 +32,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments : list of str, optional
         Arguments; by default those of the process.
     """
-    open_missing_streams()
     if arguments is None:
+        open_missing_streams()
         restart_in_utf8()
-        arguments = sys.argv[1:]
+        start_and_end_quickly(lambda: main(sys.argv[1:]))
+    open_missing_streams()
     fit_streams()
     debug = "--debug" in arguments
     try:

@@ -48,7 +48,7 @@ def _work(connection: Connection) -> None:
     from jobs.execution.task import check_code, extract_shard, prepare
 
     check_code(context)
-    prepare(context, memory_limit)
+    prepare(context, memory_limit=memory_limit)
     connection.send(("ready", None))
     while True:
         shard = connection.recv()

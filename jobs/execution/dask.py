@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +18,12 @@ from distributed.scheduler import KilledWorker
 from jobs.diagnostics.events import Note, Observer, Waiting, ignore
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.execution.context import TaskContext
-from jobs.execution.dask_task import extract_on_worker
+from jobs.execution.dask_task import COMPILING, extract_on_worker, prepare_on_worker
 from jobs.execution.pulse import topic_of
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.execution.suspects import MAX_ATTEMPTS, nobody_knows
-from jobs.execution.task import prepare_aside, stage_failure
+from jobs.execution.task import OnCompile, stage_failure
 from jobs.execution.watch import ClusterWatch
 from jobs.settings import Settings
 from jobs.storage.base import Store
@@ -66,9 +67,17 @@ class DaskExecutor:
         """Return the number of threads of all workers, at least the number that will come."""
         return max(self._n_expected, self.watch.state.n_threads)
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare the present workers; the first task of any other worker prepares it."""
-        self.client.run(prepare_aside, context, on_error="ignore")
+        said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+        self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
+        with ThreadPoolExecutor(1) as pool:
+            prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
+            prepared.add_done_callback(lambda _: said.put(None))
+            while (progress := said.get()) is not None:
+                on_compile(*progress)  # in this thread, as all events of a run
+        self.client.unsubscribe_topic(COMPILING)
+        prepared.result()
 
     def run(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +20,30 @@ from jobs.execution.suspects import extract_suspects
 from jobs.execution.task import check_code, extract_shard, prepare
 from jobs.execution.workers import memory_limit_of, never_pause
 
+#: Topic of the events by which a worker tells `jobs.execution.task.OnCompile` values to the driver.
+COMPILING = "featurelib-compiling"
+
+_PREPARE_S = 120.0
 _TELL_S = 0.3  # Dask sends what a worker tells every few milliseconds
+
+
+async def prepare_on_worker(context: TaskContext, dask_worker: distributed.Worker) -> None:
+    """Prepare a worker in a thread, for at most two minutes; its event loop goes on.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    dask_worker : distributed.Worker
+        Passed by Dask; its events `COMPILING` tell the driver the progress.
+    """
+
+    def on_compile(n_done: int, n_kernels: int) -> None:
+        dask_worker.log_event(COMPILING, [n_done, n_kernels])
+
+    limit = usable_bytes(memory_limit_of(dask_worker))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(prepare, context, on_compile, limit), _PREPARE_S)
 
 
 def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardResult:
@@ -48,7 +73,7 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
         if shard.is_suspect:
             result = extract_suspects(context, shard, pulse.file, limit)
         else:
-            prepare(context, limit)
+            prepare(context, memory_limit=limit)
 
             def end(used: int) -> None:
                 # at once, before the machine's memory is used up

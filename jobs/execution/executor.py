@@ -9,7 +9,7 @@ from jobs.diagnostics.events import Observer, ignore
 from jobs.execution.context import TaskContext
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import extract_shard, prepare
+from jobs.execution.task import OnCompile, extract_shard, prepare
 from jobs.storage.base import Store
 
 
@@ -19,8 +19,16 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return the current number of shards that can be extracted at once."""
 
-    def prepare(self, context: TaskContext) -> None:
-        """Let the workers load libraries and compile kernels before the first file."""
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
+        """Let the workers load libraries and compile kernels before the first file.
+
+        Parameters
+        ----------
+        context : TaskContext
+            Parameters of the run.
+        on_compile : callable
+            Receives the number of kernels that are compiled, and of all that must be.
+        """
 
     def run(
         self,
@@ -56,9 +64,9 @@ class InlineExecutor:
         """Return 1."""
         return 1
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare this process."""
-        prepare(context)
+        prepare(context, on_compile)
 
     def run(
         self,

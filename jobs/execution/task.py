@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import threading
 import time
+from collections.abc import Callable
 
 import featurelib
 from jobs.errors import ClusterError, JobError
@@ -23,8 +22,10 @@ from jobs.table.layout import TABLE_JSON
 from jobs.table.schema import staged_schema
 from jobs.table.staging import StagingWriter
 
+#: Receives the number of kernels that are compiled, and of all that must be.
+OnCompile = Callable[[int, int], None]
+
 _CONNECT_S = 10.0
-_PREPARE_S = 120.0
 
 
 def ignore_file(path: str) -> None:
@@ -73,13 +74,19 @@ def check_code(context: TaskContext) -> None:
         )
 
 
-def prepare(context: TaskContext, memory_limit: int | None = None) -> None:
+def prepare(
+    context: TaskContext,
+    on_compile: OnCompile | None = None,
+    memory_limit: int | None = None,
+) -> None:
     """Prepare this process for a run: check decoders, open connections, compile kernels.
 
     Parameters
     ----------
     context : TaskContext
         Parameters of the run.
+    on_compile : callable, optional
+        Receives the progress if kernels must be compiled, also from other threads.
     memory_limit : int, optional
         Memory that this process may use, in bytes.
 
@@ -99,7 +106,7 @@ def prepare(context: TaskContext, memory_limit: int | None = None) -> None:
     connecting.start()
     if context.extractor is featurelib.extract_rows:
         spec = spec_of(context)
-        _warm_up(spec)
+        featurelib.warm_up(spec, on_compile=on_compile)
         # loads the Parquet writer, which is imported lazily
         to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
     connecting.join(_CONNECT_S)
@@ -117,12 +124,6 @@ def _connect(context: TaskContext) -> None:
             store.stat([TABLE_JSON])  # of any name: it opens a connection
 
 
-async def prepare_aside(context: TaskContext) -> None:
-    """Run `prepare` in a thread, for at most two minutes; the worker's event loop goes on."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(prepare, context), _PREPARE_S)
-
-
 _prepared_for: dict[str, str] = {}
 
 
@@ -135,9 +136,3 @@ def stage_failure(
     staging.add_error(path, version, shard.sizes[0] if shard.sizes else None, kind, message)
     staging.flush()
     return ShardResult(shard.bucket, staging.names, failures=[Failure(path, kind, message)])
-
-
-@functools.cache
-def _warm_up(spec: featurelib.FeatureSpec) -> None:
-    """Compile the kernels, once per process."""
-    featurelib.warm_up(spec)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import warnings
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -16,6 +14,7 @@ import distributed
 from dask.system import CPU_COUNT
 
 from jobs.errors import ClusterError
+from jobs.execution import forkserver
 from jobs.execution.clusters.healing import Healing
 from jobs.execution.native import ONE_THREAD
 from jobs.execution.workers import wait_for_workers
@@ -65,10 +64,14 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
     n_workers = local_workers(settings)
-    with dask.config.set(CONFIG | _LOCAL_CONFIG | quiet), warnings.catch_warnings():
+    method = {"distributed.worker.multiprocessing-method": forkserver.start()}
+    with (
+        dask.config.set(CONFIG | _LOCAL_CONFIG | method | quiet),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         with contextlib.ExitStack() as stack:
-            with _interrupts_kept_from_children():
+            with forkserver.interrupts_kept_from_children():
                 try:
                     cluster = distributed.LocalCluster(
                         n_workers=0,  # `Healing` starts them, and others if these fail
@@ -110,19 +113,3 @@ def _end_workers(cluster: distributed.LocalCluster) -> None:
         OSError, RuntimeError, TimeoutError
     ):  # closing the cluster ends them too
         cluster.sync(end, callback_timeout=10 * _CLOSE_TIMEOUT_S)
-
-
-@contextlib.contextmanager
-def _interrupts_kept_from_children() -> Iterator[None]:
-    """Keep Ctrl-C from the workers, which share the terminal and would print tracebacks.
-
-    SIGINT is blocked in all threads that are started meanwhile, and in all processes that
-    these threads start, now or later.
-    """
-    # start it now: when multiprocessing starts its resource tracker, it unblocks SIGINT
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
