@@ -11,7 +11,7 @@ from jobs.corpus.corpus import Corpus
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.listing import Listing, open_label_file
-from jobs.errors import TableError, UsageError
+from jobs.errors import JobError, TableError, UsageError, with_remedy
 from jobs.execution.version import software_version
 from jobs.request import RunRequest
 from jobs.storage.base import Store
@@ -192,10 +192,14 @@ def table_errors(url: str) -> Iterator[None]:
     """Turn an OSError of the table's storage into a `TableError` that names the table."""
     try:
         yield
+    except JobError:
+        raise
     except PermissionError as error:
         reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
         raise TableError(f"no permission for {url}: {reason}, or give another --output") from error
     except FileNotFoundError as error:
-        raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
+        raise TableError(
+            f"cannot reach {url} ({error.strerror or error}): make it, or check its name"
+        ) from error
     except OSError as error:
-        raise TableError(f"{url}: {error.strerror or error}") from error
+        raise TableError(f"{url}: {with_remedy(error)}") from error

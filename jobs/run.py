@@ -43,7 +43,7 @@ from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
 from jobs.table.history import new_run_id, read_summaries
-from jobs.table.lock import Unguarded, WriteGuard, write_lock
+from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
 from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
 from jobs.table.planning import RunPlan, plan_run
 from jobs.table.reader import Table
@@ -83,7 +83,8 @@ def run_job(
     ------
     JobError
         If the run fails. Before the commit, the table is unchanged then. During the commit,
-        it has complete parts, and the next run continues.
+        it has complete parts, and the next run continues. If another driver has taken over,
+        the error is `TableBusyError`, whatever failed first.
     """
     featurelib.check_decoders()
     settings = request.settings
@@ -100,12 +101,13 @@ def run_job(
         ) as lock:
             if metadata is None or read_metadata(store) != metadata:  # changed before the lock
                 metadata = check_table(request, listing, store)
-            with recorder.recording():
+            with recorder.recording(), busy_if_lost(lock):
                 store.delete_leftovers()
                 with step(recorder.notify, "list"):
                     listing.read(recorder.notify)
                 run = _begin(request, store, listing, metadata, lock, recorder)
                 _carry_out(run, request, open_executor)
+            lock.check()
     return recorder.report
 
 

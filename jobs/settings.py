@@ -68,7 +68,7 @@ class Settings:
     storage_options : tuple of str
         ``key=value`` for fsspec. The prefix ``corpus:`` or ``table:`` selects one side.
     max_failed : float
-        Commit nothing if a larger fraction of the extracted files failed.
+        Publish nothing if a larger fraction of the extracted files failed.
     max_deleted : float
         Do nothing if a larger fraction of the table's files would be deleted.
     keep_missing : bool, optional

@@ -10,10 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.diagnostics.report import RunReport
 from jobs.errors import JobError, TableError
+from jobs.storage.base import Store
 from jobs.storage.urls import location_from_canonical
 from jobs.table.history import read_summaries
 from jobs.table.layout import is_errors
+from jobs.table.lock import running_run
 from jobs.table.reader import Table, open_table
 from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
 
@@ -64,6 +67,8 @@ class Status:
         Summaries of the runs, oldest first.
     rerun : dict
         Number of files by planning class for another run; empty if it cannot be planned.
+    n_waiting : int
+        Number of files that runs have finished, and another run would publish.
     rerun_problem : str
         Why another run cannot be planned.
     """
@@ -80,6 +85,7 @@ class Status:
     signs: Counter[str] = field(default_factory=Counter)
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
+    n_waiting: int = 0
     rerun_problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,16 +113,20 @@ class Status:
         ]
         for run in self.runs[-5:]:
             report = run.get("report", {})
-            read, seconds = report.get("read", 0), sum(report.get("seconds", {}).values())
-            lines.append(
-                f"         {run.get('run_id')}  {report.get('status')}, {read} files read,"
-                f" {seconds:.1f} s"
-            )
+            line = f"         {run.get('run_id')}  {report.get('status')}"
+            if seconds := sum(report.get("seconds", {}).values()):  # not if its driver died
+                line += f", {report.get('read', 0)} files read, {seconds:.1f} s"
+            lines.append(line)
         if self.rerun_problem:
             lines.append(f"rerun    cannot be planned: {self.rerun_problem}")
         else:
             todo = ", ".join(f"{n} {name}" for name, n in self.rerun.items() if n)
             lines.append(f"rerun    {todo or 'nothing listed'}")
+            if self.n_waiting:
+                lines.append(
+                    f"         {self.n_waiting} of them are finished but not published;"
+                    " the next run publishes them without reading them again"
+                )
         return lines
 
 
@@ -155,14 +165,30 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
             status.n_rows += table.n_rows(part)
     status.n_files = sum(status.labels.values())
     status.runs = read_summaries(table.store)
+    _mark_interrupted(status.runs, table.store)
     try:
-        status.rerun = _rerun(table, status.runs, options)
+        report = _rerun(table, status.runs, options)
+        status.rerun, status.n_waiting = report.to_dict()["planned"], report.n_reused
     except JobError as error:
         status.rerun_problem = str(error)
     return status
 
 
-def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, int]:
+def _mark_interrupted(runs: list[dict[str, Any]], store: Store) -> None:
+    """Correct the status of runs whose driver died before it could write it."""
+    unfinished = [run for run in runs if run.get("report", {}).get("status") == "running"]
+    if not unfinished:
+        return
+    try:
+        holder = running_run(store)
+    except OSError:
+        return
+    for run in unfinished:
+        if holder not in (None, run["run_id"]):
+            run["report"]["status"] = "interrupted"
+
+
+def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> RunReport:
     from jobs.request import RunRequest
     from jobs.run import plan_job
     from jobs.settings import Settings, with_values
@@ -181,4 +207,4 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     request = RunRequest(
         location_from_canonical(last["corpus"]), table.store.address, spec, settings
     )
-    return plan_job(request).to_dict()["planned"]
+    return plan_job(request)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 
 import numpy as np
 import pyarrow as pa
 
 from jobs.corpus.hashing import bucket_of, path_hashes
+from jobs.storage.scratch import temporary_file
 
 
 class PartitionedRows:
@@ -70,7 +70,7 @@ class PartitionedRows:
 
 def spilled(table: pa.Table) -> pa.Table:
     """Return the same rows, memory-mapped from an unnamed temporary file."""
-    with tempfile.TemporaryFile() as file:
+    with temporary_file() as file:
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             writer.write_table(table)
         file.flush()

@@ -228,7 +228,8 @@ class Plain(Progress):
         threading.Thread(target=self._print_now_and_then, name="progress", daemon=True).start()
 
     def _print(self, text: str) -> None:
-        with self._printing:
+        # a full disk behind standard error ends no run
+        with self._printing, contextlib.suppress(OSError):
             self._printed_at = time.monotonic()
             print(printable(text), file=self._file, flush=True)
 

@@ -65,7 +65,7 @@ class Attempt:
 
         Raises
         ------
-        OSError
+        TableError
             If a staged file cannot be written.
         """
         # captured here, not in the thread, which may hang

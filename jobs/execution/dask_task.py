@@ -62,7 +62,7 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
     ------
     ClusterError
         If this process and the driver run different code, or this worker cannot work.
-    OSError
+    TableError
         If a staged file cannot be written.
     """
     worker = distributed.get_worker()

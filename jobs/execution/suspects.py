@@ -64,7 +64,7 @@ def extract_suspects(
     ------
     ClusterError
         If the child cannot work at all.
-    OSError
+    TableError
         If a staged file cannot be written.
     """
     started = time.monotonic()
@@ -175,7 +175,7 @@ class Child:
             If the child ended, or was ended because of a limit.
         ClusterError
             If the child cannot work at all.
-        OSError
+        TableError
             If a staged file cannot be written.
         """
         paths = [path for path, _ in shard.files]

@@ -48,7 +48,7 @@ def extract_shard(context: TaskContext, shard: Shard, on_file: OnFile = ignore_f
     ------
     ClusterError
         If this process and the driver run different code, or a decoder does not work.
-    OSError
+    TableError
         If a staged file cannot be written.
     """
     check_code(context)

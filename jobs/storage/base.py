@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 #: Entries in a page of a listing.
 PAGE = 1000
@@ -192,11 +191,6 @@ def fetched_bytes(data: bytes, version: str) -> Fetched:
         return Fetched(data, len(data), version)
     file.write(data)
     return fetched_file(file, version)
-
-
-def spool_file() -> BinaryIO:
-    """Open an unnamed temporary file, which vanishes with the process."""
-    return cast(BinaryIO, tempfile.TemporaryFile(prefix="featurelib-"))
 
 
 def fetched_file(file: BinaryIO, version: str) -> Fetched:

@@ -24,6 +24,7 @@ from jobs.storage import base
 from jobs.storage.base import PAGE, Contents, Entry, Fetched, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import http_status, is_transient, with_retries
+from jobs.storage.scratch import temporary_file
 from jobs.storage.urls import redacted
 
 _CHUNK_BYTES = 4 * 2**20
@@ -233,7 +234,7 @@ class GenericStore:
         return replace(fetched, is_unchanged=is_unchanged)
 
     def _spool(self, name: str) -> tuple[BinaryIO, str]:
-        file = base.spool_file()
+        file = temporary_file()
         try:
             with self.fs.open(self.path(name), "rb") as contents:
                 shutil.copyfileobj(contents, file, _CHUNK_BYTES)

@@ -190,6 +190,20 @@ class LocalStore:
         _sync_folder(folder)
         return version
 
+    def append(self, name: str, data: bytes) -> None:
+        """Append to a file, or create it; after an error the file is as it was before."""
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                written = 0
+                while written < len(data):
+                    written += file.write(data[written:])
+            except OSError:
+                file.truncate(size)  # not half a line
+                raise
+
     def delete(self, names: list[str]) -> None:
         for name in names:
             with contextlib.suppress(FileNotFoundError):

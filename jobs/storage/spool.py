@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from typing import Any, BinaryIO, cast
 
 from jobs.storage.base import Store, contents_of
+from jobs.storage.scratch import spooled_file
 
 _COPY_BYTES = 2**20
 
@@ -82,8 +82,7 @@ class Spool:
     """
 
     def __init__(self, n_bytes: int) -> None:
-        file = tempfile.SpooledTemporaryFile(n_bytes, prefix="featurelib-")  # noqa: SIM115
-        self._file = cast(BinaryIO, file)
+        self._file = spooled_file(n_bytes)
         self._last = Section(self._file, 0)
 
     def __enter__(self) -> Spool:

@@ -1,4 +1,4 @@
-"""The runs of a table: their names and their summaries (run.json)."""
+"""The runs of a table: their names, their summaries (run.json) and their logs (log.jsonl)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.storage.base import Store
+from jobs.storage.local import LocalStore
 from jobs.table.layout import RUNS
 
 
@@ -30,6 +31,43 @@ def write_summary(store: Store, run_id: str, secrets: Sequence[str], **values: A
     """Write the run.json of a run."""
     text = json.dumps({"run_id": run_id, **values}, default=str, indent=1)
     store.replace(f"{RUNS}/{run_id}/run.json", without_secrets(text, secrets).encode())
+
+
+class LogFile:
+    """The log of a run: a file that grows, or numbered pieces where files cannot be appended to.
+
+    Parameters
+    ----------
+    store : Store
+        Store of the table.
+    run_id : str
+        Name of the run.
+
+    Attributes
+    ----------
+    grows : bool
+        Whether the log is one file; otherwise each `append` writes a piece.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self._folder = f"{RUNS}/{run_id}"
+        self._n_pieces = 0
+        self.grows = isinstance(store, LocalStore)
+
+    def append(self, data: bytes) -> None:
+        """Append lines to the log; nothing that was written before is written again.
+
+        Raises
+        ------
+        OSError
+            If the storage fails. Then nothing is appended.
+        """
+        if isinstance(self._store, LocalStore):
+            self._store.append(f"{self._folder}/log.jsonl", data)
+            return
+        self._store.replace(f"{self._folder}/log-{self._n_pieces:05}.jsonl", data)
+        self._n_pieces += 1
 
 
 def read_summaries(store: Store) -> list[dict[str, Any]]:

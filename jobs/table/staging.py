@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import featurelib
+from jobs.errors import TableError, with_remedy
 from jobs.storage.base import Store
 from jobs.storage.names import encode_path
 from jobs.storage.parquet import (
@@ -21,6 +21,7 @@ from jobs.storage.parquet import (
     open_parquet,
     read_groups,
 )
+from jobs.storage.scratch import spooled_file
 from jobs.table.changes import Outcome
 from jobs.table.layout import RUNS, run_and_bucket, staged_name
 from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, staged_schema
@@ -149,7 +150,7 @@ class StagingWriter:
 
         Raises
         ------
-        OSError
+        TableError
             If the staged file cannot be written.
         """
         if rows.spooled is not None:
@@ -178,7 +179,7 @@ class StagingWriter:
         if not self._rows.n_rows:
             return
         rows, self._rows = self._rows.table(), self._collector()
-        with _spool() as sink:
+        with spooled_file(_SPOOL_BYTES) as sink:
             with Writer(sink, self._schema) as writer:
                 writer.write(rows)
             del rows
@@ -186,7 +187,12 @@ class StagingWriter:
 
     def _replace(self, data: BinaryIO) -> None:
         name = staged_name(self._run_id, self._bucket)  # unique, so no condition is needed
-        self._store.replace(name, data)
+        try:
+            self._store.replace(name, data)
+        except OSError as error:
+            raise TableError(
+                f"a worker cannot write to {self._store.url}: {with_remedy(error)}"
+            ) from error
         self.names.append(name)
 
 
@@ -254,19 +260,13 @@ class FileRows:
 
     def _spill(self) -> None:
         if self._writer is None:
-            self.spooled = _spool()
+            self.spooled = spooled_file(_SPOOL_BYTES)
             self._writer = Writer(self.spooled, self._schema)
         collector = self._collector()
         for rows in self.waiting:
             collector.add(rows)
         self.waiting, self._n_bytes = [], 0
         self._writer.write(collector.table())
-
-
-def _spool() -> BinaryIO:
-    """Open a temporary file that is in memory until it grows large."""
-    file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix="featurelib-")  # noqa: SIM115
-    return cast(BinaryIO, file)
 
 
 def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:

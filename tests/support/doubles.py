@@ -121,6 +121,11 @@ def _rewrite(file_and_text: str) -> None:
     Path(name).write_text(text)
 
 
+def _remove(names: str) -> None:
+    for name in names.split():
+        Path(name).unlink()
+
+
 _VERBS: dict[str, Callable[[str], None]] = {
     "play": lambda rest: None,
     "bad": _bad,
@@ -135,6 +140,7 @@ _VERBS: dict[str, Callable[[str], None]] = {
     "gate": _gate,
     "once": _once,
     "rewrite": _rewrite,
+    "remove": _remove,
 }
 
 
