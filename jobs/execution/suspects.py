@@ -18,8 +18,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.
 _FILES_AT_ONCE = 16  # as many are extracted again if one of them ends the child
 _PREPARE_S = 300.0
 _END_S = 10.0
+_IDLE_S = 20.0
 
 
 def extract_suspects(
@@ -72,32 +75,65 @@ def extract_suspects(
     result = ShardResult(shard.bucket)
     n_deaths: Counter[str] = Counter()
     waiting = deque(shard.pieces(math.ceil(len(shard) / _FILES_AT_ONCE)))
-    with contextlib.ExitStack() as children:
-        child: Child | None = None
-        while waiting:
-            files = waiting.popleft()
-            child = child or children.enter_context(Child(context, memory_limit))
-            try:
+    while waiting:
+        files = waiting.popleft()
+        try:
+            with _some_child(context, memory_limit) as child:
                 result.add(child.extract(files, on_file))
+            continue
+        except ChildDiedError as death:
+            failed = death
+        index = failed.index
+        path, _ = files.files[index]
+        kind, message = failed.kind, str(failed)
+        if kind is None:
+            n_deaths[path] += 1
+            n = shard.n_deaths + n_deaths[path]
+            if n < MAX_ATTEMPTS:
+                waiting.appendleft(files)
                 continue
-            except ChildDiedError as death:
-                children.close()
-                child, failed = None, death
-            index = failed.index
-            path, _ = files.files[index]
-            kind, message = failed.kind, str(failed)
-            if kind is None:
-                n_deaths[path] += 1
-                n = shard.n_deaths + n_deaths[path]
-                if n < MAX_ATTEMPTS:
-                    waiting.appendleft(files)
-                    continue
-                kind, message = "unreadable", nobody_knows(n, message)
-            result.add(stage_failure(context, files.part(index, index + 1), table, kind, message))
-            if len(files) > 1:
-                waiting.appendleft(files.without(index))
+            kind, message = "unreadable", nobody_knows(n, message)
+        result.add(stage_failure(context, files.part(index, index + 1), table, kind, message))
+        if len(files) > 1:
+            waiting.appendleft(files.without(index))
     result.seconds = time.monotonic() - started
     return result
+
+
+@contextlib.contextmanager
+def _some_child(context: TaskContext, memory_limit: int | None) -> Iterator[Child]:
+    """Context manager for a child: an idle one of this run, or a new one.
+
+    It is kept for a while afterwards, because a child takes a second to start.
+    """
+    with _lock:
+        idle = next((c for c in _idle if c.belongs_to(context, memory_limit)), None)
+        if idle is not None:
+            _idle.remove(idle)
+    child = idle if idle is not None and idle.is_alive() else Child(context, memory_limit)
+    try:
+        yield child
+    except BaseException:
+        child.close()
+        raise
+    with _lock:
+        _idle.append(child)
+    timer = threading.Timer(_IDLE_S, _close_if_idle, [child, child.n_shards])
+    timer.daemon = True
+    timer.start()
+
+
+def _close_if_idle(child: Child, n_shards: int) -> None:
+    with _lock:
+        is_idle = child in _idle and child.n_shards == n_shards
+        if is_idle:
+            _idle.remove(child)
+    if is_idle:
+        child.close()
+
+
+_lock = threading.Lock()
+_idle: list[Child] = []
 
 
 def nobody_knows(n_deaths: int, last: str) -> str:
@@ -133,12 +169,18 @@ class Child:
         Parameters of the run.
     memory_limit : int, optional
         Memory that the child may use, in bytes.
+
+    Attributes
+    ----------
+    n_shards : int
+        Number of shards that it was given.
     """
 
     def __init__(self, context: TaskContext, memory_limit: int | None) -> None:
         self._context, self._memory_limit = context, memory_limit
         self._is_ready = False
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
+        self.n_shards = 0
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = subprocess.Popen(
@@ -158,10 +200,16 @@ class Child:
         with contextlib.suppress(OSError):  # `extract` finds out why it ended
             self._connection.send_bytes(cloudpickle.dumps((context, memory_limit)))
 
-    def __enter__(self) -> Child:
-        return self
+    def belongs_to(self, context: TaskContext, memory_limit: int | None) -> bool:
+        """Return whether the child works for a run, with a memory limit."""
+        return (context.run_id, memory_limit) == (self._context.run_id, self._memory_limit)
 
-    def __exit__(self, *error: object) -> None:
+    def is_alive(self) -> bool:
+        """Return whether the child can still work."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the child."""
         self._kill()
         self._connection.close()
         self._output.close()
@@ -183,6 +231,7 @@ class Child:
         if not self._is_ready:
             self._receive(index, _PREPARE_S)
             self._is_ready = True
+        self.n_shards += 1
         with contextlib.suppress(OSError):  # `_receive` finds out why it ended
             self._connection.send(shard)
         while True:
