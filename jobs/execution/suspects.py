@@ -202,7 +202,7 @@ class Child:
 
     def belongs_to(self, context: TaskContext, memory_limit: int | None) -> bool:
         """Return whether the child works for a run, with a memory limit."""
-        return (context.run_id, memory_limit) == (self._context.run_id, self._memory_limit)
+        return (context, memory_limit) == (self._context, self._memory_limit)
 
     def is_alive(self) -> bool:
         """Return whether the child can still work."""
