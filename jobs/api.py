@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from jobs.diagnostics.events import Observer, broadcast
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
+from jobs.execution import forkserver
 from jobs.execution.opening import open_executor
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job
@@ -89,11 +91,15 @@ def extract_corpus(
         featurelib.get_spec(spec, preset=preset),
         with_values(Settings(), _plain(settings), "extract_corpus"),
     )
-    observers = [progress_for_terminal(quiet=False)] if progress else []
-    notify = broadcast(*observers, *([] if observer is None else [observer]))
-    if dry_run:
-        return plan_job(request, notify)
-    return run_job(request, functools.partial(open_executor, request.settings, client), notify)
+    opener = functools.partial(open_executor, request.settings, client)
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(progress_for_terminal(quiet=not progress))
+        notify = shown if observer is None else broadcast(shown, observer)
+        if dry_run:
+            return plan_job(request, notify)
+        if client is None:
+            stack.enter_context(forkserver.ahead_of(request.settings, request.table))
+        return run_job(request, opener, notify)
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import featurelib
 from jobs.corpus.listing import Listing
 from jobs.diagnostics.events import (
+    Compiling,
     Note,
     Observer,
     RunEnded,
@@ -22,10 +23,10 @@ from jobs.diagnostics.events import (
 from jobs.diagnostics.recorder import Recorder, ended_by
 from jobs.diagnostics.report import RunReport
 from jobs.errors import HeldError, TableError
+from jobs.execution.context import TaskContext
 from jobs.execution.costs import CostModel
 from jobs.execution.results import Tally
 from jobs.execution.sharding import shards
-from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.limits import too_many_deleted, too_many_failed
 from jobs.preflight import (
@@ -221,11 +222,18 @@ def _extract(
     with contextlib.ExitStack() as stack:
         with step(run.notify, "cluster"):
             executor = stack.enter_context(open_executor())
-            executor.prepare(context)
-        with step(run.notify, "extract"), counting(run.notify, "extracting", n_files):
+            executor.prepare(context, lambda done, total: run.notify(Compiling(done, total)))
+        count = counting(
+            run.notify,
+            "extracting",
+            n_files,
+            seconds=plan.pending.seconds,
+            n_workers=executor.n_workers(),
+        )
+        with step(run.notify, "extract"), count:
             costs = CostModel()
             waiting = shards(plan.pending, executor.n_workers, costs)
-            for result in executor.run(context, waiting, run.table.store):
+            for result in executor.run(context, waiting, run.table.store, run.notify):
                 costs.observe(result.timings)
                 tally.add(result)
                 run.staged.update(result.staged)

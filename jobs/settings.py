@@ -61,7 +61,8 @@ class Settings:
         Number of local worker processes (default one per core). With an address, number of
         workers to wait for before the start (default 1).
     worker_memory : str
-        Memory limit of each local worker, in Dask's notation; a worker above it is restarted.
+        Memory limit of each local worker, in Dask's notation. A file for which a worker needs more
+        than 90 % of it fails as ``crashed``.
     buckets : int, optional
         Number of parts per label, fixed when the table is made. By default parts have about
         50 MB.
@@ -81,7 +82,12 @@ class Settings:
     single_writer : bool
         Skip the check that the storage can exclude other writers.
     file_timeout_s : float
-        A file that takes longer fails as ``timed_out`` [s].
+        A file that takes longer fails as ``timed_out`` [s]. A worker that gives no sign for so
+        long is restarted.
+    first_worker_timeout_s : float
+        How long a run waits for the first worker of its cluster [s].
+    no_worker_timeout_s : float
+        How long a cluster may be without any worker later [s].
     prefetch_mb : float
         Maximum size of the files that a worker reads ahead [MiB].
     lease_period_s : float
@@ -109,6 +115,8 @@ class Settings:
     retry_failed: bool = False
     single_writer: bool = False
     file_timeout_s: float = 600.0
+    first_worker_timeout_s: float = 120.0
+    no_worker_timeout_s: float = 60.0
     prefetch_mb: float = 64.0
     lease_period_s: float = 30.0
     reader_grace_s: float = 5.0
@@ -124,7 +132,10 @@ class Settings:
                 raise UsageError(f"{name} is {value}: give a fraction from 0 to 1")
         if not 0 <= self.reader_grace_s < math.inf:
             raise UsageError(f"reader_grace_s is {self.reader_grace_s}: give a number of seconds")
-        for name in ("file_timeout_s", "prefetch_mb", "lease_period_s"):
+        for name in (
+            *("file_timeout_s", "first_worker_timeout_s", "no_worker_timeout_s"),
+            *("prefetch_mb", "lease_period_s"),
+        ):
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}: give a number above 0")

@@ -43,7 +43,14 @@ LAYERS = {
 }
 
 #: The rooms that import Dask. `execution.opening` only does so when it is called.
-DASK = {"jobs.execution.dask", "jobs.execution.workers", "jobs.execution.clusters"}
+DASK = {
+    "jobs.execution.dask",
+    "jobs.execution.dask_task",
+    "jobs.execution.pulse",
+    "jobs.execution.watch",
+    "jobs.execution.workers",
+    "jobs.execution.clusters",
+}
 
 
 def modules(package: str) -> Iterator[tuple[str, ast.Module]]:

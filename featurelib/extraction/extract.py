@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+import pickle
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featurelib import audio, statistics
+from featurelib import audio, kernels, statistics
 from featurelib.columns import feature_names, schema
 from featurelib.extraction.extractor import Extractor, outputs_of
 from featurelib.graph import Analysis
+from featurelib.kernels import remembered
 from featurelib.kernels.lock import compiling
 from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows
 from featurelib.specs.feature_spec import FeatureSpec
@@ -204,16 +207,23 @@ def extract_signal_columns(
     return _columns(extractor.spec, extractor.signal(y, sr))
 
 
-def warm_up(spec: str | FeatureSpec | None = None) -> None:
+def warm_up(
+    spec: str | FeatureSpec | None = None,
+    *,
+    on_compile: Callable[[int, int], None] | None = None,
+) -> None:
     """Compile the kernels and make the tables that a spec needs, by one short run.
 
-    Numba caches compiled kernels on disk for all processes of the machine. One process at a
-    time compiles.
+    Numba caches compiled kernels on disk for all processes of the machine, so they are compiled
+    once. One call at a time compiles, in several processes.
 
     Parameters
     ----------
     spec : FeatureSpec or str, optional
         A spec, or the name of a preset; ``genre-v1`` by default.
+    on_compile : callable, optional
+        Receives the number of kernels that are compiled by now, and the number of all that must
+        be (0 as long as it is not known), also from other threads.
 
     Raises
     ------
@@ -221,8 +231,21 @@ def warm_up(spec: str | FeatureSpec | None = None) -> None:
         If the spec is unknown, or fits none of the usual sampling rates.
     """
     spec = get_spec(spec)
+    fact = f"kernels of {spec.fingerprint}"
     with compiling():
+        if kernels.NAME == "compiled" and not remembered.knows(fact):
+            _compile(spec, on_compile or (lambda done, total: None))
+            remembered.remember(fact)
         _warm_up(spec)
+
+
+def _compile(spec: FeatureSpec, on_compile: Callable[[int, int], None]) -> None:
+    from featurelib.kernels.ahead import compile_ahead
+
+    on_compile(0, 0)
+    # without these processes, the first call of each kernel compiles it in this one
+    with contextlib.suppress(OSError, EOFError, pickle.PicklingError, AttributeError, TypeError):
+        compile_ahead(_warm_up, spec, on_compile)
 
 
 def _warm_up(spec: FeatureSpec) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from featurelib.kernels.choice import Kernels, choose
+from featurelib.kernels.choice import Kernels, choose, expected
 from featurelib.kernels.lanes import LANES, aligned
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = [
     "Kernels",
     "aligned",
     "contrast",
+    "expected",
     "fft",
     "filters",
     "moments",

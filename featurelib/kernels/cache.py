@@ -27,6 +27,9 @@ _WARNED = "FEATURELIB_CACHE_WARNED"
 #: Files whose code goes into all kernels.
 _SHARED = ("lanes.py", "memory.py", "vector.py")
 
+#: All kernels of the modules that this process has imported, if they can be kept on disk.
+KERNELS: list[Any] = []
+
 
 @cache
 def digest(folder: Path) -> str:
@@ -58,9 +61,16 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         kept._source_stamp = (kept._source_stamp, digest(Path(__file__).parent))
         # processes that save at once would give two signatures the same file
         kept.save, kept.load = _one_at_a_time(_if_possible(kept.save)), _one_at_a_time(kept.load)
+        KERNELS.append(compiled)
         return compiled
 
     return decorate
+
+
+def is_kept(compiled: Any, types: tuple[Any, ...]) -> bool:
+    """Return whether a kernel is on disk, compiled for arguments of these types."""
+    key = compiled._cache._index_key(types, compiled.targetctx.codegen())
+    return key in compiled._cache._cache_file._load_index()
 
 
 def _one_at_a_time(access: Callable[..., Any]) -> Callable[..., Any]:

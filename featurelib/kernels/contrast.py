@@ -33,13 +33,16 @@ def band_extremes(
     n_bands = starts.shape[0]
     out = np.empty((n_batches * LANES, 2, n_bands), np.float32)
     # Of every lane, best first.
-    high, low = np.empty(takes.max() * LANES, np.float32), np.empty(takes.max() * LANES, np.float32)
+    most = 0
+    for take in takes:
+        most = max(most, take)
+    high, low = np.empty(most * LANES, np.float32), np.empty(most * LANES, np.float32)
     means = np.empty((2, LANES))
     for batch in range(n_batches):
         for band in range(n_bands):
             take = takes[band]
-            high[:] = -np.inf
-            low[:] = np.inf
+            for place in range(take * LANES):
+                high[place], low[place] = -np.inf, np.inf
             worst = (take - 1) * LANES
             least_high, most_low = load(high, worst), load(low, worst)
             for k in range(starts[band], stops[band]):

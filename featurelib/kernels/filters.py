@@ -169,9 +169,9 @@ def relative_to_strongest(x: np.ndarray) -> np.ndarray:
     """Rows divided by their largest value, except rows whose largest value is almost zero."""
     out = np.empty_like(x)
     for t in range(x.shape[0]):
-        strongest = x[t].max()
-        if strongest < TINY:
-            out[t] = x[t]
-        else:
-            out[t] = x[t] / strongest
+        strongest = x[t, 0]
+        for k in range(1, x.shape[1]):
+            strongest = max(strongest, x[t, k])
+        for k in range(x.shape[1]):
+            out[t, k] = x[t, k] if strongest < TINY else x[t, k] / strongest
     return out

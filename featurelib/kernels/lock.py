@@ -31,6 +31,17 @@ def compiling() -> Iterator[None]:
             _depth -= 1
 
 
+@contextlib.contextmanager
+def held_by_parent() -> Iterator[None]:
+    """Take the lock as held, because the process that started this one holds it."""
+    global _depth
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+
+
 def _open() -> int | None:
     path = os.path.join(tempfile.gettempdir(), f"featurelib-{os.getuid()}.lock")
     try:

@@ -29,12 +29,14 @@ def central_moments(x: np.ndarray, out: np.ndarray) -> None:
         Rows of mean, sums of 2nd to 4th powers of the deviations, minimum and maximum.
     """
     n_rows, n = x.shape
-    out[:4] = 0
+    for k in range(n):
+        out[0, k] = out[1, k] = out[2, k] = out[3, k] = 0.0
+        out[4, k], out[5, k] = np.inf, -np.inf
     for t in range(n_rows):
         for k in range(n):
             out[0, k] += np.float64(x[t, k])
-    out[0] /= n_rows
-    out[4], out[5] = np.inf, -np.inf
+    for k in range(n):
+        out[0, k] /= n_rows
     for t in range(n_rows):
         for k in range(n):
             value = np.float64(x[t, k])
@@ -62,7 +64,9 @@ def cell_moments(x: np.ndarray, out: np.ndarray) -> None:
         a = a + to_float64(load(x, pairs))
     lanes = np.empty((6, LANES))
     store(lanes, 0, a + b)
-    mean = lanes[0].sum()
+    mean = 0.0
+    for lane in range(LANES):
+        mean += lanes[0, lane]
     for value in rest:
         mean += np.float64(value)
     mean /= x.size
@@ -83,8 +87,13 @@ def cell_moments(x: np.ndarray, out: np.ndarray) -> None:
     store(lanes, 5 * LANES, high)
     out[0, 0] = mean
     for i in range(1, 4):
-        out[i, 0] = lanes[i].sum()
-    out[4, 0], out[5, 0] = lanes[4].min(), lanes[5].max()
+        out[i, 0] = 0.0
+        for lane in range(LANES):
+            out[i, 0] += lanes[i, lane]
+    out[4, 0], out[5, 0] = np.inf, -np.inf
+    for lane in range(LANES):
+        out[4, 0] = min(out[4, 0], lanes[4, lane])
+        out[5, 0] = max(out[5, 0], lanes[5, lane])
     for value in rest:
         deviation_1 = np.float64(value) - mean
         out[1, 0] += deviation_1**2

@@ -156,7 +156,10 @@ def flatness(S: np.ndarray, logarithms: np.ndarray, floor: np.float32) -> np.nda
             logs = logs + to_float64(load(logarithms, start + k * LANES))
         store(geometric, batch * LANES, logs)
         store(arithmetic, batch * LANES, powers)
-    return np.exp(geometric / n_bins) / (arithmetic / n_bins)
+    out = np.empty(n_batches * LANES)
+    for t in range(out.shape[0]):
+        out[t] = math.exp(geometric[t] / n_bins) / (arithmetic[t] / n_bins)
+    return out
 
 
 @kernel()
@@ -174,7 +177,8 @@ def flux(S: np.ndarray, totals: np.ndarray, before: np.ndarray, total_before: fl
         scales[t + 1] = 1.0 / totals[t] if totals[t] >= TINY else 0.0
     out = np.empty(n_batches * LANES)
     ahead = np.zeros((n_bins, LANES), np.float32)
-    ahead[:, LANES - 1] = before
+    for k in range(n_bins):
+        ahead[k, LANES - 1] = before[k]
     for batch in range(n_batches):
         here, there = load(scales, batch * LANES + 1), load(scales, batch * LANES)
         square = splat(0.0)

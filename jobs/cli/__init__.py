@@ -21,6 +21,7 @@ from jobs.cli.streams import (
     name_errors_of_output,
     open_missing_streams,
     restart_in_utf8,
+    start_and_end_quickly,
 )
 from jobs.diagnostics.progress import printable
 from jobs.errors import (
@@ -43,12 +44,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments : list of str, optional
         Arguments; by default those of the process.
     """
-    open_missing_streams()
     if arguments is None:
+        open_missing_streams()
         restart_in_utf8()
         name_errors_of_output()
         warnings.showwarning = _show_warning  # type: ignore[assignment]
-        arguments = sys.argv[1:]
+        start_and_end_quickly(lambda: main(sys.argv[1:]))
+    open_missing_streams()
     fit_streams()
     debug = "--debug" in arguments
     try:

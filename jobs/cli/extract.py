@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import shlex
@@ -15,6 +16,7 @@ from jobs.cli.output import print_lines
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.errors import OutputError
+from jobs.execution import forkserver
 
 if TYPE_CHECKING:
     from jobs.diagnostics.report import RunReport
@@ -137,8 +139,10 @@ def extract(
     new and changed files are read.
     """
     settings, spec_values = settings_of(config, options)
-    with terminable():
-        progress = progress_for_terminal(quiet=quiet or as_json)
+    with terminable(), contextlib.ExitStack() as stack:
+        progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
+        if not dry_run:
+            stack.enter_context(forkserver.ahead_of(settings, table))
         from jobs.execution.opening import open_executor
         from jobs.request import RunRequest
         from jobs.run import plan_job, run_job
@@ -217,7 +221,7 @@ def relocate(
     only files that are new or differ.
     """
     settings, _ = settings_of(None, options)
-    with terminable():
+    with terminable(), progress_for_terminal(quiet=as_json) as progress:
         from jobs.relocation import MIN_MATCH, relocate
 
         relocation = relocate(
@@ -226,7 +230,7 @@ def relocate(
             min_match=MIN_MATCH if min_match is None else min_match,
             dry_run=dry_run,
             settings=settings,
-            observer=progress_for_terminal(quiet=as_json),
+            observer=progress,
         )
     if as_json:
         click.echo(json.dumps(relocation.to_dict(), indent=1))

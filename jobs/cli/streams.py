@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
+import gc
 import io
 import locale
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from jobs.errors import OutputError, TerminatedError
@@ -52,6 +54,25 @@ def restart_in_utf8() -> None:
     if sys.executable and os.path.isfile(sys.argv[0]):  # not a script from standard input
         with contextlib.suppress(OSError):
             os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def start_and_end_quickly(run: Callable[[], NoReturn]) -> NoReturn:
+    """Run a command that ends this process; leave the freeing of its memory to the system.
+
+    Imports make hardly any garbage, but looking for it takes a sixth of their time. To free
+    every object at the end takes a third of a second.
+    """
+    gc.set_threshold(100_000, *gc.get_threshold()[1:])
+    try:
+        run()
+    except SystemExit as error:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            raise error from None  # Python's own end reports it
+        atexit._run_exitfuncs()
+        os._exit(error.code if isinstance(error.code, int) else 0)
 
 
 class _Output(io.FileIO):

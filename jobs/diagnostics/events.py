@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.execution.task import ShardResult
+    from jobs.execution.results import ShardResult
     from jobs.table.changes import Change
 
 
@@ -57,10 +57,24 @@ class StepEnded(Event):
 
 @dataclass(frozen=True)
 class CountStarted(Event):
-    """A count of files begins; `total` is None if it is not known."""
+    """A count of files begins.
+
+    Attributes
+    ----------
+    what : str
+        What is done with the files.
+    total : int, optional
+        Number of all files; None if it is not known.
+    seconds : float
+        Expected time for all files on one worker [s]; 0 if it is not known.
+    n_workers : int
+        Number of workers.
+    """
 
     what: str
     total: int | None = None
+    seconds: float = 0.0
+    n_workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,20 @@ class Counted(Event):
 @dataclass(frozen=True)
 class CountEnded(Event):
     """The count has ended."""
+
+
+@dataclass(frozen=True)
+class Compiling(Event):
+    """Kernels are being compiled, which happens once on each machine.
+
+    Attributes
+    ----------
+    n_done, n_kernels : int
+        Number of kernels that are compiled, and of all that must be; 0 if that is not known.
+    """
+
+    n_done: int
+    n_kernels: int
 
 
 @dataclass(frozen=True)
@@ -124,6 +152,16 @@ class ShardDone(Event):
     def n_files(self) -> int:
         """Number of files, including files that failed."""
         return self.result.n_files + len(self.result.failures)
+
+    @property
+    def expected_seconds(self) -> float:
+        """Expected time for these files [s], as part of `CountStarted.seconds`."""
+        return sum(guessed for guessed, _ in self.result.timings.values())
+
+    @property
+    def seconds(self) -> float:
+        """Measured time for these files [s]."""
+        return sum(measured for _, measured in self.result.timings.values())
 
 
 @dataclass(frozen=True)
@@ -184,6 +222,13 @@ class Committed(Event):
 
 
 @dataclass(frozen=True)
+class Waiting(Event):
+    """Nothing has moved for a while; `what_for` says what the run waits for."""
+
+    what_for: str
+
+
+@dataclass(frozen=True)
 class Note(Event):
     """A note for the user."""
 
@@ -221,9 +266,16 @@ Observer = Callable[[Event], None]
 
 
 @contextlib.contextmanager
-def counting(notify: Observer, what: str, total: int | None = None) -> Iterator[None]:
+def counting(
+    notify: Observer,
+    what: str,
+    total: int | None = None,
+    *,
+    seconds: float = 0.0,
+    n_workers: int = 1,
+) -> Iterator[None]:
     """Notify of the start and the end of a count, also if it ends by an error."""
-    notify(CountStarted(what, total))
+    notify(CountStarted(what, total, seconds, n_workers))
     try:
         yield
     finally:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from featurelib.progress import NotebookBar, in_notebook
 from jobs.diagnostics.events import (
+    Compiling,
     Counted,
     CountEnded,
     CountStarted,
@@ -20,10 +23,12 @@ from jobs.diagnostics.events import (
     ShardDone,
     StepEnded,
     StepStarted,
+    Waiting,
     ignore,
 )
 
 _PLAIN_EVERY_S = 30.0
+_REFRESHED_A_SECOND = 4
 
 
 def printable(text: str) -> str:
@@ -31,40 +36,171 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+#: What is shown while a step has no count of files.
+_WORDS = {
+    "list": "listing",
+    "plan": "planning",
+    "cluster": "starting workers",
+    "extract": "extracting",
+    "merge": "publishing",
+    "verify": "verifying",
+    "clean": "cleaning up",
+}
+_COMPILING = "compiling, once a machine"
+
+
+class Remaining:
+    """Expected time until the end of a count.
+
+    Parameters
+    ----------
+    seconds : float
+        Expected time for all files on one worker [s].
+    n_workers : int
+        Number of workers.
+    """
+
+    def __init__(self, seconds: float, n_workers: int) -> None:
+        self._total = seconds
+        self._n_workers = max(1, n_workers)
+        self._expected = self._measured = 0.0
+        self._n_shards = 0
+        self._started = time.monotonic()
+        self._ends: float | None = None
+
+    def add(self, expected: float, measured: float) -> None:
+        """Add a shard: how long it was expected to take on one worker, and how long it took."""
+        self._n_shards += 1
+        self._expected += expected
+        self._measured += measured
+        if self._expected <= 0:
+            return
+        now = time.monotonic()
+        left = max(0.0, self._total - self._expected)
+        if self._n_shards <= 2 * self._n_workers:  # most of the work so far is not done yet
+            seconds = left * self._measured / self._expected / self._n_workers
+        else:
+            seconds = left * (now - self._started) / self._expected
+        self._ends = now + seconds
+
+    def end(self) -> None:
+        """Forget the expectation: nothing is left, or the count ended early."""
+        self._ends = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected time that is left [s]; None before the first shard."""
+        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as text: 0:05, 12:34, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 class Progress:
-    """Observer that counts finished files; subclasses show the count."""
+    """Observer that follows a run; subclasses show its state.
+
+    Attributes
+    ----------
+    what : str
+        What is done now.
+    unit : str
+        What is counted; empty if nothing is.
+    total : int, optional
+        The number at the end of the count, if it is known.
+    done : int
+        The number that is counted so far.
+    n_failed : int
+        Number of files that failed.
+    remaining : Remaining, optional
+        Expected time until the end of the count.
+    """
 
     def __init__(self) -> None:
-        self._n_failed = 0
+        self.what, self.unit = "starting", ""
+        self.total: int | None = None
+        self.done = self.n_failed = 0
+        self.remaining: Remaining | None = None
+        self._since = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:
             case StepStarted(step):
-                self.step(step)
+                self._begin(_WORDS.get(step, step))
+            case StepEnded("extract"):
+                self._begin("stopping workers")
             case Planned():
-                self._n_failed = sum(event.reused_failures.values())
-            case CountStarted(what, total):
-                self.start(what, total)
+                self.n_failed = sum(event.reused_failures.values())
+            case Compiling(n_done, n_kernels):
+                if self.what != _COMPILING or self.total != (n_kernels or None):
+                    self._begin(_COMPILING, "kernels", n_kernels or None)
+                self._advance(n_done - self.done)
+                if n_kernels and n_done == n_kernels:
+                    self._begin(_WORDS["cluster"])
+            case CountStarted(what, total, seconds, n_workers):
+                remaining = None if total is None else Remaining(seconds, n_workers)
+                self._begin(what, "files", total, remaining)
             case Counted(n_files):
-                self.advance(n_files)
+                self._advance(n_files)
             case ShardDone(result):
-                self._n_failed += len(result.failures)
-                self.advance(event.n_files, f"{self._n_failed} failed")
-            case CountEnded() | StepEnded() | RunEnded():
-                self.stop()
+                self.n_failed += len(result.failures)
+                if self.remaining is not None:
+                    self.remaining.add(event.expected_seconds, event.seconds)
+                self._advance(event.n_files)
+            case Waiting(what_for):
+                self.waiting(f"waiting: {what_for}")
+            case CountEnded():
+                if self.remaining is not None:
+                    self.remaining.end()
+                self._end()
+            case RunEnded():
+                self.close()
 
-    def step(self, name: str) -> None:
-        """Show that a step begins."""
+    def _begin(
+        self,
+        what: str,
+        unit: str = "",
+        total: int | None = None,
+        remaining: Remaining | None = None,
+    ) -> None:
+        self._end()
+        self.what, self.unit, self.total, self.remaining = what, unit, total, remaining
+        self.done, self._since = 0, time.monotonic()
+        self.start()
 
-    def start(self, what: str, total: int | None) -> None:
-        """Begin a count of files; `total` is None if it is not known."""
+    def _end(self) -> None:
+        if self.unit:
+            self.stop()
+            self.unit, self.total = "", None
 
-    def advance(self, n_files: int, note: str = "") -> None:
-        """Add finished files to the count."""
+    def _advance(self, n: int) -> None:
+        self.done += n
+        self.advance(n)
+
+    def note(self, *more: str) -> list[str]:
+        """Return texts that follow a count: failures, more texts, and the time that is left."""
+        found = [f"{self.n_failed} failed"] if self.n_failed and self.remaining else []
+        left = self.remaining.seconds if self.remaining is not None else None
+        return [*found, *more, *([] if left is None else [f"{duration(left)} left"])]
+
+    def start(self) -> None:
+        """Show that something begins."""
+
+    def advance(self, n: int) -> None:
+        """Show that `n` more are counted."""
+
+    def waiting(self, text: str) -> None:
+        """Show what the run waits for."""
 
     def stop(self) -> None:
         """End the count."""
+
+    def close(self) -> None:
+        """End the display."""
 
 
 def _own_stderr() -> TextIO:
@@ -86,87 +222,95 @@ class Plain(Progress):
     def __init__(self) -> None:
         super().__init__()
         self._file = _own_stderr()
-        self._what = ""
-        self._total: int | None = None
-        self._done = 0
-        self._printed_at = 0.0
+        self._printing = threading.Lock()
+        self._ended = threading.Event()
+        self._printed_at = self._since
+        threading.Thread(target=self._print_now_and_then, name="progress", daemon=True).start()
 
     def _print(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk behind standard error ends no run
+        # a full disk behind standard error ends no run
+        with self._printing, contextlib.suppress(OSError):
+            self._printed_at = time.monotonic()
             print(printable(text), file=self._file, flush=True)
 
-    def start(self, what: str, total: int | None) -> None:
-        """Print the name and total of a count."""
-        self._what, self._total, self._done = what, total, 0
-        self._printed_at = time.monotonic()
-        if total is not None:
-            self._print(f"{what}: {total} files")
+    def _print_now_and_then(self) -> None:
+        while True:
+            waiting = self._printed_at + _PLAIN_EVERY_S - time.monotonic()
+            if self._ended.wait(max(waiting, _PLAIN_EVERY_S / 100)):
+                return
+            if time.monotonic() - self._printed_at >= _PLAIN_EVERY_S:
+                with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+                    self._print(self._state())
 
-    def advance(self, n_files: int, note: str = "") -> None:
-        """Print the count if the last line is old enough."""
-        self._done += n_files
-        if time.monotonic() - self._printed_at >= _PLAIN_EVERY_S:
-            self._printed_at = time.monotonic()
-            total = f" of {self._total}" if self._total is not None else ""
-            self._print(f"{self._what}: {self._done}{total} files{note and ', ' + note}")
+    def _state(self) -> str:
+        """Return the present state in one line."""
+        if not self.unit:
+            return f"{self.what}: {duration(time.monotonic() - self._since)}"
+        total = "" if self.total is None else f" of {self.total}"
+        return ", ".join([f"{self.what}: {self.done}{total} {self.unit}", *self.note()])
+
+    def start(self) -> None:
+        """Print the name and total of a count."""
+        if self.total is not None:
+            self._print(f"{self.what}: {self.total} {self.unit}")
+
+    def waiting(self, text: str) -> None:
+        """Print what the run waits for."""
+        self._print(text)
+
+    def close(self) -> None:
+        """Print nothing more."""
+        self._ended.set()
 
 
 class Bar(Progress):
-    """Progress as a bar on a terminal."""
+    """Progress as a line on a terminal: a bar, or a clock if there is no total."""
 
     def __init__(self) -> None:
         super().__init__()
         from rich.console import Console
+        from rich.live import Live
 
         self._console = Console(file=_own_stderr(), highlight=False)
-        self._progress: Any = None
-        self._task: Any = None
-
-    def step(self, name: str) -> None:
-        """Show a clock while workers start: compiling kernels may take half a minute."""
-        if name != "cluster":
-            return
-        from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-        self.stop()
-        columns = [TextColumn("{task.description}"), TimeElapsedColumn()]
-        self._progress = Progress(*columns, console=self._console, transient=True)
-        self._progress.start()
-        self._progress.add_task("starting workers", total=None)
-
-    def start(self, what: str, total: int | None) -> None:
-        """Show a new bar, or a counter if the total is not known."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
+        self._live = Live(
+            get_renderable=self._line,
+            console=self._console,
+            refresh_per_second=_REFRESHED_A_SECOND,
+            transient=True,
         )
+        self._live.start()
 
-        self.stop()
-        columns: list[Any] = [TextColumn("{task.description}")]
-        if total is not None:
-            columns += [BarColumn(), MofNCompleteColumn(), TextColumn("files, {task.fields[note]}")]
-            columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-        else:
-            columns += [TextColumn("{task.completed} files"), TimeElapsedColumn()]
-        self._progress = Progress(*columns, console=self._console, transient=total is None)
-        self._progress.start()
-        self._task = self._progress.add_task(what, total=total, note="0 failed")
+    def _line(self) -> Any:
+        """Return the present state, for each refresh."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
 
-    def advance(self, n_files: int, note: str = "") -> None:
-        """Move the bar."""
-        if self._progress is not None:
-            fields = {"note": note} if note else {}
-            self._progress.update(self._task, advance=n_files, **fields)
+        clock = duration(time.monotonic() - self._since)
+        grid = Table.grid(padding=(0, 1), expand=self.total is not None)
+        grid.add_column(no_wrap=True)
+        if self.total is None:
+            count = f" {self.done} {self.unit}" if self.unit and self.done else ""
+            grid.add_row(Text(f"{self.what}{count} {clock}"))
+            return grid
+        grid.add_column(ratio=1)
+        grid.add_column(no_wrap=True)
+        state = " ".join([f"{self.done}/{self.total}", *self.note(clock)])
+        grid.add_row(Text(self.what), ProgressBar(self.total, self.done), Text(state))
+        return grid
 
     def stop(self) -> None:
-        """Remove the bar."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        """Leave the bar of the files on the terminal."""
+        if self.unit == "files" and self.total is not None:
+            self._console.print(self._line())
+
+    def waiting(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(printable(text), markup=False)
+
+    def close(self) -> None:
+        """Remove the line."""
+        self._live.stop()
 
 
 class Notebook(Progress):
@@ -176,15 +320,15 @@ class Notebook(Progress):
         super().__init__()
         self._bar: NotebookBar | None = None
 
-    def start(self, what: str, total: int | None) -> None:
+    def start(self) -> None:
         """Show a new bar."""
-        self.stop()
-        self._bar = NotebookBar(what, total)
+        if self.unit:
+            self._bar = NotebookBar(self.what, self.total)
 
-    def advance(self, n_files: int, note: str = "") -> None:
+    def advance(self, n: int) -> None:
         """Move the bar."""
         if self._bar is not None:
-            self._bar.advance(n_files, note)
+            self._bar.advance(n, ", ".join(self.note()))
 
     def stop(self) -> None:
         """Finish the bar."""
@@ -193,10 +337,15 @@ class Notebook(Progress):
             self._bar = None
 
 
-def progress_for_terminal(*, quiet: bool) -> Observer:
-    """Return a bar if standard error is a terminal or a notebook, else plain lines."""
+@contextlib.contextmanager
+def progress_for_terminal(*, quiet: bool) -> Iterator[Observer]:
+    """Context manager for a bar if standard error is a terminal or a notebook, else plain lines."""
     if quiet:
-        return ignore
-    if in_notebook():
-        return Notebook()
-    return Bar() if sys.stderr.isatty() else Plain()
+        yield ignore
+        return
+    kind = Notebook if in_notebook() else Bar if sys.stderr.isatty() else Plain
+    progress: Progress = kind()
+    try:
+        yield progress
+    finally:
+        progress.close()

@@ -20,6 +20,7 @@ from jobs.diagnostics.events import (
     RunStarted,
     ShardDone,
     StepEnded,
+    Waiting,
 )
 from jobs.errors import ENVIRONMENT_KINDS
 from jobs.storage.base import Store
@@ -27,7 +28,7 @@ from jobs.table.changes import Change
 from jobs.table.history import LogFile, without_secrets
 
 if TYPE_CHECKING:
-    from jobs.execution.task import ShardResult
+    from jobs.execution.results import ShardResult
 
 #: A larger log gets no more lines about single files and shards.
 MAX_BYTES = 16 * 2**20
@@ -110,6 +111,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             return {"event": "start", **vars(event)}
         case Note(text):
             return {"level": WARNING, "event": "note", "text": text}
+        case Waiting(what_for):
+            return {"level": WARNING, "event": "waiting", "text": what_for}
         case StepEnded(step, seconds):
             return {"event": "step", "step": step, "seconds": round(seconds, 3)}
         case Planned():

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from jobs.diagnostics.events import Observer, ignore
+from jobs.execution.context import TaskContext
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import (
-    ShardResult,
-    TaskContext,
-    extract_shard,
-    prepare,
-)
+from jobs.execution.task import OnCompile, extract_shard, prepare
 from jobs.storage.base import Store
 
 
@@ -21,11 +19,23 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """Return the current number of shards that can be extracted at once."""
 
-    def prepare(self, context: TaskContext) -> None:
-        """Let the workers load libraries and compile kernels before the first file."""
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
+        """Let the workers load libraries and compile kernels before the first file.
+
+        Parameters
+        ----------
+        context : TaskContext
+            Parameters of the run.
+        on_compile : callable
+            Receives the number of kernels that are compiled, and of all that must be.
+        """
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order of completion.
 
@@ -37,6 +47,8 @@ class Executor(Protocol):
             The shards, taken one by one as workers become free.
         table : Store
             The table's store, for error rows that the driver writes.
+        notify : callable, optional
+            Observer of what happens meanwhile: notes, and what the run waits for.
 
         Raises
         ------
@@ -52,12 +64,16 @@ class InlineExecutor:
         """Return 1."""
         return 1
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare this process."""
-        prepare(context)
+        prepare(context, on_compile)
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order."""
         for shard in shards:

@@ -57,5 +57,6 @@ def code_version() -> str:
     libraries = " ".join(f"{name} {_version_of(name)}" for name in _DECIDES_VALUES)
     digest.update(f"{libraries} libsndfile {soundfile.__libsndfile_version__}".encode())
     digest.update(" ".join(_ffmpeg_libraries()).encode())
-    others = "" if kernels.NAME == "compiled" else f".{kernels.NAME}"
+    name = kernels.expected()
+    others = "" if name == "compiled" else f".{name}"
     return f"{software_version()}+{digest.hexdigest()[:12]}{others}"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import warnings
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -16,22 +14,39 @@ import distributed
 from dask.system import CPU_COUNT
 
 from jobs.errors import ClusterError
+from jobs.execution import forkserver
+from jobs.execution.clusters.healing import Healing
 from jobs.execution.native import ONE_THREAD
+from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
 #: Dask configuration of the embedded cluster; deploy/dask.yaml has it for other clusters.
 CONFIG: dict[str, Any] = {
-    # when a shard has killed two workers, the driver splits it
-    "distributed.scheduler.allowed-failures": 1,
+    # a shard whose worker died is divided by the driver, so Dask must not try it again
+    "distributed.scheduler.allowed-failures": 0,
+    # an adaptive cluster has to know before the first shard is done
+    "distributed.scheduler.default-task-durations": {"extract": "30s"},
     # one task at a time per worker, so that no other task is blamed for its death
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,
     # monitoring many times a second would take CPU time from the extraction
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "500ms",
+    # a paused worker would hold its shard for ever; the task itself watches its memory
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.gil.enabled": False,
+}
+
+#: Configuration for the embedded cluster alone.
+_LOCAL_CONFIG: dict[str, Any] = {
+    # the task says which file used too much memory, where the nanny would only end the worker
+    "distributed.worker.memory.terminate": False,
+    # lost workers are replaced by `Healing`; after this time Dask would close their nannies
+    "distributed.deploy.lost-worker-timeout": "1000 days",
 }
 
 _CLOSE_TIMEOUT_S = 0.5
@@ -48,14 +63,18 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     """
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
-    n_workers = settings.workers or CPU_COUNT
-    with dask.config.set(CONFIG), dask.config.set(quiet), warnings.catch_warnings():
+    n_workers = local_workers(settings)
+    method = {"distributed.worker.multiprocessing-method": forkserver.start()}
+    with (
+        dask.config.set(CONFIG | _LOCAL_CONFIG | method | quiet),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         with contextlib.ExitStack() as stack:
-            with _interrupts_kept_from_children():
+            with forkserver.interrupts_kept_from_children():
                 try:
                     cluster = distributed.LocalCluster(
-                        n_workers=n_workers,
+                        n_workers=0,  # `Healing` starts them, and others if these fail
                         threads_per_worker=1,
                         processes=True,
                         host="127.0.0.1",  # nothing listens beyond loopback
@@ -68,12 +87,19 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                 except (OSError, ValueError, RuntimeError) as error:
                     raise ClusterError(f"the local cluster does not start: {error}") from error
                 stack.enter_context(cluster)
+                stack.enter_context(Healing(cluster, n_workers))
             client = stack.enter_context(distributed.Client(cluster))
             try:
+                wait_for_workers(client, 1, settings.first_worker_timeout_s)
                 yield client
             except BaseException:
                 _end_workers(cluster)
                 raise
+
+
+def local_workers(settings: Settings) -> int:
+    """Return the number of workers of an embedded cluster."""
+    return settings.workers or CPU_COUNT
 
 
 def _end_workers(cluster: distributed.LocalCluster) -> None:
@@ -87,19 +113,3 @@ def _end_workers(cluster: distributed.LocalCluster) -> None:
         OSError, RuntimeError, TimeoutError
     ):  # closing the cluster ends them too
         cluster.sync(end, callback_timeout=10 * _CLOSE_TIMEOUT_S)
-
-
-@contextlib.contextmanager
-def _interrupts_kept_from_children() -> Iterator[None]:
-    """Keep Ctrl-C from the workers, which share the terminal and would print tracebacks.
-
-    SIGINT is blocked in all threads that are started meanwhile, and in all processes that
-    these threads start, now or later.
-    """
-    # start it now: when multiprocessing starts its resource tracker, it unblocks SIGINT
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -17,7 +17,7 @@ from jobs.diagnostics.events import (
     ignore,
 )
 from jobs.diagnostics.progress import Bar, Plain, printable, progress_for_terminal
-from jobs.execution.task import Failure, ShardResult
+from jobs.execution.results import Failure, ShardResult
 
 
 def shard(n_files: int, n_failed: int = 0) -> ShardDone:
@@ -74,10 +74,13 @@ def test_the_bar_survives_any_order_of_calls(capsys: pytest.CaptureFixture[str])
 
 
 def test_which_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert progress_for_terminal(quiet=True) is ignore
-    assert type(progress_for_terminal(quiet=False)) is Plain
+    with progress_for_terminal(quiet=True) as shown:
+        assert shown is ignore
+    with progress_for_terminal(quiet=False) as shown:
+        assert type(shown) is Plain
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert type(progress_for_terminal(quiet=False)) is Bar
+    with progress_for_terminal(quiet=False) as shown:
+        assert type(shown) is Bar
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,8 @@ def test_printable(text: str, shown: str) -> None:
 
 
 def test_a_notebook_gets_bars(notebook, capsys: pytest.CaptureFixture[str]) -> None:
-    work(progress_for_terminal(quiet=False))
+    with progress_for_terminal(quiet=False) as shown:
+        work(shown)
     listing, extracting = notebook
     assert "3 files" in listing.texts[-1]
     assert "10 of 10 files, 2 failed" in extracting.texts[-1]

@@ -14,7 +14,7 @@ import jobs.diagnostics.run_log
 from jobs.diagnostics.events import Event, Note, RunEnded, ShardDone, StepEnded
 from jobs.diagnostics.run_log import RunLog
 from jobs.errors import CorpusError, TableError
-from jobs.execution.task import Failure, ShardResult
+from jobs.execution.results import Failure, ShardResult
 from jobs.run import plan_job
 from jobs.storage.opening import open_store
 from jobs.table.history import new_run_id, read_summaries, write_summary

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.corpus.formats import format_of, guessed_duration, guessed_seconds
 from jobs.execution.costs import CostModel
-from jobs.execution.task import ShardResult
+from jobs.execution.results import ShardResult
 
 
 def test_lossy_bytes_cost_more() -> None:

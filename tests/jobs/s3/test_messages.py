@@ -11,7 +11,7 @@ import pytest
 
 import jobs.cli
 from jobs.errors import EXIT_FAILED, EXIT_UNREAD, CorpusError, JobError
-from jobs.execution.task import TaskContext
+from jobs.execution.context import TaskContext
 from tests.conftest import GATEWAY, S3
 from tests.jobs.s3.place import (
     FIRST,
