@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from jobs.cli import extract, specs, table  # noqa: F401 - each adds its commands to the group
+from jobs.cli import compiling, extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
 from jobs.cli.streams import (
     fit_streams,
