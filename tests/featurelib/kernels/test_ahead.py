@@ -58,7 +58,7 @@ def test_the_list_has_exactly_what_a_warm_up_compiles(tmp_path: Path) -> None:
     listed = json.loads(run(_LISTED, spec, NUMBA_CACHE_DIR=str(tmp_path)))
     loaded = json.loads(run(_LOADED, spec))
     assert listed == [entry for entry in loaded if entry[0] != "probe"]
-    assert len(listed) > 30
+    assert len(listed) >= 30
 
 
 def test_what_is_compiled_ahead_is_on_disk(tmp_path: Path) -> None:
