@@ -15,7 +15,7 @@ from jobs.storage.urls import location_from_canonical
 from jobs.table.history import read_summaries
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table, open_table
-from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
+from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, sign_lines
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
@@ -146,12 +146,11 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
     )
     for part in table.parts:
         if is_errors(part):
-            status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
+            status.errors += count_values(table.read_columns(part, ["error_kind"])["error_kind"])
         else:
             rows = table.first_rows(part, ["label", *COLUMNS])
-            status.labels.update(rows["label"].to_pylist())
-            for values in values_of(rows):
-                status.signs.update(signs_of(*values))
+            status.labels += count_values(rows["label"])
+            status.signs += count_signs(rows)
             status.n_rows += table.n_rows(part)
     status.n_files = sum(status.labels.values())
     status.runs = read_summaries(table.store)

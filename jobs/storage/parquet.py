@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -17,12 +18,25 @@ ROW_GROUP_BYTES = 32 * 2**20
 #: Key in the Parquet metadata: the number of leading row groups that hold files' first rows.
 FIRST_ROW_GROUPS = "first_row_groups"
 
+#: Key in the Parquet metadata: the units of the columns.
+UNITS = b"units"
+
+#: Key in the metadata of a field: its unit.
+UNIT = b"unit"
+
+#: Files with so few rows are written without dictionaries, statistics and compression, whose
+#: overhead would be larger than what they save.
+_FEW_ROWS = 8
+
 _STRING_BYTES = 32
 _MAX_ROWS = 2**20
 
 
 class Writer:
-    """Write a Parquet file by row groups: zstd, with a checksum on every page.
+    """Write a Parquet file by row groups, with a checksum on every page.
+
+    The metadata of fields is not written, apart from units: with many columns it is larger than
+    many a part. Arrow's own copy of the schema is only written if Parquet cannot express it.
 
     Parameters
     ----------
@@ -33,6 +47,8 @@ class Writer:
 
     Attributes
     ----------
+    n_rows : int, optional
+        Number of rows that will be written, if it is known before the first row is.
     n_groups : int
         Number of row groups written.
     n_first_groups : int, optional
@@ -40,8 +56,11 @@ class Writer:
     """
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._writer = pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True)
+        self._sink, self._described = sink, schema
+        self._schema = bare(schema)
+        self._opened: pq.ParquetWriter | None = None
+        self._is_closed = False
+        self.n_rows: int | None = None
         self.n_groups = 0
         self.n_first_groups: int | None = None
 
@@ -51,6 +70,23 @@ class Writer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def _writer(self) -> pq.ParquetWriter:
+        if self._opened is None:
+            is_small = self.n_rows is not None and self.n_rows <= _FEW_ROWS
+            exact = [f.name for f in self._schema if _is_exact(f.type)]
+            self._opened = pq.ParquetWriter(
+                self._sink,
+                self._schema,
+                # random numbers have no dictionary, and no order that statistics could use
+                use_dictionary=False if is_small else exact,
+                write_statistics=False if is_small else exact,
+                compression="none" if is_small else "zstd",
+                write_page_checksum=True,
+                store_schema=not _is_parquets_own(self._schema),
+            )
+        return self._opened
+
     def write(self, rows: pa.Table) -> None:
         """Write rows as one or more row groups of bounded size."""
         for start, stop in cuts(row_bytes(rows)):
@@ -59,13 +95,41 @@ class Writer:
 
     def close(self) -> None:
         """Write the footer. A second call does nothing."""
-        if not self._writer.is_open:
+        if self._is_closed:
             return
+        self._is_closed = True
         if not self.n_groups:
+            self.n_rows = 0
             self._writer.write_table(self._schema.empty_table())
-        if self.n_first_groups is not None:
-            self._writer.add_key_value_metadata({FIRST_ROW_GROUPS: str(self.n_first_groups)})
+        metadata = {**(self._described.metadata or {}), **units_metadata(self._described)}
+        if self.n_first_groups not in (None, self.n_groups):
+            metadata[FIRST_ROW_GROUPS.encode()] = str(self.n_first_groups).encode()
+        if metadata:
+            self._writer.add_key_value_metadata(metadata)
         self._writer.close()
+
+
+def bare(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without metadata."""
+    return pa.schema([field.remove_metadata() for field in schema])
+
+
+def units_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
+    """Return the metadata of a file with the units of its columns: in order, between tabs."""
+    units = [(field.metadata or {}).get(UNIT, b"") for field in schema]
+    return {UNITS: b"\t".join(units)} if any(units) else {}
+
+
+def _is_exact(kind: pa.DataType) -> bool:
+    return not (pa.types.is_floating(kind) or pa.types.is_nested(kind))
+
+
+@functools.lru_cache(maxsize=32)
+def _is_parquets_own(schema: pa.Schema) -> bool:
+    """Return whether a schema without metadata comes back from Parquet's own types."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema, store_schema=False).close()
+    return pq.read_schema(pa.BufferReader(sink.getvalue())).equals(schema)
 
 
 def row_bytes(rows: pa.Table) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
-from jobs.storage.base import Store, contents_of
+from jobs.storage.base import Fetched, Store, contents_of
+from jobs.storage.parallel import in_threads
 
 _COPY_BYTES = 2**20
 
@@ -127,13 +129,30 @@ class LocalFiles:
         if self._store.in_place:
             return self._store.open(name)
         if name not in self._copies:
-            fetched = self._store.fetch(name)
-            try:
-                section = self._spool.section()
-                with contents_of(fetched) as contents:
-                    shutil.copyfileobj(contents, section, _COPY_BYTES)
-            finally:
-                fetched.close()
-            self._copies[name] = section, fetched.version
+            self._keep(name, self._store.fetch(name))
         section, version = self._copies[name]
         return cast(BinaryIO, section.reopened()), version
+
+    def copy(self, names: Iterable[str]) -> None:
+        """Copy remote files, several at once; a file that does not exist is left out."""
+        if self._store.in_place:
+            return
+
+        def fetch(name: str) -> tuple[str, Fetched] | None:
+            try:
+                return name, self._store.fetch(name)
+            except FileNotFoundError:
+                return None
+
+        for found in in_threads(fetch, names, self._store):
+            if found is not None:
+                self._keep(*found)
+
+    def _keep(self, name: str, fetched: Fetched) -> None:
+        try:
+            section = self._spool.section()
+            with contents_of(fetched) as contents:
+                shutil.copyfileobj(contents, section, _COPY_BYTES)
+        finally:
+            fetched.close()
+        self._copies[name] = section, fetched.version

@@ -103,10 +103,13 @@ class RowSource:
         """Return the keys and sizes of all rows; `paths` must be the same in every call."""
         if self._keys is None:
             pieces = [self._keys_of(group, paths) for group in range(len(self.starts) - 1)]
-            self._keys = Keys(*(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)))
+            file, channel, segment, n_bytes = map(np.concatenate, zip(*pieces, strict=True))
+            by_file = np.argsort(file, kind="stable")
+            self._keys = Keys(file, channel, segment, n_bytes, by_file)
         return self._keys
 
-    def _keys_of(self, group: int, paths: pa.Array) -> Keys:
+    def _keys_of(self, group: int, paths: pa.Array) -> tuple[np.ndarray, ...]:
+        """Return the columns of `Keys` for a row group."""
         has_key = schema.SEGMENT in self.schema.names
         rows = self.read([group], [schema.PATH, *(schema.ROW_KEY if has_key else ())])
         file = pc.fill_null(pc.index_in(rows[schema.PATH], paths), -1).to_numpy().astype(np.int32)
@@ -115,10 +118,10 @@ class RowSource:
             sizes += series_bytes(self.read([group], [name])[name])
         if not has_key:
             zeros = np.zeros(len(rows), np.int32)
-            return Keys(file, zeros, zeros, sizes)
+            return file, zeros, zeros, sizes
         channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
         segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # errors have null
-        return Keys(file, channel, segment, sizes)
+        return file, channel, segment, sizes
 
 
 class Keys(NamedTuple):
@@ -134,12 +137,24 @@ class Keys(NamedTuple):
         Number of the segment.
     n_bytes : np.ndarray
         Approximate size of the row in bytes.
+    by_file : np.ndarray
+        Row numbers, sorted by `file`.
     """
 
     file: np.ndarray
     channel: np.ndarray
     segment: np.ndarray
     n_bytes: np.ndarray
+    by_file: np.ndarray
+
+    def rows_of(self, files: np.ndarray) -> np.ndarray:
+        """Return the numbers of the rows of some files, which are in order."""
+        of_file = self.file[self.by_file]
+        starts = np.searchsorted(of_file, files, "left")
+        counts = np.searchsorted(of_file, files, "right") - starts
+        ends = np.cumsum(counts)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        return self.by_file[np.repeat(starts, counts) + within]
 
 
 class Pick(NamedTuple):
@@ -152,25 +167,13 @@ class Pick(NamedTuple):
     as_it_is : bool
         Whether rows are copied unchanged, because they are in the part already. Other rows
         get the label and carried columns of the listing.
+    files : np.ndarray
+        The files, as indices of the sorted paths, in order.
     """
 
     source: RowSource
     as_it_is: bool
-
-
-class Picks(NamedTuple):
-    """The sources of all rows of a part.
-
-    Attributes
-    ----------
-    sources : list of Pick
-        The sources.
-    of_file : np.ndarray [shape=(n_files,)]
-        Index of the source of each file, in the order of the paths; -1 for none.
-    """
-
-    sources: list[Pick]
-    of_file: np.ndarray
+    files: np.ndarray
 
 
 class _Index(NamedTuple):
@@ -190,7 +193,7 @@ def write_part(
     wanted: pa.Schema,
     paths: pa.Array,
     attributes: pa.Table,
-    picks: Picks,
+    picks: Sequence[Pick],
     cache: Cache,
     part: str,
 ) -> int:
@@ -206,7 +209,7 @@ def write_part(
         All paths of the hash bucket, sorted.
     attributes : pyarrow.Table
         Columns that come from the listing, one row for each path.
-    picks : Picks
+    picks : sequence of Pick
         Sources of the rows.
     cache : Cache
         Cache of the sources' row groups.
@@ -224,7 +227,7 @@ def write_part(
         If the part would hold a row twice.
     """
     index, n_first = _index(picks, paths, part)
-    n_rows = len(index.row)
+    n_rows = writer.n_rows = len(index.row)
     for begin, end in ((0, n_first), (n_first, n_rows)):
         for start, stop in cuts(index.n_bytes[begin:end]):
             run = index.cut(begin + start, begin + stop)
@@ -234,13 +237,13 @@ def write_part(
     return n_rows
 
 
-def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
+def _index(picks: Sequence[Pick], paths: pa.Array, part: str) -> tuple[_Index, int]:
     """Return the rows of a part in order, and the number of files' first rows."""
     pieces: list[tuple[np.ndarray, ...]] = []
-    for number, pick in enumerate(picks.sources):
+    for number, pick in enumerate(picks):
         keys = pick.source.keys(paths)
-        rows = np.flatnonzero((keys.file >= 0) & (picks.of_file[keys.file] == number))
-        pieces.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
+        rows = keys.rows_of(pick.files)
+        pieces.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys[:4])))
     if not pieces:
         empty = np.empty(0, np.int64)
         return _Index(empty, empty, empty, empty), 0
@@ -257,13 +260,13 @@ def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
 
 
 def _gather(
-    index: _Index, picks: Picks, attributes: pa.Table, wanted: pa.Schema, cache: Cache
+    index: _Index, picks: Sequence[Pick], attributes: pa.Table, wanted: pa.Schema, cache: Cache
 ) -> pa.Table:
     """Return the rows of an index, in its order."""
     order = np.lexsort((index.row, index.pick))
     pieces: list[pa.Table] = []
     start = 0
-    for number, pick in enumerate(picks.sources):
+    for number, pick in enumerate(picks):
         places = order[index.pick[order] == number]
         for group, numbers in _by_group(index.row[places], pick.source.starts):
             rows = _take(cache.get(pick.source, group), numbers - pick.source.starts[group])

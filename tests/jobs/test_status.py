@@ -7,6 +7,7 @@ import json
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from jobs.errors import TableError
@@ -78,6 +79,15 @@ def test_error_rows(table: Path) -> None:
     (table.parent / "music" / "rock" / "broken.wav").unlink()
     run(table.parent / "music", table, labels="parent", max_deleted=1.0)
     assert len(error_rows(str(table), {})) == 0
+
+
+def test_errors_can_be_read_before_there_is_any(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t")
+    errors = pd.read_parquet(tmp_path / "t" / "errors")
+    assert (len(errors), "error_kind" in errors) == (0, True)
+    report = run(tmp_path / "music", tmp_path / "t")
+    assert report.parts_written == 0
 
 
 def test_the_last_runs_are_shown(table: Path) -> None:

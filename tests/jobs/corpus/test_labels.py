@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.corpus.labels import carried_schema, nan_safe, read_rows
+from jobs.corpus.labels import carried_schema, read_rows
 from jobs.errors import UsageError
 from jobs.table.changes import Change
 from tests.support.light import errors, features, labels, published, run, write
@@ -246,8 +246,3 @@ def test_rows_of_text(tmp_path: Path) -> None:
 def test_the_carried_schema() -> None:
     rows = pa.table({"path": ["a"], "label": ["b"], "x": pa.array(["c"]).dictionary_encode()})
     assert carried_schema(rows, [], "f") == pa.schema([("x", pa.string())])
-
-
-def test_values_with_nan_are_comparable() -> None:
-    assert nan_safe([float("nan"), 1, None]) == nan_safe([float("nan"), 1, None])
-    assert nan_safe([float("nan")]) != nan_safe([0.0])
