@@ -17,7 +17,7 @@ from jobs.execution.version import code_version
 from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
 from jobs.storage.urls import canonical_location, protocol_of
-from jobs.table.history import new_run_id, read_summaries, write_summary
+from jobs.table.history import last_summaries, new_run_id, run_ids, write_summary
 from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
@@ -232,7 +232,7 @@ def _log(
     table: Table, run_id: str, corpus: str, settings: Settings, relocation: Relocation
 ) -> None:
     """Write a log and a summary like those of runs; ``featurelib status`` plans with them."""
-    runs = read_summaries(table.store)
+    runs = last_summaries(table.store, run_ids(table.store), 1)
     secrets = secrets_of(settings)
     log = RunLog(table.store, run_id, secrets)
     log(Relocated(relocation.to_dict()))

@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 
 from jobs.errors import JobError, TableError
 from jobs.storage.urls import location_from_canonical
-from jobs.table.history import read_summaries
+from jobs.table.history import last_summaries, run_ids
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table, open_table
 from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, sign_lines
+
+_RUNS_SHOWN = 5
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
@@ -60,8 +62,10 @@ class Status:
         Number of files with features, by label.
     signs : Counter
         Number of files with each sign: see `jobs.table.signs`.
+    n_runs : int
+        Number of runs.
     runs : list of dict
-        Summaries of the runs, oldest first.
+        Summaries of the last runs, oldest first.
     rerun : dict
         Number of files by planning class for another run; empty if it cannot be planned.
     rerun_problem : str
@@ -78,6 +82,7 @@ class Status:
     errors: Counter[str] = field(default_factory=Counter)
     labels: Counter[str | None] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
+    n_runs: int = 0
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
     rerun_problem: str = ""
@@ -103,9 +108,9 @@ class Status:
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
             *(f"         {line}" for line in sign_lines(self.signs, self.table)),
             f"parts    {self.n_parts} (buckets: {self.n_buckets})",
-            f"runs     {len(self.runs)}",
+            f"runs     {self.n_runs}",
         ]
-        for run in self.runs[-5:]:
+        for run in self.runs:
             report = run.get("report", {})
             read, seconds = report.get("read", 0), sum(report.get("seconds", {}).values())
             lines.append(
@@ -153,7 +158,9 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
             status.signs += count_signs(rows)
             status.n_rows += table.n_rows(part)
     status.n_files = sum(status.labels.values())
-    status.runs = read_summaries(table.store)
+    runs = run_ids(table.store)
+    status.n_runs = len(runs)
+    status.runs = last_summaries(table.store, runs, _RUNS_SHOWN)
     try:
         status.rerun = _rerun(table, status.runs, options)
     except JobError as error:

@@ -9,37 +9,43 @@ from typing import TypeVar
 
 from jobs.storage.base import Store
 
-#: Number of files of one store that are read at the same time.
-READERS = 4
+#: Number of files of one store that are read or written at the same time.
+_AT_ONCE = 4
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
-def in_threads(call: Callable[[str], T], names: Iterable[str], store: Store) -> Iterator[T]:
-    """Yield the result of a function for each name of a file, in order.
+def requests_at_once(store: Store) -> int:
+    """Return how many files of a store to read or write at the same time."""
+    return _AT_ONCE if store.supports_parallel_fetch("") else 1
 
-    At most `READERS` results are waiting, so memory does not grow with the number of files.
-    No call is running when this ends, also if it ends by an error.
+
+def in_threads(call: Callable[[S], T], items: Iterable[S], n_threads: int) -> Iterator[T]:
+    """Yield the result of a function for each item, in order.
+
+    Items are taken as threads become free, by the calling thread. At most `n_threads` results
+    are waiting, so memory does not grow with the number of items. No call is running when this
+    ends, also if it ends by an error.
 
     Parameters
     ----------
     call : callable
-        The function. It must not change anything that other calls use.
-    names : iterable of str
-        Names of files in the store.
-    store : Store
-        The store, which may serve one request at a time only.
+        The function. Calls must not change what other calls use.
+    items : iterable
+        Its arguments.
+    n_threads : int
+        Number of threads; with 1 the calling thread does all.
     """
-    names = list(names)
-    if len(names) < 2 or not store.supports_parallel_fetch(names[0]):
-        yield from map(call, names)
+    if n_threads < 2:
+        yield from map(call, items)
         return
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(READERS, "featurelib-read") as pool:
+    with ThreadPoolExecutor(n_threads, "featurelib-storage") as pool:
         try:
-            for name in names:
-                waiting.append(pool.submit(call, name))
-                if len(waiting) >= READERS:
+            for item in items:
+                waiting.append(pool.submit(call, item))
+                if len(waiting) >= n_threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import io
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -14,10 +16,10 @@ import pyarrow.parquet as pq
 
 from jobs.diagnostics.events import PartStarted, PartWritten
 from jobs.errors import ConflictError, StorageError
-from jobs.storage.parallel import in_threads
-from jobs.storage.parquet import Writer, is_storage_error, open_parquet
+from jobs.storage.parallel import in_threads, requests_at_once
+from jobs.storage.parquet import FileSchema, Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
-from jobs.table.assembly import Cache, Pick, RowSource, write_part
+from jobs.table.assembly import Cache, PartRows, Pick, RowSource, rows_of_parts
 from jobs.table.changes import PART, compare, lost_entries, place, unfinished, usable_outcomes
 from jobs.table.layout import is_errors
 from jobs.table.staging import open_staged, outcome_rows, planning_schema
@@ -25,6 +27,10 @@ from jobs.table.transaction import Transaction
 
 #: A bucket's new parts are moved from memory to disk when they are larger.
 _SPOOL_BYTES = 32 * 2**20
+
+
+#: Number of small parts that are encoded at the same time.
+_ENCODERS = 2
 
 
 class DamagedStagedFileError(StorageError):
@@ -145,10 +151,7 @@ class BucketMerge:
         """Open staged files as sources of rows, and return their first rows by name."""
         outcomes = {}
         self._files.copy(names)
-        # copies share one file, whose position threads would move under each other
-        is_apart = self.table.store.in_place
-        read_all = in_threads(self._read_staged, names, self.table.store)
-        found = read_all if is_apart else map(self._read_staged, names)
+        found = in_threads(self._read_staged, names, requests_at_once(self.table.store))
         for name, read in zip(names, found, strict=True):
             if read is not None:
                 metadata, outcomes[name] = read
@@ -248,23 +251,44 @@ class BucketMerge:
         attributes = self.placement.attributes.cast(fields)
         picks, cache = self._picks(keep_moving), Cache()
         sections: list[Section] = []
-        for part in parts:
-            section = spool.section()
-            wanted = self.table.schema_of(part)
-            with Writer(cast(BinaryIO, section), wanted) as writer:
-                n_rows = write_part(
-                    writer,
-                    wanted,
-                    self.placement.paths,
-                    attributes,
-                    picks.get(part, ()),
-                    cache,
-                    part,
-                )
-            if not is_errors(part):
-                self._n_rows[part] = n_rows
-            sections.append(section)
+        for in_errors, of_kind in itertools.groupby(parts, is_errors):
+            wanted = self.table.error_schema if in_errors else self.table.feature_schema
+            form = FileSchema(wanted)
+            of_parts = ((part, picks.get(part, ())) for part in of_kind)
+            rows = rows_of_parts(of_parts, wanted, self.placement.paths, attributes, cache)
+            # small parts are encoded ahead; a large one when it is its turn
+            encoded = in_threads(functools.partial(_encoded, form), rows, _ENCODERS)
+            for part, data in encoded:
+                section = spool.section()
+                if data is not None:
+                    section.write(data)
+                else:
+                    with Writer(cast(BinaryIO, section), form) as writer:
+                        part.write_to(writer)
+                if not in_errors:
+                    self._n_rows[part.part] = part.n_rows
+                sections.append(section)
         return sections
+
+    def _replace(self, parts: Sequence[str], contents: Sequence[Section]) -> dict[str, str]:
+        """Replace parts, several at once; return their new versions by name."""
+
+        def announced() -> Iterator[tuple[str, Section]]:
+            for part, data in zip(parts, contents, strict=True):
+                self._run.notify(PartStarted(part))
+                self._run.lock.check()
+                yield part, data
+
+        def replace(item: tuple[str, Section]) -> tuple[str, str]:
+            part, data = item
+            expected = self.table.parts.get(part)
+            return part, store.replace(part, cast(BinaryIO, data), expected=expected)
+
+        store, written = self.table.store, {}
+        for part, version in in_threads(replace, announced(), requests_at_once(store)):
+            written[part] = version
+            self._run.notify(PartWritten(part))
+        return written
 
     def commit(self, *, keep_moving: bool) -> MergedBucket:
         """Write the changed parts, each by one atomic replacement.
@@ -283,18 +307,9 @@ class BucketMerge:
             If this driver has lost the write lock.
         """
         parts = self._changed_parts(keep_moving)
-        written: dict[str, str] = {}
         with Spool(_SPOOL_BYTES) as spool:
             # all parts are made before the first is written: an error here changes nothing
-            contents = self._write(parts, spool, keep_moving)
-            for part, data in zip(parts, contents, strict=True):
-                self._run.notify(PartStarted(part))
-                self._run.lock.check()
-                expected = self.table.parts.get(part)
-                written[part] = self.table.store.replace(
-                    part, cast(BinaryIO, data), expected=expected
-                )
-                self._run.notify(PartWritten(part))
+            written = self._replace(parts, self._write(parts, spool, keep_moving))
         for part, version in written.items():
             self.table.set_part(part, version)
         n_files, n_errors = self.n_files_and_errors()
@@ -307,3 +322,13 @@ class BucketMerge:
             still_moving,
             still_moving and self._moves_features(),
         )
+
+
+def _encoded(form: FileSchema, rows: PartRows) -> tuple[PartRows, bytes | None]:
+    """Return a part with its contents, if its rows are in memory."""
+    if not rows.is_small:
+        return rows, None
+    sink = io.BytesIO()
+    with Writer(sink, form) as writer:
+        rows.write_to(writer)
+    return rows, sink.getvalue()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import featurelib
 from jobs.storage.base import Store
 from jobs.storage.names import encode_path
-from jobs.storage.parallel import in_threads
+from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.parquet import (
     ROW_GROUP_BYTES,
     Writer,
@@ -93,9 +93,9 @@ class Origin:
         """Return the origin as metadata of an Arrow schema."""
         return {"corpus": self.corpus, "n_buckets": str(self.n_buckets)}
 
-    def is_of(self, schema: pa.Schema) -> bool:
-        """Return whether the metadata of a schema names this origin."""
-        metadata = schema.metadata or {}
+    def is_of(self, file: pq.ParquetFile) -> bool:
+        """Return whether the metadata of a file names this origin."""
+        metadata = file.metadata.metadata or {}
         return all(metadata.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
@@ -283,7 +283,7 @@ def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.Parqu
         if is_storage_error(error):
             raise
         return None
-    is_usable = file.schema_arrow.equals(schema) and origin.is_of(file.schema_arrow)
+    is_usable = file.schema_arrow.equals(schema) and origin.is_of(file)
     return file if is_usable else None
 
 
@@ -330,7 +330,7 @@ def read_outcomes(
             rows = outcome_rows(file) if file is not None else None
         return no_rows if rows is None else rows
 
-    return dict(zip(names, in_threads(read, names, store), strict=True))
+    return dict(zip(names, in_threads(read, names, requests_at_once(store)), strict=True))
 
 
 def planning_schema(schema: pa.Schema) -> pa.Schema:

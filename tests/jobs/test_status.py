@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from jobs.errors import TableError
 from jobs.status import error_rows, table_status
+from jobs.storage.local import LocalStore
 from jobs.storage.parquet import read_parquet
 from tests.support.light import digest, run, write
 
@@ -106,3 +108,28 @@ def test_where_there_is_no_table(table: Path, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"is a file"):
         table_status(str(write(tmp_path / "file")), {})
     assert not (tmp_path / "none").exists()
+
+
+def test_of_a_thousand_old_runs_only_the_last_are_read(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [own] = (table / "_job" / "runs").iterdir()
+    for i in range(1000):
+        old = table / "_job" / "runs" / f"20200101T000000.{i:03d}Z-000000"
+        shutil.copytree(own, old)
+        summary = json.loads((old / "run.json").read_text()) | {"run_id": old.name}
+        (old / "run.json").write_text(json.dumps(summary))
+    (old / "run.json").write_text("cut")  # is left out, and the one before is shown
+    read: list[str] = []
+    reading = LocalStore.read
+
+    def noted(self: LocalStore, name: str) -> tuple[bytes, str]:
+        read.append(name)
+        return reading(self, name)
+
+    monkeypatch.setattr(LocalStore, "read", noted)
+    status = table_status(str(table), {})
+    shown = [f"20200101T000000.{i:03d}Z-000000" for i in (995, 996, 997, 998)]
+    assert [run["run_id"] for run in status.runs] == [*shown, own.name]
+    assert status.n_runs == 1001
+    assert len([name for name in read if name.endswith("run.json")]) == 6

@@ -246,3 +246,18 @@ def test_rows_of_text(tmp_path: Path) -> None:
 def test_the_carried_schema() -> None:
     rows = pa.table({"path": ["a"], "label": ["b"], "x": pa.array(["c"]).dictionary_encode()})
     assert carried_schema(rows, [], "f") == pa.schema([("x", pa.string())])
+
+
+def test_many_labels_of_few_files_give_a_note(tmp_path: Path) -> None:
+    for i in range(100):
+        write(tmp_path / "music" / f"artist {i}" / "a.wav")
+    [note] = run(tmp_path / "music", tmp_path / "t", labels="parent").notes
+    assert note.startswith("100 files have 100 labels, so the table has up to 100 tiny parts")
+    assert "--partition-by none" in note
+    assert run(tmp_path / "music", tmp_path / "t", labels="parent").notes == []
+    flat = {"labels": "parent", "partition_by": "none"}
+    assert run(tmp_path / "music", tmp_path / "flat", **flat).notes == []
+    for i in range(10):
+        for j in range(9):
+            write(tmp_path / "few" / f"artist {i}" / f"{j}.wav")
+    assert run(tmp_path / "few", tmp_path / "t2", labels="parent").notes == []

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.storage.parquet import Writer, open_parquet, to_parquet
-from jobs.table.assembly import Cache, Pick, RowSource, write_part
+from jobs.table.assembly import Cache, Pick, RowSource, rows_of_parts
 
 N_FILES = 30
 N_FRAMES = 100_000
@@ -46,7 +46,8 @@ def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
     before = pa.total_allocated_bytes()
     with Watched(io.BytesIO(), rows.schema) as writer:
         index = pa.array(paths)
-        n_rows = write_part(writer, rows.schema, index, pa.table({}), picks, Cache(1), "part")
-    assert n_rows == 8 * N_FILES
+        [part] = rows_of_parts([("part", picks)], rows.schema, index, pa.table({}), Cache(1))
+        part.write_to(writer)
+    assert (part.is_small, part.n_rows) == (False, 8 * N_FILES)
     first_rows = N_FILES * group / 8
     assert writer.n_bytes[0] - before < 2 * first_rows + 2 * group

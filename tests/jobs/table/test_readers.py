@@ -222,7 +222,7 @@ def test_a_part_of_one_row_is_small(tmp_path: Path) -> None:
 def test_parts_with_descriptions_and_without_are_one_table(tmp_path: Path) -> None:
     """Earlier versions wrote the metadata of every field into each part."""
     make_corpus(tmp_path / "music")
-    run(tmp_path / "music", tmp_path / "t", labels="parent", buckets=2)
+    run(tmp_path / "music", tmp_path / "t", buckets=2)
     expected = features(tmp_path / "t")
     table = open_table(str(tmp_path / "t"), {})
     former, *_ = sorted((tmp_path / "t" / "features").rglob("*.parquet"))
@@ -236,10 +236,12 @@ def test_parts_with_descriptions_and_without_are_one_table(tmp_path: Path) -> No
     assert set(pl.read_parquet(folder / "**/*.parquet")["path"]) == paths
     query = f"SELECT path, rmse FROM read_parquet('{folder}/**/*.parquet') ORDER BY path"
     assert [path for path, _ in duckdb.sql(query).fetchall()] == sorted(paths)
-    for changed in sorted(paths):  # a run merges rows of the former part with its own
-        write(tmp_path / "music" / changed, "changed")
-    report = run(tmp_path / "music", tmp_path / "t", labels="parent")
-    assert (report.n_files, report.counts) == (len(paths), {Change.CHANGED: len(paths)})
+    for number in range(20):
+        write(tmp_path / "music" / f"new {number}.wav")
+    report = run(tmp_path / "music", tmp_path / "t")
+    assert report.counts == {Change.UNCHANGED: len(paths), Change.NEW: 20}
+    assert not pq.read_schema(former).field("rmse").metadata
+    assert paths < set(features(tmp_path / "t")["path"].to_pylist())
 
 
 def test_every_page_has_a_checksum(table: Path) -> None:
