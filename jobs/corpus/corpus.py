@@ -28,9 +28,11 @@ from jobs.storage.names import (
     other_forms,
     readable,
 )
+from jobs.storage.parallel import read_ahead
 from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
 
 _STAT_AT_ONCE = 1000
+_FILES_AT_ONCE = 8000
 
 #: Columns of every listing; the carried columns of a list follow. They are named as in the
 #: table, so that no carried column can have their names.
@@ -76,6 +78,8 @@ class Corpus:
         Number of listed paths that were matched in another form.
     n_not_utf8 : int
         Number of listed paths that are not UTF-8 and match no file.
+    n_hidden_folders : int
+        Number of hidden folders, which are passed over.
     """
 
     root: str
@@ -91,6 +95,7 @@ class Corpus:
     list_notes: list[str] = field(default_factory=list)
     n_other_form: int = 0
     n_not_utf8: int = 0
+    n_hidden_folders: int = 0
 
     @property
     def notes(self) -> list[str]:
@@ -156,12 +161,30 @@ class Corpus:
 
     def _listed(self) -> Iterator[pa.Table]:
         if self.rows is None:
-            for entries in self.store.scan(descend=self._descends):
-                yield self._selected(self._page(entries))
+            for page in self._scanned():
+                yield self._selected(self._page(page))
+            if self.n_hidden_folders:
+                self.passed_over["hidden"] += self.n_hidden_folders
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
             yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
+
+    def _scanned(self) -> Iterator[Page]:
+        """Yield what the store has, in larger pages: each costs as much as many files."""
+        names: list[str] = []
+        sizes: list[int] = []
+        versions: list[str] = []
+        n_enough = _FILES_AT_ONCE if self.selection.limit is None else 1
+        for page in read_ahead(self.store.scan(descend=self._descends)):
+            names += page.names
+            sizes += page.sizes
+            versions += page.versions
+            if len(names) >= n_enough:
+                yield Page(names, sizes, versions)
+                names, sizes, versions = [], [], []
+        if names:
+            yield Page(names, sizes, versions)
 
     def _entries(self, paths: list[str], start: int) -> Page:
         """Return the entries of the rows from `start` on; look up those that are not stated."""
@@ -237,7 +260,7 @@ class Corpus:
 
     def _descends(self, folder: str) -> bool:
         if posixpath.basename(folder).startswith("."):
-            self.passed_over["hidden"] += 1
+            self.n_hidden_folders += 1  # apart, since another thread lists
             return False
         return self.selection.descends(folder)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import stat as stat_module
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.base import (
@@ -82,32 +83,15 @@ class LocalStore:
                 continue
             below = encode_local(os.path.join(folder, "")[start:])
             with os.scandir(folder) as items:
-                for item in items:
-                    name = below + _encoded(item.name)
-                    size = time = _UNKNOWN
+                while some := list(itertools.islice(items, PAGE - len(names))):
                     try:
-                        is_folder = item.is_dir()
-                        status = item.stat()
-                    except OSError as error:
-                        if error.errno in _ABSENT:  # deleted meanwhile, or a dangling symlink
-                            if error.errno == errno.ELOOP or not item.is_symlink():
-                                continue
-                            # its target may be there tomorrow
-                        elif not descend(name):
-                            continue
-                        else:
-                            raise
-                    else:
-                        if is_folder:
-                            if descend(name):
-                                pending.append((item.path, ancestors | {identity}))
-                            continue
-                        if not stat_module.S_ISREG(status.st_mode):
-                            continue
-                        size, time = status.st_size, status.st_mtime_ns
-                    names.append(name)
-                    sizes.append(size)
-                    times.append(time)
+                        found = _all_files(some) or _files_and_folders(some, below, descend)
+                    except OSError:
+                        found = _files_and_folders(some, below, descend)
+                    names += [below + _encoded(name) for name in found.names]
+                    sizes += found.sizes
+                    times += found.times
+                    pending += [(path, ancestors | {identity}) for path in found.folders]
                     if len(names) >= PAGE:
                         yield _page(names, sizes, times)
                         names, sizes, times = [], [], []
@@ -226,6 +210,73 @@ def _sync_folder(folder: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class _Found(NamedTuple):
+    """Files in a folder, in columns, and the paths of folders to list."""
+
+    names: list[str]
+    sizes: list[int]
+    times: list[int]
+    folders: list[str]
+
+
+def _all_files(items: list[os.DirEntry[str]]) -> _Found | None:
+    """Return files that are all regular, as nearly always; None if others are among them.
+
+    Raises
+    ------
+    OSError
+        If there is an error with one of them.
+    """
+    if not all(map(os.DirEntry.is_file, items)):
+        return None
+    statuses = [item.stat() for item in items]
+    return _Found(
+        [item.name for item in items],
+        [status.st_size for status in statuses],
+        [status.st_mtime_ns for status in statuses],
+        [],
+    )
+
+
+def _files_and_folders(
+    items: list[os.DirEntry[str]], below: str, descend: Callable[[str], bool]
+) -> _Found:
+    """Return the files and folders among the items of a folder.
+
+    Raises
+    ------
+    OSError
+        If an item cannot be read, and is no folder that is left out.
+    """
+    found = _Found([], [], [], [])
+    for item in items:
+        size = time = _UNKNOWN
+        try:
+            is_folder = item.is_dir()
+            status = item.stat()
+        except OSError as error:
+            if error.errno in _ABSENT:  # deleted meanwhile, or a dangling symlink
+                if error.errno == errno.ELOOP or not item.is_symlink():
+                    continue
+                # its target may be there tomorrow
+            elif not descend(below + _encoded(item.name)):
+                continue
+            else:
+                raise
+        else:
+            if is_folder:
+                if descend(below + _encoded(item.name)):
+                    found.folders.append(item.path)
+                continue
+            if not stat_module.S_ISREG(status.st_mode):
+                continue
+            size, time = status.st_size, status.st_mtime_ns
+        found.names.append(item.name)
+        found.sizes.append(size)
+        found.times.append(time)
+    return found
 
 
 def _page(names: list[str], sizes: list[int], times: list[int]) -> Page:

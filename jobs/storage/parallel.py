@@ -1,16 +1,20 @@
-"""Call a function in a few threads, with the results in order."""
+"""Work in a few threads, with the results in order."""
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from jobs.storage.base import Store
 
 #: Number of files of one store that are read or written at the same time.
 _AT_ONCE = 4
+
+_LOOKS_EVERY_S = 0.5
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -52,3 +56,44 @@ def in_threads(call: Callable[[S], T], items: Iterable[S], n_threads: int) -> It
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield items that a thread takes ahead, so that they are waited for less.
+
+    The thread ends soon after this has ended. It is not waited for, since it may hang in a
+    file system.
+    """
+    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(_AT_ONCE)
+    is_over = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> bool:
+        while not is_over.is_set():
+            try:
+                waiting.put((item, error), timeout=_LOOKS_EVERY_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take() -> None:
+        try:
+            for item in items:
+                if not put(item, None):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised by the other thread
+            put(None, error)
+        else:
+            put(None, StopIteration())
+
+    threading.Thread(target=take, name="featurelib-ahead", daemon=True).start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield cast(T, item)
+    finally:
+        is_over.set()
