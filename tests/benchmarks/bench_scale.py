@@ -2,7 +2,7 @@
 
 The files are real, empty and made once; each has a row of features that the stub below stages
 itself. So all steps but ``extract`` are the program's own: ``extract`` is the stub's.
-``FEATURELIB_BENCH_FILES`` makes the number of files smaller.
+``python -m tests.benchmarks scale 200000`` takes fewer files.
 """
 
 from __future__ import annotations
@@ -33,43 +33,43 @@ from jobs.table.schema import staged_schema
 from tests.benchmarks.timing import ratio, timed
 from tests.support.memory import peak_bytes
 
-_FILES = int(os.environ.get("FEATURELIB_BENCH_FILES", "1000000"))
+_FILES = 1_000_000
 _LABELS = 10
 _FILES_A_FOLDER = 1000
 _SPEC = featurelib.get_spec("genre-v1")
 _AIM_MIB = 600
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, n_files: int = _FILES) -> None:
     """Measure a first run, one with nothing new, and status; print seconds and memory."""
     corpus = folder / "corpus"
-    print(f"{_FILES} empty files of {_LABELS} labels, whose rows a stub stages")
-    print(f"    made in {timed(lambda: _make(corpus)):.1f} s")
+    print(f"{n_files} empty files of {_LABELS} labels, whose rows a stub stages")
+    print(f"    made in {timed(lambda: _make(corpus, n_files)):.1f} s")
     for name in ("first run", "nothing new", "status"):
-        steps, peak = _measured(folder, name)
+        steps, peak = _measured(folder, name, n_files)
         seconds = sum(s for step, s in steps.items() if step != "extract")
-        print(f"  {name}: {1e6 * seconds / _FILES:.1f} us a file, peak {peak:.0f} MiB")
+        print(f"  {name}: {1e6 * seconds / n_files:.1f} us a file, peak {peak:.0f} MiB")
         for step, value in steps.items():
-            print(f"    {step:<10} {value:8.2f} s {1e6 * value / _FILES:8.1f} us a file")
+            print(f"    {step:<10} {value:8.2f} s {1e6 * value / n_files:8.1f} us a file")
         print(ratio(f"{name}: peak memory of the driver [MiB]", peak, f"at most {_AIM_MIB}"))
 
 
-def _make(corpus: Path) -> None:
-    for number in range(0, _FILES, _FILES_A_FOLDER):
+def _make(corpus: Path, n_files: int) -> None:
+    for number in range(0, n_files, _FILES_A_FOLDER):
         index = number // _FILES_A_FOLDER
         below = corpus / f"{index // _LABELS:04d}" / f"label-{index % _LABELS}"
         below.mkdir(parents=True)
         place = os.open(below, os.O_RDONLY)
-        for i in range(number, min(number + _FILES_A_FOLDER, _FILES)):
+        for i in range(number, min(number + _FILES_A_FOLDER, n_files)):
             os.close(os.open(f"{i:07d}.wav", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=place))
         os.close(place)
 
 
-def _measured(folder: Path, name: str) -> tuple[dict[str, float], float]:
+def _measured(folder: Path, name: str, n_files: int) -> tuple[dict[str, float], float]:
     """Return the seconds of each step and the peak memory [MiB], in a process of its own."""
     context = multiprocessing.get_context("spawn")
     result = folder / "result.json"
-    process = context.Process(target=_run, args=(folder, name, result))
+    process = context.Process(target=_run, args=(folder, name, n_files, result))
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -77,7 +77,7 @@ def _measured(folder: Path, name: str) -> tuple[dict[str, float], float]:
     return steps, peak
 
 
-def _run(folder: Path, name: str, result: Path) -> None:
+def _run(folder: Path, name: str, n_files: int, result: Path) -> None:
     steps: dict[str, float] = {}
     if name == "status":
         steps[name] = timed(lambda: table_status(str(folder / "table"), {}))
@@ -90,7 +90,7 @@ def _run(folder: Path, name: str, result: Path) -> None:
                 steps[event.step] = event.seconds
 
         report = run_job(request, _stub, note)
-        assert (report.n_files, report.n_rows, report.n_errors) == (_FILES, _FILES, 0)
+        assert (report.n_files, report.n_rows, report.n_errors) == (n_files, n_files, 0)
         assert report.parts_written == 0 or name == "first run"
     result.write_text(json.dumps([steps, peak_bytes() / 2**20]))
 
