@@ -42,6 +42,10 @@ _GRACE_S = 10.0
 
 _PREPARE_S = 180.0
 _LOOK_EVERY_S = 0.5
+
+#: How long the scheduler may not answer [s].
+_SCHEDULER_S = 180.0
+
 _WAITING_AFTER_S = 10.0
 _WAITING_EVERY_S = 60.0
 
@@ -287,6 +291,11 @@ class _Extraction:
         self._fill()  # there may be more workers
 
     def _check_workers(self, now: float) -> None:
+        if now - self._watch.state.at > _SCHEDULER_S:
+            raise ClusterError(
+                f"the scheduler has not answered for {_SCHEDULER_S:g} s: finished work is kept, run"
+                " the same command again when it works"
+            )
         if self._watch.state.threads:
             self._workers_at, self._has_had_workers = now, True
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,10 +61,11 @@ class ClusterWatch:
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
         self._done = threading.Event()
-        self._restarting: set[str] = set()
+        self._busy: set[str] = set()
         self.state = self._look()
 
     def __enter__(self) -> ClusterWatch:
+        self.state = self._look()
         threading.Thread(target=self._run, name="watch", daemon=True).start()
         return self
 
@@ -80,8 +81,9 @@ class ClusterWatch:
 
     def _look(self) -> ClusterState:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
-        if paused := [name for name, info in workers.items() if info.get("status") == "paused"]:
-            self._client.run(never_pause, workers=paused, on_error="ignore")
+        for name, info in workers.items():
+            if info.get("status") == "paused":
+                self._aside(name, self._unpause)
         processing = self._client.processing()
         return ClusterState(
             time.monotonic(),
@@ -99,13 +101,24 @@ class ClusterWatch:
         bool
             False if the worker is being restarted already.
         """
-        if worker in self._restarting:
+        return self._aside(worker, self._restart)
+
+    def _aside(self, worker: str, act: Callable[[str], None]) -> bool:
+        """Do something with a worker in a thread, as it may not answer; once at a time."""
+        if worker in self._busy:
             return False
-        self._restarting.add(worker)
-        threading.Thread(target=self._restart, args=(worker,), name="restart", daemon=True).start()
+        self._busy.add(worker)
+
+        def run() -> None:
+            with contextlib.suppress(ValueError, OSError, RuntimeError):  # the worker is gone
+                act(worker)
+            self._busy.discard(worker)
+
+        threading.Thread(target=run, name="worker", daemon=True).start()
         return True
 
     def _restart(self, worker: str) -> None:
-        with contextlib.suppress(ValueError, OSError, RuntimeError):  # the worker is gone
-            self._client.restart_workers([worker], timeout=_RESTART_S, raise_for_error=False)
-        self._restarting.discard(worker)
+        self._client.restart_workers([worker], timeout=_RESTART_S, raise_for_error=False)
+
+    def _unpause(self, worker: str) -> None:
+        self._client.run(never_pause, workers=[worker], on_error="ignore")
