@@ -4,6 +4,11 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
+
+# On a terminal pip shows what it does. Since version 25.1 it has a bar for the installation, too.
+PIP := pip>=25.1,<27
+QUIET = $$(test -t 1 || echo -qq)
+
 PYTEST = $(PYTHON) -m pytest -n 2 --dist worksteal
 
 # The first of these that is at least 3.11; `make PYTHON3=/path/to/python test` overrules it.
@@ -13,7 +18,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-versions test-servers lint format bench profile clean
+.PHONY: help demo test test-slow test-versions test-servers lint format bench bench-scale profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,6 +57,9 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips job rows memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
 
+bench-scale: $(VENV)/.stamp-test  ## measure the driver's work for very many files (ARGS="200000" for fewer)
+	$(PYTHON) -m tests.benchmarks scale $(ARGS)
+
 profile: $(VENV)/.stamp-test  ## show where the time of one file goes (ARGS="genre-v1 FILE")
 	$(PYTHON) -m tests.benchmarks.profile $(ARGS)
 
@@ -62,7 +70,8 @@ clean:  ## remove the demo, caches and builds (not .venv)
 # The stamps say which extra is installed with which pins: .stamp-test, .stamp-dev.
 $(VENV)/.stamp-%: pyproject.toml constraints.txt | $(PYTHON)
 	@echo "Installing featurelib[$*] into $(VENV) (the first time takes some minutes)"
-	@$(PYTHON) -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	@$(PYTHON) -m pip install $(QUIET) --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	@$(VENV)/bin/featurelib compile
 	@touch $@
 
 $(PYTHON):
@@ -70,4 +79,6 @@ $(PYTHON):
 		echo "No Python 3.11 or newer found: install it, or name it: make PYTHON3=/path/to/python3.11" >&2; \
 		exit 1; }
 	@echo "Making $(VENV) with $(PYTHON3)"
-	@$(PYTHON3) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON3) -m venv $(VENV) && \
+		$(PYTHON) -m pip install $(QUIET) --disable-pip-version-check "$(PIP)" \
+		|| { rm -rf $(VENV); exit 1; }

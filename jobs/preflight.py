@@ -41,6 +41,10 @@ _FILES = {
     *(".pickle", ".feather", ".arrow", ".h5", ".hdf5", ".db", ".sqlite", ".duckdb", ".arff"),
 }
 
+#: A new table with so many labels, and fewer files than this in each part, gives a note.
+_MANY_LABELS = 100
+_FEW_FILES = 10
+
 
 def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
     """Open the corpus, read the table's metadata, and check that they match.
@@ -175,6 +179,22 @@ def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
     if wanted.n_buckets:
         return wanted
     return dataclasses.replace(wanted, n_buckets=_fitting_buckets(request, listing, wanted))
+
+
+def tiny_parts(listing: Listing, metadata: TableMetadata) -> str | None:
+    """Return a note if the parts of a new table would hold very few files each, else None."""
+    n_labels, n_parts = listing.n_labels, listing.n_labels * metadata.n_buckets
+    if (
+        metadata.partition_by != "label"
+        or n_labels < _MANY_LABELS
+        or listing.n_files >= _FEW_FILES * n_parts
+    ):
+        return None
+    return (
+        f"{listing.n_files} files have {n_labels} labels, so the table has up to {n_parts} tiny"
+        " parts, which are slow to write and to read: a new table with --partition-by none has"
+        " the labels in its column 'label' only"
+    )
 
 
 def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:

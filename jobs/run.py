@@ -35,6 +35,7 @@ from jobs.preflight import (
     outgrown,
     preflight,
     table_errors,
+    tiny_parts,
     unused_settings,
 )
 from jobs.request import RunRequest
@@ -43,7 +44,7 @@ from jobs.storage.opening import open_store
 from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
-from jobs.table.history import new_run_id, read_summaries
+from jobs.table.history import new_run_id, read_summaries, run_ids
 from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
 from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
 from jobs.table.planning import RunPlan, plan_run
@@ -172,6 +173,8 @@ def _begin(
     _match(listing, metadata, recorder.notify)
     if is_new:
         write_metadata(store, metadata, lock.check)
+        if note := tiny_parts(listing, metadata):
+            recorder.notify(Note(note))
     table = Table(store, metadata)
     if note := outgrown(request, listing, table):
         recorder.notify(Note(note))
@@ -286,11 +289,12 @@ def _recomputing_runs(store: Store, run_id: str) -> frozenset[str]:
     These are interrupted recomputing runs of the same code, after the last completed run.
     """
     runs = {run_id}
-    for summary in read_summaries(store):
-        if summary["report"]["status"] == "done":
-            runs = {run_id}
-        elif summary["recompute"] and summary["code"] == code_version():
-            runs.add(summary["run_id"])
+    for other in reversed(run_ids(store)):
+        for summary in read_summaries(store, [other]):
+            if summary["report"]["status"] == "done":
+                return frozenset(runs)
+            if summary["recompute"] and summary["code"] == code_version():
+                runs.add(summary["run_id"])
     return frozenset(runs)
 
 

@@ -14,11 +14,13 @@ from jobs.diagnostics.report import RunReport
 from jobs.errors import JobError, TableError
 from jobs.storage.base import Store
 from jobs.storage.urls import location_from_canonical
-from jobs.table.history import read_summaries
+from jobs.table.history import last_summaries, run_ids
 from jobs.table.layout import is_errors
 from jobs.table.lock import running_run
 from jobs.table.reader import Table, open_table
-from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
+from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, sign_lines
+
+_RUNS_SHOWN = 5
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
@@ -63,8 +65,10 @@ class Status:
         Number of files with features, by label.
     signs : Counter
         Number of files with each sign: see `jobs.table.signs`.
+    n_runs : int
+        Number of runs.
     runs : list of dict
-        Summaries of the runs, oldest first.
+        Summaries of the last runs, oldest first.
     rerun : dict
         Number of files by planning class for another run; empty if it cannot be planned.
     n_waiting : int
@@ -83,6 +87,7 @@ class Status:
     errors: Counter[str] = field(default_factory=Counter)
     labels: Counter[str | None] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
+    n_runs: int = 0
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
     n_waiting: int = 0
@@ -109,9 +114,9 @@ class Status:
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
             *(f"         {line}" for line in sign_lines(self.signs, self.table)),
             f"parts    {self.n_parts} (buckets: {self.n_buckets})",
-            f"runs     {len(self.runs)}",
+            f"runs     {self.n_runs}",
         ]
-        for run in self.runs[-5:]:
+        for run in self.runs:
             report = run.get("report", {})
             line = f"         {run.get('run_id')}  {report.get('status')}"
             if seconds := sum(report.get("seconds", {}).values()):  # not if its driver died
@@ -156,15 +161,16 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
     )
     for part in table.parts:
         if is_errors(part):
-            status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
+            status.errors += count_values(table.read_columns(part, ["error_kind"])["error_kind"])
         else:
             rows = table.first_rows(part, ["label", *COLUMNS])
-            status.labels.update(rows["label"].to_pylist())
-            for values in values_of(rows):
-                status.signs.update(signs_of(*values))
+            status.labels += count_values(rows["label"])
+            status.signs += count_signs(rows)
             status.n_rows += table.n_rows(part)
     status.n_files = sum(status.labels.values())
-    status.runs = read_summaries(table.store)
+    runs = run_ids(table.store)
+    status.n_runs = len(runs)
+    status.runs = last_summaries(table.store, runs, _RUNS_SHOWN)
     _mark_interrupted(status.runs, table.store)
     try:
         report = _rerun(table, status.runs, options)

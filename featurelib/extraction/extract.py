@@ -233,19 +233,24 @@ def warm_up(
     spec = get_spec(spec)
     fact = f"kernels of {spec.fingerprint}"
     with compiling():
-        if kernels.NAME == "compiled" and not remembered.knows(fact):
-            _compile(spec, on_compile or (lambda done, total: None))
-            remembered.remember(fact)
+        is_cold = kernels.NAME == "compiled" and not remembered.knows(fact)
+        is_kept = is_cold and _compile(spec, on_compile or (lambda done, total: None))
         _warm_up(spec)
+        if is_kept:
+            remembered.remember(fact)
 
 
-def _compile(spec: FeatureSpec, on_compile: Callable[[int, int], None]) -> None:
-    from featurelib.kernels.ahead import compile_ahead
+def _compile(spec: FeatureSpec, on_compile: Callable[[int, int], None]) -> bool:
+    """Compile what is not on disk; return whether kernels can be kept on disk."""
+    from featurelib.kernels import ahead, cache
 
     on_compile(0, 0)
+    if not cache.KERNELS:
+        return False
     # without these processes, the first call of each kernel compiles it in this one
     with contextlib.suppress(OSError, EOFError, pickle.PicklingError, AttributeError, TypeError):
-        compile_ahead(_warm_up, spec, on_compile)
+        ahead.compile_ahead(_warm_up, spec, on_compile)
+    return True
 
 
 def _warm_up(spec: FeatureSpec) -> None:

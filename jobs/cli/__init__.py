@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from jobs.cli import extract, specs, table  # noqa: F401 - each adds its commands to the group
+from jobs.cli import compiling, extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
 from jobs.cli.slips import hint_for_option
 from jobs.cli.streams import (

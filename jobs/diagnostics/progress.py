@@ -125,6 +125,7 @@ class Progress:
         self.done = self.n_failed = 0
         self.remaining: Remaining | None = None
         self._since = time.monotonic()
+        self._before = self.what
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -136,11 +137,13 @@ class Progress:
             case Planned():
                 self.n_failed = sum(event.reused_failures.values())
             case Compiling(n_done, n_kernels):
+                if self.what != _COMPILING:
+                    self._before = self.what
                 if self.what != _COMPILING or self.total != (n_kernels or None):
                     self._begin(_COMPILING, "kernels", n_kernels or None)
                 self._advance(n_done - self.done)
                 if n_kernels and n_done == n_kernels:
-                    self._begin(_WORDS["cluster"])
+                    self._begin(self._before)
             case CountStarted(what, total, seconds, n_workers):
                 remaining = None if total is None else Remaining(seconds, n_workers)
                 self._begin(what, "files", total, remaining)

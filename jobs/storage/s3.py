@@ -19,7 +19,7 @@ from botocore.utils import determine_content_length
 
 from jobs.errors import ConflictError, StorageError
 from jobs.storage import base
-from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
+from jobs.storage.base import Contents, Entry, Fetched, Page, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import (
     details_of,
@@ -156,20 +156,20 @@ class S3Store:
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
+    ) -> Iterator[Page]:
         under = self.key(prefix)
         start = f"{under}/" if under else ""
         skip = len(f"{self.prefix}/") if self.prefix else 0
         more: dict[str, Any] = {}
         while True:
             answer = self._call("list_objects_v2", Prefix=start, **more)
-            page = [
-                Entry(encode_path(item["Key"][skip:]), item["Size"], _version(item))
-                for item in answer.get("Contents", ())
-                if not item["Key"].endswith("/")
-            ]
-            if page:
-                yield page
+            items = [i for i in answer.get("Contents", ()) if not i["Key"].endswith("/")]
+            if items:
+                yield Page(
+                    [encode_path(item["Key"][skip:]) for item in items],
+                    [item["Size"] for item in items],
+                    [_version(item) for item in items],
+                )
             if not answer.get("IsTruncated"):
                 return
             more = {"ContinuationToken": answer["NextContinuationToken"]}

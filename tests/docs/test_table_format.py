@@ -125,7 +125,7 @@ def test_readers_read(reader: str, made: Path, monkeypatch: pytest.MonkeyPatch) 
     elif reader == "pyarrow":
         exec(last, names)
         assert names["first_rows"].column_names == ["path", "label", "rms_mean"]  # type: ignore[attr-defined]
-        assert names["unit"] == b"Hz"
+        assert names["unit"] == "Hz"
     else:
         result = eval(last, names)
         means = frame.groupby("label")["rms_mean"].mean()

@@ -7,11 +7,13 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from jobs.diagnostics.events import Event, StepEnded
@@ -87,6 +89,15 @@ def test_error_rows(table: Path) -> None:
     (table.parent / "music" / "rock" / "broken.wav").unlink()
     run(table.parent / "music", table, labels="parent", max_deleted=1.0)
     assert len(error_rows(str(table), {})) == 0
+
+
+def test_errors_can_be_read_before_there_is_any(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t")
+    errors = pd.read_parquet(tmp_path / "t" / "errors")
+    assert (len(errors), "error_kind" in errors) == (0, True)
+    report = run(tmp_path / "music", tmp_path / "t")
+    assert report.parts_written == 0
 
 
 def test_the_last_runs_are_shown(table: Path) -> None:
@@ -183,3 +194,28 @@ def test_where_there_is_no_table(table: Path, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"is a file"):
         table_status(str(write(tmp_path / "file")), {})
     assert not (tmp_path / "none").exists()
+
+
+def test_of_a_thousand_old_runs_only_the_last_are_read(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [own] = (table / "_job" / "runs").iterdir()
+    for i in range(1000):
+        old = table / "_job" / "runs" / f"20200101T000000.{i:03d}Z-000000"
+        shutil.copytree(own, old)
+        summary = json.loads((old / "run.json").read_text()) | {"run_id": old.name}
+        (old / "run.json").write_text(json.dumps(summary))
+    (old / "run.json").write_text("cut")  # is left out, and the one before is shown
+    read: list[str] = []
+    reading = LocalStore.read
+
+    def noted(self: LocalStore, name: str) -> tuple[bytes, str]:
+        read.append(name)
+        return reading(self, name)
+
+    monkeypatch.setattr(LocalStore, "read", noted)
+    status = table_status(str(table), {})
+    shown = [f"20200101T000000.{i:03d}Z-000000" for i in (995, 996, 997, 998)]
+    assert [run["run_id"] for run in status.runs] == [*shown, own.name]
+    assert status.n_runs == 1001
+    assert len([name for name in read if name.endswith("run.json")]) == 6

@@ -72,6 +72,19 @@ def test_other_values_are_refused(monkeypatch):
         choice.choose()
 
 
+def test_a_trial_is_remembered(tmp_path):
+    code = "from featurelib import kernels; print(kernels.expected(), 'numba' in sys.modules)"
+    for numba_is_loaded in (True, False):
+        line = [sys.executable, "-c", f"import sys\n{code}"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        env |= {"NUMBA_CACHE_DIR": str(tmp_path), choice.VARIABLE: ""}
+        done = subprocess.run(line, env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == f"compiled {numba_is_loaded}"
+    env[choice.VARIABLE] = "reference"
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "reference False"
+
+
 def test_vectors_that_give_wrong_numbers_are_seen(monkeypatch):
     from featurelib.kernels import probe
 
