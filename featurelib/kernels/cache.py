@@ -20,9 +20,8 @@ import llvmlite
 import numba
 from numba import njit
 
+from featurelib.kernels.choice import WARNED
 from featurelib.kernels.lock import compiling
-
-_WARNED = "FEATURELIB_CACHE_WARNED"
 
 #: Files whose code goes into all kernels.
 _SHARED = ("lanes.py", "memory.py", "vector.py")
@@ -96,9 +95,9 @@ def _if_possible(save: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def _warn_once() -> None:
     """Warn once on a machine: processes that this one starts inherit that it has warned."""
-    if _WARNED in os.environ:
+    if WARNED in os.environ:
         return
-    os.environ[_WARNED] = "1"
+    os.environ[WARNED] = "1"
     warnings.warn(
         "compiled kernels cannot be kept on disk, so each process compiles them, which takes about"
         " 20 s: set NUMBA_CACHE_DIR to a folder that can be written and has room",

@@ -20,6 +20,10 @@ Kernels = Literal["compiled", "reference"]
 #: Environment variable for the choice. By default kernels are compiled if that works.
 VARIABLE = "FEATURELIB_KERNELS"
 
+#: Environment variable that is set once a process has warned that kernels cannot be kept on disk.
+#: Processes that it starts do not warn again.
+WARNED = "FEATURELIB_CACHE_WARNED"
+
 
 _FACT = "vectors work"
 

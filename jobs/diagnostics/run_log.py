@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,20 +58,22 @@ class RunLog:
         self._file = LogFile(store, run_id)
         self._secrets = secrets
         self._host = socket.gethostname()
+        self._turn = threading.RLock()
         self._waiting: list[str] = []
         self._n_bytes = 0
         self._n_dropped = 0
         self._started_at = self._flushed_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Log an event."""
-        if isinstance(event, ShardDone):
-            self._add_shard(event.result)
-        elif (values := _line(event)) is not None:
-            self._add(**values)
-        if isinstance(event, RunEnded) and self._n_dropped:
-            self._add(**_dropped_line(self._n_dropped))
-            self._n_dropped = 0
+        """Log an event; threads may call this at once."""
+        with self._turn:
+            if isinstance(event, ShardDone):
+                self._add_shard(event.result)
+            elif (values := _line(event)) is not None:
+                self._add(**values)
+            if isinstance(event, RunEnded) and self._n_dropped:
+                self._add(**_dropped_line(self._n_dropped))
+                self._n_dropped = 0
 
     def _add_shard(self, result: ShardResult) -> None:
         where = {"host": result.host or self._host, "worker": result.worker}
@@ -98,10 +101,11 @@ class RunLog:
 
     def flush(self) -> None:
         """Append the new lines to the log, if there are any."""
-        self._flushed_at = time.monotonic()
-        if self._waiting:
-            self._file.append("".join(f"{line}\n" for line in self._waiting).encode())
-            self._waiting = []
+        with self._turn:
+            self._flushed_at = time.monotonic()
+            if self._waiting:
+                self._file.append("".join(f"{line}\n" for line in self._waiting).encode())
+                self._waiting = []
 
 
 def _line(event: Event) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.status import table_status
 from tests.support import driver
 from tests.support.doubles import Gate
 from tests.support.driver import Command, wait_until, wait_until_gone
@@ -88,6 +89,9 @@ def test_ctrl_c(corpus: Path, gate: Gate, times: int) -> None:
         wait_until_gone(family)
     lines = [line for line in command.stderr.splitlines() if line]  # one is empty, after the ^C
     assert lines[-1] == "featurelib: interrupted; finished work is kept, run again to go on"
+    status = table_status(str(corpus.parent / "table"), {})
+    assert status.runs[-1]["report"]["status"] == "interrupted"
+    assert status.n_waiting >= N_READ
     assert lines[:-1] == [f"extracting: {N_FILES + 1} files"]
     assert_goes_on(corpus, gate)
 

@@ -14,6 +14,7 @@ import pytest
 import featurelib
 import jobs
 from jobs.cli import main
+from jobs.cli.streams import name_errors_of_output
 from tests.support.audio_files import write_tone
 from tests.support.full_disk import on_a_small_disk
 from tests.support.light import FEATURELIB, command, errors, run, write
@@ -42,11 +43,11 @@ def on_full_output(
         with open(1, "w", closefd=False) as own, open("/dev/full", "wb") as full:
             monkeypatch.setattr("sys.stdout", own)
             monkeypatch.setattr("sys.__stdout__", own)
-            monkeypatch.setattr("sys.argv", ["featurelib", *map(os.fspath, arguments)])
+            name_errors_of_output()
             os.dup2(full.fileno(), 1)
             try:
                 with pytest.raises(SystemExit) as ended:
-                    main()
+                    main([*map(os.fspath, arguments)])
             finally:
                 sys.stdout.flush()  # goes nowhere by now
                 monkeypatch.undo()
