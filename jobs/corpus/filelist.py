@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.corpus import Corpus, explain, relative_path
+from jobs.corpus.corpus import Corpus, explain, relative_paths
 from jobs.corpus.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.corpus.patterns import Selection
 from jobs.corpus.stated import take_stated
@@ -15,6 +17,9 @@ from jobs.errors import CorpusError
 from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.urls import redacted, split_name, stored_name
+
+#: What a name has that may be a URL, chained, or of this machine's root.
+_NAMES_A_PLACE = "^/|:"
 
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
 
@@ -61,13 +66,13 @@ def open_list(
     notes: list[str] = []
     rows, stated = take_stated(read_rows(data, location, notes), location)
     store = ListedStore(home, options)
-    store.check(rows["path"].to_pylist(), location)
-    paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
-    rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
+    is_url_like = pc.match_substring_regex(rows["path"], _NAMES_A_PLACE)
+    store.check(rows["path"].filter(is_url_like).to_pylist(), location)
+    rows = rows.set_column(0, "path", relative_paths(rows["path"], home.url))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
-    is_selected = pa.array([selection.takes(path) for path in paths], pa.bool_())
+    is_selected = _selected(rows["path"], selection)
     corpus = Corpus(
         home.url,
         store,
@@ -81,3 +86,9 @@ def open_list(
     )
     corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus
+
+
+def _selected(paths: pa.ChunkedArray, selection: Selection) -> pa.BooleanArray:
+    if not selection.has_patterns:
+        return pa.array(np.ones(len(paths), bool))
+    return pa.array([selection.takes(path) for path in paths.to_pylist()], pa.bool_())
