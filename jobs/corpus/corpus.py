@@ -35,9 +35,6 @@ from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
 _STAT_AT_ONCE = 1000
 _FILES_AT_ONCE = 8000
 
-#: What a path has that may be relative to another folder, absolute, a URL, or not normalized.
-_NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)|\\"
-
 #: Columns of every listing; the carried columns of a list follow. They are named as in the
 #: table, so that no carried column can have their names.
 LISTING = pa.schema(
@@ -341,15 +338,22 @@ def relative_path(path: str, root: str) -> str:
     return stored[len(base) :] if stored.startswith(base) else stored
 
 
-def relative_paths(paths: pa.ChunkedArray, root: str) -> pa.ChunkedArray:
+def relative_paths(paths: pa.ChunkedArray, root: str) -> pa.Array:
     """Return `relative_path` of each path; most lists have only paths that are relative already."""
-    is_other = pc.match_substring_regex(paths, _NOT_RELATIVE)
-    if not pc.any(is_other).as_py():
-        return paths
+    paths = paths.combine_chunks()
+    # may be absolute, a URL, or not normalized
+    is_other = pc.equal(paths, "")
+    for test, text in (
+        (pc.starts_with, "/"),
+        (pc.starts_with, "."),
+        (pc.match_substring, "/."),
+        (pc.match_substring, "//"),
+        (pc.match_substring, "\\"),
+        (pc.ends_with, "/"),
+    ):
+        is_other = pc.or_(is_other, test(paths, text))
     others = [relative_path(path, root) for path in paths.filter(is_other).to_pylist()]
-    return pc.replace_with_mask(
-        paths.combine_chunks(), is_other.combine_chunks(), pa.array(others, pa.string())
-    )
+    return pc.replace_with_mask(paths, is_other, pa.array(others, pa.string()))
 
 
 def explain(error: OSError, root: str) -> str:

@@ -18,9 +18,6 @@ from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.urls import redacted, split_name, stored_name
 
-#: What a name has that may be a URL, chained, or of this machine's root.
-_NAMES_A_PLACE = "^/|:"
-
 LIST_EXTENSIONS = (".txt", ".lst", ".list", *TABULAR)
 
 
@@ -66,8 +63,9 @@ def open_list(
     notes: list[str] = []
     rows, stated = take_stated(read_rows(data, location, notes), location)
     store = ListedStore(home, options)
-    is_url_like = pc.match_substring_regex(rows["path"], _NAMES_A_PLACE)
-    store.check(rows["path"].filter(is_url_like).to_pylist(), location)
+    # URLs, maybe chained, and paths from this machine's root
+    is_place = pc.or_(pc.starts_with(rows["path"], "/"), pc.match_substring(rows["path"], ":"))
+    store.check(rows["path"].filter(is_place).to_pylist(), location)
     rows = rows.set_column(0, "path", relative_paths(rows["path"], home.url))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
