@@ -9,6 +9,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -166,8 +167,9 @@ class Corpus:
             if self.n_hidden_folders:
                 self.passed_over["hidden"] += self.n_hidden_folders
             return
-        for start in range(0, len(self.rows), _STAT_AT_ONCE):
-            rows = self.rows.slice(start, _STAT_AT_ONCE)
+        n_rows = _STAT_AT_ONCE if self.stated is None else _FILES_AT_ONCE
+        for start in range(0, len(self.rows), n_rows):
+            rows = self.rows.slice(start, n_rows)
             yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
 
     def _scanned(self) -> Iterator[Page]:
@@ -188,20 +190,25 @@ class Corpus:
 
     def _entries(self, paths: list[str], start: int) -> Page:
         """Return the entries of the rows from `start` on; look up those that are not stated."""
-        entries = dict(self._stated_entries(paths, start))
-        unknown = [path for path in paths if path not in entries]
-        entries.update(zip(unknown, self._look_up(unknown), strict=True))
-        names, sizes, versions = map(list, zip(*(entries[path] for path in paths), strict=True))
-        return Page(names, sizes, versions)
+        sizes: list[int | None] = [None] * len(paths)
+        versions = [""] * len(paths)
+        if self.stated is not None:
+            sizes, versions = self._stated_in(paths, self.stated.slice(start, len(paths)))
+        unknown = [index for index, size in enumerate(sizes) if size is None]
+        for index, entry in zip(unknown, self._look_up([paths[i] for i in unknown]), strict=True):
+            paths[index], sizes[index], versions[index] = entry
+        return Page(paths, cast("list[int]", sizes), versions)
 
-    def _stated_entries(self, paths: list[str], start: int) -> Iterator[tuple[str, Entry]]:
-        if self.stated is None:
-            return
-        rows = self.stated.slice(start, len(paths)).to_pylist()
-        for path, row in zip(paths, rows, strict=True):
-            stated = stated_of(row)
-            if stated is not None:
-                yield path, Entry(path, stated.size, self.store.stated_version(path, stated))
+    def _stated_in(self, paths: list[str], rows: pa.Table) -> tuple[list[int | None], list[str]]:
+        """Return the stated sizes and versions of some rows; the size is None if unknown."""
+        columns = (rows[name].to_pylist() for name in ("size", "tag", "version", "modified"))
+        sizes: list[int | None] = []
+        versions = []
+        for path, *values in zip(paths, *columns, strict=True):
+            stated = stated_of(*values)
+            sizes.append(None if stated is None else stated.size)
+            versions.append("" if stated is None else self.store.stated_version(path, stated))
+        return sizes, versions
 
     def _look_up(self, paths: list[str]) -> list[Entry]:
         """Return the entries of paths; a file may be there in another form of its path."""
@@ -329,6 +336,24 @@ def relative_path(path: str, root: str) -> str:
     stored = encode_path(full)
     base = root.rstrip("/") + "/"
     return stored[len(base) :] if stored.startswith(base) else stored
+
+
+def relative_paths(paths: pa.ChunkedArray, root: str) -> pa.Array:
+    """Return `relative_path` of each path; most lists have only paths that are relative already."""
+    paths = paths.combine_chunks()
+    # may be absolute, a URL, or not normalized
+    is_other = pc.equal(paths, "")
+    for test, text in (
+        (pc.starts_with, "/"),
+        (pc.starts_with, "."),
+        (pc.match_substring, "/."),
+        (pc.match_substring, "//"),
+        (pc.match_substring, "\\"),
+        (pc.ends_with, "/"),
+    ):
+        is_other = pc.or_(is_other, test(paths, text))
+    others = [relative_path(path, root) for path in paths.filter(is_other).to_pylist()]
+    return pc.replace_with_mask(paths, is_other, pa.array(others, pa.string()))
 
 
 def explain(error: OSError, root: str) -> str:

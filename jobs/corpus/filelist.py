@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.corpus import Corpus, explain, relative_path
+from jobs.corpus.corpus import Corpus, explain, relative_paths
 from jobs.corpus.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.corpus.patterns import Selection
 from jobs.corpus.stated import take_stated
@@ -61,13 +63,14 @@ def open_list(
     notes: list[str] = []
     rows, stated = take_stated(read_rows(data, location, notes), location)
     store = ListedStore(home, options)
-    store.check(rows["path"].to_pylist(), location)
-    paths = [relative_path(path, home.url) for path in rows["path"].to_pylist()]
-    rows = rows.set_column(0, "path", pa.array(paths, pa.string()))
+    # URLs, maybe chained, and paths from this machine's root
+    is_place = pc.or_(pc.starts_with(rows["path"], "/"), pc.match_substring(rows["path"], ":"))
+    store.check(rows["path"].filter(is_place).to_pylist(), location)
+    rows = rows.set_column(0, "path", relative_paths(rows["path"], home.url))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
-    is_selected = pa.array([selection.takes(path) for path in paths], pa.bool_())
+    is_selected = _selected(rows["path"], selection)
     corpus = Corpus(
         home.url,
         store,
@@ -81,3 +84,9 @@ def open_list(
     )
     corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus
+
+
+def _selected(paths: pa.ChunkedArray, selection: Selection) -> pa.BooleanArray:
+    if not selection.has_patterns:
+        return pa.array(np.ones(len(paths), bool))
+    return pa.array([selection.takes(path) for path in paths.to_pylist()], pa.bool_())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.corpus.partitioned_rows import PartitionedRows, repeated
 from jobs.corpus.stated import add_urls
@@ -77,13 +78,29 @@ def read_rows(data: bytes, name: str, notes: list[str] | None = None) -> pa.Tabl
         )
     if len(set(table.column_names)) < len(table.column_names):
         raise UsageError(f"{name} names a column twice: {', '.join(table.column_names)}")
-    paths = table[column].to_pylist()
-    for row, path in enumerate(paths, start=1):
+    rest = table.drop_columns([column])
+    return rest.add_column(0, "path", _stored_column(table[column], name))
+
+
+def _stored_column(paths: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return a column of paths in stored form.
+
+    Raises
+    ------
+    UsageError
+        If a path is empty, or of a Windows machine.
+    """
+    if pa.types.is_dictionary(paths.type) or pa.types.is_large_string(paths.type):
+        paths = paths.cast(pa.string())
+    if pa.types.is_string(paths.type):
+        has_text = pc.fill_null(pc.not_equal(paths, ""), False)
+        if pc.all(has_text).as_py() and not pc.any(pc.match_substring(paths, "\\")).as_py():
+            return paths  # a name without a backslash is its own stored form
+    texts = paths.to_pylist()
+    for row, path in enumerate(texts, start=1):
         if not path:
             raise UsageError(f"{name}: the path in row {row} is empty")
-    stored = pa.array([_stored(path, name) for path in paths], pa.string())
-    rest = table.drop_columns([column])
-    return rest.add_column(0, "path", stored)
+    return pa.chunked_array([pa.array([_stored(path, name) for path in texts], pa.string())])
 
 
 def _stored(path: Any, name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.corpus.corpus import LISTING, Corpus, explain, in_another_form, relative_path
+from jobs.corpus.corpus import LISTING, Corpus, explain, in_another_form, relative_paths
 from jobs.corpus.formats import guessed_durations
 from jobs.corpus.labels import (
     LABEL,
@@ -287,7 +287,7 @@ def open_label_file(
         )
     if not len(rows):
         raise UsageError(f"{location} has no rows")
-    paths = pa.array([relative_path(p, root) for p in rows["path"].to_pylist()], pa.string())
+    paths = relative_paths(rows["path"], root)
     return LabelFile(
         rows.set_column(0, "path", paths), carried_schema(rows, taken, location), location, notes
     )

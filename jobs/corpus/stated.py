@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -105,13 +104,14 @@ def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         raise UsageError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def stated_of(row: dict[str, Any]) -> Stated | None:
+def stated_of(
+    size: int | None, tag: str | None, version: str | None, modified: str | None
+) -> Stated | None:
     """Return the statements in a row of `take_stated`; None if size or version is missing."""
-    version, tag, modified = (row[key] or None for key in ("version", "tag", "modified"))
-    if row["size"] is None or not (tag or version or modified):
+    if size is None or not (tag or version or modified):
         return None
     time = nanoseconds(modified) if modified else None
-    return Stated(row["size"], tag, version, modified if time is None else time)
+    return Stated(size, tag or None, version or None, (modified or None) if time is None else time)
 
 
 def nanoseconds(text: str) -> int | None:

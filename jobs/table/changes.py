@@ -137,7 +137,7 @@ class Comparison:
     @property
     def n_held(self) -> int:
         """Number of files in the table now, with features or an error."""
-        return len(np.unique(self.file_of_entry))
+        return int(np.count_nonzero(np.bincount(self.file_of_entry)))
 
     @property
     def n_kept_errors(self) -> int:

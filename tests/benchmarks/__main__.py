@@ -14,7 +14,8 @@ os.environ.update(ONE_THREAD)  # before anything loads a native library
 
 NAMES = ("start", "extractor", "clips", "job", "rows", "memory")
 
-#: Not run without its name: it takes half an hour. A number after it is the number of files.
+#: Not run without its name, since it takes long. The number of files may follow, and what they
+#: are: ``list`` or ``files``.
 SCALE = "scale"
 
 
@@ -24,7 +25,7 @@ def main(names: list[str]) -> None:
         from tests.benchmarks import bench_scale
 
         with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
-            bench_scale.run(Path(folder), *map(int, names[1:2]))
+            bench_scale.run(Path(folder), *map(int, names[1:2]), *names[2:3])
         return
     unknown = set(names) - set(NAMES)
     if unknown:

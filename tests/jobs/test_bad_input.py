@@ -230,7 +230,8 @@ def test_a_damaged_part(made: Place, tmp_path: Path, damage: str) -> None:
         part.write_bytes(data[:-100])
     elif damage == "flipped":
         column = pq.ParquetFile(part).metadata.row_group(0).column(0)
-        end = column.dictionary_page_offset + column.total_compressed_size
+        start = column.dictionary_page_offset or column.data_page_offset
+        end = start + column.total_compressed_size
         data[end - 1] ^= 0x55  # in the last page of the paths
         part.write_bytes(data)
     else:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.corpus.corpus import Corpus, parent_labels, relative_path
+from jobs.corpus.corpus import Corpus, parent_labels, relative_path, relative_paths
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.errors import CorpusError, UsageError
 from tests.support.light import write
@@ -317,6 +319,20 @@ def test_what_only_looks_like_parquet(tmp_path: Path) -> None:
 )
 def test_relative_paths(path: str, root: str, stored: str) -> None:
     assert relative_path(path, root) == stored
+
+
+PIECES = st.sampled_from(
+    ["a", "b.wav", ".", "..", "/", "/", "//", "\n", r"\\", r"\xff", "x://", "é"]
+)
+
+
+@given(
+    st.lists(st.lists(PIECES, min_size=1).map("".join)), st.sampled_from(["/a", "/", "s3://a/b"])
+)
+def test_columns_of_paths_are_made_relative_as_each_path_is(paths: list[str], root: str) -> None:
+    expected = [relative_path(path, root) for path in paths]
+    column = pa.chunked_array([paths], pa.string())
+    assert relative_paths(column, root).to_pylist() == expected
 
 
 def test_parent_labels() -> None:

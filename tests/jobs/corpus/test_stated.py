@@ -291,7 +291,7 @@ def test_times_of_arrow(kind: pa.DataType) -> None:
     rest, stated = take_stated(rows, "list")
     assert rest.column_names == ["path", "x"]
     assert stated is not None
-    first, second = map(stated_of, stated.to_pylist())
+    first, second = (stated_of(**row) for row in stated.to_pylist())
     assert (first, second) == (Stated(1, modified=1714564800_123000000), None)
 
 
