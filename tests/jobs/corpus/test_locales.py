@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.diagnostics.events import Observer
 from jobs.execution.context import TaskContext
 from jobs.execution.executor import InlineExecutor
 from jobs.execution.results import ShardResult
@@ -143,7 +144,7 @@ sys.stdout.buffer.write(pickle.dumps(extract_shard(*pickle.load(sys.stdin.buffer
 def test_a_worker_in_another_locale(music: Path, tmp_path: Path, other: dict[str, str]) -> None:
     class Elsewhere(InlineExecutor):
         def run(
-            self, job: TaskContext, shards: Iterable[Shard], table: Store
+            self, job: TaskContext, shards: Iterable[Shard], table: Store, notify: Observer
         ) -> Iterator[ShardResult]:
             for shard in shards:
                 told = pickle.dumps((job, shard))
