@@ -18,7 +18,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-versions test-servers lint format bench profile clean
+.PHONY: help demo test test-slow test-versions test-servers lint format bench bench-scale profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -56,6 +56,9 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 
 bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips job rows memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
+
+bench-scale: $(VENV)/.stamp-test  ## measure the driver's work for very many files (ARGS="200000" for fewer)
+	$(PYTHON) -m tests.benchmarks scale $(ARGS)
 
 profile: $(VENV)/.stamp-test  ## show where the time of one file goes (ARGS="genre-v1 FILE")
 	$(PYTHON) -m tests.benchmarks.profile $(ARGS)

@@ -49,7 +49,8 @@ def extract_corpus(
         Name of a preset, instead of `spec`.
     client : distributed.Client, optional
         Client of the cluster to use. By default the run starts a cluster as in `settings`,
-        which is an embedded local cluster unless set otherwise.
+        which is an embedded local cluster unless set otherwise. Its scheduler must be on this
+        machine or use TLS.
     progress : bool
         Show a bar on a terminal or in a notebook, or lines elsewhere.
     observer : callable, optional

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_HELD = 3
+EXIT_UNREAD = 4
 EXIT_BUSY = 75
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -47,8 +50,12 @@ class ClusterError(JobError):
     """The cluster cannot be reached, was lost, or runs different code."""
 
 
+class OutputError(JobError):
+    """Standard output cannot be written."""
+
+
 class HeldError(JobError):
-    """A limit held the commit back; extracted rows are kept for the next run."""
+    """A limit was exceeded, so nothing is published; extracted rows are kept."""
 
     exit_code = EXIT_HELD
 
@@ -62,12 +69,28 @@ class TerminatedError(BaseException):
     exit_code = EXIT_TERMINATED
 
 
+class ScratchError(JobError, OSError):
+    """A temporary file cannot be written: `TMPDIR` is full, or there is no such folder.
+
+    It is an OSError too, so that a single file that needs a temporary file fails as
+    ``unreadable``, and the run goes on.
+    """
+
+
 class StorageError(OSError):
     """A storage operation failed, and no subclass of OSError fits."""
 
 
 class ConflictError(StorageError):
     """A conditional write found another version than expected."""
+
+
+def with_remedy(error: OSError) -> str:
+    """Return the text of an error of the table's storage; with the remedy if a disk is full."""
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; make room there and run the same command again, which uses the finished work"
+    return text
 
 
 #: Kinds of errors in the content of a file. Not retried until it changes, or with `retry_failed`.

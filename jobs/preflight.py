@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 
 import featurelib
@@ -11,10 +12,12 @@ from jobs.corpus.corpus import Corpus
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.listing import Listing, open_label_file
-from jobs.errors import TableError, UsageError
+from jobs.errors import JobError, TableError, UsageError, with_remedy
 from jobs.execution.version import software_version
 from jobs.request import RunRequest
+from jobs.settings import INLINE, LOCAL, Settings
 from jobs.storage.base import Store
+from jobs.storage.urls import redacted
 from jobs.table import schema
 from jobs.table.metadata import (
     TableMetadata,
@@ -31,6 +34,16 @@ from jobs.table.sizing import bucket_count, row_bytes, table_bytes
 MAX_LABELS = 2000
 
 _OUTGROWN = 4
+
+#: Extensions of files. It is common to name a folder of Parquet files ``.parquet``.
+_FILES = {
+    *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".xls", ".xlsx", ".npy", ".npz", ".pkl"),
+    *(".pickle", ".feather", ".arrow", ".h5", ".hdf5", ".db", ".sqlite", ".duckdb", ".arff"),
+}
+
+#: A new table with so many labels, and fewer files than this in each part, gives a note.
+_MANY_LABELS = 100
+_FEW_FILES = 10
 
 
 def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata | None]:
@@ -58,6 +71,8 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     corpus = _open_corpus(request)
     check_apart(corpus, store.url)
     metadata = _metadata_of(store)
+    if metadata is None:
+        _check_name(request.table)
     if (
         metadata is not None
         and metadata.corpus != corpus.root
@@ -68,6 +83,33 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     if metadata is not None:
         check_same(metadata, _wanted(request, listing), store.url)
     return listing, metadata
+
+
+def _check_name(table: str) -> None:
+    """Refuse names that new users give by mistake."""
+    if table.startswith("~"):
+        raise UsageError(
+            f"--output is {table}: the shell replaces ~ only without quotes, at the start of a"
+            " word; write --output ~/…, or the whole path"
+        )
+    stem, extension = os.path.splitext(table.rstrip("/"))
+    if extension.lower() in _FILES:
+        raise UsageError(
+            f"--output is {table}, but a table is a folder of Parquet files: give a name without"
+            f' {extension}. To make CSV of it: python -c "import pandas;'
+            f" pandas.read_parquet('{stem}/features').to_csv('{stem}.csv', index=False)\""
+        )
+
+
+def unused_settings(settings: Settings) -> Iterator[str]:
+    """Yield a note for each setting that has no effect, because of the cluster."""
+    if settings.workers is not None and settings.cluster == INLINE:
+        yield f"--workers {settings.workers} has no effect with --cluster inline: it has no workers"
+    if settings.worker_memory != Settings.worker_memory and settings.cluster != LOCAL:
+        yield (
+            f"--worker-memory {settings.worker_memory} has no effect with --cluster"
+            f" {redacted(settings.cluster)}: it is for local workers"
+        )
 
 
 def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
@@ -139,6 +181,22 @@ def new_metadata(request: RunRequest, listing: Listing) -> TableMetadata:
     return dataclasses.replace(wanted, n_buckets=_fitting_buckets(request, listing, wanted))
 
 
+def tiny_parts(listing: Listing, metadata: TableMetadata) -> str | None:
+    """Return a note if the parts of a new table would hold very few files each, else None."""
+    n_labels, n_parts = listing.n_labels, listing.n_labels * metadata.n_buckets
+    if (
+        metadata.partition_by != "label"
+        or n_labels < _MANY_LABELS
+        or listing.n_files >= _FEW_FILES * n_parts
+    ):
+        return None
+    return (
+        f"{listing.n_files} files have {n_labels} labels, so the table has up to {n_parts} tiny"
+        " parts, which are slow to write and to read: a new table with --partition-by none has"
+        " the labels in its column 'label' only"
+    )
+
+
 def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
     """Return a note if parts have become far larger than intended, else None."""
     fitting = _fitting_buckets(request, listing, table.metadata)
@@ -192,10 +250,14 @@ def table_errors(url: str) -> Iterator[None]:
     """Turn an OSError of the table's storage into a `TableError` that names the table."""
     try:
         yield
+    except JobError:
+        raise
     except PermissionError as error:
         reason = f"{error.strerror}: ask for access" if error.strerror else str(error)
         raise TableError(f"no permission for {url}: {reason}, or give another --output") from error
     except FileNotFoundError as error:
-        raise TableError(f"cannot reach {url}: {error.strerror or error}") from error
+        raise TableError(
+            f"cannot reach {url} ({error.strerror or error}): make it, or check its name"
+        ) from error
     except OSError as error:
-        raise TableError(f"{url}: {error.strerror or error}") from error
+        raise TableError(f"{url}: {with_remedy(error)}") from error

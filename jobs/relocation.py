@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.listing import Listing
-from jobs.corpus.source_file import SourceFile
 from jobs.diagnostics.events import Counted, Observer, Relocated, counting, ignore
 from jobs.diagnostics.run_log import RunLog
 from jobs.errors import EXIT_DONE, EXIT_HELD, UsageError
@@ -15,11 +17,11 @@ from jobs.execution.version import code_version
 from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
 from jobs.storage.urls import canonical_location, protocol_of
-from jobs.table.changes import TableEntry
-from jobs.table.history import new_run_id, read_summaries, write_summary
+from jobs.table.history import last_summaries, new_run_id, run_ids, write_summary
 from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
+from jobs.table.schema import taken_names
 
 #: Fraction of the table's files that must match, unless set otherwise.
 MIN_MATCH = 0.9
@@ -71,20 +73,22 @@ class Relocation:
         """Exit code of the command."""
         return EXIT_HELD if self.status == "held" else EXIT_DONE
 
-    def add(self, items: dict[str, SourceFile], held: dict[str, list[TableEntry]]) -> None:
-        """Count the files of a hash bucket."""
-        for path in items.keys() | held.keys():
-            item, entries = items.get(path), held.get(path)
-            if not entries:
-                self.n_new += 1
-                self.example_new = self.example_new or path
-            elif item is None:
-                self.n_missing += 1
-                self.example_missing = self.example_missing or path
-            elif any(entry.version == item.version for entry in entries):
-                self.n_match += 1
-            else:
-                self.n_differ += 1
+    def add(self, items: pa.Table, held: pa.Table) -> None:
+        """Count the files of a hash bucket: those of the listing, and the table's entries."""
+        listed, in_table = (rows["path"].combine_chunks() for rows in (items, held))
+        new = listed.filter(pc.invert(pc.is_in(listed, in_table)))
+        at = pc.index_in(in_table, listed)
+        missing = in_table.filter(pc.is_null(at)).unique()
+        is_same = pc.equal(held["source_version"], items["source_version"].take(at))
+        n_match = len(in_table.filter(is_same.combine_chunks()).unique())
+        self.n_new += len(new)
+        self.n_missing += len(missing)
+        self.n_match += n_match
+        self.n_differ += len(listed) - len(new) - n_match
+        if not self.example_new and len(new):
+            self.example_new = new[0].as_py()
+        if not self.example_missing and len(missing):
+            self.example_missing = missing[0].as_py()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the relocation as a dictionary for JSON."""
@@ -181,6 +185,7 @@ def _open_listing(corpus: str, table: Table, settings: Settings) -> Listing:
         options=settings.options_for("corpus"),
         include=settings.include,
         exclude=settings.exclude,
+        taken=taken_names(table.metadata.recorded_spec.schema),
     )
     check_apart(opened, table.store.url)
     return Listing(opened, None)
@@ -193,8 +198,7 @@ def _compare(table: Table, listing: Listing, min_match: float, notify: Observer)
     with counting(notify, "comparing"):
         for bucket in range(table.metadata.n_buckets):
             held = table.held(bucket)
-            versions = {path: {e.version for e in entries} for path, entries in held.items()}
-            listing.look_up(bucket, versions)
+            listing.look_up(bucket, held)
             items = listing.items(bucket)
             relocation.add(items, held)
             notify(Counted(len(items)))
@@ -228,7 +232,7 @@ def _log(
     table: Table, run_id: str, corpus: str, settings: Settings, relocation: Relocation
 ) -> None:
     """Write a log and a summary like those of runs; ``featurelib status`` plans with them."""
-    runs = read_summaries(table.store)
+    runs = last_summaries(table.store, run_ids(table.store), 1)
     secrets = secrets_of(settings)
     log = RunLog(table.store, run_id, secrets)
     log(Relocated(relocation.to_dict()))

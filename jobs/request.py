@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, field
 
 import featurelib
-from jobs.execution.task import Extractor
+from jobs.execution.context import Extractor
 from jobs.settings import Settings
 from jobs.table.metadata import RecordedSpec
 

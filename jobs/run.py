@@ -23,10 +23,10 @@ from jobs.diagnostics.events import (
 from jobs.diagnostics.recorder import Recorder, ended_by
 from jobs.diagnostics.report import RunReport
 from jobs.errors import HeldError, TableError
+from jobs.execution.context import TaskContext
 from jobs.execution.costs import CostModel
 from jobs.execution.results import Tally
 from jobs.execution.sharding import shards
-from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.limits import too_many_deleted, too_many_failed
 from jobs.preflight import (
@@ -35,6 +35,8 @@ from jobs.preflight import (
     outgrown,
     preflight,
     table_errors,
+    tiny_parts,
+    unused_settings,
 )
 from jobs.request import RunRequest
 from jobs.storage.base import Store
@@ -42,8 +44,8 @@ from jobs.storage.opening import open_store
 from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
-from jobs.table.history import new_run_id, read_summaries
-from jobs.table.lock import Unguarded, WriteGuard, write_lock
+from jobs.table.history import new_run_id, read_summaries, run_ids
+from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
 from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
 from jobs.table.planning import RunPlan, plan_run
 from jobs.table.reader import Table
@@ -83,7 +85,8 @@ def run_job(
     ------
     JobError
         If the run fails. Before the commit, the table is unchanged then. During the commit,
-        it has complete parts, and the next run continues.
+        it has complete parts, and the next run continues. If another driver has taken over,
+        the error is `TableBusyError`, whatever failed first.
     """
     featurelib.check_decoders()
     settings = request.settings
@@ -100,12 +103,13 @@ def run_job(
         ) as lock:
             if metadata is None or read_metadata(store) != metadata:  # changed before the lock
                 metadata = check_table(request, listing, store)
-            with recorder.recording():
+            with recorder.recording(), busy_if_lost(lock):
                 store.delete_leftovers()
                 with step(recorder.notify, "list"):
                     listing.read(recorder.notify)
                 run = _begin(request, store, listing, metadata, lock, recorder)
                 _carry_out(run, request, open_executor)
+            lock.check()
     return recorder.report
 
 
@@ -133,6 +137,8 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
         with table_errors(store.url):
             metadata = metadata or new_metadata(request, listing)
             _match(listing, metadata, notify)
+            for note in unused_settings(request.settings):
+                notify(Note(note))
             run = Transaction(
                 report.run_id,
                 Table(store, metadata),
@@ -167,8 +173,12 @@ def _begin(
     _match(listing, metadata, recorder.notify)
     if is_new:
         write_metadata(store, metadata, lock.check)
+        if note := tiny_parts(listing, metadata):
+            recorder.notify(Note(note))
     table = Table(store, metadata)
     if note := outgrown(request, listing, table):
+        recorder.notify(Note(note))
+    for note in unused_settings(request.settings):
         recorder.notify(Note(note))
     options = _options(request, listing, store, recorder.run_id)
     return Transaction(
@@ -226,7 +236,7 @@ def _extract(
         with step(run.notify, "extract"), count:
             costs = CostModel()
             waiting = shards(plan.pending, executor.n_workers, costs)
-            for result in executor.run(context, waiting, run.table.store):
+            for result in executor.run(context, waiting, run.table.store, run.notify):
                 costs.observe(result.timings)
                 tally.add(result)
                 run.staged.update(result.staged)
@@ -279,11 +289,12 @@ def _recomputing_runs(store: Store, run_id: str) -> frozenset[str]:
     These are interrupted recomputing runs of the same code, after the last completed run.
     """
     runs = {run_id}
-    for summary in read_summaries(store):
-        if summary["report"]["status"] == "done":
-            runs = {run_id}
-        elif summary["recompute"] and summary["code"] == code_version():
-            runs.add(summary["run_id"])
+    for other in reversed(run_ids(store)):
+        for summary in read_summaries(store, [other]):
+            if summary["report"]["status"] == "done":
+                return frozenset(runs)
+            if summary["recompute"] and summary["code"] == code_version():
+                runs.add(summary["run_id"])
     return frozenset(runs)
 
 

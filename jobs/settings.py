@@ -33,6 +33,7 @@ _ALWAYS_TEXT = {
     "username",
 }
 
+_FEW_BYTES = re.compile(r"\d{1,6}(\.\d+)? ?B?")
 _MEMORY = re.compile(r"auto|\d+(\.\d+)? ?([kMGT]i?)?B?")
 
 
@@ -60,14 +61,15 @@ class Settings:
         Number of local worker processes (default one per core). With an address, number of
         workers to wait for before the start (default 1).
     worker_memory : str
-        Memory limit of each local worker, in Dask's notation; a worker above it is restarted.
+        Memory limit of each local worker, in Dask's notation. A file for which a worker needs more
+        than 90 % of it fails as ``crashed``.
     buckets : int, optional
         Number of parts per label, fixed when the table is made. By default parts have about
         50 MB.
     storage_options : tuple of str
         ``key=value`` for fsspec. The prefix ``corpus:`` or ``table:`` selects one side.
     max_failed : float
-        Commit nothing if a larger fraction of the extracted files failed.
+        Publish nothing if a larger fraction of the extracted files failed.
     max_deleted : float
         Do nothing if a larger fraction of the table's files would be deleted.
     keep_missing : bool, optional
@@ -80,7 +82,12 @@ class Settings:
     single_writer : bool
         Skip the check that the storage can exclude other writers.
     file_timeout_s : float
-        A file that takes longer fails as ``timed_out`` [s].
+        A file that takes longer fails as ``timed_out`` [s]. A worker that gives no sign for so
+        long is restarted.
+    first_worker_timeout_s : float
+        How long a run waits for the first worker of its cluster [s].
+    no_worker_timeout_s : float
+        How long a cluster may be without any worker later [s].
     prefetch_mb : float
         Maximum size of the files that a worker reads ahead [MiB].
     lease_period_s : float
@@ -108,6 +115,8 @@ class Settings:
     retry_failed: bool = False
     single_writer: bool = False
     file_timeout_s: float = 600.0
+    first_worker_timeout_s: float = 120.0
+    no_worker_timeout_s: float = 60.0
     prefetch_mb: float = 64.0
     lease_period_s: float = 30.0
     reader_grace_s: float = 5.0
@@ -123,13 +132,21 @@ class Settings:
                 raise UsageError(f"{name} is {value}: give a fraction from 0 to 1")
         if not 0 <= self.reader_grace_s < math.inf:
             raise UsageError(f"reader_grace_s is {self.reader_grace_s}: give a number of seconds")
-        for name in ("file_timeout_s", "prefetch_mb", "lease_period_s"):
+        for name in (
+            *("file_timeout_s", "first_worker_timeout_s", "no_worker_timeout_s"),
+            *("prefetch_mb", "lease_period_s"),
+        ):
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}: give a number above 0")
         if not _MEMORY.fullmatch(self.worker_memory):
             raise UsageError(
                 f"worker_memory is {self.worker_memory!r}: give a size such as '2GB', or 'auto'"
+            )
+        if _FEW_BYTES.fullmatch(self.worker_memory):
+            raise UsageError(
+                f"worker_memory is {self.worker_memory!r}, which are bytes: give a unit, such as"
+                " '2GB'"
             )
         if self.cluster not in (LOCAL, INLINE) and "://" not in self.cluster:
             raise UsageError(

@@ -10,12 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.diagnostics.report import RunReport
 from jobs.errors import JobError, TableError
+from jobs.storage.base import Store
 from jobs.storage.urls import location_from_canonical
-from jobs.table.history import read_summaries
+from jobs.table.history import last_summaries, run_ids
 from jobs.table.layout import is_errors
+from jobs.table.lock import running_run
 from jobs.table.reader import Table, open_table
-from jobs.table.signs import COLUMNS, CUT, DAMAGED, sign_lines, signs_of, values_of
+from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, sign_lines
+
+_RUNS_SHOWN = 5
 
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
@@ -60,10 +65,14 @@ class Status:
         Number of files with features, by label.
     signs : Counter
         Number of files with each sign: see `jobs.table.signs`.
+    n_runs : int
+        Number of runs.
     runs : list of dict
-        Summaries of the runs, oldest first.
+        Summaries of the last runs, oldest first.
     rerun : dict
         Number of files by planning class for another run; empty if it cannot be planned.
+    n_waiting : int
+        Number of files that runs have finished, and another run would publish.
     rerun_problem : str
         Why another run cannot be planned.
     """
@@ -78,8 +87,10 @@ class Status:
     errors: Counter[str] = field(default_factory=Counter)
     labels: Counter[str | None] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
+    n_runs: int = 0
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
+    n_waiting: int = 0
     rerun_problem: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,20 +114,24 @@ class Status:
             f"errors   {sum(self.errors.values())}" + (f" ({kinds})" if kinds else ""),
             *(f"         {line}" for line in sign_lines(self.signs, self.table)),
             f"parts    {self.n_parts} (buckets: {self.n_buckets})",
-            f"runs     {len(self.runs)}",
+            f"runs     {self.n_runs}",
         ]
-        for run in self.runs[-5:]:
+        for run in self.runs:
             report = run.get("report", {})
-            read, seconds = report.get("read", 0), sum(report.get("seconds", {}).values())
-            lines.append(
-                f"         {run.get('run_id')}  {report.get('status')}, {read} files read,"
-                f" {seconds:.1f} s"
-            )
+            line = f"         {run.get('run_id')}  {report.get('status')}"
+            if seconds := sum(report.get("seconds", {}).values()):  # not if its driver died
+                line += f", {report.get('read', 0)} files read, {seconds:.1f} s"
+            lines.append(line)
         if self.rerun_problem:
             lines.append(f"rerun    cannot be planned: {self.rerun_problem}")
         else:
             todo = ", ".join(f"{n} {name}" for name, n in self.rerun.items() if n)
             lines.append(f"rerun    {todo or 'nothing listed'}")
+            if self.n_waiting:
+                lines.append(
+                    f"         {self.n_waiting} of them are finished but not published;"
+                    " the next run publishes them without reading them again"
+                )
         return lines
 
 
@@ -146,23 +161,40 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
     )
     for part in table.parts:
         if is_errors(part):
-            status.errors.update(table.read_columns(part, ["error_kind"])["error_kind"].to_pylist())
+            status.errors += count_values(table.read_columns(part, ["error_kind"])["error_kind"])
         else:
             rows = table.first_rows(part, ["label", *COLUMNS])
-            status.labels.update(rows["label"].to_pylist())
-            for values in values_of(rows):
-                status.signs.update(signs_of(*values))
+            status.labels += count_values(rows["label"])
+            status.signs += count_signs(rows)
             status.n_rows += table.n_rows(part)
     status.n_files = sum(status.labels.values())
-    status.runs = read_summaries(table.store)
+    runs = run_ids(table.store)
+    status.n_runs = len(runs)
+    status.runs = last_summaries(table.store, runs, _RUNS_SHOWN)
+    _mark_interrupted(status.runs, table.store)
     try:
-        status.rerun = _rerun(table, status.runs, options)
+        report = _rerun(table, status.runs, options)
+        status.rerun, status.n_waiting = report.to_dict()["planned"], report.n_reused
     except JobError as error:
         status.rerun_problem = str(error)
     return status
 
 
-def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, int]:
+def _mark_interrupted(runs: list[dict[str, Any]], store: Store) -> None:
+    """Correct the status of runs whose driver died before it could write it."""
+    unfinished = [run for run in runs if run.get("report", {}).get("status") == "running"]
+    if not unfinished:
+        return
+    try:
+        holder = running_run(store)
+    except OSError:
+        return
+    for run in unfinished:
+        if holder not in (None, run["run_id"]):
+            run["report"]["status"] = "interrupted"
+
+
+def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> RunReport:
     from jobs.request import RunRequest
     from jobs.run import plan_job
     from jobs.settings import Settings, with_values
@@ -181,4 +213,4 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     request = RunRequest(
         location_from_canonical(last["corpus"]), table.store.address, spec, settings
     )
-    return plan_job(request).to_dict()["planned"]
+    return plan_job(request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -20,6 +21,8 @@ import numba
 from numba import njit
 
 from featurelib.kernels.lock import compiling
+
+_WARNED = "FEATURELIB_CACHE_WARNED"
 
 #: Files whose code goes into all kernels.
 _SHARED = ("lanes.py", "memory.py", "vector.py")
@@ -57,7 +60,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         kept = compiled._cache._cache_file
         kept._source_stamp = (kept._source_stamp, digest(Path(__file__).parent))
         # processes that save at once would give two signatures the same file
-        kept.save, kept.load = _one_at_a_time(kept.save), _one_at_a_time(kept.load)
+        kept.save, kept.load = _one_at_a_time(_if_possible(kept.save)), _one_at_a_time(kept.load)
         KERNELS.append(compiled)
         return compiled
 
@@ -79,11 +82,26 @@ def _one_at_a_time(access: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
+def _if_possible(save: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(save)
+    def saved(*arguments: Any) -> Any:
+        try:
+            return save(*arguments)
+        except OSError:  # such as a full disk; the kernel itself is there
+            _warn_once()
+
+    return saved
+
+
 @cache
 def _warn_once() -> None:
+    """Warn once on a machine: processes that this one starts inherit that it has warned."""
+    if _WARNED in os.environ:
+        return
+    os.environ[_WARNED] = "1"
     warnings.warn(
-        "no folder for compiled kernels can be written, so each process compiles them, which"
-        " takes about 20 s: set NUMBA_CACHE_DIR to a writable folder",
+        "compiled kernels cannot be kept on disk, so each process compiles them, which takes about"
+        " 20 s: set NUMBA_CACHE_DIR to a folder that can be written and has room",
         RuntimeWarning,
         stacklevel=3,
     )

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import traceback
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
 import click
 
 from jobs.cli import compiling, extract, specs, table  # noqa: F401 - each adds its commands to the group
 from jobs.cli.group import cli
+from jobs.cli.slips import hint_for_option
 from jobs.cli.streams import (
+    drop_output,
     fit_streams,
+    name_errors_of_output,
     open_missing_streams,
     restart_in_utf8,
     start_and_end_quickly,
 )
 from jobs.diagnostics.progress import printable
-from jobs.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, JobError, TerminatedError
+from jobs.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    JobError,
+    OutputError,
+    TerminatedError,
+)
 
 __all__ = ["cli", "main"]
 
@@ -35,12 +47,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if arguments is None:
         open_missing_streams()
         restart_in_utf8()
+        name_errors_of_output()
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
         start_and_end_quickly(lambda: main(sys.argv[1:]))
     open_missing_streams()
     fit_streams()
     debug = "--debug" in arguments
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        fail("the working folder was deleted: go to another one (cd)", EXIT_FAILED, debug)
+    try:
         code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -48,8 +67,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         fail(_with_help(error), error.exit_code, debug)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(EXIT_FAILED)
+    except OutputError as error:
+        drop_output()
+        fail(str(error), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
     except (JobError, TerminatedError) as error:
@@ -59,9 +81,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         fail(str(error) if code == EXIT_USAGE else message_of(error), code, debug)
 
 
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """Print a warning in one line, without the line of code that Python would add."""
+    with contextlib.suppress(OSError):
+        click.echo(printable(f"featurelib: {message}"), err=True)
+
+
 def _with_help(error: click.ClickException) -> str:
     text = error.format_message().rstrip(".")
     text = text[:1].lower() + text[1:]
+    if isinstance(error, click.NoSuchOption) and (hint := hint_for_option(error.option_name)):
+        text = f"no such option {error.option_name!r}: {hint}"
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text += f" (see {error.ctx.command_path} --help)"
     return text
@@ -88,5 +118,6 @@ def fail(text: str, code: int, debug: bool) -> NoReturn:
         traceback.print_exc()
     else:
         logging.disable()  # Dask logs errors if its shutdown is interrupted too
-    click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
+    with contextlib.suppress(OSError):  # the exit code still says it
+        click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
     sys.exit(code)

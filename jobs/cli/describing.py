@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 import featurelib
+from jobs.errors import UsageError
 from jobs.settings import read_config
 from jobs.table.reader import open_table
 
@@ -40,6 +42,8 @@ def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, st
         values, _ = read_config(location)
         folder = Path(location).parent
         return _of_spec(featurelib.spec_from_settings(values or {"preset": "genre-v1"}, folder))
+    if os.path.isfile(location):
+        raise UsageError(f"{location} is a file: featurelib show {shlex.quote(location)} shows it")
     if "/" not in location and not os.path.isdir(location):
         featurelib.get_spec(location)  # raises an error that lists the presets
     table = open_table(location, options)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,11 @@ from jobs.cli.options import common_options, settings_of, spec_of, storage_optio
 from jobs.cli.output import print_lines
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
+from jobs.errors import OutputError
 from jobs.execution import forkserver
+
+if TYPE_CHECKING:
+    from jobs.diagnostics.report import RunReport
 
 _EXTRACT_EPILOG = """\b
 Examples:
@@ -30,8 +34,9 @@ Exit codes:
   0    done
   1    the run failed; finished work is kept for the next run
   2    usage error: an option, a settings file, a label file, or another spec
-  3    a limit (--max-failed, --max-deleted) stopped the commit
-  75   another run is writing the table
+  3    nothing published: a limit (--max-failed, --max-deleted) was exceeded
+  4    published, but files could not be read; run the same command again
+  75   another run is writing the table, or has taken it over
   130  ended by Ctrl-C; finished work is kept for the next run
   143  ended by SIGTERM; finished work is kept for the next run
 """
@@ -89,7 +94,7 @@ Exit codes:
     "--max-failed",
     metavar="FRACTION",
     type=float,
-    help="Commit nothing if more of the files fail (default 1.0).",
+    help="Publish nothing if more of the files fail (default 1.0).",
 )
 @click.option(
     "--max-deleted",
@@ -148,6 +153,18 @@ def extract(
         else:
             opener = functools.partial(open_executor, settings, debug=debug)
             report = run_job(request, opener, progress)
+    try:
+        _print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    except OutputError as error:
+        if report.status != "done":
+            raise
+        raise OutputError(f"{error} (the table is published)") from error
+    return report.exit_code
+
+
+def _print_report(
+    report: RunReport, table: str, *, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     elif dry_run:
@@ -160,7 +177,8 @@ def extract(
         print_lines([*report.notes, *report.summary_lines()])
         if report.failures:
             print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
-    return report.exit_code
+    if line := report.unread_line():
+        print_lines([f"featurelib: {line}"], err=True)
 
 
 @cli.command(short_help="Continue a table whose corpus has moved.")

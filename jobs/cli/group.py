@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import click
 
+from jobs.cli.slips import Command, hint_for_command
 from jobs.settings import did_you_mean
 
 
 class _Commands(click.Group):
-    """A command group that suggests the closest name for an unknown command."""
+    """A command group that has hints for slips and unknown commands."""
+
+    command_class = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            ctx.fail(f"there is no command {name!r}{did_you_mean(name, self.commands)}")
+            hint = hint_for_command(name)
+            hint = f": {hint}" if hint else did_you_mean(name, self.commands)
+            ctx.fail(f"there is no command {name!r}{hint}")
         return super().resolve_command(ctx, args)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from jobs.errors import UsageError
 from jobs.settings import Settings, read_config, with_values
 
 
@@ -42,6 +43,8 @@ def settings_of(config: str | None, options: dict[str, Any]) -> tuple[Settings, 
     spec_values: dict[str, Any] = {}
     settings = Settings()
     if config is not None:
+        if config in _presets():
+            raise UsageError(f"{config} is a preset, not a file: say --preset {config}")
         spec_values, run_values = read_config(config)
         settings = with_values(settings, run_values, config)
     given = {
@@ -52,11 +55,19 @@ def settings_of(config: str | None, options: dict[str, Any]) -> tuple[Settings, 
     return with_values(settings, given, "command line"), spec_values
 
 
+def _presets() -> Iterable[str]:
+    import featurelib
+
+    return featurelib.PRESETS
+
+
 def spec_of(preset: str | None, values: dict[str, Any], config: str | None) -> Any:
     """Return the spec of a preset, of a settings file, or the default one."""
     import featurelib
 
     if preset is not None:
+        if preset.endswith(".toml"):
+            raise UsageError(f"{preset} is a file, not a preset: say --config {preset}")
         values = {**values, "preset": preset}
     if not values:
         return featurelib.get_spec()

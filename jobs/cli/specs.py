@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import textwrap
 from typing import Any
@@ -12,7 +14,7 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, options_of, settings_of, spec_of, storage_option
 from jobs.cli.output import print_csv, print_lines, print_rows
-from jobs.errors import JobError
+from jobs.errors import JobError, UsageError
 
 
 @cli.command(short_help="List the presets.")
@@ -140,6 +142,11 @@ def show(
     import featurelib
     from jobs.execution.native import captured_output
 
+    if os.path.isdir(file):
+        raise UsageError(
+            f"{file} is a folder: give one of its files, or say featurelib extract"
+            f" {shlex.quote(file)} --output TABLE"
+        )
     _, spec_values = settings_of(config, {})
     spec = spec_of(preset, spec_values, config)
     try:

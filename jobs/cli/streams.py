@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jobs.errors import TerminatedError
+from jobs.errors import OutputError, TerminatedError
 
 
 @contextlib.contextmanager
@@ -73,6 +73,38 @@ def start_and_end_quickly(run: Callable[[], NoReturn]) -> NoReturn:
             raise error from None  # Python's own end reports it
         atexit._run_exitfuncs()
         os._exit(error.code if isinstance(error.code, int) else 0)
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors say what cannot be written."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"standard output cannot be written: {error.strerror}; make room where it goes,"
+                " or send it elsewhere"
+            ) from error
+
+
+def name_errors_of_output() -> None:
+    """Let an error of standard output raise `OutputError`, not one that says nothing of it."""
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        device = _Output(sys.stdout.fileno(), "wb", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(device),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.line_buffering,
+        )
+
+
+def drop_output() -> None:
+    """Send what is left in the buffer of standard output nowhere, so that Python can exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fit_streams() -> None:

@@ -9,17 +9,17 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.formats import AUDIO_EXTENSIONS
+from jobs.corpus.formats import has_audio_extension
 from jobs.corpus.labels import LABEL
 from jobs.corpus.passed_over import NOT_AUDIO, by_reason, count_extension
 from jobs.corpus.patterns import Selection
 from jobs.corpus.stated import stated_of
 from jobs.errors import CorpusError
-from jobs.storage.base import Entry, Store
+from jobs.storage.base import Entry, Page, Store
 from jobs.storage.names import (
     decode_local,
     decode_path,
@@ -28,13 +28,21 @@ from jobs.storage.names import (
     other_forms,
     readable,
 )
+from jobs.storage.parallel import read_ahead
 from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
 
 _STAT_AT_ONCE = 1000
+_FILES_AT_ONCE = 8000
 
-#: Columns of every listing; the carried columns of a list follow.
+#: Columns of every listing; the carried columns of a list follow. They are named as in the
+#: table, so that no carried column can have their names.
 LISTING = pa.schema(
-    [("path", pa.string()), ("size", pa.int64()), ("version", pa.string()), (LABEL, pa.string())]
+    [
+        ("path", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("source_version", pa.string()),
+        (LABEL, pa.string()),
+    ]
 )
 
 
@@ -70,6 +78,8 @@ class Corpus:
         Number of listed paths that were matched in another form.
     n_not_utf8 : int
         Number of listed paths that are not UTF-8 and match no file.
+    n_hidden_folders : int
+        Number of hidden folders, which are passed over.
     """
 
     root: str
@@ -85,6 +95,7 @@ class Corpus:
     list_notes: list[str] = field(default_factory=list)
     n_other_form: int = 0
     n_not_utf8: int = 0
+    n_hidden_folders: int = 0
 
     @property
     def notes(self) -> list[str]:
@@ -150,19 +161,38 @@ class Corpus:
 
     def _listed(self) -> Iterator[pa.Table]:
         if self.rows is None:
-            for entries in self.store.scan(descend=self._descends):
-                yield self._page([entry for entry in entries if self._takes(entry)])
+            for page in self._scanned():
+                yield self._selected(self._page(page))
+            if self.n_hidden_folders:
+                self.passed_over["hidden"] += self.n_hidden_folders
             return
         for start in range(0, len(self.rows), _STAT_AT_ONCE):
             rows = self.rows.slice(start, _STAT_AT_ONCE)
             yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
 
-    def _entries(self, paths: list[str], start: int) -> list[Entry]:
+    def _scanned(self) -> Iterator[Page]:
+        """Yield what the store has, in larger pages: each costs as much as many files."""
+        names: list[str] = []
+        sizes: list[int] = []
+        versions: list[str] = []
+        n_enough = _FILES_AT_ONCE if self.selection.limit is None else 1
+        for page in read_ahead(self.store.scan(descend=self._descends)):
+            names += page.names
+            sizes += page.sizes
+            versions += page.versions
+            if len(names) >= n_enough:
+                yield Page(names, sizes, versions)
+                names, sizes, versions = [], [], []
+        if names:
+            yield Page(names, sizes, versions)
+
+    def _entries(self, paths: list[str], start: int) -> Page:
         """Return the entries of the rows from `start` on; look up those that are not stated."""
         entries = dict(self._stated_entries(paths, start))
         unknown = [path for path in paths if path not in entries]
         entries.update(zip(unknown, self._look_up(unknown), strict=True))
-        return [entries[path] for path in paths]
+        names, sizes, versions = map(list, zip(*(entries[path] for path in paths), strict=True))
+        return Page(names, sizes, versions)
 
     def _stated_entries(self, paths: list[str], start: int) -> Iterator[tuple[str, Entry]]:
         if self.stated is None:
@@ -210,53 +240,71 @@ class Corpus:
             except OSError as error:
                 raise CorpusError(explain(error, self.root)) from error
 
-    def _page(self, entries: list[Entry], rows: pa.Table | None = None) -> pa.Table:
-        labels: pa.Array = pa.nulls(len(entries), pa.string())
+    def _page(self, page: Page, rows: pa.Table | None = None) -> pa.Table:
+        paths = pa.array(page.names, pa.string())
+        sizes = pa.array(page.sizes, pa.int64())
+        labels: pa.Array = pa.nulls(len(page), pa.string())
         if self.label_from_parent:
-            labels = pa.array([parent_label(e.name) for e in entries], pa.string())
+            labels = parent_labels(paths)
         elif rows is not None and LABEL in rows.column_names:
-            labels = rows[LABEL].combine_chunks()
-        columns: dict[str, Any] = {
-            "path": pa.array([e.name for e in entries], pa.string()),
-            "size": pa.array([e.size if e.size >= 0 else None for e in entries], pa.int64()),
-            "version": pa.array([e.version for e in entries], pa.string()),
-            LABEL: labels,
-        }
+            labels = rows[LABEL]
+        columns = [
+            paths,
+            pc.if_else(pc.less(sizes, 0), None, sizes),
+            pa.array(page.versions, pa.string()),
+            labels,
+        ]
         if rows is not None:
-            columns |= {f.name: rows[f.name].cast(f.type) for f in self.carried}
-        return pa.table(columns, schema=self.schema)
+            columns += [rows[f.name].cast(f.type) for f in self.carried]
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
     def _descends(self, folder: str) -> bool:
         if posixpath.basename(folder).startswith("."):
-            self.passed_over["hidden"] += 1
+            self.n_hidden_folders += 1  # apart, since another thread lists
             return False
         return self.selection.descends(folder)
 
-    def _takes(self, entry: Entry) -> bool:
-        path = entry.name
-        if path.startswith(".") or "/." in path:
-            reason = "hidden"
-        elif posixpath.splitext(path)[1][1:].lower() not in AUDIO_EXTENSIONS:
-            reason = NOT_AUDIO
-            if entry.size < 0 and self.selection.descends(path):
+    def _selected(self, page: pa.Table) -> pa.Table:
+        """Return the files of a page that belong to the corpus; count the others."""
+        paths = page["path"].combine_chunks()
+        is_hidden = pc.or_(pc.starts_with(paths, "."), pc.match_substring(paths, "/."))
+        if n_hidden := is_hidden.true_count:
+            self.passed_over["hidden"] += n_hidden
+            page = page.filter(pc.invert(is_hidden))
+            paths = page["path"].combine_chunks()
+        is_audio = has_audio_extension(paths)
+        if is_audio.true_count < len(page):
+            self._pass_over(page.filter(pc.invert(is_audio)))
+            page = page.filter(is_audio)
+        if not self.selection.has_patterns:
+            return page
+        takes = pa.array([self.selection.takes(p) for p in page["path"].to_pylist()], pa.bool_())
+        if n_others := len(page) - takes.true_count:
+            self.passed_over["filtered out"] += n_others
+        return page.filter(takes)
+
+    def _pass_over(self, page: pa.Table) -> None:
+        """Count files without an audio extension."""
+        files = zip(page["path"].to_pylist(), page["size_bytes"].to_pylist(), strict=True)
+        for path, size in files:
+            if size is None and self.selection.descends(path):
                 raise CorpusError(
                     f"{self.root}/{path} is a link to nothing, maybe to a folder that is not"
                     " mounted: its files would be lost from the table. Mount it, or leave the"
                     f" link out with --exclude {shlex.quote(glob.escape(path))}"
                 )
-        elif not self.selection.takes(path):
-            reason = "filtered out"
-        else:
-            return True
-        if reason == NOT_AUDIO:
             count_extension(self.not_audio, path)
-        self.passed_over[reason] += 1
-        return False
+        self.passed_over[NOT_AUDIO] += len(page)
 
 
-def parent_label(path: str) -> str | None:
-    """Return the name of a file's folder; None at the corpus root."""
-    return readable(posixpath.basename(posixpath.dirname(path))) or None
+def parent_labels(paths: pa.Array) -> pa.Array:
+    """Return the name of each file's folder; null at the corpus root."""
+    pieces = pc.split_pattern(paths, "/", max_splits=2, reverse=True)
+    at = pc.subtract(pieces.offsets[1:], 2)
+    has_folder = pc.greater(pc.list_value_length(pieces), 1)
+    folders = pieces.values.take(pc.if_else(has_folder, at, None)).dictionary_encode()
+    labels = [readable(folder) or None for folder in folders.dictionary.to_pylist()]
+    return pa.array(labels, pa.string()).take(folders.indices)
 
 
 def in_another_form(n: int, name: str) -> str:

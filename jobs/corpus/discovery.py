@@ -22,6 +22,7 @@ from jobs.storage.names import (
 from jobs.storage.opening import open_store
 from jobs.storage.urls import is_url, redacted, split_name, stored_name
 
+_ONE_SLASH = re.compile(r"[a-z0-9]+:/[^/]")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -90,9 +91,12 @@ def open_corpus(
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CorpusError(
-            f"there is no folder {location}: check the name, and that its disk is mounted"
-        ) from error
+        hint = "check the name, and that its disk is mounted"
+        if location.startswith("~"):
+            hint = "the shell replaces ~ only without quotes, at the start of a word"
+        elif _ONE_SLASH.match(location):
+            hint = "a URL has two slashes, as in s3://bucket/prefix"
+        raise CorpusError(f"there is no folder {location}: {hint}") from error
     except OSError as error:
         raise CorpusError(explain(error, location)) from error
     else:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import xxhash
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 
-def path_hashes(paths: list[str]) -> np.ndarray:
-    """Return a stable 64-bit hash of each stored path (XXH3, seed 0).
+def path_hashes(paths: pa.StringArray) -> np.ndarray:
+    """Return a stable 64-bit hash of each stored path (XXH3, seed 0, of its bytes in UTF-8).
 
     Returns
     -------
@@ -19,8 +21,14 @@ def path_hashes(paths: list[str]) -> np.ndarray:
     """
     import numpy as np  # here, so that the command line can import this module without NumPy
 
-    digest = xxhash.xxh3_64_intdigest
-    return np.fromiter((digest(p.encode()) for p in paths), dtype=np.uint64, count=len(paths))
+    if not len(paths):
+        return np.zeros(0, np.uint64)
+    _, offsets, data = paths.buffers()
+    ends = np.frombuffer(offsets, np.int32)[paths.offset :][: len(paths) + 1].tolist()
+    text, digest = data.to_pybytes() if data else b"", xxhash.xxh3_64_intdigest
+    # slices of bytes: a third of the time that strings take
+    hashes = (digest(text[start:end]) for start, end in itertools.pairwise(ends))
+    return np.fromiter(hashes, dtype=np.uint64, count=len(paths))
 
 
 def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from jobs.corpus.partitioned_rows import PartitionedRows
+from jobs.corpus.partitioned_rows import PartitionedRows, repeated
 from jobs.corpus.stated import add_urls
 from jobs.corpus.textfile import as_utf8, read_csv
 from jobs.errors import UsageError
@@ -158,11 +157,6 @@ def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
         ) from error
 
 
-def nan_safe(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return values as a tuple in which NaN equals NaN."""
-    return tuple(math.nan if value != value else value for value in values)
-
-
 class LabelFile:
     """The labels and carried columns of a label file, read back by hash bucket.
 
@@ -211,8 +205,8 @@ class LabelFile:
         """Add rows whose path in the file has another form; see `jobs.corpus.matching`."""
         self._matched.add(rows)
 
-    def bucket(self, bucket: int) -> dict[str, tuple[Any, ...]]:
-        """Return the labels and carried values of a hash bucket, by path.
+    def bucket(self, bucket: int) -> pa.Table:
+        """Return the labels and carried values of a hash bucket, also those of matched rows.
 
         Raises
         ------
@@ -220,9 +214,6 @@ class LabelFile:
             If the file has a path twice.
         """
         rows = pa.concat_tables([self._from_file.bucket(bucket), self._matched.bucket(bucket)])
-        attributes: dict[str, tuple[Any, ...]] = {}
-        for path, *values in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-            if path in attributes:
-                raise UsageError(f"{self.name} has the path {path!r} twice: keep one of them")
-            attributes[path] = tuple(values)
-        return attributes
+        if (path := repeated(rows["path"])) is not None:
+            raise UsageError(f"{self.name} has the path {path!r} twice: keep one of them")
+        return rows

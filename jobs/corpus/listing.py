@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.corpus import Corpus, explain, in_another_form, relative_path
-from jobs.corpus.formats import guessed_duration
-from jobs.corpus.labels import LABEL, LabelFile, carried_schema, nan_safe, read_rows
+from jobs.corpus.corpus import LISTING, Corpus, explain, in_another_form, relative_path
+from jobs.corpus.formats import guessed_durations
+from jobs.corpus.labels import (
+    LABEL,
+    TABULAR,
+    LabelFile,
+    carried_schema,
+    read_rows,
+)
 from jobs.corpus.matching import match_forms
-from jobs.corpus.partitioned_rows import PartitionedRows, spilled
-from jobs.corpus.source_file import SourceFile
+from jobs.corpus.partitioned_rows import PartitionedRows, repeated, spilled
 from jobs.diagnostics.events import Counted, Listed, Observer, counting
 from jobs.errors import UsageError
 from jobs.storage.opening import open_store
 from jobs.storage.urls import protocol_of, redacted, split_name, stored_name
 
 _LABELS_COUNTED = 100_000
-_LOOKED_UP = pa.schema([("path", pa.string()), ("size", pa.int64()), ("version", pa.string())])
+_VERSIONED = ("path", "source_version")
+_LOOKED_UP = pa.schema(
+    [("path", pa.string()), ("size_bytes", pa.int64()), ("source_version", pa.string())]
+)
+
+#: Position of the label in a listing.
+_LABEL = LISTING.get_field_index(LABEL)
 
 
 class Listing:
@@ -90,11 +103,11 @@ class Listing:
     def _add(self, page: pa.Table) -> None:
         self._rows.add(page)
         if self.has_labels:
-            self._n_unlabelled += sum(not label for label in page[LABEL].to_pylist())
+            is_labelled = pc.fill_null(pc.not_equal(page[LABEL], ""), False)
+            self._n_unlabelled += len(page) - pc.sum(is_labelled).as_py()
         if len(self._labels) < _LABELS_COUNTED:
             self._labels.update(page[LABEL].unique().to_pylist())
-        files = zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True)
-        self.n_seconds += sum(guessed_duration(path, size) for path, size in files)
+        self.n_seconds += float(guessed_durations(page["path"], page["size_bytes"]).sum())
 
     def set_buckets(self, n_buckets: int) -> None:
         """Set the number of hash buckets."""
@@ -102,7 +115,7 @@ class Listing:
         if self.label_file is not None:
             self.label_file.set_buckets(n_buckets)
 
-    def look_up(self, bucket: int, known: Mapping[str, set[str]]) -> None:
+    def look_up(self, bucket: int, held: pa.Table, staged: Iterable[pa.Table] = ()) -> None:
         """Look up the files whose stated version differs from the extracted one.
 
         A list may be out of date, or state a version that is not the storage's own. Only
@@ -112,16 +125,26 @@ class Listing:
         ----------
         bucket : int
             The hash bucket.
-        known : mapping
-            Versions of the extracted rows, by path.
+        held : pyarrow.Table
+            ``path`` and ``source_version`` of the rows in the table.
+        staged : iterable of pyarrow.Table
+            The same of staged rows. They count for files that are not in the table.
         """
         if self.corpus.stated is None:
             return
         listed = self._rows.bucket(bucket)
         before = self._looked_up.get(bucket, _LOOKED_UP.empty_table())
-        settled = set(before["path"].to_pylist())
-        pairs = zip(listed["path"].to_pylist(), listed["version"].to_pylist(), strict=True)
-        doubtful = [p for p, v in pairs if p in known and v not in known[p] and p not in settled]
+        known = held.select(_VERSIONED)
+        for rows in staged:
+            is_other = pc.invert(pc.is_in(rows["path"], _paths(held)))
+            known = pa.concat_tables([known, rows.select(_VERSIONED).filter(is_other)])
+        at = pc.index_in(known["path"], _paths(listed)).combine_chunks()
+        is_same = pc.equal(known["source_version"], listed["source_version"].take(at))
+        is_doubtful = np.zeros(len(listed), bool)
+        is_doubtful[at.drop_null().to_numpy()] = True
+        is_doubtful[at.filter(is_same.combine_chunks()).drop_null().to_numpy()] = False
+        doubtful = _paths(listed).filter(pa.array(is_doubtful))
+        doubtful = doubtful.filter(pc.invert(pc.is_in(doubtful, _paths(before)))).to_pylist()
         pages = [before]
         for entries in self.corpus.look_up(doubtful):
             columns = [list(column) for column in zip(*entries, strict=True)]
@@ -129,39 +152,46 @@ class Listing:
         if doubtful:
             self._looked_up[bucket] = spilled(pa.concat_tables(pages))
 
-    def items(self, bucket: int) -> dict[str, SourceFile]:
-        """Return the files of a hash bucket, by path.
+    def items(self, bucket: int) -> pa.Table:
+        """Return the files of a hash bucket.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``path``, ``size_bytes``, ``source_version``, ``label`` and the carried columns.
 
         Raises
         ------
         UsageError
             If a path is listed twice.
         """
-        rows = self._rows.bucket(bucket)
-        items: dict[str, SourceFile] = {}
-        looked_up = self._looked_up_in(bucket)
-        labels = self.label_file.bucket(bucket) if self.label_file else None
-        nothing = (None,) * (1 + len(self.label_file.carried)) if self.label_file else ()
-        for path, size, version, label, *carried in zip(
-            *(column.to_pylist() for column in rows.columns), strict=True
-        ):
-            if path in items:
-                raise UsageError(f"the path {path!r} is listed twice: keep one of them")
-            attributes: tuple[Any, ...] = (label, *carried)
-            if labels is not None:
-                own = labels.get(path, nothing)
-                attributes = (own[0] or None, *carried, *own[1:])
-            elif label == "":
-                attributes = (None, *carried)
-            size, version = looked_up.get(path, (size, version))
-            items[path] = SourceFile(path, size, version, nan_safe(attributes))
-        return items
+        rows = self._rows.bucket(bucket).combine_chunks()
+        if (path := repeated(rows["path"])) is not None:
+            raise UsageError(f"the path {path!r} is listed twice: keep one of them")
+        rows = self._with_looked_up(bucket, rows)
+        labels = rows[LABEL]
+        if self.label_file is not None:
+            own = self.label_file.bucket(bucket).combine_chunks()
+            own = own.take(pc.index_in(rows["path"], _paths(own)).combine_chunks())
+            labels = own[LABEL]
+            for field in self.label_file.carried:
+                rows = rows.append_column(field, own[field.name])
+        labels = pc.if_else(pc.equal(labels, ""), None, labels)
+        return rows.set_column(_LABEL, LABEL, labels).combine_chunks()
 
-    def _looked_up_in(self, bucket: int) -> dict[str, tuple[int | None, str]]:
-        rows = self._looked_up.get(bucket, _LOOKED_UP.empty_table()).to_pylist()
-        return {
-            row["path"]: (row["size"] if row["size"] >= 0 else None, row["version"]) for row in rows
-        }
+    def _with_looked_up(self, bucket: int, rows: pa.Table) -> pa.Table:
+        """Return the rows with the sizes and versions that were looked up."""
+        if bucket not in self._looked_up:
+            return rows
+        found = self._looked_up[bucket].combine_chunks()
+        at = pc.index_in(rows["path"], _paths(found)).combine_chunks()
+        is_found = pc.is_valid(at)
+        for index, name in enumerate(("size_bytes", "source_version"), start=1):
+            values = found[name].take(at)
+            if name == "size_bytes":
+                values = pc.if_else(pc.less(values, 0), None, values)
+            rows = rows.set_column(index, name, pc.if_else(is_found, values, rows[name]))
+        return rows
 
     def check_labels(self, n_buckets: int) -> list[str]:
         """Match the label file with the listing; return notes for the user.
@@ -178,9 +208,11 @@ class Listing:
         n_matched = 0
         example = None
         for bucket in range(n_buckets):
-            listed = self._rows.bucket(bucket)["path"].to_pylist()
-            example = example or next(iter(listed), None)
-            n_matched += len(self.label_file.bucket(bucket).keys() & set(listed))
+            listed = self._rows.bucket(bucket)["path"]
+            if example is None and len(listed):
+                example = listed[0].as_py()
+            labelled = self.label_file.bucket(bucket)["path"]
+            n_matched += pc.sum(pc.is_in(labelled, listed.combine_chunks())).as_py() or 0
         if n_matched < min(self.n_files, len(self.label_file)):
             n_other = match_forms(self.label_file, self._rows, self.corpus.root, n_buckets)
             n_matched += n_other
@@ -205,6 +237,10 @@ class Listing:
         why = ": they are in no folder below it" if self.corpus.label_from_parent else ""
         name = self.corpus.name or self.corpus.root
         return [f"{self._n_unlabelled} files of {name} have no label{why}"]
+
+
+def _paths(rows: pa.Table) -> pa.Array:
+    return rows["path"].combine_chunks()
 
 
 def open_label_file(
@@ -237,6 +273,11 @@ def open_label_file(
     try:
         data, _ = store.read(stored_name(folder, name))
     except OSError as error:
+        if not name.lower().endswith(TABULAR):
+            raise UsageError(
+                f"--labels is {location!r}: give parent, for the name of each file's folder, or a"
+                " CSV, TSV or Parquet file"
+            ) from error
         raise UsageError(f"--labels: {explain(error, location)}") from error
     notes: list[str] = []
     rows = read_rows(data, location, notes)

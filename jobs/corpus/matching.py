@@ -96,7 +96,7 @@ def _unlabelled(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> P
     """Return the files without a label, by key."""
     unlabelled = PartitionedRows(_KEYED)
     for bucket in range(n_buckets):
-        labelled = labels.bucket(bucket)
+        labelled = set(labels.bucket(bucket)["path"].to_pylist())
         paths = listed.bucket(bucket)["path"].to_pylist()
         paths = [path for path in paths if path not in labelled]
         keys = [normalize("NFC", path) for path in paths]

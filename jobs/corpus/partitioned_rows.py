@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.corpus.hashing import bucket_of, path_hashes
+from jobs.storage.scratch import temporary_file
 
 
 class PartitionedRows:
@@ -46,7 +47,7 @@ class PartitionedRows:
         if not self._n_waiting:
             return
         table = pa.concat_tables(self._waiting).combine_chunks()
-        hashes = path_hashes(table["path"].to_pylist())
+        hashes = path_hashes(table["path"].combine_chunks())
         order = np.argsort(hashes, kind="stable")
         self._runs.append((hashes[order], spilled(table.take(pa.array(order)))))
         self._waiting, self._n_waiting = [], 0
@@ -70,9 +71,17 @@ class PartitionedRows:
 
 def spilled(table: pa.Table) -> pa.Table:
     """Return the same rows, memory-mapped from an unnamed temporary file."""
-    with tempfile.TemporaryFile() as file:
+    with temporary_file() as file:
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             writer.write_table(table)
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+
+
+def repeated(paths: pa.ChunkedArray) -> str | None:
+    """Return a path that is there more than once; None if there is none."""
+    if len(paths.unique()) == len(paths):
+        return None
+    values, counts = paths.value_counts().flatten()
+    return values[pc.index(pc.greater(counts, 1), True).as_py()].as_py()

@@ -52,9 +52,14 @@ class Selection:
         )
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether there are patterns."""
+        return bool(self.include or self.exclude or self.glob)
+
+    @property
     def everything(self) -> bool:
         """Whether all files are selected."""
-        return not (self.include or self.exclude or self.glob or self.limit is not None)
+        return not (self.has_patterns or self.limit is not None)
 
     def takes(self, path: str) -> bool:
         """Return whether a file belongs to the corpus."""

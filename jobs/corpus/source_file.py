@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +17,8 @@ class SourceFile:
         Size in bytes; None if it is not known.
     version : str
         Version token (see `jobs.storage.base.Entry`).
-    attributes : tuple
-        The label, then the values of the carried columns.
     """
 
     path: str
     size: int | None
     version: str
-    attributes: tuple[Any, ...] = (None,)

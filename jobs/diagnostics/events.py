@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.execution.task import ShardResult
+    from jobs.execution.results import ShardResult
     from jobs.table.changes import Change
 
 
@@ -219,6 +219,13 @@ class Committed(Event):
     n_files: int
     n_rows: int
     n_errors: int
+
+
+@dataclass(frozen=True)
+class Waiting(Event):
+    """Nothing has moved for a while; `what_for` says what the run waits for."""
+
+    what_for: str
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from jobs.diagnostics.events import (
     ShardDone,
     StepEnded,
     StepStarted,
+    Waiting,
     ignore,
 )
 
@@ -153,6 +154,8 @@ class Progress:
                 if self.remaining is not None:
                     self.remaining.add(event.expected_seconds, event.seconds)
                 self._advance(event.n_files)
+            case Waiting(what_for):
+                self.waiting(f"waiting: {what_for}")
             case CountEnded():
                 if self.remaining is not None:
                     self.remaining.end()
@@ -193,6 +196,9 @@ class Progress:
     def advance(self, n: int) -> None:
         """Show that `n` more are counted."""
 
+    def waiting(self, text: str) -> None:
+        """Show what the run waits for."""
+
     def stop(self) -> None:
         """End the count."""
 
@@ -225,7 +231,8 @@ class Plain(Progress):
         threading.Thread(target=self._print_now_and_then, name="progress", daemon=True).start()
 
     def _print(self, text: str) -> None:
-        with self._printing:
+        # a full disk behind standard error ends no run
+        with self._printing, contextlib.suppress(OSError):
             self._printed_at = time.monotonic()
             print(printable(text), file=self._file, flush=True)
 
@@ -249,6 +256,10 @@ class Plain(Progress):
         """Print the name and total of a count."""
         if self.total is not None:
             self._print(f"{self.what}: {self.total} {self.unit}")
+
+    def waiting(self, text: str) -> None:
+        """Print what the run waits for."""
+        self._print(text)
 
     def close(self) -> None:
         """Print nothing more."""
@@ -295,6 +306,10 @@ class Bar(Progress):
         """Leave the bar of the files on the terminal."""
         if self.unit == "files" and self.total is not None:
             self._console.print(self._line())
+
+    def waiting(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(printable(text), markup=False)
 
     def close(self) -> None:
         """Remove the line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.corpus.passed_over import NOT_AUDIO, by_extension, by_reason
 from jobs.diagnostics.events import (
@@ -18,9 +18,15 @@ from jobs.diagnostics.events import (
     ShardDone,
     StepEnded,
 )
-from jobs.errors import EXIT_DONE, EXIT_HELD
+from jobs.errors import ENVIRONMENT_KINDS, EXIT_DONE, EXIT_HELD, EXIT_UNREAD
 from jobs.table.changes import Change
 from jobs.table.signs import sign_lines
+
+if TYPE_CHECKING:
+    from jobs.execution.task import Failure
+
+#: If a larger share of the files vanished while they were read, the corpus itself may be gone.
+_VANISHED_SHARE = 0.1
 
 
 @dataclass
@@ -34,7 +40,7 @@ class RunReport:
     table : str
         Location of the table.
     status : str
-        ``done``, ``held`` (a limit held the commit back), ``planned`` (dry run),
+        ``done``, ``held`` (a limit was exceeded), ``planned`` (dry run),
         ``interrupted``, ``failed`` or ``running``.
     counts : Counter
         Number of files by planning class.
@@ -50,6 +56,8 @@ class RunReport:
         Number of these files that were extracted by an interrupted run.
     failures : Counter
         Number of these files that failed, by kind.
+    example : str
+        Path and message of the first file that could not be read.
     signs : Counter
         Number of these files with each sign: see `jobs.table.signs`.
     passed_over : Counter
@@ -61,7 +69,7 @@ class RunReport:
     seconds : dict
         Wall time of each step [s].
     reason : str
-        Why the commit was held back.
+        Why nothing was published.
     notes : list of str
         Notes for the user.
     """
@@ -77,6 +85,7 @@ class RunReport:
     n_read: int = 0
     n_reused: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    example: str = ""
     signs: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
     not_audio: Counter[str] = field(default_factory=Counter)
@@ -98,6 +107,7 @@ class RunReport:
             case ShardDone(result):
                 self.n_read += event.n_files
                 self.failures.update(result.kinds)
+                self._find_example(result.failures)
                 self.signs.update(sign for _, sign in result.signs)
             case BucketCommitted():
                 self.parts_written += len(event.parts)
@@ -115,10 +125,29 @@ class RunReport:
         """Number of files that failed."""
         return sum(self.failures.values())
 
+    def _find_example(self, failures: list[Failure]) -> None:
+        for failure in failures:
+            if not self.example and failure.kind in ENVIRONMENT_KINDS:
+                self.example = f"{failure.path}: {failure.kind}, {failure.message}"
+
+    @property
+    def n_unread(self) -> int:
+        """Number of files that failed because of storage or network, and need another run.
+
+        A file that vanished was deleted or renamed after the listing. That is normal, so such
+        files count only if they are more than one and more than a tenth of the files read.
+        """
+        counts = {kind: self.failures[kind] for kind in ENVIRONMENT_KINDS}
+        if counts["vanished"] <= max(1, _VANISHED_SHARE * self.n_read):
+            counts["vanished"] = 0
+        return sum(counts.values())
+
     @property
     def exit_code(self) -> int:
         """Exit code of the command."""
-        return EXIT_HELD if self.status == "held" else EXIT_DONE
+        if self.status == "held":
+            return EXIT_HELD
+        return EXIT_UNREAD if self.status == "done" and self.n_unread else EXIT_DONE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
@@ -135,6 +164,7 @@ class RunReport:
             "read": self.n_read,
             "reused": self.n_reused,
             "failed": dict(self.failures),
+            "unread": self.n_unread,
             "signs": dict(self.signs),
             "passed_over": dict(self.passed_over),
             "not_audio": dict(self.not_audio),
@@ -164,6 +194,17 @@ class RunReport:
                 kinds = f" ({by_extension(self.not_audio)})" if reason == NOT_AUDIO else ""
                 lines.append(f"{n:>9}  passed over: {reason}{kinds}")
         return lines
+
+    def unread_line(self) -> str:
+        """Return a line of text about the files that could not be read; empty if there are none."""
+        if self.exit_code != EXIT_UNREAD:
+            return ""
+        files = "file" if self.n_read == 1 else "files"
+        example = f" ({self.example})" if self.example else ""
+        return (
+            f"the table is published, but {self.n_unread} of {self.n_read} {files} could not be"
+            f" read{example}: run the same command again"
+        )
 
     def summary_lines(self) -> list[str]:
         """Return lines of text about the result, for people."""

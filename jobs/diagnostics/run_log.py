@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,24 @@ from jobs.diagnostics.events import (
     RunStarted,
     ShardDone,
     StepEnded,
+    Waiting,
 )
+from jobs.errors import ENVIRONMENT_KINDS
 from jobs.storage.base import Store
 from jobs.table.changes import Change
-from jobs.table.history import without_secrets
-from jobs.table.layout import RUNS
+from jobs.table.history import LogFile, without_secrets
 
 if TYPE_CHECKING:
-    from jobs.execution.task import ShardResult
+    from jobs.execution.results import ShardResult
 
 #: A larger log gets no more lines about single files and shards.
 MAX_BYTES = 16 * 2**20
 
+#: Levels of lines, as in Python's logging.
+INFO, WARNING, ERROR = "info", "warning", "error"
+
 _FLUSH_AFTER_S = 30.0
+_PIECE_SHARE = 0.05
 
 
 class RunLog:
@@ -48,46 +54,54 @@ class RunLog:
     """
 
     def __init__(self, store: Store, run_id: str, secrets: Sequence[str] = ()) -> None:
-        self.run_id = run_id
-        self._store = store
-        self._folder = f"{RUNS}/{run_id}"
+        self._file = LogFile(store, run_id)
         self._secrets = secrets
-        self._lines: list[str] = []
+        self._host = socket.gethostname()
+        self._waiting: list[str] = []
         self._n_bytes = 0
         self._n_dropped = 0
-        self._flushed_at = time.monotonic()
-        self._n_flushed = 0
+        self._started_at = self._flushed_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Log an event."""
         if isinstance(event, ShardDone):
-            lines = list(_shard_lines(event.result))
-            if self._n_bytes > MAX_BYTES:
-                self._n_dropped += len(lines)
-                return
-            for line in lines:
-                self._add(**line)
+            self._add_shard(event.result)
         elif (values := _line(event)) is not None:
             self._add(**values)
+        if isinstance(event, RunEnded) and self._n_dropped:
+            self._add(**_dropped_line(self._n_dropped))
+            self._n_dropped = 0
+
+    def _add_shard(self, result: ShardResult) -> None:
+        where = {"host": result.host or self._host, "worker": result.worker}
+        lines = list(_shard_lines(result))
+        if self._n_bytes > MAX_BYTES:
+            self._n_dropped += len(lines)
+            return
+        for line in lines:
+            self._add(**line, **where)
 
     def _add(self, **values: Any) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, **values}, default=str)
-        self._lines.append(without_secrets(line, self._secrets))
+        common = {"time": now, "level": INFO, "host": self._host, "worker": None}
+        line = json.dumps({**common, **values}, default=str)
+        self._waiting.append(without_secrets(line, self._secrets))
         self._n_bytes += len(line)
-        if time.monotonic() - self._flushed_at > _FLUSH_AFTER_S:
+        if time.monotonic() - self._flushed_at > self._flush_after_s():
             self.flush()
 
+    def _flush_after_s(self) -> float:
+        if self._file.grows:
+            return _FLUSH_AFTER_S
+        # a run of a day has about a hundred pieces, not thousands
+        return max(_FLUSH_AFTER_S, _PIECE_SHARE * (time.monotonic() - self._started_at))
+
     def flush(self) -> None:
-        """Write the log file if there are new lines."""
+        """Append the new lines to the log, if there are any."""
         self._flushed_at = time.monotonic()
-        if self._n_flushed == len(self._lines):
-            return
-        lines = [*self._lines]
-        if self._n_dropped:
-            lines.append(json.dumps({"event": "dropped", "lines": self._n_dropped}))
-        self._store.replace(f"{self._folder}/log.jsonl", ("\n".join(lines) + "\n").encode())
-        self._n_flushed = len(self._lines)
+        if self._waiting:
+            self._file.append("".join(f"{line}\n" for line in self._waiting).encode())
+            self._waiting = []
 
 
 def _line(event: Event) -> dict[str, Any] | None:
@@ -96,14 +110,16 @@ def _line(event: Event) -> dict[str, Any] | None:
         case RunStarted():
             return {"event": "start", **vars(event)}
         case Note(text):
-            return {"event": "note", "text": text}
+            return {"level": WARNING, "event": "note", "text": text}
+        case Waiting(what_for):
+            return {"level": WARNING, "event": "waiting", "text": what_for}
         case StepEnded(step, seconds):
             return {"event": "step", "step": step, "seconds": round(seconds, 3)}
         case Planned():
             counts = {change.value: event.counts.get(change, 0) for change in Change}
             return {"event": "plan", "counts": counts, "surplus": event.n_surplus}
         case Conflict(bucket, message):
-            return {"event": "conflict", "bucket": bucket, "message": message}
+            return {"level": WARNING, "event": "conflict", "bucket": bucket, "message": message}
         case BucketCommitted():
             return {
                 "event": "merged",
@@ -114,16 +130,26 @@ def _line(event: Event) -> dict[str, Any] | None:
                 "parts": event.parts,
             }
         case RunEnded(error=error) if error is not None:
-            return {"event": "failed", "error": type(error).__name__, "message": str(error)}
+            return {
+                "level": ERROR,
+                "event": "failed",
+                "error": type(error).__name__,
+                "message": str(error),
+            }
         case Relocated(report):
             return {"event": "relocated", **report}
     return None
+
+
+def _dropped_line(n_lines: int) -> dict[str, Any]:
+    return {"level": WARNING, "event": "dropped", "lines": n_lines}
 
 
 def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:
     for failure in result.failures:
         details = {"details": failure.details} if failure.details else {}
         yield {
+            "level": ERROR if failure.kind in ENVIRONMENT_KINDS else WARNING,
             "event": "error",
             "path": failure.path,
             "kind": failure.kind,
@@ -131,9 +157,9 @@ def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:
             **details,
         }
     for path, sign in result.signs:
-        yield {"event": "sign", "path": path, "sign": sign}
+        yield {"level": WARNING, "event": "sign", "path": path, "sign": sign}
     for path, text in result.native_output:
-        yield {"event": "decoder", "path": path, "text": text}
+        yield {"level": WARNING, "event": "decoder", "path": path, "text": text}
     yield {
         "event": "shard",
         "bucket": result.bucket,

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import logging
 import queue
-import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import distributed
 from distributed.scheduler import KilledWorker
 
+from jobs.diagnostics.events import Note, Observer, Waiting, ignore
 from jobs.errors import ClusterError, JobError, TableError
+from jobs.execution.context import TaskContext
+from jobs.execution.dask_task import COMPILING, extract_on_worker, prepare_on_worker
+from jobs.execution.pulse import topic_of
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import (
-    COMPILING,
-    OnCompile,
-    ShardResult,
-    TaskContext,
-    extract_shard,
-    prepare_aside,
-    stage_crashed,
-)
-from jobs.execution.workers import n_threads
+from jobs.execution.suspects import MAX_ATTEMPTS, nobody_knows
+from jobs.execution.task import OnCompile, stage_failure
+from jobs.execution.watch import ClusterWatch
+from jobs.settings import Settings
 from jobs.storage.base import Store
 
-logger = logging.getLogger(__name__)
-
-#: How long a cluster may be without workers during a run [s].
-WORKERS_GONE_S = 60.0
-
 _SHARDS_IN_FLIGHT_A_THREAD = 3
-_COUNT_THREADS_EVERY_S = 5.0
+
+#: With fewer shards in flight, an adaptive cluster without workers would ask for few of them.
+_SHARDS_IN_FLIGHT_WITHOUT_WORKERS = 24
+
+#: A shard whose worker died is divided into so many, each of which is extracted in a child; then
+#: smaller ones still, so that something gets done between deaths that are frequent.
+_PIECES, _PIECES_LATER = 2, 8
+
+#: What a worker gets beyond `Settings.file_timeout_s` before it is thought to be frozen [s].
+_GRACE_S = 10.0
+
+_PREPARE_S = 180.0
+_LOOK_EVERY_S = 0.5
+_WAITING_AFTER_S = 10.0
+_WAITING_EVERY_S = 60.0
 
 
 class DaskExecutor:
@@ -47,127 +53,206 @@ class DaskExecutor:
     ----------
     client : distributed.Client
         Client of the cluster.
+    settings : Settings
+        How long the cluster may be without workers, and a file without a sign.
+    n_expected : int, optional
+        Number of workers that the cluster will have.
     """
 
-    def __init__(self, client: distributed.Client) -> None:
-        self._client = client
-        self._in_flight: dict[Any, tuple[distributed.Future, Shard]] = {}
-        self._watch = _Watch(client, self._in_flight)
-        self._n_threads = n_threads(client)
-        self._counted_at = time.monotonic()
+    def __init__(self, client: distributed.Client, settings: Settings, n_expected: int = 1) -> None:
+        self.client, self.settings, self._n_expected = client, settings, n_expected
+        self.watch = ClusterWatch(client)
 
     def n_workers(self) -> int:
-        """Return the number of threads of all workers, counted every few seconds."""
-        if time.monotonic() - self._counted_at > _COUNT_THREADS_EVERY_S:
-            with contextlib.suppress(OSError, RuntimeError):  # the futures report the error
-                self._n_threads = n_threads(self._client)
-            self._counted_at = time.monotonic()
-        return self._n_threads
+        """Return the number of threads of all workers, at least the number that will come."""
+        return max(self._n_expected, self.watch.state.n_threads)
 
     def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
         """Prepare the present workers; the first task of any other worker prepares it."""
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        self._client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
+        self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
         with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(self._client.run, prepare_aside, context, on_error="ignore")
+            prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
             prepared.add_done_callback(lambda _: said.put(None))
             while (progress := said.get()) is not None:
                 on_compile(*progress)  # in this thread, as all events of a run
-        self._client.unsubscribe_topic(COMPILING)
+        self.client.unsubscribe_topic(COMPILING)
         prepared.result()
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
-    ) -> Iterator[ShardResult]:
-        """Extract shards; yield their results, and find files that kill workers.
-
-        If a shard kills its workers twice, its files are retried one by one at the end of the
-        run. A file that kills its workers again is retried alone on the cluster. If that
-        fails too, the file is recorded as ``crashed``.
-        """
-        with self._watch:
-            yield from self._run(context, shards, table)
-
-    def _run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
-    ) -> Iterator[ShardResult]:
-        retry_single: list[Shard] = []
-        yield from self._window(
-            context,
-            shards,
-            lambda: _SHARDS_IN_FLIGHT_A_THREAD * self.n_workers(),
-            lambda shard: retry_single.extend(shard.single_files()),
-        )
-        retry_alone: list[Shard] = []
-        yield from self._window(context, retry_single, self.n_workers, retry_alone.append)
-        crashed: list[Shard] = []
-        yield from self._window(context, retry_alone, lambda: 1, crashed.append)
-        for shard in crashed:
-            yield stage_crashed(context, shard, table)
-
-    def _window(
         self,
         context: TaskContext,
         shards: Iterable[Shard],
-        width: Callable[[], int],
-        on_killed: Callable[[Shard], None],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
-        waiting = iter(shards)
-        again: deque[Shard] = deque()
-        in_flight = self._in_flight
-        in_flight.clear()
-        completed = distributed.as_completed(
+        """Extract shards; yield their results in order of completion.
+
+        If the worker of a shard dies, or gives no sign for too long, the files of the shard are
+        suspects: they are extracted at the end of the run, in child processes, so that a file
+        that ends its process is found (see `jobs.execution.suspects`).
+
+        Raises
+        ------
+        ClusterError
+            If the cluster has no workers for too long, or cannot work.
+        TableError
+            If a worker cannot write its results.
+        """
+        with self.watch:
+            yield from _Extraction(self, context, shards, table, notify).results()
+
+
+@dataclass
+class _Flight:
+    """A shard that is submitted.
+
+    Attributes
+    ----------
+    future : distributed.Future
+        Its task.
+    shard : Shard
+        The files.
+    worker : str
+        Address of the worker that the task is at; empty if it waits for one.
+    sign_at : float
+        When the task last gave a sign [s].
+    told : dict
+        What it told then: see `jobs.execution.pulse`.
+    """
+
+    future: distributed.Future
+    shard: Shard
+    worker: str = ""
+    sign_at: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+class _Extraction:
+    """The shards of one run on a cluster."""
+
+    def __init__(
+        self,
+        executor: DaskExecutor,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer,
+    ) -> None:
+        self._n_workers = executor.n_workers
+        self._client, self._watch = executor.client, executor.watch
+        self._settings = executor.settings
+        self._context, self._table, self._notify = context, table, notify
+        self._waiting = iter(shards)
+        self._again: deque[Shard] = deque()
+        self._suspects: deque[Shard] = deque()
+        self._flights: dict[str, _Flight] = {}
+        self._completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
         )
+        now = time.monotonic()
+        self._looked_at = self._moved_at = self._workers_at = now
+        self._waiting_told_at = 0.0
+        self._has_had_workers = bool(self._watch.state.threads)
+        self._is_elastic = not self._has_had_workers
 
-        def fill() -> None:
-            free = width() - len(in_flight)
-            while free > 0 and again:
-                submit(again.popleft())
-                free -= 1
-            for shard in itertools.islice(waiting, max(0, free)):
-                submit(shard)
+    def results(self) -> Iterator[ShardResult]:
+        """Yield the results of all shards."""
+        topic = topic_of(self._context.run_id)
+        self._client.subscribe_topic(topic, self._hear)
+        try:
+            self._fill()
+            while self._flights:
+                if not self._completed.has_ready():
+                    self._wait()
+                    continue
+                future, value = next(self._completed)
+                flight = self._flights.pop(future.key)
+                shard, told = flight.shard, flight.told
+                # drop the future: if its worker restarts, the scheduler would run the shard again
+                # for as long as somebody holds it
+                del future, flight
+                self._moved_at = time.monotonic()
+                yield from self._taken(value, shard, told)
+                self._fill()
+        finally:
+            with contextlib.suppress(ValueError, OSError, RuntimeError):  # the client is closed
+                self._client.unsubscribe_topic(topic)
 
-        def submit(shard: Shard) -> None:
-            future = self._client.submit(
-                _extract_on_worker, context, shard, key=f"extract-{uuid.uuid4().hex}", pure=False
+    def _fill(self) -> None:
+        free = self._width() - len(self._flights)
+        while free > 0 and (shard := self._next()) is not None:
+            self._submit(shard)
+            free -= 1
+
+    def _next(self) -> Shard | None:
+        if self._again:
+            return self._again.popleft()
+        shard = next(self._waiting, None)
+        if shard is None and self._suspects:
+            shard = self._suspects.popleft()
+        return shard
+
+    def _width(self) -> int:
+        width = _SHARDS_IN_FLIGHT_A_THREAD * self._n_workers()
+        return max(width, _SHARDS_IN_FLIGHT_WITHOUT_WORKERS) if self._is_elastic else width
+
+    def _submit(self, shard: Shard) -> None:
+        name = uuid.uuid4().hex
+        key = f"extract-{name}"
+        # not the key itself: Dask would replace it by the result of the task
+        future = self._client.submit(
+            extract_on_worker, self._context, shard, name, key=key, pure=False
+        )
+        self._flights[key] = _Flight(future, shard)
+        self._completed.add(future)
+
+    def _taken(self, value: Any, shard: Shard, told: dict[str, Any]) -> Iterator[ShardResult]:
+        """Yield the result of a task; divide its shard if its worker died."""
+        result = self._unpack(value)
+        if result is None:
+            yield from self._divided(shard, told)
+            return
+        if result.unfinished is not None:
+            self._again.append(result.unfinished)
+        if result.is_hung and self._watch.restart(result.worker):
+            self._notify(Note(f"the worker {result.worker} is restarted: a file hangs in it"))
+        yield result
+
+    def _divided(self, shard: Shard, told: dict[str, Any]) -> Iterator[ShardResult]:
+        """Divide a shard whose worker died; yield the error of a file that is not tried again."""
+        paths = [path for path, _ in shard.files]
+        if told.get("state") == "too large" and told["path"] in paths:
+            index = paths.index(told["path"])
+            self._notify(
+                Note(
+                    f"a worker used {told['used'] / 1e6:.0f} MB of memory, and may use"
+                    f" {told['limit'] / 1e6:.0f} MB, at {told['path']}: it was ended, and the file"
+                    " is extracted in a process of its own"
+                )
             )
-            in_flight[future.key] = (future, shard)
-            completed.add(future)
+            self._suspects.append(replace(shard.part(index, index + 1), is_suspect=True))
+            if len(shard) > 1:
+                self._again.append(shard.without(index))
+            return
+        shard = replace(shard, is_suspect=True, n_deaths=shard.n_deaths + 1)
+        if len(shard) > 1 or shard.n_deaths < MAX_ATTEMPTS:
+            self._suspects.extend(shard.pieces(_PIECES if shard.n_deaths == 1 else _PIECES_LATER))
+            return
+        message = nobody_knows(shard.n_deaths, "its worker died")
+        yield stage_failure(self._context, shard, self._table, "unreadable", message)
 
-        fill()
-        while in_flight:
-            future, value = next(completed)
-            shard = in_flight.pop(future.key)[1]
-            result = self._unpack(value, shard)
-            # drop the future: if its worker restarts, the scheduler would run the shard again
-            # for as long as somebody holds it
-            del future, value
-            if result is None:
-                on_killed(shard)
-            else:
-                if result.unfinished is not None:
-                    again.append(result.unfinished)
-                if result.worker is not None:
-                    self._restart(result.worker)
-                yield result
-            fill()
-
-    def _unpack(self, value: Any, shard: Shard) -> ShardResult | None:
-        """Return the result of a task; None if it killed its workers."""
+    def _unpack(self, value: Any) -> ShardResult | None:
+        """Return the result of a task; None if its worker died."""
         if isinstance(value, ShardResult):
             return value
         error = value[1] if isinstance(value, tuple) else value
         if isinstance(error, KilledWorker):
             return None
         if isinstance(error, CancelledError):
-            cause = (
-                f"the cluster has had no workers for {WORKERS_GONE_S:g} s"
-                if self._watch.workers_gone
-                else "the connection to the scheduler is lost"
-            )
             raise ClusterError(
-                f"{cause}: finished work is kept, run the same command again when it is back"
+                "the connection to the scheduler is lost: finished work is kept, run the same"
+                " command again when it is back"
             )
         if isinstance(error, JobError):
             raise error
@@ -175,49 +260,93 @@ class DaskExecutor:
             raise TableError(f"a worker cannot write its results: {error}") from error
         raise ClusterError(f"a task failed: {type(error).__name__}: {error}") from error
 
-    def _restart(self, worker: str) -> None:
-        """Restart a worker, which needs a nanny, because a hung file occupies its thread."""
-        try:
-            self._client.restart_workers([worker], timeout=20, raise_for_error=False)
-        except (ValueError, OSError, RuntimeError) as error:
-            logger.warning("the worker %s cannot be restarted: %s", worker, error)
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Note what a task tells; in the client's thread."""
+        told = event[1]
+        flight = self._flights.get(f"extract-{told['flight']}")
+        if flight is not None:
+            flight.told, flight.sign_at = told, time.monotonic()
+            self._moved_at = flight.sign_at
 
+    def _wait(self) -> None:
+        """Wait a moment for a result, and look at the cluster from time to time."""
+        with self._completed.thread_condition:
+            self._completed.thread_condition.wait(0.1)
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        self._check_workers(now)
+        self._find_frozen(now)
+        if (
+            now - self._moved_at > _WAITING_AFTER_S
+            and now - self._waiting_told_at > _WAITING_EVERY_S
+        ):
+            self._waiting_told_at = now
+            self._notify(Waiting(self._what_for(now)))
+        self._fill()  # there may be more workers
 
-def _extract_on_worker(context: TaskContext, shard: Shard) -> ShardResult:
-    result = extract_shard(context, shard)
-    if result.is_hung:
-        result.worker = distributed.get_worker().address
-    return result
+    def _check_workers(self, now: float) -> None:
+        if self._watch.state.threads:
+            self._workers_at, self._has_had_workers = now, True
+            return
+        waited, settings = now - self._workers_at, self._settings
+        if not self._has_had_workers and waited > settings.first_worker_timeout_s:
+            raise ClusterError(
+                f"no worker came within {settings.first_worker_timeout_s:g} s"
+                " (first_worker_timeout_s): start workers, and run the same command again"
+            )
+        if self._has_had_workers and waited > settings.no_worker_timeout_s:
+            raise ClusterError(
+                f"the cluster has had no workers for {settings.no_worker_timeout_s:g} s"
+                " (no_worker_timeout_s): finished work is kept, run the same command again when"
+                " it is back"
+            )
 
+    def _find_frozen(self, now: float) -> None:
+        """Restart workers whose tasks have given no sign for too long."""
+        tasks = self._watch.state.tasks
+        for key, flight in self._flights.items():
+            worker = tasks.get(key, "")
+            if worker != flight.worker:
+                flight.worker, flight.sign_at = worker, max(flight.sign_at, now)
+            limit = self._settings.file_timeout_s + _GRACE_S
+            if flight.told.get("state") == "preparing":
+                limit = max(limit, _PREPARE_S)
+            if worker and now - flight.sign_at > limit and self._watch.restart(worker):
+                self._notify(
+                    Note(
+                        f"the worker {worker} has given no sign for {limit:g} s"
+                        f"{self._at_file(flight)}: it is restarted, and its files go to others"
+                    )
+                )
 
-class _Watch:
-    """Cancels all tasks when the cluster has been without workers for too long.
+    def _what_for(self, now: float) -> str:
+        """Return what the run waits for."""
+        state, settings = self._watch.state, self._settings
+        if now - state.at > _WAITING_AFTER_S:
+            return f"the scheduler has not answered for {now - state.at:.0f} s"
+        if not state.threads:
+            limit = (
+                settings.no_worker_timeout_s
+                if self._has_had_workers
+                else settings.first_worker_timeout_s
+            )
+            return (
+                f"there has been no worker for {now - self._workers_at:.0f} s (the run ends"
+                f" after {limit:g} s)"
+            )
+        running = [flight for flight in self._flights.values() if flight.worker]
+        if not running:
+            return f"{len(state.threads)} workers take none of {len(self._flights)} shards"
+        slowest = min(running, key=lambda flight: flight.sign_at)
+        return (
+            f"the worker {slowest.worker} has given no sign for {now - slowest.sign_at:.0f} s"
+            f"{self._at_file(slowest)} (file_timeout_s is {settings.file_timeout_s:g} s)"
+        )
 
-    Without this, tasks would wait for workers forever, and no error would be raised.
-    """
-
-    def __init__(
-        self, client: distributed.Client, in_flight: dict[Any, tuple[distributed.Future, Shard]]
-    ) -> None:
-        self.workers_gone = False
-        self._client, self._in_flight = client, in_flight
-        self._done = threading.Event()
-
-    def __enter__(self) -> None:
-        threading.Thread(target=self._watch, name="watch", daemon=True).start()
-
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-
-    def _watch(self) -> None:
-        alive_at = time.monotonic()
-        while not self._done.wait(WORKERS_GONE_S / 10):
-            try:
-                if self._client.nthreads():
-                    alive_at = time.monotonic()
-            except (OSError, RuntimeError, AttributeError):
-                return  # the client is closed or has lost its scheduler: its futures fail
-            if time.monotonic() - alive_at > WORKERS_GONE_S:
-                self.workers_gone = True
-                self._client.cancel([future for future, _ in list(self._in_flight.values())])
-                return
+    def _at_file(self, flight: _Flight) -> str:
+        if flight.told.get("state") == "preparing":
+            return ", while it loads libraries and compiles kernels"
+        path = flight.told.get("path")
+        return f", at {path}" if path else ""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from jobs.diagnostics.events import Observer, ignore
+from jobs.execution.context import TaskContext
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import (
-    OnCompile,
-    ShardResult,
-    TaskContext,
-    extract_shard,
-    prepare,
-)
+from jobs.execution.task import OnCompile, extract_shard, prepare
 from jobs.storage.base import Store
 
 
@@ -34,7 +31,11 @@ class Executor(Protocol):
         """
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order of completion.
 
@@ -46,6 +47,8 @@ class Executor(Protocol):
             The shards, taken one by one as workers become free.
         table : Store
             The table's store, for error rows that the driver writes.
+        notify : callable, optional
+            Observer of what happens meanwhile: notes, and what the run waits for.
 
         Raises
         ------
@@ -66,7 +69,11 @@ class InlineExecutor:
         prepare(context, on_compile)
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self,
+        context: TaskContext,
+        shards: Iterable[Shard],
+        table: Store,
+        notify: Observer = ignore,
     ) -> Iterator[ShardResult]:
         """Extract shards; yield their results in order."""
         for shard in shards:

@@ -7,9 +7,10 @@ import ctypes
 import functools
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
+
+from jobs.storage.scratch import temporary_file
 
 #: Environment variables that give every native thread pool one thread. Libraries read them when
 #: they load.
@@ -57,7 +58,7 @@ def captured_output() -> Iterator[Callable[[], str]]:
         Returns the output since its last call.
     """
     global _depth, _saved
-    with tempfile.TemporaryFile() as file:
+    with temporary_file() as file:
         with _lock:
             if _depth == 0:
                 _flush()

@@ -39,15 +39,16 @@ def open_executor(
         yield InlineExecutor()
         return
     # importing Dask takes half a second, which a run without files to extract saves
-    from jobs.execution.clusters import open_client
+    from jobs.execution.clusters import expected_workers, open_client
+    from jobs.execution.clusters.address import check_address
     from jobs.execution.dask import DaskExecutor
-    from jobs.execution.workers import check_workers, wait_for_workers
+    from jobs.execution.workers import check_workers
 
     if client is not None:
-        wait_for_workers(client, 1)
+        check_address(client.scheduler.address)
         check_workers(client)
-        yield DaskExecutor(client)
+        yield DaskExecutor(client, settings)
         return
     with open_client(settings, debug=debug) as own:
         check_workers(own)
-        yield DaskExecutor(own)
+        yield DaskExecutor(own, settings, expected_workers(settings))

@@ -1,4 +1,4 @@
-"""Count the results of shards, and stop a run early if no file can be read."""
+"""The results of shards, their counts, and the early stop of a run in which no file can be read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,101 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from jobs.errors import ENVIRONMENT_KINDS, CorpusError
-from jobs.execution.task import ShardResult
+from jobs.execution.costs import Timings
+from jobs.execution.sharding import Shard
 
 #: A run stops when this many files were tried and all failed because of the environment.
 EARLY_STOP_FILES = 20
 
 _EARLY_STOP_AT_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that got an error row.
+
+    Attributes
+    ----------
+    path : str
+        Stored path of the file.
+    kind : str
+        Kind of the error, see `jobs.errors`.
+    message : str
+        The cause, in one line.
+    details : str
+        A traceback if the error was not foreseen, else empty.
+    """
+
+    path: str
+    kind: str
+    message: str
+    details: str = ""
+
+
+@dataclass
+class ShardResult:
+    """The result of a shard: the names of staged files, and counts.
+
+    Attributes
+    ----------
+    bucket : int
+        The hash bucket.
+    staged : list of str
+        Names of the staged files.
+    n_files : int
+        Number of files with features.
+    n_rows : int
+        Number of feature rows.
+    seconds : float
+        Duration of the task [s].
+    signs : list of tuple
+        Path and sign of files (see `jobs.table.signs`).
+    failures : list of Failure
+        Files with an error row.
+    timings : dict
+        Guessed and measured seconds, by format.
+    native_output : list of tuple
+        Path of a file, and the output of native libraries while it was extracted.
+    unfinished : Shard, optional
+        Files left over after a hung file, for another task.
+    is_hung : bool
+        Whether a hung file still occupies a thread of the process.
+    worker : str
+        Address of the Dask worker; empty if the driver extracted the files.
+    host : str
+        Name of its machine.
+    """
+
+    bucket: int
+    staged: list[str] = field(default_factory=list)
+    n_files: int = 0
+    n_rows: int = 0
+    seconds: float = 0.0
+    signs: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    timings: Timings = field(default_factory=dict)
+    native_output: list[tuple[str, str]] = field(default_factory=list)
+    unfinished: Shard | None = None
+    is_hung: bool = False
+    worker: str = ""
+    host: str = ""
+
+    def add(self, other: ShardResult) -> None:
+        """Add the result of other files of the same shard."""
+        self.staged += other.staged
+        self.n_files += other.n_files
+        self.n_rows += other.n_rows
+        self.signs += other.signs
+        self.failures += other.failures
+        self.native_output += other.native_output
+        for name, (guessed, measured) in other.timings.items():
+            before = self.timings.get(name, (0.0, 0.0))
+            self.timings[name] = (before[0] + guessed, before[1] + measured)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """Number of failures by kind."""
+        return Counter(failure.kind for failure in self.failures)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
@@ -22,22 +22,38 @@ class Shard:
         Path and listed version of each file.
     sizes : tuple of int
         Size of each file in bytes, 0 if unknown; empty if no size is known.
+    is_suspect : bool
+        Whether one of the files may end its process, so that they are extracted in a child.
+    n_deaths : int
+        Number of workers that died over these files.
     """
 
     bucket: int
     files: tuple[tuple[str, str], ...]
     sizes: tuple[int, ...] = ()
+    is_suspect: bool = False
+    n_deaths: int = 0
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def single_files(self) -> list[Shard]:
-        """Return one shard for each file."""
-        sizes = self.sizes or (0,) * len(self.files)
-        return [
-            Shard(self.bucket, (file,), (size,))
-            for file, size in zip(self.files, sizes, strict=True)
-        ]
+    def part(self, start: int, stop: int) -> Shard:
+        """Return a shard of some of the files, by their indices."""
+        return replace(self, files=self.files[start:stop], sizes=self.sizes[start:stop])
+
+    def without(self, index: int) -> Shard:
+        """Return a shard of all files except one."""
+        files, sizes = self.files, self.sizes
+        return replace(
+            self,
+            files=files[:index] + files[index + 1 :],
+            sizes=sizes[:index] + sizes[index + 1 :],
+        )
+
+    def pieces(self, n_pieces: int) -> list[Shard]:
+        """Return at most `n_pieces` shards that have the files together."""
+        length = -(-len(self) // n_pieces)
+        return [self.part(start, start + length) for start in range(0, len(self), length)]
 
 
 #: Largest expected cost of a shard, unless a single file costs more [s].

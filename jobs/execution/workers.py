@@ -1,4 +1,4 @@
-"""Wait for, check and count the workers of a cluster."""
+"""Wait for and check the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ import distributed
 from jobs.errors import ClusterError
 from jobs.execution.version import code_version
 
-_WORKERS_TIMEOUT_S = 120
 
-
-def wait_for_workers(client: distributed.Client, n_workers: int) -> None:
+def wait_for_workers(client: distributed.Client, n_workers: int, timeout_s: float) -> None:
     """Wait until a cluster has at least `n_workers` workers.
 
     Raises
     ------
     ClusterError
-        If they do not come within two minutes.
+        If they do not come within `timeout_s` seconds.
     """
     try:
-        client.wait_for_workers(n_workers, timeout=_WORKERS_TIMEOUT_S)
+        client.wait_for_workers(n_workers, timeout=timeout_s)
     except TimeoutError as error:
         n_present = len(client.scheduler_info(n_workers=-1)["workers"])
         raise ClusterError(
-            f"{n_present} of {n_workers} workers came within {_WORKERS_TIMEOUT_S} s: start them"
-            " with `dask worker`, or ask for fewer with --workers"
+            f"{n_present} of {n_workers} workers came within {timeout_s:g} s"
+            " (first_worker_timeout_s): start them with `dask worker`, or ask for fewer with"
+            " --workers"
         ) from error
 
 
 def check_workers(client: distributed.Client) -> None:
-    """Check that all workers run the same code as this process.
+    """Check that all present workers run the same code as this process.
 
     Raises
     ------
@@ -48,6 +47,17 @@ def check_workers(client: distributed.Client) -> None:
             )
 
 
-def n_threads(client: distributed.Client) -> int:
-    """Return the number of tasks that the workers can run at once, at least 1."""
-    return max(1, sum(client.nthreads().values()))
+def never_pause(dask_worker: distributed.Worker) -> None:
+    """Let a worker take tasks however much memory it uses; for `distributed.Client.run`.
+
+    A paused worker keeps its task and takes no other, so a run would stand still for ever. Our
+    own limit ends a worker that uses too much.
+    """
+    dask_worker.memory_manager.memory_pause_fraction = False
+    if dask_worker.status is distributed.Status.paused:
+        dask_worker.status = distributed.Status.running
+
+
+def memory_limit_of(worker: distributed.Worker) -> int | None:
+    """Return the memory limit of a worker in bytes; None if it has none."""
+    return worker.memory_manager.memory_limit or None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
+from typing import BinaryIO, Literal, NamedTuple, Protocol, overload
 
 #: Entries in a page of a listing.
 PAGE = 1000
 
 #: Larger remote files are fetched to a temporary file, not into memory.
 SPOOL_BYTES = 64 * 2**20
+
+_TOKEN = "%x-%x"
 
 #: Contents to write: bytes, or a seekable file that is read from its start.
 Contents = bytes | BinaryIO
@@ -38,6 +39,40 @@ class Entry(NamedTuple):
     name: str
     size: int
     version: str
+
+
+class Page(Sequence[Entry]):
+    """Some files of a listing, in columns; as a sequence it gives each `Entry`.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the files, in stored form.
+    sizes : list of int
+        Their sizes in bytes, as in `Entry`.
+    versions : list of str
+        Their versions.
+    """
+
+    def __init__(self, names: list[str], sizes: list[int], versions: list[str]) -> None:
+        self.names, self.sizes, self.versions = names, sizes, versions
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Page: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | Page:
+        if isinstance(index, slice):
+            return Page(self.names[index], self.sizes[index], self.versions[index])
+        return Entry(self.names[index], self.sizes[index], self.versions[index])
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(Entry, self.names, self.sizes, self.versions)
 
 
 class Stated(NamedTuple):
@@ -112,7 +147,7 @@ class Store(Protocol):
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
+    ) -> Iterator[Page]:
         """Yield every regular file below `prefix`, page by page, in no defined order.
 
         Parameters
@@ -194,11 +229,6 @@ def fetched_bytes(data: bytes, version: str) -> Fetched:
     return fetched_file(file, version)
 
 
-def spool_file() -> BinaryIO:
-    """Open an unnamed temporary file, which vanishes with the process."""
-    return cast(BinaryIO, tempfile.TemporaryFile(prefix="featurelib-"))
-
-
 def fetched_file(file: BinaryIO, version: str) -> Fetched:
     """Return the contents of an unnamed file as a fetched file."""
     file.flush()
@@ -213,4 +243,9 @@ def local_version(status: os.stat_result) -> str:
 
 def version_token(mtime_ns: int, size: int) -> str:
     """Return the version token of a local file with this modification time and size."""
-    return f"{mtime_ns:x}-{size:x}"
+    return _TOKEN % (mtime_ns, size)
+
+
+def version_tokens(times: Iterable[int], sizes: Iterable[int]) -> list[str]:
+    """Return the version tokens of local files with these modification times [ns] and sizes."""
+    return list(map(_TOKEN.__mod__, zip(times, sizes, strict=True)))

@@ -21,9 +21,10 @@ import xxhash
 
 from jobs.errors import ConflictError, StorageError
 from jobs.storage import base
-from jobs.storage.base import PAGE, Contents, Entry, Fetched, Precondition, Stated
+from jobs.storage.base import PAGE, Contents, Entry, Fetched, Page, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import http_status, is_transient, with_retries
+from jobs.storage.scratch import temporary_file
 from jobs.storage.urls import redacted
 
 _CHUNK_BYTES = 4 * 2**20
@@ -144,7 +145,7 @@ class GenericStore:
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
+    ) -> Iterator[Page]:
         self._ask(lambda: self.fs.invalidate_cache())
         page: list[Entry] = []
         pending = [prefix]
@@ -165,10 +166,10 @@ class GenericStore:
                     )
                 page.append(entry)
                 if len(page) >= PAGE:
-                    yield page
+                    yield _page(page)
                     page = []
         if page:
-            yield page
+            yield _page(page)
 
     def _list(self, folder: str) -> list[dict[str, Any]]:
         path = self.path(folder)
@@ -233,7 +234,7 @@ class GenericStore:
         return replace(fetched, is_unchanged=is_unchanged)
 
     def _spool(self, name: str) -> tuple[BinaryIO, str]:
-        file = base.spool_file()
+        file = temporary_file()
         try:
             with self.fs.open(self.path(name), "rb") as contents:
                 shutil.copyfileobj(contents, file, _CHUNK_BYTES)
@@ -295,6 +296,11 @@ class GenericStore:
         name = f"_job/probe-{uuid.uuid4().hex}"
         self.replace(name, b"may this be written?")
         self.delete([name])
+
+
+def _page(entries: list[Entry]) -> Page:
+    names, sizes, versions = map(list, zip(*entries, strict=True))
+    return Page(names, sizes, versions)
 
 
 def _entry(name: str, info: dict[str, Any]) -> Entry:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from jobs.errors import StorageError, UsageError
-from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated, Store
+from jobs.storage.base import Contents, Entry, Fetched, Page, Precondition, Stated, Store
 from jobs.storage.opening import open_store
 from jobs.storage.urls import is_chained, is_url, protocol_of, redacted
 
@@ -124,7 +124,7 @@ class ListedStore:
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
+    ) -> Iterator[Page]:
         return self.home.scan(prefix, descend=descend)
 
     def stat(self, names: list[str]) -> list[Entry | None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import stat as stat_module
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.base import (
@@ -18,10 +19,12 @@ from jobs.storage.base import (
     Contents,
     Entry,
     Fetched,
+    Page,
     Precondition,
     Stated,
     local_version,
     version_token,
+    version_tokens,
 )
 from jobs.storage.names import decode_local, encode_local, utf8_name
 from jobs.storage.retry import with_retries
@@ -30,6 +33,9 @@ from jobs.storage.retry import with_retries
 TEMPORARY = "_job/tmp"
 
 _COPY_BYTES = 2**20
+
+#: Size of a dangling symlink.
+_UNKNOWN = -1
 
 #: Error numbers that mean that no file has this name.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -61,18 +67,12 @@ class LocalStore:
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
-        page: list[Entry] = []
-        for entry in self._walk(self.path(prefix) if prefix else self.root, descend):
-            page.append(entry)
-            if len(page) >= PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
-
-    def _walk(self, top: str, descend: Callable[[str], bool]) -> Iterator[Entry]:
+    ) -> Iterator[Page]:
+        names: list[str] = []
+        sizes: list[int] = []
+        times: list[int] = []
         start = len(self.root.rstrip("/")) + 1
+        top = self.path(prefix) if prefix else self.root
         # the ancestors of each folder, by device and inode, stop cycles of symlinks
         pending: list[tuple[str, frozenset[tuple[int, int]]]] = [(top, frozenset())]
         while pending:
@@ -81,26 +81,22 @@ class LocalStore:
             identity = (status.st_dev, status.st_ino)
             if identity in ancestors:
                 continue
+            below = encode_local(os.path.join(folder, "")[start:])
             with os.scandir(folder) as items:
-                for item in items:
-                    name = encode_local(item.path[start:])
+                while some := list(itertools.islice(items, PAGE - len(names))):
                     try:
-                        is_folder = item.is_dir()
-                        status = item.stat()
-                    except OSError as error:
-                        if error.errno in _ABSENT:  # deleted meanwhile, or a dangling symlink
-                            if error.errno != errno.ELOOP and item.is_symlink():
-                                yield Entry(name, -1, "")  # its target may be there tomorrow
-                            continue
-                        if not descend(name):
-                            continue
-                        raise
-                    if is_folder:
-                        if descend(name):
-                            pending.append((item.path, ancestors | {identity}))
-                        continue
-                    if stat_module.S_ISREG(status.st_mode):
-                        yield Entry(name, status.st_size, local_version(status))
+                        found = _all_files(some) or _files_and_folders(some, below, descend)
+                    except OSError:
+                        found = _files_and_folders(some, below, descend)
+                    names += [below + _encoded(name) for name in found.names]
+                    sizes += found.sizes
+                    times += found.times
+                    pending += [(path, ancestors | {identity}) for path in found.folders]
+                    if len(names) >= PAGE:
+                        yield _page(names, sizes, times)
+                        names, sizes, times = [], [], []
+        if names:
+            yield _page(names, sizes, times)
 
     def stat(self, names: list[str]) -> list[Entry | None]:
         entries: list[Entry | None] = []
@@ -190,6 +186,20 @@ class LocalStore:
         _sync_folder(folder)
         return version
 
+    def append(self, name: str, data: bytes) -> None:
+        """Append to a file, or create it; after an error the file is as it was before."""
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                written = 0
+                while written < len(data):
+                    written += file.write(data[written:])
+            except OSError:
+                file.truncate(size)  # not half a line
+                raise
+
     def delete(self, names: list[str]) -> None:
         for name in names:
             with contextlib.suppress(FileNotFoundError):
@@ -214,3 +224,82 @@ def _sync_folder(folder: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class _Found(NamedTuple):
+    """Files in a folder, in columns, and the paths of folders to list."""
+
+    names: list[str]
+    sizes: list[int]
+    times: list[int]
+    folders: list[str]
+
+
+def _all_files(items: list[os.DirEntry[str]]) -> _Found | None:
+    """Return files that are all regular, as nearly always; None if others are among them.
+
+    Raises
+    ------
+    OSError
+        If there is an error with one of them.
+    """
+    if not all(map(os.DirEntry.is_file, items)):
+        return None
+    statuses = [item.stat() for item in items]
+    return _Found(
+        [item.name for item in items],
+        [status.st_size for status in statuses],
+        [status.st_mtime_ns for status in statuses],
+        [],
+    )
+
+
+def _files_and_folders(
+    items: list[os.DirEntry[str]], below: str, descend: Callable[[str], bool]
+) -> _Found:
+    """Return the files and folders among the items of a folder.
+
+    Raises
+    ------
+    OSError
+        If an item cannot be read, and is no folder that is left out.
+    """
+    found = _Found([], [], [], [])
+    for item in items:
+        size = time = _UNKNOWN
+        try:
+            is_folder = item.is_dir()
+            status = item.stat()
+        except OSError as error:
+            if error.errno in _ABSENT:  # deleted meanwhile, or a dangling symlink
+                if error.errno == errno.ELOOP or not item.is_symlink():
+                    continue
+                # its target may be there tomorrow
+            elif not descend(below + _encoded(item.name)):
+                continue
+            else:
+                raise
+        else:
+            if is_folder:
+                if descend(below + _encoded(item.name)):
+                    found.folders.append(item.path)
+                continue
+            if not stat_module.S_ISREG(status.st_mode):
+                continue
+            size, time = status.st_size, status.st_mtime_ns
+        found.names.append(item.name)
+        found.sizes.append(size)
+        found.times.append(time)
+    return found
+
+
+def _page(names: list[str], sizes: list[int], times: list[int]) -> Page:
+    versions = version_tokens(times, sizes)
+    if _UNKNOWN in sizes:
+        versions = ["" if s == _UNKNOWN else v for v, s in zip(versions, sizes, strict=True)]
+    return Page(names, sizes, versions)
+
+
+def _encoded(name: str) -> str:
+    """Return `encode_local` of a name, at little cost where nothing is to be encoded."""
+    return name if name.isascii() and "\\" not in name else encode_local(name)

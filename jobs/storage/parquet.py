@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,31 +17,104 @@ ROW_GROUP_BYTES = 32 * 2**20
 #: Key in the Parquet metadata: the number of leading row groups that hold files' first rows.
 FIRST_ROW_GROUPS = "first_row_groups"
 
+#: Key in the Parquet metadata: the units of the columns.
+UNITS = b"units"
+
+_UNIT = b"unit"
+
+#: Files with so few rows are written without dictionaries, statistics and compression, whose
+#: overhead would be larger than what they save.
+_FEW_ROWS = 8
+
 _STRING_BYTES = 32
 _MAX_ROWS = 2**20
 
 
-class Writer:
-    """Write a Parquet file by row groups: zstd, with a checksum on every page.
+class FileSchema:
+    """How the rows of a schema are written; to be made once for many files.
+
+    The metadata of fields is not written, apart from units: with many columns it is larger than
+    many a file. Arrow's own copy of the schema is only written if Parquet cannot express it.
 
     Parameters
     ----------
-    sink : binary file object
-        Destination; it stays open.
     schema : pyarrow.Schema
         Schema of the rows.
 
     Attributes
     ----------
+    schema : pyarrow.Schema
+        The same without metadata.
+    metadata : dict
+        Metadata of the files.
+    is_parquets_own : bool
+        Whether Parquet can express the schema, so that Arrow's copy is not stored.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = pa.schema([field.remove_metadata() for field in schema])
+        units = [(field.metadata or {}).get(_UNIT, b"") for field in schema]
+        self.metadata: dict[bytes, bytes] = dict(schema.metadata or {})
+        if any(units):
+            self.metadata[UNITS] = b"\t".join(units)
+        # random numbers have no dictionary, and no order that statistics could use
+        exact = [field.name for field in self.schema if _is_exact(field.type)]
+        self.is_parquets_own = _is_parquets_own(self.schema)
+        self._dense = {"compression": "zstd", "use_dictionary": exact, "write_statistics": exact}
+        self._small = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        self._fixed_bytes, self._series = fixed_bytes(schema), series_names(schema)
+
+    def open(self, sink: Any, *, is_small: bool) -> pq.ParquetWriter:
+        """Open a Parquet file for writing."""
+        options = self._small if is_small else self._dense
+        return pq.ParquetWriter(
+            sink,
+            self.schema.with_metadata(self.metadata),
+            write_page_checksum=True,
+            store_schema=not self.is_parquets_own,
+            **options,
+        )
+
+    def row_bytes(self, rows: pa.Table) -> np.ndarray:
+        """Return the approximate uncompressed size of each row in bytes.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_rows,), dtype=int64]
+        """
+        sizes = np.full(len(rows), self._fixed_bytes, np.int64)
+        for name in self._series:
+            sizes += series_bytes(rows[name])
+        return sizes
+
+
+class Writer:
+    """Write a Parquet file by row groups, with a checksum on every page.
+
+    Parameters
+    ----------
+    sink : binary file object
+        Destination; it stays open.
+    schema : pyarrow.Schema or FileSchema
+        Schema of the rows.
+
+    Attributes
+    ----------
+    n_rows : int, optional
+        Number of rows that will be written, if it is known before the first row is.
     n_groups : int
         Number of row groups written.
     n_first_groups : int, optional
         Number of leading row groups that hold files' first rows; None for all.
     """
 
-    def __init__(self, sink: BinaryIO, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._writer = pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True)
+    def __init__(self, sink: BinaryIO, schema: pa.Schema | FileSchema) -> None:
+        self._sink = sink
+        self._form = FileSchema(schema) if isinstance(schema, pa.Schema) else schema
+        self._buffer: pa.BufferOutputStream | None = None
+        self._opened: pq.ParquetWriter | None = None
+        self._is_closed = False
+        self.n_rows: int | None = None
         self.n_groups = 0
         self.n_first_groups: int | None = None
 
@@ -51,34 +124,49 @@ class Writer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def _writer(self) -> pq.ParquetWriter:
+        if self._opened is None:
+            if is_small := self.n_rows is not None and self.n_rows <= _FEW_ROWS:
+                self._buffer = pa.BufferOutputStream()  # hundreds of writes of a few bytes
+            sink = self._sink if self._buffer is None else self._buffer
+            self._opened = self._form.open(sink, is_small=is_small)
+        return self._opened
+
     def write(self, rows: pa.Table) -> None:
         """Write rows as one or more row groups of bounded size."""
-        for start, stop in cuts(row_bytes(rows)):
+        for start, stop in cuts(self._form.row_bytes(rows)):
             self._writer.write_table(rows.slice(start, stop - start), row_group_size=stop - start)
             self.n_groups += 1
 
     def close(self) -> None:
         """Write the footer. A second call does nothing."""
-        if not self._writer.is_open:
+        if self._is_closed:
             return
+        self._is_closed = True
         if not self.n_groups:
-            self._writer.write_table(self._schema.empty_table())
-        if self.n_first_groups is not None:
-            self._writer.add_key_value_metadata({FIRST_ROW_GROUPS: str(self.n_first_groups)})
+            self.n_rows = 0
+            self._writer.write_table(self._form.schema.empty_table())
+        # Parquet has it from Arrow's schema, if that is stored
+        metadata = dict(self._form.metadata) if self._form.is_parquets_own else {}
+        if self.n_first_groups not in (None, self.n_groups):
+            metadata[FIRST_ROW_GROUPS.encode()] = str(self.n_first_groups).encode()
+        if metadata:
+            self._writer.add_key_value_metadata(metadata)
         self._writer.close()
+        if self._buffer is not None:
+            self._sink.write(self._buffer.getvalue().to_pybytes())
 
 
-def row_bytes(rows: pa.Table) -> np.ndarray:
-    """Return the approximate uncompressed size of each row in bytes.
+def _is_exact(kind: pa.DataType) -> bool:
+    return not (pa.types.is_floating(kind) or pa.types.is_nested(kind))
 
-    Returns
-    -------
-    np.ndarray [shape=(n_rows,), dtype=int64]
-    """
-    sizes = np.full(len(rows), fixed_bytes(rows.schema), np.int64)
-    for name in series_names(rows.schema):
-        sizes += series_bytes(rows[name])
-    return sizes
+
+def _is_parquets_own(schema: pa.Schema) -> bool:
+    """Return whether a schema without metadata comes back from Parquet's own types."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema, store_schema=False).close()
+    return pq.read_schema(pa.BufferReader(sink.getvalue())).equals(schema)
 
 
 def fixed_bytes(schema: pa.Schema) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tenacity
 
@@ -79,13 +79,18 @@ def http_status(error: BaseException) -> int | None:
     return None
 
 
-def service_code(error: BaseException) -> str | None:
-    """Return the S3 error code in an error's chain; None if there is none."""
+def details_of(error: BaseException) -> dict[str, Any]:
+    """Return the fields of the S3 answer in an error's chain; empty if there is none."""
     for link in chain(error):
         response = getattr(link, "response", None)
         if isinstance(response, dict):
-            return response.get("Error", {}).get("Code")
-    return None
+            return dict(response.get("Error", {}))
+    return {}
+
+
+def service_code(error: BaseException) -> str | None:
+    """Return the S3 error code in an error's chain; None if there is none."""
+    return details_of(error).get("Code")
 
 
 def is_transient(error: BaseException) -> bool:

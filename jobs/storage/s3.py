@@ -8,6 +8,7 @@ import io
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -18,9 +19,16 @@ from botocore.utils import determine_content_length
 
 from jobs.errors import ConflictError, StorageError
 from jobs.storage import base
-from jobs.storage.base import Contents, Entry, Fetched, Precondition, Stated
+from jobs.storage.base import Contents, Entry, Fetched, Page, Precondition, Stated
 from jobs.storage.names import decode_path, encode_path
-from jobs.storage.retry import http_status, is_transient, service_code, with_retries
+from jobs.storage.retry import (
+    details_of,
+    http_status,
+    is_transient,
+    service_code,
+    with_retries,
+)
+from jobs.storage.scratch import temporary_file
 
 #: Largest object written, by a single PUT: multipart uploads are not conditional.
 MAX_PUT_BYTES = 4 * 2**30
@@ -29,7 +37,7 @@ _CONNECTIONS = 32
 _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
 
-#: Attempts while the service has never answered: its address may be wrong.
+#: Attempts while the service has never answered (its address may be wrong), or refuses the clock.
 _FIRST_ATTEMPTS = 3
 
 #: Larger bodies wait for "100 Continue"; for smaller ones the round trip is not worth it.
@@ -47,6 +55,8 @@ _DIRECTORY_BUCKET = "--x-s3"
 
 _MAX_KEY_BYTES = 1024
 _READ_AHEAD = 256 * 2**10
+_ARCHIVED = "InvalidObjectState"
+_CLOCK_DIFFERS = "RequestTimeTooSkewed"
 _REFUSED_CREDENTIALS = {
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
@@ -126,6 +136,8 @@ class S3Store:
             return cast(T, answer)
 
         def is_worth_retrying(error: BaseException) -> bool:
+            if service_code(error) == _CLOCK_DIFFERS and n_tries >= _FIRST_ATTEMPTS:
+                return False
             return is_transient(error) and (self._answers or n_tries < _FIRST_ATTEMPTS)
 
         return with_retries(call, attempts=_ATTEMPTS, retry_if=is_worth_retrying)
@@ -144,20 +156,20 @@ class S3Store:
 
     def scan(
         self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
-    ) -> Iterator[list[Entry]]:
+    ) -> Iterator[Page]:
         under = self.key(prefix)
         start = f"{under}/" if under else ""
         skip = len(f"{self.prefix}/") if self.prefix else 0
         more: dict[str, Any] = {}
         while True:
             answer = self._call("list_objects_v2", Prefix=start, **more)
-            page = [
-                Entry(encode_path(item["Key"][skip:]), item["Size"], _version(item))
-                for item in answer.get("Contents", ())
-                if not item["Key"].endswith("/")
-            ]
-            if page:
-                yield page
+            items = [i for i in answer.get("Contents", ()) if not i["Key"].endswith("/")]
+            if items:
+                yield Page(
+                    [encode_path(item["Key"][skip:]) for item in items],
+                    [item["Size"] for item in items],
+                    [_version(item) for item in items],
+                )
             if not answer.get("IsTruncated"):
                 return
             more = {"ContinuationToken": answer["NextContinuationToken"]}
@@ -196,7 +208,7 @@ class S3Store:
             size, version = answer["ContentLength"], _version(answer)
             if size <= base.SPOOL_BYTES:
                 return base.fetched_bytes(await self._body(name, answer), version)
-            file = base.spool_file()
+            file = temporary_file()
             expected, digest = self._md5_of(answer), hashlib.md5(usedforsecurity=False)
 
             def keep(chunk: bytes) -> None:
@@ -344,6 +356,12 @@ class S3Store:
                 return fetched.version if _is_same(stored, data) else None
         finally:
             fetched.close()
+
+    def age_s(self, name: str) -> float:
+        """Return the seconds since an object was written, by the clock of the service alone."""
+        answer = self._call("head_object", Key=self.key(name))
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return (now - answer["LastModified"]).total_seconds()
 
     def delete(self, names: list[str]) -> None:
         for start in range(0, len(names), _DELETE_AT_ONCE):
@@ -495,7 +513,7 @@ def _as_oserror(error: Exception) -> OSError:
     if isinstance(error, ConflictError):
         return error
     if code == "NoSuchBucket":
-        return FileNotFoundError("there is no such bucket: make it, or check its name")
+        return FileNotFoundError("there is no such bucket")
     if isinstance(error, FileNotFoundError):
         return error
     if name in ("NoCredentialsError", "PartialCredentialsError"):
@@ -508,6 +526,13 @@ def _as_oserror(error: Exception) -> OSError:
             f"the credentials are refused, {code}: check AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY, the profile, or the storage options key and secret"
         )
+    if code == _ARCHIVED:
+        return StorageError(
+            f"the object is archived ({code}): restore it (aws s3api restore-object), then run"
+            " again"
+        )
+    if code == _CLOCK_DIFFERS:
+        return StorageError(f"{_clocks_of(error)} ({code}): set the clock of this machine (NTP)")
     if isinstance(error, PermissionError) or status in (401, 403):
         return PermissionError(f"access denied, {code or status}: ask for access")
     if status == 404:
@@ -522,6 +547,14 @@ def _as_oserror(error: Exception) -> OSError:
     if isinstance(error, OSError):
         return error
     return StorageError(f"{name}: {error}")
+
+
+def _clocks_of(error: BaseException) -> str:
+    """Return text with the clocks of this machine and of S3, if the answer names them."""
+    details = details_of(error)
+    if "RequestTime" in details and "ServerTime" in details:
+        return f"this machine's clock says {details['RequestTime']}, S3's {details['ServerTime']}"
+    return "this machine's clock differs from S3's"
 
 
 def _endpoint_of(error: Exception) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
+import threading
+from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
-from jobs.storage.base import Store, contents_of
+from jobs.storage.base import Fetched, Store, contents_of
+from jobs.storage.parallel import in_threads, requests_at_once
+from jobs.storage.scratch import spooled_file
 
 _COPY_BYTES = 2**20
 
@@ -15,18 +18,22 @@ _COPY_BYTES = 2**20
 class Section(io.RawIOBase):
     """A byte range of a file as a file object; writing extends it.
 
+    Threads may use different sections of a file at the same time.
+
     Parameters
     ----------
     file : binary file object
         The whole file; using a section moves its position.
+    lock : lock
+        Lock of the file's position.
     start : int
         Offset of the section's first byte.
     size : int
         Number of bytes in the section.
     """
 
-    def __init__(self, file: BinaryIO, start: int, size: int = 0) -> None:
-        self._file, self._start, self._size = file, start, size
+    def __init__(self, file: BinaryIO, lock: threading.Lock, start: int, size: int = 0) -> None:
+        self._file, self._lock, self._start, self._size = file, lock, start, size
         self._position = 0
 
     def readable(self) -> bool:
@@ -49,22 +56,24 @@ class Section(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         n_bytes = max(0, min(len(view), self._size - self._position))
-        self._file.seek(self._start + self._position)
-        data = self._file.read(n_bytes)
+        with self._lock:
+            self._file.seek(self._start + self._position)
+            data = self._file.read(n_bytes)
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def write(self, data: Any) -> int:
-        self._file.seek(self._start + self._position)
-        n_bytes = self._file.write(cast(bytes, memoryview(data).cast("B")))
+        with self._lock:
+            self._file.seek(self._start + self._position)
+            n_bytes = self._file.write(cast(bytes, memoryview(data).cast("B")))
         self._position += n_bytes
         self._size = max(self._size, self._position)
         return n_bytes
 
     def reopened(self) -> Section:
         """Return a second file object for the section, positioned at its start."""
-        return Section(self._file, self._start, self._size)
+        return Section(self._file, self._lock, self._start, self._size)
 
     @property
     def end(self) -> int:
@@ -82,9 +91,9 @@ class Spool:
     """
 
     def __init__(self, n_bytes: int) -> None:
-        file = tempfile.SpooledTemporaryFile(n_bytes, prefix="featurelib-")  # noqa: SIM115
-        self._file = cast(BinaryIO, file)
-        self._last = Section(self._file, 0)
+        self._file = spooled_file(n_bytes)
+        self._lock = threading.Lock()
+        self._last = Section(self._file, self._lock, 0)
 
     def __enter__(self) -> Spool:
         return self
@@ -94,7 +103,7 @@ class Spool:
 
     def section(self) -> Section:
         """Begin a new section; earlier sections must not be written to any more."""
-        self._last = Section(self._file, self._last.end)
+        self._last = Section(self._file, self._lock, self._last.end)
         return self._last
 
 
@@ -127,13 +136,30 @@ class LocalFiles:
         if self._store.in_place:
             return self._store.open(name)
         if name not in self._copies:
-            fetched = self._store.fetch(name)
-            try:
-                section = self._spool.section()
-                with contents_of(fetched) as contents:
-                    shutil.copyfileobj(contents, section, _COPY_BYTES)
-            finally:
-                fetched.close()
-            self._copies[name] = section, fetched.version
+            self._keep(name, self._store.fetch(name))
         section, version = self._copies[name]
         return cast(BinaryIO, section.reopened()), version
+
+    def copy(self, names: Iterable[str]) -> None:
+        """Copy remote files, several at once; a file that does not exist is left out."""
+        if self._store.in_place:
+            return
+
+        def fetch(name: str) -> tuple[str, Fetched] | None:
+            try:
+                return name, self._store.fetch(name)
+            except FileNotFoundError:
+                return None
+
+        for found in in_threads(fetch, names, requests_at_once(self._store)):
+            if found is not None:
+                self._keep(*found)
+
+    def _keep(self, name: str, fetched: Fetched) -> None:
+        try:
+            section = self._spool.section()
+            with contents_of(fetched) as contents:
+                shutil.copyfileobj(contents, section, _COPY_BYTES)
+        finally:
+            fetched.close()
+        self._copies[name] = section, fetched.version

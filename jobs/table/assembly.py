@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from jobs.errors import TableError
 from jobs.storage.parquet import (
+    ROW_GROUP_BYTES,
     Writer,
     cuts,
     fixed_bytes,
@@ -26,6 +27,9 @@ from jobs.table import schema
 
 #: Size of the decoded row groups that are kept for the next output row group.
 _CACHE_BYTES = 64 * 2**20
+
+#: A part whose rows are not larger is put together in memory, with others.
+_SMALL_BYTES = 2**20
 
 
 class Cache:
@@ -103,10 +107,13 @@ class RowSource:
         """Return the keys and sizes of all rows; `paths` must be the same in every call."""
         if self._keys is None:
             pieces = [self._keys_of(group, paths) for group in range(len(self.starts) - 1)]
-            self._keys = Keys(*(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)))
+            file, channel, segment, n_bytes = map(np.concatenate, zip(*pieces, strict=True))
+            by_file = np.argsort(file, kind="stable")
+            self._keys = Keys(file, channel, segment, n_bytes, by_file, file[by_file])
         return self._keys
 
-    def _keys_of(self, group: int, paths: pa.Array) -> Keys:
+    def _keys_of(self, group: int, paths: pa.Array) -> tuple[np.ndarray, ...]:
+        """Return the columns of `Keys` for a row group."""
         has_key = schema.SEGMENT in self.schema.names
         rows = self.read([group], [schema.PATH, *(schema.ROW_KEY if has_key else ())])
         file = pc.fill_null(pc.index_in(rows[schema.PATH], paths), -1).to_numpy().astype(np.int32)
@@ -115,10 +122,10 @@ class RowSource:
             sizes += series_bytes(self.read([group], [name])[name])
         if not has_key:
             zeros = np.zeros(len(rows), np.int32)
-            return Keys(file, zeros, zeros, sizes)
+            return file, zeros, zeros, sizes
         channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
         segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # errors have null
-        return Keys(file, channel, segment, sizes)
+        return file, channel, segment, sizes
 
 
 class Keys(NamedTuple):
@@ -134,12 +141,26 @@ class Keys(NamedTuple):
         Number of the segment.
     n_bytes : np.ndarray
         Approximate size of the row in bytes.
+    by_file : np.ndarray
+        Row numbers, sorted by `file`.
+    sorted_file : np.ndarray
+        `file`, sorted.
     """
 
     file: np.ndarray
     channel: np.ndarray
     segment: np.ndarray
     n_bytes: np.ndarray
+    by_file: np.ndarray
+    sorted_file: np.ndarray
+
+    def rows_of(self, files: np.ndarray) -> np.ndarray:
+        """Return the numbers of the rows of some files, which are in order."""
+        starts = np.searchsorted(self.sorted_file, files, "left")
+        counts = np.searchsorted(self.sorted_file, files, "right") - starts
+        ends = np.cumsum(counts)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        return self.by_file[np.repeat(starts, counts) + within]
 
 
 class Pick(NamedTuple):
@@ -152,25 +173,13 @@ class Pick(NamedTuple):
     as_it_is : bool
         Whether rows are copied unchanged, because they are in the part already. Other rows
         get the label and carried columns of the listing.
+    files : np.ndarray
+        The files, as indices of the sorted paths, in order.
     """
 
     source: RowSource
     as_it_is: bool
-
-
-class Picks(NamedTuple):
-    """The sources of all rows of a part.
-
-    Attributes
-    ----------
-    sources : list of Pick
-        The sources.
-    of_file : np.ndarray [shape=(n_files,)]
-        Index of the source of each file, in the order of the paths; -1 for none.
-    """
-
-    sources: list[Pick]
-    of_file: np.ndarray
+    files: np.ndarray
 
 
 class _Index(NamedTuple):
@@ -185,62 +194,134 @@ class _Index(NamedTuple):
         return _Index(*(array[start:stop] for array in self))
 
 
-def write_part(
-    writer: Writer,
+class PartRows(NamedTuple):
+    """The rows of a new part, in row groups.
+
+    Attributes
+    ----------
+    part : str
+        Name of the part.
+    n_rows : int
+        Number of rows.
+    first : iterable of pyarrow.Table
+        First rows of files.
+    others : iterable of pyarrow.Table
+        All other rows.
+    """
+
+    part: str
+    n_rows: int
+    first: Iterable[pa.Table]
+    others: Iterable[pa.Table]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the rows are in memory."""
+        return isinstance(self.first, list)
+
+    def write_to(self, writer: Writer) -> None:
+        """Write the part: first rows of files in row groups of their own, then all others."""
+        writer.n_rows = self.n_rows
+        for rows in self.first:
+            writer.write(rows)
+        writer.n_first_groups = writer.n_groups
+        for rows in self.others:
+            writer.write(rows)
+
+
+def rows_of_parts(
+    parts: Iterable[tuple[str, Sequence[Pick]]],
     wanted: pa.Schema,
     paths: pa.Array,
     attributes: pa.Table,
-    picks: Picks,
     cache: Cache,
-    part: str,
-) -> int:
-    """Write a part: first rows of files in row groups of their own, then all other rows.
+) -> Iterator[PartRows]:
+    """Yield the rows of new parts, in order.
+
+    A large part is read while its rows are taken. Small parts are put together many at once,
+    since each column costs the same for one row as for many.
 
     Parameters
     ----------
-    writer : Writer
-        Destination.
+    parts : iterable of tuple
+        Name of each part, and the sources of its rows.
     wanted : pyarrow.Schema
-        Schema of the part.
+        Schema of the parts.
     paths : pyarrow.Array
         All paths of the hash bucket, sorted.
     attributes : pyarrow.Table
         Columns that come from the listing, one row for each path.
-    picks : Picks
-        Sources of the rows.
     cache : Cache
         Cache of the sources' row groups.
-    part : str
-        Name of the part, for errors.
-
-    Returns
-    -------
-    int
-        Number of rows written.
 
     Raises
     ------
     TableError
-        If the part would hold a row twice.
+        If a part would hold a row twice.
     """
-    index, n_first = _index(picks, paths, part)
-    n_rows = len(index.row)
-    for begin, end in ((0, n_first), (n_first, n_rows)):
-        for start, stop in cuts(index.n_bytes[begin:end]):
-            run = index.cut(begin + start, begin + stop)
-            writer.write(_gather(run, picks, attributes, wanted, cache))
-        if begin == 0:
-            writer.n_first_groups = writer.n_groups
-    return n_rows
+    waiting: list[tuple[str, Sequence[Pick], _Index, int]] = []
+    n_bytes = 0
+    for part, picks in parts:
+        index, n_first = _index(picks, paths, part)
+        size = int(index.n_bytes.sum())
+        if size > _SMALL_BYTES or n_bytes + size > ROW_GROUP_BYTES:
+            yield from _small_parts(waiting, attributes, wanted, cache)
+            waiting, n_bytes = [], 0
+        if size <= _SMALL_BYTES:
+            waiting.append((part, picks, index, n_first))
+            n_bytes += size
+            continue
+        first, others = (
+            _row_groups(piece, picks, attributes, wanted, cache)
+            for piece in (index.cut(0, n_first), index.cut(n_first, len(index.row)))
+        )
+        yield PartRows(part, len(index.row), first, others)
+    yield from _small_parts(waiting, attributes, wanted, cache)
 
 
-def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
+def _row_groups(
+    index: _Index, picks: Sequence[Pick], attributes: pa.Table, wanted: pa.Schema, cache: Cache
+) -> Iterator[pa.Table]:
+    for start, stop in cuts(index.n_bytes):
+        yield _gather(index.cut(start, stop), picks, attributes, wanted, cache)
+
+
+def _small_parts(
+    parts: Sequence[tuple[str, Sequence[Pick], _Index, int]],
+    attributes: pa.Table,
+    wanted: pa.Schema,
+    cache: Cache,
+) -> Iterator[PartRows]:
+    """Yield the rows of parts that fit into memory together."""
+    if not parts:
+        return
+    numbers: dict[tuple[RowSource, bool], int] = {}
+    pieces: list[_Index] = []
+    for _, picks, index, _ in parts:
+        common = [numbers.setdefault((p.source, p.as_it_is), len(numbers)) for p in picks]
+        pieces.append(index._replace(pick=np.array(common, np.int64)[index.pick]))
+    joined = _Index(*map(np.concatenate, zip(*pieces, strict=True)))
+    nothing = np.zeros(0, np.int64)
+    all_picks = [Pick(source, as_it_is, nothing) for source, as_it_is in numbers]
+    rows = wanted.empty_table()
+    if len(joined.row):
+        rows = _gather(joined, all_picks, attributes, wanted, cache)
+    start = 0
+    for part, _, index, n_first in parts:
+        n_rows = len(index.row)
+        slices = rows.slice(start, n_first), rows.slice(start + n_first, n_rows - n_first)
+        first, others = ([piece] if len(piece) else [] for piece in slices)
+        yield PartRows(part, n_rows, first, others)
+        start += n_rows
+
+
+def _index(picks: Sequence[Pick], paths: pa.Array, part: str) -> tuple[_Index, int]:
     """Return the rows of a part in order, and the number of files' first rows."""
     pieces: list[tuple[np.ndarray, ...]] = []
-    for number, pick in enumerate(picks.sources):
+    for number, pick in enumerate(picks):
         keys = pick.source.keys(paths)
-        rows = np.flatnonzero((keys.file >= 0) & (picks.of_file[keys.file] == number))
-        pieces.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys)))
+        rows = keys.rows_of(pick.files)
+        pieces.append((np.full(len(rows), number, np.int32), rows, *(k[rows] for k in keys[:4])))
     if not pieces:
         empty = np.empty(0, np.int64)
         return _Index(empty, empty, empty, empty), 0
@@ -257,13 +338,13 @@ def _index(picks: Picks, paths: pa.Array, part: str) -> tuple[_Index, int]:
 
 
 def _gather(
-    index: _Index, picks: Picks, attributes: pa.Table, wanted: pa.Schema, cache: Cache
+    index: _Index, picks: Sequence[Pick], attributes: pa.Table, wanted: pa.Schema, cache: Cache
 ) -> pa.Table:
     """Return the rows of an index, in its order."""
     order = np.lexsort((index.row, index.pick))
     pieces: list[pa.Table] = []
     start = 0
-    for number, pick in enumerate(picks.sources):
+    for number, pick in enumerate(picks):
         places = order[index.pick[order] == number]
         for group, numbers in _by_group(index.row[places], pick.source.starts):
             rows = _take(cache.get(pick.source, group), numbers - pick.source.starts[group])

@@ -1,20 +1,42 @@
-"""Compare a listing with the entries of the table. Pure functions, no I/O.
+"""Compare a listing with the entries of the table, in Arrow columns. Pure functions, no I/O.
 
-Each path has at most one `SourceFile` in the listing, and usually one `TableEntry` in the table.
-A run that was killed between two writes of parts can leave entries of a file in two parts.
-`resolve` decides which rows each file has after the merge.
+Each path has at most one row in the listing, and usually one entry in the table. A run that
+was killed between two writes of parts can leave entries of a file in two parts. `place` decides
+which rows each file has after the merge.
+
+Three tables are the input, all of one hash bucket:
+
+- *items*: the listing, with ``path``, ``size_bytes``, ``source_version`` and the attributes;
+- *entries*: one row for each file of each part, with ``path``, `PART`, ``source_version``,
+  ``spec_fingerprint``, ``run_id``, ``error_kind`` (null for features) and the attributes;
+- *outcomes*: the first rows of extracted files, with ``path``, ``source_version``,
+  ``spec_fingerprint``, ``run_id`` and ``error_kind``.
+
+Attributes are the label and the carried columns. They have the same names in both tables.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
 
-from jobs.corpus.source_file import SourceFile
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
+
+#: Column of entries: the name of the part.
+PART = "part"
+
+_NONE = -1
+
+#: Columns of items that are no attributes, and columns of outcomes.
+_OF_ITEMS = ("path", "size_bytes", "source_version")
+_OF_OUTCOMES = ("path", "source_version", "spec_fingerprint", "run_id", "error_kind")
 
 
 class Change(StrEnum):
@@ -36,53 +58,9 @@ class Change(StrEnum):
 #: Planning classes whose files are extracted.
 EXTRACTED = frozenset({Change.NEW, Change.CHANGED, Change.RETRY})
 
-
-@dataclass(frozen=True, slots=True)
-class TableEntry:
-    """The rows of one file in one part.
-
-    Attributes
-    ----------
-    path : str
-        Stored path of the file.
-    part : str
-        Name of the part.
-    version, fingerprint, run_id : str
-        Version of the file, fingerprint of the spec, and run that made the rows.
-    attributes : tuple
-        The label, then the values of the carried columns.
-    error_kind : str, optional
-        Kind of the error; None for features.
-    """
-
-    path: str
-    part: str
-    version: str
-    fingerprint: str
-    run_id: str
-    attributes: tuple[Any, ...] = (None,)
-    error_kind: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of extracting a file, whose rows are in a staged file.
-
-    Attributes
-    ----------
-    path : str
-        Stored path of the file.
-    version, fingerprint, run_id : str
-        Version of the file, fingerprint of the spec, and run that extracted it.
-    error_kind : str, optional
-        Kind of the error; None for features.
-    """
-
-    path: str
-    version: str
-    fingerprint: str
-    run_id: str
-    error_kind: str | None = None
+_CHANGES = tuple(Change)
+_CODE = {change: code for code, change in enumerate(_CHANGES)}
+_IS_EXTRACTED = np.array([change in EXTRACTED for change in _CHANGES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,195 +88,391 @@ class PlanOptions:
     reusable_runs: frozenset[str] | None = None
 
 
-def classify(
-    item: SourceFile | None, held: Sequence[TableEntry], options: PlanOptions
-) -> tuple[Change, TableEntry | None]:
-    """Return the planning class of a path, and the entry to keep if the file is not extracted.
+@dataclass(frozen=True)
+class Comparison:
+    """The planning classes of all files of a hash bucket.
 
-    Parameters
-    ----------
-    item : SourceFile or None
-        The file in the listing.
-    held : sequence of TableEntry
-        All entries of the file in the table. Entries that are not returned are surplus.
-    options : PlanOptions
-        The run's options.
-    """
-    best = max(held, key=_standing, default=None)
-    if item is None:
-        if best is None or options.delete_missing:
-            return Change.DELETED, None
-        return Change.MISSING, best
-    if best is None:
-        return Change.NEW, None
-    current = [h for h in held if _is_current(h, item, options)]
-    if current and not options.recompute:
-        exact = [h for h in current if h.attributes == item.attributes]
-        return (
-            (Change.UNCHANGED, max(exact, key=_standing))
-            if exact
-            else (Change.RELABELLED, max(current, key=_standing))
-        )
-    return (Change.CHANGED if best.error_kind is None else Change.RETRY), best
-
-
-def is_reusable(outcome: Outcome, item: SourceFile | None, options: PlanOptions) -> bool:
-    """Return whether a staged outcome of an earlier run equals what this run would compute.
-
-    A run does not ask this for its own outcomes: it has read the current files.
-    """
-    if item is None or (outcome.version, outcome.fingerprint) != (
-        item.version,
-        options.fingerprint,
-    ):
-        return False
-    if options.reusable_runs is not None and outcome.run_id not in options.reusable_runs:
-        return False
-    return outcome.error_kind is None or (
-        outcome.error_kind in CONTENT_KINDS and not options.retry_failed
-    )
-
-
-def _standing(held: TableEntry) -> tuple[bool, str]:
-    return held.error_kind is None, held.run_id
-
-
-def _is_current(held: TableEntry, item: SourceFile, options: PlanOptions) -> bool:
-    if (held.version, held.fingerprint) != (item.version, options.fingerprint):
-        return False
-    return held.error_kind is None or (
-        held.error_kind in CONTENT_KINDS and not options.retry_failed
-    )
-
-
-@dataclass(slots=True)
-class BucketPlan:
-    """The plan of one hash bucket.
+    Files are numbered: first those of the listing, in its order, then those that are only in
+    the table.
 
     Attributes
     ----------
-    counts : Counter
-        Number of files by planning class.
-    extract : list of SourceFile
-        Files to extract.
-    n_surplus : int
-        Number of entries that leave the table because their file has another entry.
-    n_held : int
-        Number of files in the table now, with features or an error.
-    n_held_errors : int
-        Number of their entries that are errors, without deleted files.
+    items, entries : pyarrow.Table
+        The listing and the table, as above.
+    only_held : pyarrow.Array
+        Paths that are only in the table.
+    file_of_entry : np.ndarray [shape=(n_entries,), dtype=int64]
+        Number of the file of each entry.
+    change : np.ndarray [shape=(n_files,), dtype=int8]
+        Planning class of each file, as its position in `Change`.
+    kept : np.ndarray [shape=(n_files,), dtype=int64]
+        Row of the entry to keep if the file is not extracted; -1 for none.
     """
 
-    counts: Counter[Change] = field(default_factory=Counter)
-    extract: list[SourceFile] = field(default_factory=list)
-    n_surplus: int = 0
-    n_held: int = 0
-    n_held_errors: int = 0
+    items: pa.Table
+    entries: pa.Table
+    only_held: pa.Array
+    file_of_entry: np.ndarray
+    change: np.ndarray
+    kept: np.ndarray
+
+    @cached_property
+    def counts(self) -> Counter[Change]:
+        """Number of files by planning class."""
+        numbers = np.bincount(self.change, minlength=len(_CHANGES))
+        return Counter({c: int(n) for c, n in zip(_CHANGES, numbers, strict=True) if n})
+
+    @property
+    def extract(self) -> np.ndarray:
+        """Rows of the listing whose files are extracted."""
+        return np.flatnonzero(_IS_EXTRACTED[self.change])
+
+    @property
+    def n_surplus(self) -> int:
+        """Number of entries that leave the table because their file has another entry."""
+        n_entries = np.bincount(self.file_of_entry, minlength=len(self.change))
+        stays = self.change != _CODE[Change.DELETED]
+        return int(np.maximum(n_entries[stays] - 1, 0).sum())
+
+    @property
+    def n_held(self) -> int:
+        """Number of files in the table now, with features or an error."""
+        return len(np.unique(self.file_of_entry))
+
+    @property
+    def n_kept_errors(self) -> int:
+        """Number of entries to keep that are errors."""
+        return int(np.count_nonzero(_at(_is_error(self.entries), self.kept)))
 
     @property
     def n_after(self) -> int:
         """Number of files in the table after the run."""
-        return sum(n for change, n in self.counts.items() if change != Change.DELETED)
+        return len(self.change) - self.counts[Change.DELETED]
 
     @property
     def has_changes(self) -> bool:
         """Whether any part of the bucket changes."""
-        return self.n_surplus > 0 or any(
-            self.counts[c] for c in Change if c not in (Change.UNCHANGED, Change.MISSING)
-        )
+        same = self.counts[Change.UNCHANGED] + self.counts[Change.MISSING]
+        return same < len(self.change) or self.n_surplus > 0
 
 
-def plan_bucket(
-    items: dict[str, SourceFile], held: dict[str, list[TableEntry]], options: PlanOptions
-) -> BucketPlan:
-    """Return the plan of a hash bucket.
+def compare(items: pa.Table, entries: pa.Table, options: PlanOptions) -> Comparison:
+    """Return the planning class of every file of a hash bucket.
+
+    Of several entries of a file, features are better than an error, and then the latest run
+    is best. An entry that is current, with the listed attributes, is better than any other.
 
     Parameters
     ----------
-    items : dict
-        Files of the listing, by path.
-    held : dict
-        Entries of the table, by path, in all label folders and the errors.
+    items, entries : pyarrow.Table
+        The listing and the table. No path is listed twice.
     options : PlanOptions
         The run's options.
     """
-    plan = BucketPlan(n_held=len(held))
-    for path in items.keys() | held.keys():
-        item, entries = items.get(path), held.get(path, ())
-        change, kept = classify(item, entries, options)
-        plan.counts[change] += 1
-        plan.n_held_errors += kept is not None and kept.error_kind is not None
-        if change in EXTRACTED:
-            assert item is not None
-            plan.extract.append(item)
-            plan.n_surplus += max(0, len(entries) - 1)
-        else:
-            plan.n_surplus += len(entries) - (kept is not None) if change != Change.DELETED else 0
-    plan.extract.sort(key=lambda item: item.path)
-    return plan
+    n_items = len(items)
+    file_of_entry, only_held = _match(items["path"], entries["path"])
+    n_files = n_items + len(only_held)
+    is_error = _is_error(entries)
+    order = _by_standing(entries, is_error)
+    kept = _last(file_of_entry, order, n_files)
+    change = np.full(n_files, _CODE[Change.NEW], np.int8)
+    change[kept != _NONE] = _CODE[Change.CHANGED]
+    change[_at(is_error, kept)] = _CODE[Change.RETRY]
+    if not options.recompute:
+        listed = np.flatnonzero(file_of_entry < n_items)
+        current = listed[_is_current(items, entries, file_of_entry, listed, options)]
+        names = attribute_names(items)
+        of_items = items.select(names).take(pa.array(file_of_entry[current]))
+        of_entries = entries.select(names).take(pa.array(current))
+        exact = current[same_attributes(of_items, of_entries)]
+        for rows, class_ in ((current, Change.RELABELLED), (exact, Change.UNCHANGED)):
+            found = _last(file_of_entry, order[_mask(rows, len(entries))[order]], n_files)
+            change[found != _NONE] = _CODE[class_]
+            kept = np.where(found != _NONE, found, kept)
+    if options.delete_missing:
+        change[n_items:], kept[n_items:] = _CODE[Change.DELETED], _NONE
+    else:
+        change[n_items:] = _CODE[Change.MISSING]
+    return Comparison(items, entries, only_held, file_of_entry, change, kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Where the rows of a file come from and go to in a merge.
+def usable_outcomes(
+    outcomes: pa.Table, items: pa.Table, options: PlanOptions, own_run: str | None = None
+) -> np.ndarray:
+    """Return the rows of the best usable outcomes, one for each path.
+
+    Of several outcomes of a file, features are better than an error, and then the later row is
+    better. Two attempts at the same file give equal rows.
+
+    Parameters
+    ----------
+    outcomes : pyarrow.Table
+        The outcomes, the earliest run first.
+    items : pyarrow.Table
+        The listing.
+    options : PlanOptions
+        The run's options. An outcome of an earlier run is usable if it equals what this run
+        would compute.
+    own_run : str, optional
+        Run whose outcomes are all usable: it has read the current files.
+    """
+    is_usable = _is_reusable(outcomes, items, options)
+    if own_run is not None:
+        is_usable |= _true(pc.equal(outcomes["run_id"], own_run))
+    is_error = _is_error(outcomes)
+    order = np.concatenate(
+        [np.flatnonzero(is_usable & is_error), np.flatnonzero(is_usable & ~is_error)]
+    )
+    paths = _plain(outcomes["path"]).dictionary_encode()
+    best = _last(paths.indices.to_numpy(), order, len(paths.dictionary))
+    return best[best != _NONE]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the rows of each file come from and go to in a merge; one value for each file.
 
     Attributes
     ----------
-    path : str
-        Stored path of the file.
-    part : str
-        Part that has the rows after the merge.
-    source : TableEntry, optional
-        Entry whose rows are kept or moved; None if the rows come from a staged file.
-    attributes : tuple
-        The label, then the values of the carried columns.
+    paths : pyarrow.Array
+        Paths of the files that are in the table after the merge, sorted.
+    parts : list of str
+        Names of parts.
+    part : np.ndarray [dtype=int64]
+        Part that has the rows after the merge, as a position in `parts`.
+    entry : np.ndarray [dtype=int64]
+        Row of the entry whose rows are kept or moved; -1 if they come from a staged file.
+    outcome : np.ndarray [dtype=int64]
+        Row of the outcome whose rows are taken; -1 if they come from an entry.
+    attributes : pyarrow.Table
+        The attributes.
+    is_new : np.ndarray [dtype=bool]
+        Whether the rows are new in their part, or have other attributes than before.
     """
 
-    path: str
-    part: str
-    source: TableEntry | None
-    attributes: tuple[Any, ...]
+    paths: pa.Array
+    parts: list[str]
+    part: np.ndarray
+    entry: np.ndarray
+    outcome: np.ndarray
+    attributes: pa.Table
+    is_new: np.ndarray
 
 
-def resolve(
-    items: dict[str, SourceFile],
-    held: dict[str, list[TableEntry]],
-    outcomes: dict[str, Outcome],
-    options: PlanOptions,
-    part_of: Callable[[str | None, str | None], str],
-) -> list[Assignment]:
-    """Return every file of a hash bucket that is in the table after the merge.
+def place(
+    comparison: Comparison,
+    outcomes: pa.Table,
+    chosen: np.ndarray,
+    part_of: Callable[[str | None, bool], str],
+) -> Placement:
+    """Return where the rows of every file are after the merge.
 
     If the environment made a file fail, its features in the table are kept. A file that was
     to be extracted but has no outcome keeps its entry.
 
     Parameters
     ----------
-    items, held, options
-        As for `plan_bucket`.
-    outcomes : dict
-        Outcomes of extraction, by path.
+    comparison : Comparison
+        The comparison of the bucket.
+    outcomes : pyarrow.Table
+        The outcomes of extraction.
+    chosen : np.ndarray
+        Rows of the outcomes to use, at most one for each path.
     part_of : callable
-        Returns the name of the part for a label and an error kind.
-
-    Returns
-    -------
-    list of Assignment
-        One for each path. An entry that is the source of none of them leaves the table.
+        Returns the name of the part for a label, and for whether the row is an error.
     """
-    placed = []
-    for path in sorted(items.keys() | held.keys()):
-        item = items.get(path)
-        change, kept = classify(item, held.get(path, ()), options)
-        outcome = outcomes.get(path) if change in EXTRACTED else None
-        attributes = item.attributes if item else kept.attributes if kept else ()
-        if outcome is not None:
-            good_before = kept is not None and kept.error_kind is None
-            if not (outcome.error_kind in ENVIRONMENT_KINDS and good_before):
-                part = part_of(attributes[0], outcome.error_kind)
-                placed.append(Assignment(path, part, None, attributes))
-                continue
-        if kept is not None:
-            part = part_of(attributes[0], kept.error_kind)
-            placed.append(Assignment(path, part, kept, attributes))
-    return placed
+    items, entries, kept = comparison.items, comparison.entries, comparison.kept
+    n_items = len(items)
+    is_error = _is_error(entries)
+    outcome = np.full(len(kept), _NONE)
+    outcome[:n_items] = _outcome_of_items(comparison, outcomes, chosen)
+    outcome[~_IS_EXTRACTED[comparison.change]] = _NONE
+    stands = (kept != _NONE) & ~_at(is_error, kept)
+    is_environment = _is_in(outcomes["error_kind"], ENVIRONMENT_KINDS)
+    outcome[stands & _at(is_environment, outcome)] = _NONE
+
+    paths = pa.concat_arrays([_plain(items["path"]), comparison.only_held])
+    files = np.flatnonzero((outcome != _NONE) | (kept != _NONE))
+    files = files[pc.sort_indices(paths.take(pa.array(files))).to_numpy()]
+    outcome, kept = outcome[files], kept[files]
+    entry = np.where(outcome == _NONE, kept, _NONE)
+
+    names = attribute_names(items)
+    both = pa.concat_tables([items.select(names), entries.select(names)]).combine_chunks()
+    attributes = both.take(pa.array(np.where(files < n_items, files, n_items + kept)))
+    becomes_error = _at(is_error, entry) | _at(_is_error(outcomes), outcome)
+    parts, part = _parts_of(_plain(attributes[names[0]]), becomes_error, part_of)
+    stays = np.flatnonzero(entry != _NONE)
+    stays = stays[part[stays] == _positions(entries[PART], parts)[entry[stays]]]
+    before, after = entries.select(names).take(pa.array(entry[stays])), attributes
+    stays = stays[same_attributes(before, after.take(pa.array(stays)))]
+    is_new = ~_mask(stays, len(files))
+    return Placement(paths.take(pa.array(files)), parts, part, entry, outcome, attributes, is_new)
+
+
+def unfinished(comparison: Comparison, outcomes: pa.Table, chosen: np.ndarray) -> pa.Array:
+    """Return the paths of the files that have to be extracted and have no chosen outcome."""
+    found = _outcome_of_items(comparison, outcomes, chosen)
+    is_extracted = _IS_EXTRACTED[comparison.change[: len(found)]]
+    rows = np.flatnonzero(is_extracted & (found == _NONE))
+    return _plain(comparison.items["path"]).take(pa.array(rows))
+
+
+def lost_entries(comparison: Comparison, placement: Placement) -> np.ndarray:
+    """Return the rows of the entries whose rows leave their part, or are replaced there."""
+    part = _positions(comparison.entries[PART], placement.parts)
+    stays = placement.entry[~placement.is_new]
+    stays_in = np.full(len(comparison.change), _NONE)
+    stays_in[comparison.file_of_entry[stays]] = part[stays]
+    stays_here = stays_in[comparison.file_of_entry]
+    return np.flatnonzero((stays_here == _NONE) | (stays_here != part))
+
+
+def attribute_names(items: pa.Table) -> list[str]:
+    """Return the names of the attributes, the label first."""
+    return [name for name in items.column_names if name not in _OF_ITEMS]
+
+
+def same_attributes(some: pa.Table, others: pa.Table) -> np.ndarray:
+    """Return for each row whether two tables are equal; null and NaN are equal to themselves.
+
+    Parameters
+    ----------
+    some, others : pyarrow.Table
+        Tables with the same columns and number of rows.
+    """
+    same = np.ones(len(some), bool)
+    for name in some.column_names:
+        one, other = some[name], others[name]
+        if pa.types.is_float16(one.type):
+            one, other = one.cast(pa.float32()), other.cast(pa.float32())
+        equal = _true(pc.equal(one, other)) | _true(pc.and_(pc.is_null(one), pc.is_null(other)))
+        if pa.types.is_floating(one.type):
+            equal |= _true(pc.and_(pc.is_nan(one), pc.is_nan(other)))
+        same &= equal
+    return same
+
+
+def _match(listed: pa.ChunkedArray, held: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Return the number of the file of each entry, and the paths that are only in the table."""
+    found = pc.index_in(held, _plain(listed))
+    files = pc.fill_null(found, _NONE).to_numpy().astype(np.int64)
+    others = np.flatnonzero(files == _NONE)
+    encoded = _plain(held).take(pa.array(others)).dictionary_encode()
+    files[others] = len(listed) + encoded.indices.to_numpy()
+    return files, encoded.dictionary
+
+
+def _by_standing(entries: pa.Table, is_error: np.ndarray) -> np.ndarray:
+    """Return the rows of entries from the worst to the best; of equal ones the first is best."""
+    runs = _plain(entries["run_id"]).dictionary_encode()
+    n_runs = len(runs.dictionary)
+    rank = np.empty(n_runs + 1, np.int64)
+    rank[pc.sort_indices(runs.dictionary).to_numpy()] = np.arange(n_runs)
+    rank[n_runs] = _NONE  # of no run
+    of_run = rank[pc.fill_null(runs.indices, n_runs).to_numpy()]
+    standing = np.where(is_error, of_run, of_run + n_runs + 1)
+    return len(entries) - 1 - np.argsort(standing[::-1], kind="stable")
+
+
+def _last(files: np.ndarray, order: np.ndarray, n_files: int) -> np.ndarray:
+    """Return for each file the last row in an order of rows; -1 for a file with none."""
+    last = np.full(n_files, _NONE)
+    of_file = files[order]
+    if len(order) and np.bincount(of_file).max() > 1:
+        of_file, first = np.unique(of_file[::-1], return_index=True)
+        order = order[::-1][first]
+    last[of_file] = order
+    return last
+
+
+def _is_current(
+    items: pa.Table,
+    entries: pa.Table,
+    file_of_entry: np.ndarray,
+    listed: np.ndarray,
+    options: PlanOptions,
+) -> np.ndarray:
+    """Return for each listed entry whether it is what a run would compute now."""
+    entries = entries.select(_OF_OUTCOMES).take(pa.array(listed))
+    versions = _plain(items["source_version"]).take(pa.array(file_of_entry[listed]))
+    return _true(pc.equal(entries["source_version"], versions)) & _is_wanted(entries, options)
+
+
+def _is_reusable(outcomes: pa.Table, items: pa.Table, options: PlanOptions) -> np.ndarray:
+    item = pc.index_in(outcomes["path"], _plain(items["path"]))
+    versions = _plain(items["source_version"]).take(_plain(item))
+    is_same = _true(pc.equal(outcomes["source_version"], versions))
+    if options.reusable_runs is not None:
+        is_same &= _is_in(outcomes["run_id"], options.reusable_runs)
+    return is_same & _is_wanted(outcomes, options)
+
+
+def _is_wanted(rows: pa.Table, options: PlanOptions) -> np.ndarray:
+    """Return for each row whether it is of this spec, and no error that is tried again."""
+    is_wanted = _true(pc.equal(rows["spec_fingerprint"], options.fingerprint))
+    is_fine = ~_is_error(rows)
+    if not options.retry_failed:
+        is_fine |= _is_in(rows["error_kind"], CONTENT_KINDS)
+    return is_wanted & is_fine
+
+
+def _outcome_of_items(comparison: Comparison, outcomes: pa.Table, chosen: np.ndarray) -> np.ndarray:
+    """Return for each file of the listing the row of its chosen outcome; -1 for none."""
+    found = np.full(len(comparison.items), _NONE)
+    paths = _plain(outcomes["path"]).take(pa.array(chosen))
+    item = pc.fill_null(pc.index_in(paths, _plain(comparison.items["path"])), _NONE).to_numpy()
+    found[item[item != _NONE]] = chosen[item != _NONE]
+    return found
+
+
+def _parts_of(
+    labels: pa.Array, is_error: np.ndarray, part_of: Callable[[str | None, bool], str]
+) -> tuple[list[str], np.ndarray]:
+    """Return names of parts, and for each file the position of its part's name."""
+    encoded = labels.dictionary_encode("encode")
+    numbers: dict[str, int] = {}
+    of_label = np.array(
+        [
+            numbers.setdefault(part_of(label, False), len(numbers))
+            for label in encoded.dictionary.to_pylist()
+        ],
+        np.int64,
+    )
+    part = of_label[encoded.indices.to_numpy()] if len(labels) else np.zeros(0, np.int64)
+    if is_error.any():
+        part[is_error] = numbers.setdefault(part_of(None, True), len(numbers))
+    return list(numbers), part
+
+
+def _positions(names: pa.ChunkedArray, parts: Sequence[str]) -> np.ndarray:
+    """Return the position of each name in a list of names; -1 for other names."""
+    return pc.fill_null(pc.index_in(names, pa.array(parts, pa.string())), _NONE).to_numpy()
+
+
+def _at(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the flag at each row; False where the row is -1."""
+    return np.append(values, False)[rows]
+
+
+def _mask(rows: np.ndarray, n: int) -> np.ndarray:
+    mask = np.zeros(n, bool)
+    mask[rows] = True
+    return mask
+
+
+def _is_error(rows: pa.Table) -> np.ndarray:
+    return _true(pc.is_valid(rows["error_kind"]))
+
+
+def _is_in(values: pa.ChunkedArray, wanted: Iterable[str]) -> np.ndarray:
+    return _true(pc.is_in(values, pa.array(sorted(wanted), pa.string())))
+
+
+def _true(flags: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return flags as an array; null is False."""
+    return np.array(pc.fill_null(flags, False), bool)
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

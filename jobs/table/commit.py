@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from jobs.corpus.partitioned_rows import repeated
 from jobs.diagnostics.events import (
     BucketCommitted,
     Committed,
@@ -21,6 +22,7 @@ from jobs.errors import ConflictError, TableError
 from jobs.table.merge import BucketMerge, DamagedStagedFileError, MergedBucket
 from jobs.table.parts import list_parts
 from jobs.table.planning import RunPlan
+from jobs.table.schema import PATH
 from jobs.table.staging import list_staged
 from jobs.table.transaction import Transaction
 
@@ -108,10 +110,11 @@ def _commit_bucket(
 
 
 def _check_counts(merge: BucketMerge, bucket: int, n_expected: int) -> None:
-    if merge.unfinished:
+    if len(merge.unfinished):
+        example = merge.unfinished[0].as_py()
         raise TableError(
             f"what was extracted of {len(merge.unfinished)} files cannot be found again"
-            f" ({merge.unfinished[0]!r} is one): nothing of their bucket was written; run the"
+            f" ({example!r} is one): nothing of their bucket was written; run the"
             " same command again"
         )
     n_files, n_errors = merge.n_files_and_errors()
@@ -140,8 +143,7 @@ def verify(run: Transaction, plan: RunPlan, result: CommitResult) -> bool:
         return False
     for bucket, n_expected in plan.changed.items():
         held = table.held(bucket)
-        duplicate = next((path for path, entries in held.items() if len(entries) > 1), None)
-        if duplicate is not None:
+        if (duplicate := repeated(held[PATH])) is not None:
             raise TableError(f"{table.store.url} holds {duplicate!r} twice; please report it")
         if len(held) != n_expected:
             raise TableError(

@@ -1,4 +1,4 @@
-"""The runs of a table: their names and their summaries (run.json)."""
+"""The runs of a table: their names, their summaries (run.json) and their logs (log.jsonl)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.storage.base import Store
+from jobs.storage.local import LocalStore
+from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.table.layout import RUNS
 
 
@@ -32,18 +34,82 @@ def write_summary(store: Store, run_id: str, secrets: Sequence[str], **values: A
     store.replace(f"{RUNS}/{run_id}/run.json", without_secrets(text, secrets).encode())
 
 
-def read_summaries(store: Store) -> list[dict[str, Any]]:
-    """Return the run.json of every run, oldest first; skip files that cannot be read."""
+class LogFile:
+    """The log of a run: a file that grows, or numbered pieces where files cannot be appended to.
+
+    Parameters
+    ----------
+    store : Store
+        Store of the table.
+    run_id : str
+        Name of the run.
+
+    Attributes
+    ----------
+    grows : bool
+        Whether the log is one file; otherwise each `append` writes a piece.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self._folder = f"{RUNS}/{run_id}"
+        self._n_pieces = 0
+        self.grows = isinstance(store, LocalStore)
+
+    def append(self, data: bytes) -> None:
+        """Append lines to the log; nothing that was written before is written again.
+
+        Raises
+        ------
+        OSError
+            If the storage fails. Then nothing is appended.
+        """
+        if isinstance(self._store, LocalStore):
+            self._store.append(f"{self._folder}/log.jsonl", data)
+            return
+        self._store.replace(f"{self._folder}/log-{self._n_pieces:05}.jsonl", data)
+        self._n_pieces += 1
+
+
+def run_ids(store: Store) -> list[str]:
+    """Return the names of the runs that have left a summary, oldest first."""
     names = []
     try:
         for page in store.scan(RUNS):
-            names += [e.name for e in page if e.name.endswith("/run.json")]
+            names += [e.name.split("/")[-2] for e in page if e.name.endswith("/run.json")]
     except FileNotFoundError:
         return []
-    summaries = []
-    for name in sorted(names):
+    return sorted(names)
+
+
+def read_summaries(store: Store, runs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the run.json of all runs, or of some; skip files that cannot be read.
+
+    Parameters
+    ----------
+    store : Store
+        Store of the table.
+    runs : sequence of str, optional
+        Names of the runs, as from `run_ids`; by default all, oldest first.
+    """
+
+    def read(run_id: str) -> dict[str, Any] | None:
         try:
-            summaries.append(json.loads(store.read(name)[0]))
+            return json.loads(store.read(f"{RUNS}/{run_id}/run.json")[0])
         except (FileNotFoundError, ValueError):
-            continue
+            return None
+
+    runs = run_ids(store) if runs is None else runs
+    found = in_threads(read, runs, requests_at_once(store))
+    return [summary for summary in found if summary is not None]
+
+
+def last_summaries(store: Store, runs: Sequence[str], n: int) -> list[dict[str, Any]]:
+    """Return the run.json of the last `n` runs that have one that can be read, oldest first."""
+    summaries: list[dict[str, Any]] = []
+    end = len(runs)
+    while end > 0 and len(summaries) < n:
+        start = max(0, end - (n - len(summaries)))
+        summaries = read_summaries(store, runs[start:end]) + summaries
+        end = start
     return summaries

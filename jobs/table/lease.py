@@ -82,6 +82,7 @@ class Lease:
         ] = []  # contents of failed requests, which may have been written
         self._renewed_at = 0.0
         self._lost: str | None = None
+        self._unrenewed: OSError | None = None
         self._stop = threading.Event()
         self._renewing = threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -164,6 +165,9 @@ class Lease:
                     self._put(expected=self._version, holder=b"")
             except TableBusyError as error:
                 self._lost = str(error)
+            except OSError as error:
+                self._unrenewed = error
+                raise
 
     def _adopt_own_write(self) -> bool:
         """Adopt the version of an own renewal that succeeded without an answer."""
@@ -181,10 +185,11 @@ class Lease:
         if self._lost is not None:
             raise TableBusyError(self._lost)
         if self._is_stale():
+            cause = f" ({self._unrenewed})" if self._unrenewed is not None else ""
             raise TableBusyError(
-                f"the lease on {self._store.url} could not be renewed in time: another run may"
-                " have taken over, so this one stops writing"
-            )
+                f"the lease on {self._store.url} could not be renewed in time{cause}: another run"
+                " may have taken over, so this one stops writing; run the same command again"
+            ) from self._unrenewed
 
     def _is_stale(self) -> bool:
         return self._clock() - self._renewed_at > self._period_s / 2

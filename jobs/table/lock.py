@@ -6,17 +6,21 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from jobs.errors import TableBusyError, UsageError
 from jobs.storage.base import Store
 from jobs.storage.local import LocalStore
-from jobs.table.layout import LOCK
+from jobs.table.layout import LEASE, LOCK
 from jobs.table.lease import LEASE_PERIOD_S, Lease, holder_of, owner
 
 if TYPE_CHECKING:
     from jobs.storage.s3 import S3Store
+
+_TRIES = 3
+_RETRY_S = 0.05
 
 
 class WriteGuard(Protocol):
@@ -27,11 +31,95 @@ class WriteGuard(Protocol):
 
 
 class Unguarded:
-    """A write lock that cannot be lost: the kernel or the user excludes other drivers."""
+    """No write lock: the user excludes other drivers."""
 
     def check(self) -> None:
-        """Return at once: the lock is still held."""
+        """Return at once: there is no lock to lose."""
         return
+
+
+class _FileGuard:
+    """A held lock on a file. It is lost if the file is deleted: others then lock a new one."""
+
+    def __init__(self, file: IO[bytes], path: str, url: str) -> None:
+        self._file, self._path, self._url = file, path, url
+
+    def check(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                return
+        raise TableBusyError(
+            f"the lock of {self._url} was deleted while this run held it: another run may have"
+            " taken over, so this one stops writing; run the same command again"
+        )
+
+
+def running_run(store: Store) -> str | None:
+    """Return the run id of the driver that holds the write lock, judged without waiting.
+
+    Returns
+    -------
+    str or None
+        The run id; empty if no driver holds the lock; None if that cannot be known, because
+        the storage has no locks.
+
+    Raises
+    ------
+    OSError
+        If the lock cannot be read.
+    """
+    try:
+        if isinstance(store, LocalStore):
+            return _holder_of_file(store.path(LOCK))
+        if (bucket := _as_s3(store)) is not None:
+            return _holder_of_lease(bucket)
+    except FileNotFoundError:
+        return ""
+    return None
+
+
+def _holder_of_file(path: str) -> str:
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _run_id_in(file.read())
+    return ""
+
+
+def _holder_of_lease(store: S3Store) -> str | None:
+    data, _ = store.read(LEASE)
+    try:
+        lease = json.loads(data)
+        is_held = not lease.get("released", False)
+        if is_held and store.age_s(LEASE) <= float(lease["period_s"]):
+            return _run_id_in(data)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return ""
+
+
+def _run_id_in(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["run_id"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
+
+
+@contextlib.contextmanager
+def busy_if_lost(guard: WriteGuard) -> Iterator[None]:
+    """Raise TableBusyError for any error within a ``with`` block, if the lock was lost.
+
+    A driver that was overtaken meets all kinds of errors, because the other one deletes the
+    files it works with.
+    """
+    try:
+        yield
+    except TableBusyError:
+        raise
+    except Exception:
+        guard.check()
+        raise
 
 
 @contextlib.contextmanager
@@ -55,18 +143,20 @@ def write_lock(
     Raises
     ------
     TableBusyError
-        If another driver holds the lock.
+        If another driver holds the lock; also instead of any error within the ``with`` block
+        if the lock was lost meanwhile.
     UsageError
         If the storage cannot exclude other writers and `single_writer` is false.
     """
     if isinstance(store, LocalStore):
-        with _file_lock(store, run_id, single_writer=single_writer) as guard:
+        with _file_lock(store, run_id, single_writer=single_writer) as guard, busy_if_lost(guard):
             yield guard
     elif (bucket := _as_s3(store)) is not None and bucket.probe_conditions():
         lease = Lease(bucket, run_id, period_s)
         lease.acquire()
         try:
-            yield lease
+            with busy_if_lost(lease):
+                yield lease
         finally:
             lease.release()
     elif single_writer:
@@ -93,7 +183,7 @@ def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterat
     # the lock file is never deleted: two drivers could then lock two files of the same name
     with open(path, "a+b") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError as error:
             file.seek(0)
             raise TableBusyError(
@@ -108,4 +198,14 @@ def _file_lock(store: LocalStore, run_id: str, *, single_writer: bool) -> Iterat
         file.truncate(0)
         file.write(json.dumps(owner(run_id)).encode())
         file.flush()
-        yield Unguarded()
+        yield _FileGuard(file, path, store.url)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Take the lock; try again for a moment, because `running_run` may be looking at it."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_RETRY_S)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import io
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from jobs.diagnostics.events import PartStarted, PartWritten
 from jobs.errors import ConflictError, StorageError
-from jobs.storage.parquet import Writer, is_storage_error, open_parquet
+from jobs.storage.parallel import in_threads, requests_at_once
+from jobs.storage.parquet import FileSchema, Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
-from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
-from jobs.table.changes import (
-    EXTRACTED,
-    Assignment,
-    TableEntry,
-    classify,
-    is_reusable,
-    resolve,
-)
+from jobs.table.assembly import Cache, PartRows, Pick, RowSource, rows_of_parts
+from jobs.table.changes import PART, compare, lost_entries, place, unfinished, usable_outcomes
 from jobs.table.layout import is_errors
-from jobs.table.staging import open_staged, outcome_rows, outcomes_of
+from jobs.table.staging import open_staged, outcome_rows, planning_schema
 from jobs.table.transaction import Transaction
 
 #: A bucket's new parts are moved from memory to disk when they are larger.
 _SPOOL_BYTES = 32 * 2**20
+
+
+#: Number of small parts that are encoded at the same time.
+_ENCODERS = 2
 
 
 class DamagedStagedFileError(StorageError):
@@ -79,9 +81,9 @@ class BucketMerge:
 
     Attributes
     ----------
-    placed : list of Assignment
+    placement : Placement
         Where the rows of each file come from and go to.
-    unfinished : list of str
+    unfinished : pyarrow.Array
         Paths of files that had to be extracted but are in no staged file.
 
     Raises
@@ -93,11 +95,11 @@ class BucketMerge:
     """
 
     def __init__(self, run: Transaction, bucket: int) -> None:
-        table, options = run.table, run.options
-        self._run = run
+        table = run.table
+        self._run, self._bucket = run, bucket
         self.table = table
         planned = {part: table.parts[part] for part in table.parts_of(bucket)}
-        self.held = table.held(bucket)
+        held = table.held(bucket)
         for part, version in planned.items():
             if table.parts[part] != version:
                 raise ConflictError(f"{part} changed since it was planned")
@@ -106,31 +108,38 @@ class BucketMerge:
         self._files = LocalFiles(table.store, _SPOOL_BYTES)
         self._sources: dict[str, RowSource] = {}
         try:
-            outcomes = self._open_staged(run.staged.of_bucket(bucket))
+            staged = self._open_staged(run.staged.of_bucket(bucket))
         except BaseException:
             self._files.__exit__()
             raise
-        chosen = outcomes_of(
-            outcomes,
-            lambda o: o.run_id == run.run_id or is_reusable(o, items.get(o.path), options),
+        none = planning_schema(table.staged_schema).empty_table()
+        outcomes = pa.concat_tables([none, *staged.values()]).combine_chunks()
+        compared = compare(items, held, run.options)
+        chosen = usable_outcomes(outcomes, items, run.options, run.run_id)
+        self.unfinished = unfinished(compared, outcomes, chosen)
+        self.placement = placed = place(
+            compared, outcomes, chosen, functools.partial(table.part_for, bucket)
         )
-        self._staged_in = {path: name for path, (_, name, _) in chosen.items()}
-        self.placed = resolve(
-            items,
-            self.held,
-            {path: outcome for path, (outcome, _, _) in chosen.items()},
-            options,
-            lambda label, kind: table.part_for(bucket, label, kind),
+        # parts and staged files are sources by number, in the order of these names
+        self._parts = [*placed.parts, *(p for p in planned if p not in placed.parts)]
+        self._source_names = [*self._parts, *staged]
+        of_entry = pc.index_in(held[PART], pa.array(self._parts, pa.string())).to_numpy()
+        n_rows = [len(rows) for rows in staged.values()]
+        of_outcome = np.repeat(np.arange(len(staged)), n_rows) + len(self._parts)
+        self._source_of = np.where(
+            placed.outcome < 0,
+            np.append(of_entry, -1)[placed.entry],
+            np.append(of_outcome, -1)[placed.outcome],
         )
-        self.unfinished = [
-            path
-            for path, item in items.items()
-            if path not in chosen
-            and classify(item, self.held.get(path, ()), options)[0] in EXTRACTED
-        ]
-        self._gains = self._find_gains()
-        self._losses = self._find_losses()
-        self._moving = self._find_moving()
+        # entries that leave their part, and those of them whose rows another part gains
+        lost = lost_entries(compared, placed)
+        self._loses = of_entry[lost]
+        at = pc.index_in(held["path"].combine_chunks().take(pa.array(lost)), placed.paths)
+        file = pc.fill_null(at, -1).to_numpy()
+        is_moving = np.append(placed.is_new, False)[file]
+        is_moving &= np.append(placed.part, -1)[file] != self._loses
+        self._is_moving = is_moving
+        self._moving_file, self._moves_from = file[is_moving], self._loses[is_moving]
 
     def __enter__(self) -> BucketMerge:
         return self
@@ -141,74 +150,47 @@ class BucketMerge:
     def _open_staged(self, names: Sequence[str]) -> dict[str, pa.Table]:
         """Open staged files as sources of rows, and return their first rows by name."""
         outcomes = {}
-        for name in names:
-            try:
-                source, _ = self._files.open(name)
-            except FileNotFoundError:
-                continue
-            with source:
-                file = open_staged(source, self.table.staged_schema, self.table.origin)
-                rows = outcome_rows(file) if file is not None else None
-            if file is not None and rows is not None:
-                outcomes[name] = rows
+        self._files.copy(names)
+        found = in_threads(self._read_staged, names, requests_at_once(self.table.store))
+        for name, read in zip(names, found, strict=True):
+            if read is not None:
+                metadata, outcomes[name] = read
                 opener = functools.partial(self._open, name, None)
                 damaged = functools.partial(DamagedStagedFileError, name)
-                self._sources[name] = RowSource(opener, file.metadata, damaged)
+                self._sources[name] = RowSource(opener, metadata, damaged)
         return outcomes
+
+    def _read_staged(self, name: str) -> tuple[pq.FileMetaData, pa.Table] | None:
+        """Return the footer and the first rows of a staged file; None if it cannot be used."""
+        try:
+            source, _ = self._files.open(name)
+        except FileNotFoundError:
+            return None
+        with source:
+            file = open_staged(source, self.table.staged_schema, self.table.origin)
+            rows = outcome_rows(file) if file is not None else None
+        return (file.metadata, rows) if file is not None and rows is not None else None
 
     def n_files_and_errors(self) -> tuple[int, int]:
         """Return the number of files with feature rows and with an error row after the merge."""
-        n_errors = sum(is_errors(placed.part) for placed in self.placed)
-        return len(self.placed) - n_errors, n_errors
+        in_errors = np.array([is_errors(part) for part in self.placement.parts], bool)
+        n_errors = int(in_errors[self.placement.part].sum())
+        return len(self.placement.part) - n_errors, n_errors
 
-    def _find_gains(self) -> dict[str, list[Assignment]]:
-        """Return, by part, the files whose rows are new in it, or whose attributes changed."""
-        gains: dict[str, list[Assignment]] = {}
-        for placed in self.placed:
-            source = placed.source
-            if (
-                source is None
-                or source.part != placed.part
-                or source.attributes != placed.attributes
-            ):
-                gains.setdefault(placed.part, []).append(placed)
-        return gains
-
-    def _find_losses(self) -> dict[str, set[str]]:
-        """Return, by part, the paths whose rows leave the part or are replaced."""
-        stays: dict[str, TableEntry | None] = {
-            placed.path: placed.source
-            for placed in self.placed
-            if placed.source is not None and placed.source.attributes == placed.attributes
-        }
-        losses: dict[str, set[str]] = {}
-        for path, entries in self.held.items():
-            for entry in entries:
-                kept = stays.get(path)
-                if kept is None or kept.part != entry.part:
-                    losses.setdefault(entry.part, set()).add(path)
-        return losses
-
-    def _find_moving(self) -> dict[str, set[str]]:
-        """Return, by part, the lost paths that another part gains."""
-        gained_by = {p.path: part for part, gains in self._gains.items() for p in gains}
-        moving = {
-            part: {path for path in paths if gained_by.get(path, part) != part}
-            for part, paths in self._losses.items()
-        }
-        return {part: paths for part, paths in moving.items() if paths}
+    def _changed_parts(self, keep_moving: bool) -> list[str]:
+        """Return the names of the parts whose rows change."""
+        placed = self.placement
+        loses = self._loses[~self._is_moving] if keep_moving else self._loses
+        changed = {self._parts[n] for n in np.union1d(placed.part[placed.is_new], loses)}
+        if changed and not any(map(is_errors, self.table.parts)):
+            changed.add(self.table.part_for(self._bucket, None, True))  # readers find errors/
+        return sorted(changed)
 
     def _moves_features(self) -> bool:
         """Return whether a row goes from one feature part to another."""
-        losing = {
-            path for part, paths in self._moving.items() if not is_errors(part) for path in paths
-        }
-        return any(
-            placed.path in losing
-            for part, gains in self._gains.items()
-            if not is_errors(part)
-            for placed in gains
-        )
+        in_errors = np.array([is_errors(part) for part in self._parts], bool)
+        moves_to = self.placement.part[self._moving_file]
+        return bool((~in_errors[self._moves_from] & ~in_errors[moves_to]).any())
 
     def _open(self, name: str, version: str | None) -> BinaryIO:
         """Open a part or staged file; raise ConflictError if it has another version."""
@@ -236,54 +218,77 @@ class BucketMerge:
             self._sources[part] = opened
         return self._sources[part]
 
-    def _picks(self, part: str, keep_moving: bool) -> Picks:
-        """Return the sources of the rows of a new part.
+    def _picks(self, keep_moving: bool) -> dict[str, list[Pick]]:
+        """Return the sources of the rows of each part.
 
         Parameters
         ----------
-        part : str
-            Name of the part.
         keep_moving : bool
             Keep the rows that go to another part.
         """
-        gains = {placed.path for placed in self._gains.get(part, ())}
-        still_kept = self._moving.get(part, set()) if keep_moving else set()
-        numbers: dict[tuple[str, bool], int] = {}
-        of_file = np.full(len(self.placed), -1, np.int32)
-        for index, placed in enumerate(self.placed):
-            if placed.part == part:
-                source = placed.source.part if placed.source else self._staged_in[placed.path]
-                pick = (source, placed.path not in gains)
-            elif placed.path in still_kept:
-                pick = (part, True)
-            else:
-                continue
-            of_file[index] = numbers.setdefault(pick, len(numbers))
-        picks = [Pick(self._source(source), as_it_is) for source, as_it_is in numbers]
-        return Picks(picks, of_file)
-
-    def _attributes(self) -> pa.Table:
-        """Return the label and carried columns of each file, in the order of `placed`."""
-        names = self.table.attribute_names
-        columns = list(zip(*(placed.attributes for placed in self.placed), strict=True))
-        wanted = pa.schema([self.table.feature_schema.field(name) for name in names])
-        return pa.table(columns, schema=wanted) if columns else wanted.empty_table()
+        placed = self.placement
+        file = np.arange(len(placed.part))
+        part, source, as_it_is = placed.part, self._source_of, ~placed.is_new
+        if keep_moving:
+            file = np.append(file, self._moving_file)
+            part = np.append(part, self._moves_from)
+            source = np.append(source, self._moves_from)
+            as_it_is = np.append(as_it_is, np.ones(len(self._moving_file), bool))
+        picks: dict[str, list[Pick]] = {}
+        order = np.lexsort((file, as_it_is, source, part))
+        key = np.stack([part, source, as_it_is])[:, order]
+        starts = np.flatnonzero((np.diff(key, axis=1, prepend=-1) != 0).any(axis=0))
+        for start, files in zip(starts, np.split(file[order], starts[1:]), strict=True):
+            of_part, of_source, unchanged = key[:, start]
+            pick = Pick(self._source(self._source_names[of_source]), bool(unchanged), files)
+            picks.setdefault(self._parts[of_part], []).append(pick)
+        return picks
 
     def _write(self, parts: Sequence[str], spool: Spool, keep_moving: bool) -> list[Section]:
         """Write the contents of parts into sections of a temporary file."""
-        paths = pa.array([placed.path for placed in self.placed], pa.string())
-        attributes, cache = self._attributes(), Cache()
+        names = self.table.attribute_names
+        fields = pa.schema([self.table.feature_schema.field(name) for name in names])
+        attributes = self.placement.attributes.cast(fields)
+        picks, cache = self._picks(keep_moving), Cache()
         sections: list[Section] = []
-        for part in parts:
-            section = spool.section()
-            wanted = self.table.schema_of(part)
-            picks = self._picks(part, keep_moving)
-            with Writer(cast(BinaryIO, section), wanted) as writer:
-                n_rows = write_part(writer, wanted, paths, attributes, picks, cache, part)
-            if not is_errors(part):
-                self._n_rows[part] = n_rows
-            sections.append(section)
+        for in_errors, of_kind in itertools.groupby(parts, is_errors):
+            wanted = self.table.error_schema if in_errors else self.table.feature_schema
+            form = FileSchema(wanted)
+            of_parts = ((part, picks.get(part, ())) for part in of_kind)
+            rows = rows_of_parts(of_parts, wanted, self.placement.paths, attributes, cache)
+            # small parts are encoded ahead; a large one when it is its turn
+            encoded = in_threads(functools.partial(_encoded, form), rows, _ENCODERS)
+            for part, data in encoded:
+                section = spool.section()
+                if data is not None:
+                    section.write(data)
+                else:
+                    with Writer(cast(BinaryIO, section), form) as writer:
+                        part.write_to(writer)
+                if not in_errors:
+                    self._n_rows[part.part] = part.n_rows
+                sections.append(section)
         return sections
+
+    def _replace(self, parts: Sequence[str], contents: Sequence[Section]) -> dict[str, str]:
+        """Replace parts, several at once; return their new versions by name."""
+
+        def announced() -> Iterator[tuple[str, Section]]:
+            for part, data in zip(parts, contents, strict=True):
+                self._run.notify(PartStarted(part))
+                self._run.lock.check()
+                yield part, data
+
+        def replace(item: tuple[str, Section]) -> tuple[str, str]:
+            part, data = item
+            expected = self.table.parts.get(part)
+            return part, store.replace(part, cast(BinaryIO, data), expected=expected)
+
+        store, written = self.table.store, {}
+        for part, version in in_threads(replace, announced(), requests_at_once(store)):
+            written[part] = version
+            self._run.notify(PartWritten(part))
+        return written
 
     def commit(self, *, keep_moving: bool) -> MergedBucket:
         """Write the changed parts, each by one atomic replacement.
@@ -301,27 +306,14 @@ class BucketMerge:
         TableBusyError
             If this driver has lost the write lock.
         """
-        parts = sorted(self._gains.keys() | self._losses.keys())
-        if keep_moving:
-            parts = [
-                p for p in parts if p in self._gains or self._losses[p] - self._moving.get(p, set())
-            ]
-        written: dict[str, str] = {}
+        parts = self._changed_parts(keep_moving)
         with Spool(_SPOOL_BYTES) as spool:
             # all parts are made before the first is written: an error here changes nothing
-            contents = self._write(parts, spool, keep_moving)
-            for part, data in zip(parts, contents, strict=True):
-                self._run.notify(PartStarted(part))
-                self._run.lock.check()
-                expected = self.table.parts.get(part)
-                written[part] = self.table.store.replace(
-                    part, cast(BinaryIO, data), expected=expected
-                )
-                self._run.notify(PartWritten(part))
+            written = self._replace(parts, self._write(parts, spool, keep_moving))
         for part, version in written.items():
             self.table.set_part(part, version)
         n_files, n_errors = self.n_files_and_errors()
-        still_moving = bool(self._moving) and keep_moving
+        still_moving = keep_moving and len(self._moving_file) > 0
         return MergedBucket(
             n_files,
             sum(self._n_rows.values()),
@@ -330,3 +322,13 @@ class BucketMerge:
             still_moving,
             still_moving and self._moves_features(),
         )
+
+
+def _encoded(form: FileSchema, rows: PartRows) -> tuple[PartRows, bytes | None]:
+    """Return a part with its contents, if its rows are in memory."""
+    if not rows.is_small:
+        return rows, None
+    sink = io.BytesIO()
+    with Writer(sink, form) as writer:
+        rows.write_to(writer)
+    return rows, sink.getvalue()

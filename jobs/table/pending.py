@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.formats import guessed_seconds
+from jobs.corpus.formats import guessed_costs, guessed_seconds
 from jobs.corpus.partitioned_rows import spilled
 from jobs.corpus.source_file import SourceFile
+from jobs.table.schema import PATH
 
 _LARGE_SECONDS = 20.0
-_SCHEMA = pa.schema([("path", pa.string()), ("version", pa.string()), ("size", pa.int64())])
+_SCHEMA = pa.schema(
+    [(PATH, pa.string()), ("size_bytes", pa.int64()), ("source_version", pa.string())]
+)
 
 
 class PendingFiles:
@@ -42,19 +46,20 @@ class PendingFiles:
         self._n_in_memory = 0
         self._n_spilled = 0
 
-    def add(self, bucket: int, items: list[SourceFile]) -> None:
-        """Add files of a hash bucket."""
-        if not items:
+    def add(self, bucket: int, files: pa.Table) -> None:
+        """Add files of a hash bucket: ``path``, ``size_bytes`` and ``source_version``."""
+        if not len(files):
             return
-        self.n_files += len(items)
-        self.seconds += sum(map(guess, items))
+        files = files.select(_SCHEMA.names).cast(_SCHEMA)
+        costs = guessed_costs(files[PATH], files["size_bytes"])
+        self.n_files += len(files)
+        self.seconds += float(costs.sum())
         if len(self._large) < self._large_files:
-            large = [i for i in items if guess(i) > _LARGE_SECONDS]
-            self._large += [(bucket, item) for item in large]
-            items = [i for i in items if guess(i) <= _LARGE_SECONDS]
-        columns = [[i.path for i in items], [i.version for i in items], [i.size for i in items]]
-        self._buckets.append((bucket, pa.table(columns, schema=_SCHEMA)))
-        self._n_in_memory += len(items)
+            is_large = pa.array(costs > _LARGE_SECONDS)
+            self._large += [(bucket, file) for file in _source_files(files.filter(is_large))]
+            files = files.filter(pc.invert(is_large))
+        self._buckets.append((bucket, files))
+        self._n_in_memory += len(files)
         if self._n_in_memory >= self._files_in_memory:
             self._spill()
 
@@ -75,8 +80,12 @@ class PendingFiles:
     def buckets(self) -> Iterator[tuple[int, list[SourceFile]]]:
         """Yield the files that are not `large`, by hash bucket."""
         for bucket, rows in self._buckets:
-            columns = (rows[name].to_pylist() for name in ("path", "size", "version"))
-            yield bucket, [SourceFile(*values) for values in zip(*columns, strict=True)]
+            yield bucket, _source_files(rows)
+
+
+def _source_files(rows: pa.Table) -> list[SourceFile]:
+    columns = (column.to_pylist() for column in rows.columns)
+    return [SourceFile(*values) for values in zip(*columns, strict=True)]
 
 
 def guess(file: SourceFile) -> float:

@@ -6,22 +6,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from jobs.corpus.source_file import SourceFile
 from jobs.diagnostics.events import Counted, Planned, counting
-from jobs.table.changes import (
-    Change,
-    Outcome,
-    PlanOptions,
-    TableEntry,
-    is_reusable,
-    plan_bucket,
-)
+from jobs.table.changes import Change, compare, usable_outcomes
 from jobs.table.pending import PendingFiles
-from jobs.table.schema import PATH
-from jobs.table.signs import signs_of, values_of
-from jobs.table.staging import outcomes_of, read_outcomes
+from jobs.table.schema import ERROR_KIND, PATH
+from jobs.table.signs import count_signs, count_values
+from jobs.table.staging import read_outcomes
 from jobs.table.transaction import Transaction
+
+#: Columns of the listing that extraction needs.
+_PENDING = (PATH, "size_bytes", "source_version")
 
 
 @dataclass
@@ -91,59 +87,46 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
     """Add a hash bucket to the plan; return its number of listed files."""
     table, listing = run.table, run.listing
     held = table.held(bucket)
-    outcomes = read_outcomes(
+    staged = read_outcomes(
         table.store, run.staged.of_bucket(bucket), table.staged_schema, table.origin
     )
     if listing.corpus.stated is not None:
-        listing.look_up(bucket, _known_versions(held, outcomes))
+        listing.look_up(bucket, held, staged.values())
     items = listing.items(bucket)
-    bucket_plan = plan_bucket(items, held, run.options)
-    plan.counts += bucket_plan.counts
-    plan.n_surplus += bucket_plan.n_surplus
-    plan.n_held += bucket_plan.n_held
-    if bucket_plan.has_changes:
-        plan.changed[bucket] = bucket_plan.n_after
+    compared = compare(items, held, run.options)
+    plan.counts += compared.counts
+    plan.n_surplus += compared.n_surplus
+    plan.n_held += compared.n_held
+    if compared.has_changes:
+        plan.changed[bucket] = compared.n_after
     else:
-        plan.n_errors_unchanged += bucket_plan.n_held_errors
-        plan.n_files_unchanged += bucket_plan.n_after - bucket_plan.n_held_errors
+        plan.n_errors_unchanged += compared.n_kept_errors
+        plan.n_files_unchanged += compared.n_after - compared.n_kept_errors
         plan.n_rows_unchanged += sum(table.n_rows_by_part(bucket).values())
-    reused = _reuse(outcomes, items, run.options)
-    for item in bucket_plan.extract:
-        if item.path in reused:
-            outcome, signs = reused[item.path]
-            plan.n_reused += 1
-            plan.reused_signs.update(signs)
-            if outcome.error_kind is not None:
-                plan.reused_failures[outcome.error_kind] += 1
-    plan.pending.add(bucket, [item for item in bucket_plan.extract if item.path not in reused])
+    extract = items.select(_PENDING).take(pa.array(compared.extract))
+    if staged:
+        extract = _without_reused(extract, items, pa.concat_tables(staged.values()), run, plan)
+    plan.pending.add(bucket, extract.sort_by(PATH))
     plan.obsolete += [
         name
-        for name, rows in outcomes.items()
-        if run.options.delete_missing or items.keys() >= set(rows[PATH].to_pylist())
+        for name, rows in staged.items()
+        if run.options.delete_missing or pc.all(pc.is_in(rows[PATH], _values(items))).as_py()
     ]
     return len(items)
 
 
-def _known_versions(
-    held: dict[str, list[TableEntry]], outcomes: dict[str, pa.Table]
-) -> dict[str, set[str]]:
-    """Return the extracted versions by path: in the parts, or else in the staged files."""
-    known = {path: {entry.version for entry in entries} for path, entries in held.items()}
-    staged: dict[str, set[str]] = {}
-    for rows in outcomes.values():
-        columns = (rows[column].to_pylist() for column in (PATH, "source_version"))
-        for path, version in zip(*columns, strict=True):
-            staged.setdefault(path, set()).add(version)
-    return staged | known
+def _without_reused(
+    extract: pa.Table, items: pa.Table, outcomes: pa.Table, run: Transaction, plan: RunPlan
+) -> pa.Table:
+    """Return the files to extract that have no reusable staged rows; count the others."""
+    usable = outcomes.take(pa.array(usable_outcomes(outcomes, items, run.options)))
+    reused = usable.filter(pc.is_in(usable[PATH], _values(extract)))
+    plan.n_reused += len(reused)
+    is_good = pc.is_null(reused[ERROR_KIND])
+    plan.reused_signs += count_signs(reused.filter(is_good))
+    plan.reused_failures += count_values(reused[ERROR_KIND].drop_null())
+    return extract.filter(pc.invert(pc.is_in(extract[PATH], _values(reused))))
 
 
-def _reuse(
-    outcomes: dict[str, pa.Table], items: dict[str, SourceFile], options: PlanOptions
-) -> dict[str, tuple[Outcome, list[str]]]:
-    """Return the reusable staged outcomes, by path, each with its signs."""
-    values = {name: values_of(rows) for name, rows in outcomes.items()}
-    reusable = outcomes_of(outcomes, lambda o: is_reusable(o, items.get(o.path), options))
-    return {
-        path: (outcome, signs_of(*values[name][index]) if outcome.error_kind is None else [])
-        for path, (outcome, name, index) in reusable.items()
-    }
+def _values(rows: pa.Table) -> pa.Array:
+    return rows[PATH].combine_chunks()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from jobs.corpus.labels import nan_safe
 from jobs.errors import ConflictError, TableError
 from jobs.storage import parquet
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
 from jobs.storage.retry import with_retries
 from jobs.table import schema
-from jobs.table.changes import TableEntry
+from jobs.table.changes import PART
 from jobs.table.layout import ERRORS, FEATURES, bucket_of_part, is_errors, label_folder, part_name
 from jobs.table.metadata import TableMetadata, read_metadata
 from jobs.table.parts import list_parts
@@ -79,9 +78,9 @@ class Table:
         """Return the names of the parts of a hash bucket: of all labels, and the errors."""
         return sorted(self._by_bucket.get(bucket, ()))
 
-    def part_for(self, bucket: int, label: str | None, error_kind: str | None) -> str:
-        """Return the name of the part for a file's rows."""
-        if error_kind is not None:
+    def part_for(self, bucket: int, label: str | None, is_error: bool) -> str:
+        """Return the name of the part for a file's rows, or for its error row."""
+        if is_error:
             return f"{ERRORS}/{part_name(bucket)}"
         if self.metadata.partition_by == "none":
             return f"{FEATURES}/{part_name(bucket)}"
@@ -101,23 +100,28 @@ class Table:
         """Names of the columns that come from the listing, not from the audio."""
         return [schema.LABEL, *self.carried.names]
 
-    def held(self, bucket: int) -> dict[str, list[TableEntry]]:
-        """Return the entries of a hash bucket, by path: one for each file of each part."""
-        held: dict[str, list[TableEntry]] = {}
-        for part in self.parts_of(bucket):
-            for entry in self._entries(part):
-                held.setdefault(entry.path, []).append(entry)
-        return held
+    def held(self, bucket: int) -> pa.Table:
+        """Return the entries of a hash bucket, one for each file of each part.
 
-    def _entries(self, part: str) -> Iterator[TableEntry]:
-        kind = [schema.ERROR_KIND] if is_errors(part) else []
-        rows = self.first_rows(part, [*schema.HELD_COLUMNS, *self.attribute_names, *kind])
-        kinds = rows[schema.ERROR_KIND].to_pylist() if kind else [None] * len(rows)
-        attributes = zip(*(rows[name].to_pylist() for name in self.attribute_names), strict=True)
-        entries = zip(*(rows[name].to_pylist() for name in schema.HELD_COLUMNS), strict=True)
-        for (path, *values), own, error in zip(entries, attributes, kinds, strict=True):
-            version, fingerprint, run_id = values
-            yield TableEntry(path, part, version, fingerprint, run_id, nan_safe(own), error)
+        Returns
+        -------
+        pyarrow.Table
+            Columns as `jobs.table.changes` describes them.
+        """
+        parts = self.parts_of(bucket)
+        names = [*schema.HELD_COLUMNS, *self.attribute_names]
+        fields = [self.error_schema.field(name) for name in (*names, schema.ERROR_KIND)]
+        wanted = pa.schema(fields).remove_metadata()
+        pieces = [wanted.empty_table()]
+        for part in parts:
+            columns = wanted.names if is_errors(part) else names
+            rows = self.first_rows(part, columns).replace_schema_metadata(None)
+            if not is_errors(part):
+                rows = rows.append_column(wanted.field(-1), pa.nulls(len(rows), pa.string()))
+            pieces.append(rows.cast(wanted))
+        of_part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in pieces[1:]])
+        part_column = pa.DictionaryArray.from_arrays(of_part, pa.array(parts, pa.string()))
+        return pa.concat_tables(pieces).append_column(PART, part_column).combine_chunks()
 
     def first_rows(self, part: str, names: list[str]) -> pa.Table:
         """Return some columns of each file's first row in a part.

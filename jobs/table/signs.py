@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
 
 DAMAGED, CUT, CANCELLING = "damaged", "cut", "cancelling"
 
@@ -41,6 +41,17 @@ def sign_lines(signs: dict[str, int], table: str) -> list[str]:
     return lines
 
 
-def values_of(rows: pa.Table) -> list[tuple[Any, ...]]:
-    """Return the values of `COLUMNS` of each row, for `signs_of`."""
-    return list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
+def count_signs(rows: pa.Table) -> Counter[str]:
+    """Return the number of rows with each sign; `signs_of` gives those of one row."""
+    counts = count_values(rows["decoding"])
+    peak = pc.multiply(rows["peak"].cast("double"), _CANCELS_BELOW)
+    cancels = pc.less(rows["mix_peak"].cast("double"), peak)
+    n_cancelling = pc.sum(pc.and_not(cancels, pc.fill_null(rows["is_silent"], False))).as_py()
+    signs = {DAMAGED: counts[DAMAGED], CUT: counts[CUT], CANCELLING: n_cancelling or 0}
+    return Counter({sign: n for sign, n in signs.items() if n})
+
+
+def count_values(column: pa.ChunkedArray) -> Counter[str]:
+    """Return the number of rows with each value of a column."""
+    values, counts = column.value_counts().flatten()
+    return Counter(dict(zip(values.to_pylist(), counts.to_pylist(), strict=True)))

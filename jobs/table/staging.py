@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import featurelib
+from jobs.errors import TableError, with_remedy
 from jobs.storage.base import Store
 from jobs.storage.names import encode_path
+from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.parquet import (
     ROW_GROUP_BYTES,
     Writer,
@@ -21,7 +22,7 @@ from jobs.storage.parquet import (
     open_parquet,
     read_groups,
 )
-from jobs.table.changes import Outcome
+from jobs.storage.scratch import spooled_file
 from jobs.table.layout import RUNS, run_and_bucket, staged_name
 from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, staged_schema
 from jobs.table.signs import COLUMNS
@@ -93,9 +94,9 @@ class Origin:
         """Return the origin as metadata of an Arrow schema."""
         return {"corpus": self.corpus, "n_buckets": str(self.n_buckets)}
 
-    def is_of(self, schema: pa.Schema) -> bool:
-        """Return whether the metadata of a schema names this origin."""
-        metadata = schema.metadata or {}
+    def is_of(self, file: pq.ParquetFile) -> bool:
+        """Return whether the metadata of a file names this origin."""
+        metadata = file.metadata.metadata or {}
         return all(metadata.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
@@ -149,7 +150,7 @@ class StagingWriter:
 
         Raises
         ------
-        OSError
+        TableError
             If the staged file cannot be written.
         """
         if rows.spooled is not None:
@@ -178,7 +179,7 @@ class StagingWriter:
         if not self._rows.n_rows:
             return
         rows, self._rows = self._rows.table(), self._collector()
-        with _spool() as sink:
+        with spooled_file(_SPOOL_BYTES) as sink:
             with Writer(sink, self._schema) as writer:
                 writer.write(rows)
             del rows
@@ -186,7 +187,12 @@ class StagingWriter:
 
     def _replace(self, data: BinaryIO) -> None:
         name = staged_name(self._run_id, self._bucket)  # unique, so no condition is needed
-        self._store.replace(name, data)
+        try:
+            self._store.replace(name, data)
+        except OSError as error:
+            raise TableError(
+                f"a worker cannot write to {self._store.url}: {with_remedy(error)}"
+            ) from error
         self.names.append(name)
 
 
@@ -254,19 +260,13 @@ class FileRows:
 
     def _spill(self) -> None:
         if self._writer is None:
-            self.spooled = _spool()
+            self.spooled = spooled_file(_SPOOL_BYTES)
             self._writer = Writer(self.spooled, self._schema)
         collector = self._collector()
         for rows in self.waiting:
             collector.add(rows)
         self.waiting, self._n_bytes = [], 0
         self._writer.write(collector.table())
-
-
-def _spool() -> BinaryIO:
-    """Open a temporary file that is in memory until it grows large."""
-    file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix="featurelib-")  # noqa: SIM115
-    return cast(BinaryIO, file)
 
 
 def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.ParquetFile | None:
@@ -283,7 +283,7 @@ def open_staged(source: BinaryIO, schema: pa.Schema, origin: Origin) -> pq.Parqu
         if is_storage_error(error):
             raise
         return None
-    is_usable = file.schema_arrow.equals(schema) and origin.is_of(file.schema_arrow)
+    is_usable = file.schema_arrow.equals(schema) and origin.is_of(file)
     return file if is_usable else None
 
 
@@ -301,7 +301,8 @@ def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
         if is_storage_error(error):
             raise
         return None
-    return rows.filter(pc.or_(pc.is_valid(rows[ERROR_KIND]), pc.fill_null(is_first(rows), False)))
+    is_outcome = pc.or_(pc.is_valid(rows[ERROR_KIND]), pc.fill_null(is_first(rows), False))
+    return rows.filter(is_outcome).replace_schema_metadata(None)
 
 
 def read_outcomes(
@@ -317,49 +318,24 @@ def read_outcomes(
     OSError
         If the storage fails. The staged file may be intact.
     """
-    columns = [*_OUTCOME_COLUMNS, *COLUMNS]
-    no_rows = pa.schema([schema.field(column) for column in columns]).empty_table()
-    outcomes = dict.fromkeys(names, no_rows)
-    for name in names:
+    no_rows = planning_schema(schema).empty_table()
+
+    def read(name: str) -> pa.Table:
         try:
             source, _ = store.open(name)
         except FileNotFoundError:
-            continue
+            return no_rows
         with source:
             file = open_staged(source, schema, origin)
             rows = outcome_rows(file) if file is not None else None
-        if rows is not None:
-            outcomes[name] = rows
-    return outcomes
+        return no_rows if rows is None else rows
+
+    return dict(zip(names, in_threads(read, names, requests_at_once(store)), strict=True))
 
 
-def outcomes_of(
-    staged: dict[str, pa.Table], accepts: Callable[[Outcome], bool]
-) -> dict[str, tuple[Outcome, str, int]]:
-    """Return, by path, the best outcome, the name of its staged file, and its row number there.
-
-    Of several outcomes of a file, features are better than an error, and then later is
-    better. Two attempts at the same file give equal rows.
-
-    Parameters
-    ----------
-    staged : dict
-        First rows by staged file, as from `outcome_rows`, the earliest run first.
-    accepts : callable
-        Returns whether an outcome may be used.
-    """
-    outcomes: dict[str, tuple[Outcome, str, int]] = {}
-    names = (PATH, "source_version", "spec_fingerprint", "run_id", ERROR_KIND)
-    for name, rows in staged.items():
-        columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
-        for index, values in enumerate(columns):
-            outcome = Outcome(*values)
-            if not accepts(outcome):
-                continue
-            before = outcomes.get(outcome.path)
-            if before is None or outcome.error_kind is None or before[0].error_kind is not None:
-                outcomes[outcome.path] = (outcome, name, index)
-    return outcomes
+def planning_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the planning columns of the schema of staged files."""
+    return pa.schema([schema.field(name) for name in (*_OUTCOME_COLUMNS, *COLUMNS)])
 
 
 def list_staged(store: Store, run_id: str | None = None) -> StagedFiles:

@@ -14,9 +14,18 @@ os.environ.update(ONE_THREAD)  # before anything loads a native library
 
 NAMES = ("start", "extractor", "clips", "job", "rows", "memory")
 
+#: Not run without its name: it takes half an hour. A number after it is the number of files.
+SCALE = "scale"
+
 
 def main(names: list[str]) -> None:
     """Run benchmarks by name."""
+    if names[:1] == [SCALE]:
+        from tests.benchmarks import bench_scale
+
+        with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
+            bench_scale.run(Path(folder), *map(int, names[1:2]))
+        return
     unknown = set(names) - set(NAMES)
     if unknown:
         sys.exit(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from featurelib import SpecError
-from jobs.execution.task import TaskContext, _spec_of
+from jobs.execution.context import TaskContext, spec_of
 from tests.featurelib.support.signals import chord, encode
 from tests.support import own_features
 from tests.support.light import command, invoke
@@ -68,4 +68,4 @@ def test_a_worker_takes_no_other_code_than_the_specs(tmp_path):
         sources={digest: own_features.SOURCE + "# changed on the way"},
     )
     with pytest.raises(SpecError, match="not the one that the spec was made with"):
-        _spec_of(job)
+        spec_of(job)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import re
+import shutil
+import signal
 import threading
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from jobs.errors import TableError
+from jobs.diagnostics.events import Event, StepEnded
+from jobs.errors import TableBusyError, TableError
 from jobs.status import error_rows, table_status
+from jobs.storage.local import LocalStore
 from jobs.storage.parquet import read_parquet
+from tests.support import driver
 from tests.support.light import digest, run, write
+from tests.support.tables import write_files
 
 
 @pytest.fixture
@@ -80,12 +91,99 @@ def test_error_rows(table: Path) -> None:
     assert len(error_rows(str(table), {})) == 0
 
 
+def test_errors_can_be_read_before_there_is_any(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t")
+    errors = pd.read_parquet(tmp_path / "t" / "errors")
+    assert (len(errors), "error_kind" in errors) == (0, True)
+    report = run(tmp_path / "music", tmp_path / "t")
+    assert report.parts_written == 0
+
+
 def test_the_last_runs_are_shown(table: Path) -> None:
     for _ in range(6):
         run(table.parent / "music", table, labels="parent")
     lines = table_status(str(table), {}).lines()
     assert "runs     7" in lines
     assert len([line for line in lines if "files read" in line]) == 5
+
+
+def interrupt(event: Event) -> None:
+    if isinstance(event, StepEnded) and event.step == "extract":
+        raise KeyboardInterrupt
+
+
+def last_run(table: Path) -> tuple[str, str, int]:
+    """Return what text and JSON say about the last run, and the number of waiting files."""
+    status = table_status(str(table), {})
+    lines = status.lines()
+    [line] = [line for line in lines if status.runs[-1]["run_id"] in line]
+    waiting = [line for line in lines if "finished but not published" in line]
+    assert len(waiting) == (status.n_waiting > 0)
+    expected = (
+        f"         {status.n_waiting} of them are finished but not published; the next run"
+        " publishes them without reading them again"
+    )
+    assert waiting in ([], [expected])
+    found = status.to_dict()
+    return line.split(maxsplit=1)[1], found["runs"][-1]["report"]["status"], found["n_waiting"]
+
+
+def test_after_ctrl_c(tmp_path: Path) -> None:
+    """Also in the first run of a table, which has no part yet."""
+    for name in "abc":
+        write(tmp_path / "music" / f"{name}.wav")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "music", tmp_path / "t", observer=interrupt)
+    line, in_json, n_waiting = last_run(tmp_path / "t")
+    assert re.fullmatch(r"interrupted, 3 files read, \d+\.\d s", line)
+    assert (in_json, n_waiting) == ("interrupted", 3)
+    run(tmp_path / "music", tmp_path / "t")
+    line, in_json, n_waiting = last_run(tmp_path / "t")
+    assert (in_json, n_waiting) == ("done", 0)
+
+
+@pytest.mark.parametrize("moment", ["list", "merge"])
+def test_after_a_driver_died(moment: str, tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "music", {"a.wav": "play a", "b.wav": "play b"})
+    table = tmp_path / "t"
+    driver.run_inline(driver.request_for(corpus, table))
+    write_files(corpus, {"b.wav": "play anew", "c.wav": "play c"})
+    request = driver.request_for(corpus, table)
+    assert driver.exit_code_of(driver.run_killed_at_step, request, 1, moment) == -signal.SIGKILL
+    expected = ("interrupted", "interrupted", {"list": 0, "merge": 2}[moment])
+    assert last_run(table) == expected
+
+
+def test_after_a_disk_was_full(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver could not even write how it ended."""
+    write(table.parent / "music" / "new.wav")
+
+    def full(*arguments: Any, **options: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(event: Event) -> None:
+        if isinstance(event, StepEnded) and event.step == "extract":
+            monkeypatch.setattr(LocalStore, "replace", full)
+
+    with pytest.raises(TableError, match="No space left on device"):
+        run(table.parent / "music", table, labels="parent", observer=fill)
+    monkeypatch.undo()
+    assert last_run(table) == ("interrupted", "interrupted", 1)
+
+
+def test_a_run_that_goes_on(table: Path) -> None:
+    seen = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, StepEnded) and event.step == "extract":
+            seen.append(last_run(table))
+            with pytest.raises(TableBusyError):  # the look has not taken the lock away
+                run(table.parent / "music", table, labels="parent")
+
+    write(table.parent / "music" / "new.wav")
+    run(table.parent / "music", table, labels="parent", observer=look)
+    assert seen == [("running", "running", 1)]
 
 
 def test_where_there_is_no_table(table: Path, tmp_path: Path) -> None:
@@ -96,3 +194,28 @@ def test_where_there_is_no_table(table: Path, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"is a file"):
         table_status(str(write(tmp_path / "file")), {})
     assert not (tmp_path / "none").exists()
+
+
+def test_of_a_thousand_old_runs_only_the_last_are_read(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [own] = (table / "_job" / "runs").iterdir()
+    for i in range(1000):
+        old = table / "_job" / "runs" / f"20200101T000000.{i:03d}Z-000000"
+        shutil.copytree(own, old)
+        summary = json.loads((old / "run.json").read_text()) | {"run_id": old.name}
+        (old / "run.json").write_text(json.dumps(summary))
+    (old / "run.json").write_text("cut")  # is left out, and the one before is shown
+    read: list[str] = []
+    reading = LocalStore.read
+
+    def noted(self: LocalStore, name: str) -> tuple[bytes, str]:
+        read.append(name)
+        return reading(self, name)
+
+    monkeypatch.setattr(LocalStore, "read", noted)
+    status = table_status(str(table), {})
+    shown = [f"20200101T000000.{i:03d}Z-000000" for i in (995, 996, 997, 998)]
+    assert [run["run_id"] for run in status.runs] == [*shown, own.name]
+    assert status.n_runs == 1001
+    assert len([name for name in read if name.endswith("run.json")]) == 6

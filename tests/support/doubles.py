@@ -78,6 +78,16 @@ def _exit(code: str) -> None:
     os._exit(int(code or 1))
 
 
+def _signal(number: str) -> None:
+    os.kill(os.getpid(), int(number))
+    threading.Event().wait(10)
+
+
+def _work(seconds: str) -> None:
+    """``work SECONDS NUMBER``: take some time."""
+    time.sleep(float(seconds.partition(" ")[0]))
+
+
 def _hang(rest: str) -> None:
     threading.Event().wait()
 
@@ -111,6 +121,11 @@ def _rewrite(file_and_text: str) -> None:
     Path(name).write_text(text)
 
 
+def _remove(names: str) -> None:
+    for name in names.split():
+        Path(name).unlink()
+
+
 _VERBS: dict[str, Callable[[str], None]] = {
     "play": lambda rest: None,
     "bad": _bad,
@@ -118,11 +133,14 @@ _VERBS: dict[str, Callable[[str], None]] = {
     "surprise": _surprise,
     "say": _say,
     "exit": _exit,
+    "signal": _signal,
+    "work": _work,
     "hang": _hang,
     "eat": _eat,
     "gate": _gate,
     "once": _once,
     "rewrite": _rewrite,
+    "remove": _remove,
 }
 
 

@@ -90,8 +90,13 @@ def errors(table: Path) -> dict[str, str]:
     """Return the kind of each error by path."""
     if not (table / "errors").exists():
         return {}
-    rows = ds.dataset(table / "errors", format="parquet").to_table()
+    rows = errors_table(table)
     return dict(zip(rows["path"].to_pylist(), rows["error_kind"].to_pylist(), strict=True))
+
+
+def errors_table(table: Path) -> pa.Table:
+    """Return the error rows."""
+    return ds.dataset(table / "errors", format="parquet").to_table()
 
 
 def labels(table: Path) -> dict[str, str | None]:

@@ -22,7 +22,10 @@ FLIP = "flip"
 """Pass a request on, and flip a bit of the answer's last byte."""
 
 Rule = Callable[[str, str], int | str | None]
-"""Method and path to a status to answer, or what else to do; None passes a request on."""
+"""Method and path to a status to answer, or what else to do; None passes a request on.
+
+A status may be followed by XML for the body: ``403 <Code>ExpiredToken</Code>``.
+"""
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 409: "ConditionalRequestConflict", 503: "SlowDown"}
 
@@ -91,6 +94,10 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
                 self._reset()
             elif isinstance(what, int):
                 self._answer(what, {}, _error(what) if self.command != "HEAD" else b"")
+            elif isinstance(what, str) and what[0].isdigit():
+                status, _, error = what.partition(" ")
+                body = f"<Error>{error}</Error>".encode() if self.command != "HEAD" else b""
+                self._answer(int(status), {}, body)
             else:
                 status, headers, body = self._pass_on(data)
                 if what == RESET_AFTER:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import distributed
 
 from jobs.execution.clusters.address import remote_client
-from jobs.execution.clusters.local import local_client
+from jobs.execution.clusters.local import local_client, local_workers
 from jobs.settings import LOCAL, Settings
 
 _LOGGERS = (
@@ -36,6 +36,11 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
     else:
         with _log_level(debug=debug), remote_client(settings) as client:
             yield client
+
+
+def expected_workers(settings: Settings) -> int:
+    """Return how many workers the cluster in the settings will have, at least."""
+    return local_workers(settings) if settings.cluster == LOCAL else settings.workers or 1
 
 
 @contextlib.contextmanager

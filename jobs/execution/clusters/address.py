@@ -15,6 +15,9 @@ from jobs.settings import Settings
 
 _CONNECT_TIMEOUT = "20s"
 
+#: Files for TLS in Dask's configuration, below ``distributed.comm.tls``.
+_TLS_FILES = ("ca-file", "client.cert", "client.key")
+
 
 @contextlib.contextmanager
 def remote_client(settings: Settings) -> Iterator[distributed.Client]:
@@ -28,11 +31,7 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
         If the scheduler is on another machine and has no TLS, or certificates are missing.
     """
     address = settings.cluster
-    if not address.startswith(("tls://", "wss://")) and not _is_loopback(address):
-        raise UsageError(
-            f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
-            " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
-        )
+    check_address(address)
     if address.startswith("tls://"):
         _check_certificates()
     try:
@@ -40,20 +39,60 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterError(f"no scheduler answers at {address}: {error}") from error
     with client:
-        wait_for_workers(client, settings.workers or 1)
+        if settings.workers is not None:  # without it the run begins, and an adaptive cluster grows
+            wait_for_workers(client, settings.workers, settings.first_worker_timeout_s)
         yield client
 
 
+def check_address(address: str) -> None:
+    """Check that only users of this machine, or holders of a certificate, reach a scheduler.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler is on another machine and has no TLS.
+    """
+    if address.startswith(("tls://", "wss://", "inproc://")) or _is_loopback(address):
+        return
+    raise UsageError(
+        f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
+        " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
+    )
+
+
 def _check_certificates() -> None:
+    security = distributed.Security()
+    for name in _TLS_FILES:
+        _check_file(f"distributed.comm.tls.{name}", getattr(security, _attribute(name)))
     try:
-        context = distributed.Security().get_connection_args("client").get("ssl_context")
+        context = security.get_connection_args("client").get("ssl_context")
     except OSError as error:
-        raise UsageError(f"the certificates for TLS cannot be read: {error}") from error
+        raise UsageError(
+            f"the certificates for TLS cannot be used: {error}; check the files that"
+            " distributed.comm.tls in Dask's configuration names (see deploy/README.md)"
+        ) from error
     if context is None:
         raise UsageError(
             "tls://… needs certificates: name them in Dask's configuration,"
             " distributed.comm.tls (see deploy/README.md)"
         )
+
+
+def _attribute(name: str) -> str:
+    return f"tls_{name.replace('.', '_').replace('-', '_')}"
+
+
+def _check_file(name: str, path: str | None) -> None:
+    if path is None or "\n" in path:  # Dask also takes the contents of the file
+        return
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{name} in Dask's configuration names {path}: {error.strerror}; correct the name, or"
+            " make the file (see deploy/README.md)"
+        ) from error
 
 
 def _is_loopback(address: str) -> bool:

@@ -15,22 +15,38 @@ from dask.system import CPU_COUNT
 
 from jobs.errors import ClusterError
 from jobs.execution import forkserver
+from jobs.execution.clusters.healing import Healing
 from jobs.execution.native import ONE_THREAD
+from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
 #: Dask configuration of the embedded cluster; deploy/dask.yaml has it for other clusters.
 CONFIG: dict[str, Any] = {
-    # when a shard has killed two workers, the driver splits it
-    "distributed.scheduler.allowed-failures": 1,
+    # a shard whose worker died is divided by the driver, so Dask must not try it again
+    "distributed.scheduler.allowed-failures": 0,
+    # an adaptive cluster has to know before the first shard is done
+    "distributed.scheduler.default-task-durations": {"extract": "30s"},
     # one task at a time per worker, so that no other task is blamed for its death
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.nanny.pre-spawn-environ": ONE_THREAD,
     # monitoring many times a second would take CPU time from the extraction
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "500ms",
+    # a paused worker would hold its shard for ever; the task itself watches its memory
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.gil.enabled": False,
+}
+
+#: Configuration for the embedded cluster alone.
+_LOCAL_CONFIG: dict[str, Any] = {
+    # the task says which file used too much memory, where the nanny would only end the worker
+    "distributed.worker.memory.terminate": False,
+    # lost workers are replaced by `Healing`; after this time Dask would close their nannies
+    "distributed.deploy.lost-worker-timeout": "1000 days",
 }
 
 _CLOSE_TIMEOUT_S = 0.5
@@ -47,15 +63,18 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     """
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
-    n_workers = settings.workers or CPU_COUNT
+    n_workers = local_workers(settings)
     method = {"distributed.worker.multiprocessing-method": forkserver.start()}
-    with dask.config.set(CONFIG | method), dask.config.set(quiet), warnings.catch_warnings():
+    with (
+        dask.config.set(CONFIG | _LOCAL_CONFIG | method | quiet),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         with contextlib.ExitStack() as stack:
             with forkserver.interrupts_kept_from_children():
                 try:
                     cluster = distributed.LocalCluster(
-                        n_workers=n_workers,
+                        n_workers=0,  # `Healing` starts them, and others if these fail
                         threads_per_worker=1,
                         processes=True,
                         host="127.0.0.1",  # nothing listens beyond loopback
@@ -68,12 +87,19 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                 except (OSError, ValueError, RuntimeError) as error:
                     raise ClusterError(f"the local cluster does not start: {error}") from error
                 stack.enter_context(cluster)
+                stack.enter_context(Healing(cluster, n_workers))
             client = stack.enter_context(distributed.Client(cluster))
             try:
+                wait_for_workers(client, 1, settings.first_worker_timeout_s)
                 yield client
             except BaseException:
                 _end_workers(cluster)
                 raise
+
+
+def local_workers(settings: Settings) -> int:
+    """Return the number of workers of an embedded cluster."""
+    return settings.workers or CPU_COUNT
 
 
 def _end_workers(cluster: distributed.LocalCluster) -> None:

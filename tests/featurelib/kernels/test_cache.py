@@ -15,6 +15,11 @@ from featurelib.kernels import cache
 
 PACKAGE = Path(featurelib.__file__).parent
 
+WARNING = (
+    "compiled kernels cannot be kept on disk, so each process compiles them, which takes about 20"
+    " s: set NUMBA_CACHE_DIR to a folder that can be written and has room"
+)
+
 #: Calls one kernel, and says whether it came from the disk.
 CALL = """
 import numpy as np
@@ -94,4 +99,30 @@ def test_without_any_folder_each_process_compiles_and_says_so(package):
     )
     assert done.stdout.strip() == "compiled alone"
     assert done.stderr.count("RuntimeWarning") == 1
-    assert "set NUMBA_CACHE_DIR" in done.stderr
+    assert f"RuntimeWarning: {WARNING}\n" in done.stderr
+
+
+@pytest.mark.slow
+def test_processes_that_others_start_do_not_say_it_again(package):
+    """As the workers of a driver; the kernel itself works."""
+    (package / "kernels" / "__pycache__").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n"
+    code += "import subprocess\nfrom featurelib.kernels import samples\n"
+    code += f"for _ in range(2): subprocess.run([sys.executable, '-B', '-c', {code!r}], check=True)"
+    env = {**os.environ, "NUMBA_CACHE_DIR": "", "HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("RuntimeWarning") == 1
+
+
+def test_a_full_disk_of_the_cache_fails_no_file(package, tmp_path):
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    code = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n{limit}{CALL}"
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "compiled"
+    assert f"RuntimeWarning: {WARNING}\n" in done.stderr
+    assert done.stderr.count("RuntimeWarning") == 1

@@ -109,7 +109,7 @@ def test_looking_where_there_is_no_table(name: str, tmp_path: Path) -> None:
 
 def test_showing_what_cannot_be_shown(tmp_path: Path) -> None:
     refused(invoke("show", tmp_path / "none.wav"), 1, "cannot read", "none.wav", "No such file")
-    refused(invoke("show", tmp_path), 1, "cannot read", "not a regular file")
+    refused(invoke("show", tmp_path), 2, "is a folder", f"featurelib extract {tmp_path} --output")
     refused(invoke("show", write(tmp_path / "text.mp3")), 1, "text.mp3", "undecodable")
     refused(invoke("show", write(tmp_path / "empty.wav", "")), 1, "empty.wav", "empty")
 

@@ -106,7 +106,7 @@ print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
 def test_help_has_examples_and_exit_codes() -> None:
     text = output("extract", "--help")
     assert "featurelib extract music/ --output features/ --labels parent" in text
-    for code in (0, 1, 2, 3, 75, 130, 143):
+    for code in (0, 1, 2, 3, 4, 75, 130, 143):
         assert re.search(rf"^    {code:<5}\w", text, re.MULTILINE)
     top = output("--help")
     assert "Examples:" in top

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.corpus.corpus import Corpus, parent_label, relative_path
+from jobs.corpus.corpus import Corpus, parent_labels, relative_path
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.errors import CorpusError, UsageError
 from tests.support.light import write
@@ -139,7 +139,7 @@ def test_a_link_to_nothing_is_a_file_that_cannot_be_read(music: Path) -> None:
     (music / ".hidden").symlink_to("nowhere")
     corpus = open_corpus(str(music), exclude=["rock/*"])
     [page] = corpus.pages()
-    sizes = dict(zip(page["path"].to_pylist(), page["size"].to_pylist(), strict=True))
+    sizes = dict(zip(page["path"].to_pylist(), page["size_bytes"].to_pylist(), strict=True))
     assert sizes == {"top.wav": 1, "jazz/4.ogg": 1, "gone.wav": None, "below.wav": None}
     assert corpus.passed_over["hidden"] == 3
 
@@ -264,7 +264,7 @@ def test_a_list_is_filtered_and_limited(music: Path) -> None:
 def test_what_a_list_names_need_not_exist(music: Path) -> None:
     corpus = open_corpus(str(write(music / "list.txt", "rock/1.wav\nrock/none.wav\ntop.wav/x\n")))
     [page] = corpus.pages()
-    assert page["size"].to_pylist() == [1, None, None]
+    assert page["size_bytes"].to_pylist() == [1, None, None]
 
 
 def test_an_empty_list(music: Path) -> None:
@@ -320,10 +320,11 @@ def test_relative_paths(path: str, root: str, stored: str) -> None:
 
 
 def test_parent_labels() -> None:
-    assert parent_label("rock/live/1.wav") == "live"
-    assert parent_label("1.wav") is None
-    assert parent_label(r"AC\\DC/1.wav") == r"AC\DC"
-    assert parent_label(r"\xff/1.wav") == r"\xff"
+    paths = ["rock/live/1.wav", "1.wav", r"AC\\DC/1.wav", r"\xff/1.wav", "//1.wav"]
+    labels = ["live", None, r"AC\DC", r"\xff", None]
+    assert parent_labels(pa.array(paths)).to_pylist() == labels
+    assert parent_labels(pa.array(paths)[1:3]).to_pylist() == labels[1:3]
+    assert parent_labels(pa.array([], pa.string())).to_pylist() == []
 
 
 def test_table_and_corpus_are_apart(music: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.corpus.labels import carried_schema, nan_safe, read_rows
+from jobs.corpus.labels import carried_schema, read_rows
 from jobs.errors import UsageError
 from jobs.table.changes import Change
 from tests.support.light import errors, features, labels, published, run, write
@@ -248,6 +248,16 @@ def test_the_carried_schema() -> None:
     assert carried_schema(rows, [], "f") == pa.schema([("x", pa.string())])
 
 
-def test_values_with_nan_are_comparable() -> None:
-    assert nan_safe([float("nan"), 1, None]) == nan_safe([float("nan"), 1, None])
-    assert nan_safe([float("nan")]) != nan_safe([0.0])
+def test_many_labels_of_few_files_give_a_note(tmp_path: Path) -> None:
+    for i in range(100):
+        write(tmp_path / "music" / f"artist {i}" / "a.wav")
+    [note] = run(tmp_path / "music", tmp_path / "t", labels="parent").notes
+    assert note.startswith("100 files have 100 labels, so the table has up to 100 tiny parts")
+    assert "--partition-by none" in note
+    assert run(tmp_path / "music", tmp_path / "t", labels="parent").notes == []
+    flat = {"labels": "parent", "partition_by": "none"}
+    assert run(tmp_path / "music", tmp_path / "flat", **flat).notes == []
+    for i in range(10):
+        for j in range(9):
+            write(tmp_path / "few" / f"artist {i}" / f"{j}.wav")
+    assert run(tmp_path / "few", tmp_path / "t2", labels="parent").notes == []

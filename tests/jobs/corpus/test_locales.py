@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.execution.context import TaskContext
 from jobs.execution.executor import InlineExecutor
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import ShardResult, TaskContext
 from jobs.run import run_job
 from jobs.status import table_status
 from jobs.storage.base import Store

@@ -115,7 +115,7 @@ def test_a_name_with_backslashes_is_no_url(tmp_path: Path, monkeypatch: pytest.M
     corpus = open_corpus(str(write(tmp_path / "list.txt", "git:\\\\music\\a.wav\n")))
     monkeypatch.setattr("jobs.storage.listed.open_store", lambda *_: pytest.fail("a URL is opened"))
     [page] = corpus.pages()
-    assert page["size"].to_pylist() == [None]
+    assert page["size_bytes"].to_pylist() == [None]
 
 
 def test_a_path_as_it_is_comes_first(tmp_path: Path) -> None:
@@ -173,10 +173,9 @@ def test_whole_corpora_in_the_other_form(names: set[str], n_buckets: int) -> Non
     listed.set_buckets(n_buckets)
     found.set_buckets(n_buckets)
     match_forms(found, listed, "/root", n_buckets)
-    attributes = {k: v for bucket in range(n_buckets) for k, v in found.bucket(bucket).items()}
-    assert {path: attributes.get(nfd(path)) for path in stored} == {
-        path: (path,) for path in stored
-    }
+    labelled = [row for bucket in range(n_buckets) for row in found.bucket(bucket).to_pylist()]
+    label_of = {row["path"]: row["label"] for row in labelled}
+    assert {path: label_of.get(nfd(path)) for path in stored} == {path: path for path in stored}
 
 
 def test_other_forms() -> None:

@@ -35,7 +35,7 @@ from jobs.diagnostics.progress import (
     printable,
     progress_for_terminal,
 )
-from jobs.execution.task import Failure, ShardResult
+from jobs.execution.results import Failure, ShardResult
 from tests.support.driver import wait_until
 
 

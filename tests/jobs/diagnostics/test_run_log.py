@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import jobs.diagnostics.run_log
-from jobs.diagnostics.events import Event, Note, RunEnded, ShardDone
+from jobs.diagnostics.events import Event, Note, RunEnded, ShardDone, StepEnded
 from jobs.diagnostics.run_log import RunLog
 from jobs.errors import CorpusError, TableError
-from jobs.execution.task import ShardResult
+from jobs.execution.results import Failure, ShardResult
 from jobs.run import plan_job
 from jobs.storage.opening import open_store
 from jobs.table.history import new_run_id, read_summaries, write_summary
+from tests.conftest import S3
 from tests.support.light import digest, request, run, write
 
 
@@ -130,6 +134,84 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [line["event"] for line in lines][-2:] == ["failed", "dropped"]
     assert lines[-1]["lines"] == 2 * (50 - kept)  # with a line for the shard
     assert 1 <= kept < 10
+
+
+def lines_of(*files: Path) -> list[dict]:
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def test_a_log_is_appended_to(tmp_path: Path) -> None:
+    log, file = RunLog(open_store(str(tmp_path)), "r"), tmp_path / "_job/runs/r/log.jsonl"
+    log(Note("first"))
+    log.flush()
+    inode, data = file.stat().st_ino, file.read_bytes()
+    log.flush()
+    assert file.read_bytes() == data
+    log(Note("second"))
+    log.flush()
+    assert file.stat().st_ino == inode
+    assert file.read_bytes().startswith(data)
+    assert [line["text"] for line in lines_of(file)] == ["first", "second"]
+
+
+def test_where_files_cannot_be_appended_to_a_log_has_pieces(s3: S3) -> None:
+    store = open_store(f"s3://{s3.bucket()}/t", s3.storage_options)
+    log = RunLog(store, "r")
+    for text in ("first", "second"):
+        log(Note(text))
+        log.flush()
+        log.flush()
+    names = [entry.name for page in store.scan("_job/runs") for entry in page]
+    assert sorted(names) == ["_job/runs/r/log-00000.jsonl", "_job/runs/r/log-00001.jsonl"]
+    pieces = [store.read(name)[0] for name in sorted(names)]
+    assert [json.loads(piece)["text"] for piece in pieces] == ["first", "second"]
+
+
+def test_what_each_line_has(tmp_path: Path) -> None:
+    log = RunLog(open_store(str(tmp_path)), "r")
+    failures = [Failure("a.wav", "undecodable", "bad"), Failure("b.wav", "unreadable", "no")]
+    where = {"worker": "tls://10.0.0.2:1", "host": "node2"}
+    log(ShardDone(ShardResult(0, failures=failures, **where)))
+    log(Note("text"))
+    log(StepEnded("plan", 1.0))
+    log(RunEnded("failed", error=OSError("why")))
+    log.flush()
+    lines = lines_of(tmp_path / "_job/runs/r/log.jsonl")
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("error", "warning"),
+        ("error", "error"),
+        ("shard", "info"),
+        ("note", "warning"),
+        ("step", "info"),
+        ("failed", "error"),
+    ]
+    for line in lines[:3]:
+        assert (line["worker"], line["host"]) == ("tls://10.0.0.2:1", "node2")
+    for line in lines[3:]:
+        assert (line["worker"], line["host"]) == (None, socket.gethostname())
+
+
+def test_a_disk_that_is_full_leaves_no_half_line(tmp_path: Path) -> None:
+    """In a process of its own, whose limit on the size of files is no other test's."""
+    code = """
+import resource, sys
+from jobs.diagnostics.events import Note
+from jobs.diagnostics.run_log import RunLog
+from jobs.storage.opening import open_store
+log = RunLog(open_store(sys.argv[1]), "r")
+log(Note("fits"))
+log.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+log(Note("x" * 2000))
+try:
+    log.flush()
+except OSError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    log.flush()
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    lines = lines_of(tmp_path / "_job/runs/r/log.jsonl")
+    assert [line["text"][:4] for line in lines] == ["fits", "xxxx"]
 
 
 def test_summaries_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

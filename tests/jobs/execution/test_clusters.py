@@ -11,16 +11,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import distributed
 import pytest
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters import open_client
+from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.local import CONFIG
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
 from jobs.settings import Settings
-from tests.support import driver
+from tests.support import driver, light
 from tests.support.doubles import Gate
 from tests.support.driver import ROOT, Command, running, wait_until
 from tests.support.tables import assert_same_table, assert_tidy, write_files
@@ -91,11 +93,10 @@ def test_a_scheduler_that_dies(tmp_path: Path, corpus: Path, gate: Gate) -> None
 
 
 @pytest.mark.slow
-def test_a_cluster_whose_workers_are_all_gone(
-    tmp_path: Path, corpus: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobs.execution.dask.WORKERS_GONE_S", 2.0)
-    request = driver.request_for(corpus, tmp_path / "table", labels="parent")
+def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate: Gate) -> None:
+    request = driver.request_for(
+        corpus, tmp_path / "table", labels="parent", no_worker_timeout_s=2.0
+    )
     with (
         hand_made_cluster(tmp_path) as (address, _, workers),
         distributed.Client(address, set_as_default=False) as client,
@@ -109,7 +110,7 @@ def test_a_cluster_whose_workers_are_all_gone(
 
         thread = threading.Thread(target=end_the_workers)
         thread.start()
-        with pytest.raises(ClusterError, match="no workers for 2 s: finished work is kept"):
+        with pytest.raises(ClusterError, match=r"no workers for 2 s .*: finished work is kept"):
             run_job(request, functools.partial(open_executor, request.settings, client))
         thread.join()
 
@@ -134,6 +135,86 @@ def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cluster_that_is_refused(cluster: str, message: str) -> None:
     with pytest.raises(UsageError, match=message), open_client(Settings(cluster=cluster)):
         pass
+
+
+TLS = "distributed.comm.tls"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Iterator[dict[str, Path]]:
+    """Name files for TLS in Dask's configuration, none of which is a certificate."""
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca-file", "client.cert", "client.key")}
+    for file in files.values():
+        file.write_text("no certificate")
+    with dask.config.set({f"{TLS}.{name}": str(file) for name, file in files.items()}):
+        yield files
+
+
+@pytest.mark.parametrize("name", ["ca-file", "client.cert", "client.key"])
+def test_a_file_for_tls_that_is_not_there(name: str, certificates: dict[str, Path]) -> None:
+    certificates[name].unlink()
+    with pytest.raises(UsageError) as caught, open_client(Settings(cluster="tls://127.0.0.1:9")):
+        pass
+    assert str(caught.value) == (
+        f"{TLS}.{name} in Dask's configuration names {certificates[name]}: No such file or"
+        " directory; correct the name, or make the file (see deploy/README.md)"
+    )
+
+
+def test_what_the_command_says_of_a_missing_key(
+    tmp_path: Path, certificates: dict[str, Path]
+) -> None:
+    certificates["client.key"].unlink()
+    write_files(tmp_path / "corpus", {"a.wav": "play a"})
+    line = ("extract", tmp_path / "corpus", "-o", tmp_path / "t", "-q")
+    result = light.invoke(*line, "--cluster", "tls://127.0.0.1:9")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"featurelib: {TLS}.client.key in Dask's configuration names"
+        f" {certificates['client.key']}: No such file or directory; correct the name, or make the"
+        " file (see deploy/README.md)\n"
+    )
+
+
+@pytest.mark.usefixtures("certificates")
+def test_files_for_tls_that_are_no_certificates() -> None:
+    with (
+        pytest.raises(UsageError, match=r"the certificates for TLS cannot be used: .*; check"),
+        open_client(Settings(cluster="tls://127.0.0.1:9")),
+    ):
+        pass
+
+
+def test_no_certificates() -> None:
+    with (
+        pytest.raises(UsageError, match=r"tls://… needs certificates: name them in"),
+        open_client(Settings(cluster="tls://127.0.0.1:9")),
+    ):
+        pass
+
+
+def test_a_client_of_a_scheduler_beyond_this_machine_is_refused(tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "corpus", {"a.wav": "play a"})
+    request = driver.request_for(corpus, tmp_path / "t")
+    options = {"n_workers": 0, "processes": False, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(host="0.0.0.0", protocol="tcp", **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        address = client.scheduler.address
+        if address.startswith("tcp://127."):
+            pytest.skip("this machine has no other address")
+        with pytest.raises(UsageError) as caught:
+            run_job(request, functools.partial(open_executor, request.settings, client))
+    assert str(caught.value) == (
+        f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches it"
+        " can run code: start it with TLS and give tls://… (see deploy/README.md)"
+    )
+
+
+@pytest.mark.parametrize("address", ["inproc://10.0.0.1/2/1", "tcp://127.0.0.1:1", "tcp://[::1]:1"])
+def test_addresses_that_others_cannot_reach(address: str) -> None:
+    check_address(address)
 
 
 def test_the_file_for_other_clusters_says_what_the_embedded_one_is_told() -> None:

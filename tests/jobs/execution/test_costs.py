@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+import posixpath
+import re
 
-from jobs.corpus.formats import format_of, guessed_duration, guessed_seconds
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.corpus.formats import (
+    AUDIO_EXTENSIONS,
+    format_of,
+    guessed_costs,
+    guessed_durations,
+    guessed_seconds,
+    has_audio_extension,
+)
 from jobs.execution.costs import CostModel
-from jobs.execution.task import ShardResult
+from jobs.execution.results import ShardResult
 
 
 def test_lossy_bytes_cost_more() -> None:
@@ -56,6 +69,30 @@ def test_costs_are_learned_from_results() -> None:
 
 
 def test_durations_are_guessed_by_format() -> None:
-    assert guessed_duration("a.mp3", 160_000) == pytest.approx(10, rel=0.5)
-    assert guessed_duration("a.wav", 1_764_000) == pytest.approx(10, rel=1)
-    assert guessed_duration("a.wav", None) == guessed_duration("a.wav", -1) == 0
+    paths = pa.chunked_array([["a.mp3", "a.wav", "a.wav"]])
+    sizes = pa.chunked_array([pa.array([160_000, 1_764_000, None], pa.int64())])
+    mp3, wav, unknown = guessed_durations(paths, sizes)
+    assert mp3 == pytest.approx(10, rel=0.5)
+    assert wav == pytest.approx(10, rel=1)
+    assert unknown == 0
+
+
+names = st.lists(st.sampled_from(["a", "/", ".", "wav", "WAV", "flac", "mp3", "?", "é"])).map(
+    "".join
+)
+
+
+@given(st.lists(st.tuples(names, st.none() | st.integers(0, 10**12)), max_size=20))
+def test_columns_of_files_cost_what_each_of_them_costs(files: list[tuple[str, int | None]]) -> None:
+    paths = pa.chunked_array([[path for path, _ in files]], pa.string())
+    sizes = pa.chunked_array([[size for _, size in files]], pa.int64())
+    assert guessed_costs(paths, sizes).tolist() == [guessed_seconds(*file) for file in files]
+
+
+@given(st.lists(names, max_size=20))
+def test_extensions_are_those_of_the_standard_library(paths: list[str]) -> None:
+    paths = [
+        path for path in paths if not re.search(r"(^|/)\.", path)
+    ]  # hidden, and left out before
+    expected = [posixpath.splitext(path)[1][1:].lower() in AUDIO_EXTENSIONS for path in paths]
+    assert has_audio_extension(pa.array(paths, pa.string())).to_pylist() == expected

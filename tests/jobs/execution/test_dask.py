@@ -18,10 +18,10 @@ import jobs.execution.version
 from jobs.diagnostics.report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
+from jobs.execution.context import TaskContext
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
 from jobs.execution.sharding import Shard
-from jobs.execution.task import TaskContext
 from jobs.execution.version import code_version
 from jobs.execution.workers import check_workers
 from jobs.request import RunRequest
@@ -173,7 +173,9 @@ def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client
             taken += 1
             yield shard
 
-    results = DaskExecutor(Counts()).run(job, shards_one_by_one(), open_store(str(tmp_path)))
+    results = DaskExecutor(Counts(), Settings()).run(
+        job, shards_one_by_one(), open_store(str(tmp_path))
+    )
     for _ in results:
         assert taken == n_submitted  # nothing is taken that is not needed yet
         in_flight -= 1
@@ -220,7 +222,7 @@ def test_a_worker_that_comes_later_with_other_code_is_refused(
     job = job_for(corpus, tmp_path / "table", code_version="0.0+other")
     shards = [Shard(0, (("rock/00.wav", "1"),))]
     with pytest.raises(ClusterError, match=r"a worker runs featurelib .* the driver 0.0\+other"):
-        list(DaskExecutor(client).run(job, shards, open_store(str(tmp_path))))
+        list(DaskExecutor(client, Settings()).run(job, shards, open_store(str(tmp_path))))
 
 
 def test_a_corpus_that_cannot_be_read_stops_the_run_early(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,13 +27,19 @@ BUCKETS = st.lists(
 )
 
 
+PENDING = pa.schema(
+    [("path", pa.string()), ("size_bytes", pa.int64()), ("source_version", pa.string())]
+)
+
+
 def work_of(
     buckets: list[list[int | None]], **limits: int
 ) -> tuple[PendingFiles, list[tuple[int, SourceFile]]]:
     work, added = PendingFiles(**limits), []
     for bucket, sizes in enumerate(buckets):
         items = [SourceFile(f"{bucket}-{i}.mp3", size, f"v{i}") for i, size in enumerate(sizes)]
-        work.add(bucket, items)
+        columns = [[i.path for i in items], sizes, [i.version for i in items]]
+        work.add(bucket, pa.table(columns, schema=PENDING))
         added += [(bucket, item) for item in items]
     return work, added
 

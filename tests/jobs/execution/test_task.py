@@ -17,9 +17,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 import featurelib
 import featurelib.spill
 from jobs.errors import ClusterError
+from jobs.execution.attempt import Attempt
+from jobs.execution.context import TaskContext
 from jobs.execution.native import captured_output
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import ShardResult, TaskContext, _Attempt, extract_shard, prepare
+from jobs.execution.task import extract_shard, prepare
 from jobs.execution.version import code_version
 from jobs.storage.base import Fetched
 from jobs.storage.local import LocalStore
@@ -212,7 +215,7 @@ def test_a_shards_rows_are_forgotten_when_it_is_done(
 
         monkeypatch.setattr(kind, "__init__", noted)
 
-    note(_Attempt)
+    note(Attempt)
     note(StagingWriter)
     gc.disable()  # what only it would find is kept for long
     try:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.errors import EXIT_BUSY, ConflictError, TableBusyError
+from jobs.status import table_status
 from jobs.storage import parquet
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
@@ -22,10 +23,11 @@ from jobs.table.metadata import read_metadata
 from jobs.table.reader import Table
 from tests.jobs.s3.place import (
     FIRST,
+    N_FILES,
     Place,
     Prepared,
 )
-from tests.support import driver, pausing
+from tests.support import clock, driver, pausing
 from tests.support.moments import MOMENTS, at
 from tests.support.pausing import PausedRun
 from tests.support.quick import slow_but
@@ -97,6 +99,26 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
+@pytest.mark.parametrize("step", slow_but(["extract", "ended"], MOMENTS))
+def test_overtaken_in_a_bucket(step: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another driver has the lease, and has deleted what this one staged."""
+    place.write(FIRST)
+    lease_clock = clock.use(monkeypatch)
+
+    def overtake() -> None:
+        lease = {"run_id": "other", "host": "h", "pid": 1, "period_s": 30.0, "token": "t"}
+        place.put("table/_job/lease.json", json.dumps(lease).encode())
+        for key in place.objects("table/_job/runs"):
+            if "/staged/" in key:
+                place.clear(key.rpartition("/")[0])
+        lease_clock.forward(60.0)
+
+    with pytest.raises(TableBusyError) as caught:
+        driver.run_inline(place.request(), at(step, overtake))
+    assert str(caught.value) == f"s3://{place.bucket}/table was just taken by another run"
+    assert caught.value.exit_code == EXIT_BUSY
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n"), slow_but([("part started", 2)], [("extract", 1), ("part started", 2)])
@@ -162,7 +184,7 @@ def test_a_part_that_is_replaced_while_it_is_read(
     store = open_store(url, changed.place.s3.storage_options)
     info = read_metadata(store)
     assert info is not None
-    expected = {bucket: Table(store, info).held(bucket) for bucket in range(2)}
+    expected = [Table(store, info).held(bucket) for bucket in range(2)]
     opened, real = Counter[str](), S3Store.open
 
     def replaced(self: S3Store, name: str) -> Any:
@@ -172,7 +194,7 @@ def test_a_part_that_is_replaced_while_it_is_read(
         return real(self, name)
 
     monkeypatch.setattr(S3Store, "open", replaced)
-    assert {bucket: Table(store, info).held(bucket) for bucket in range(2)} == expected
+    assert [Table(store, info).held(bucket) for bucket in range(2)] == expected
     assert set(opened.values()) == {3}
 
 
@@ -238,3 +260,23 @@ def test_two_drivers_begin_together(changed: Prepared) -> None:
     codes = sorted(process.exitcode for process in processes)
     assert codes in ([0, EXIT_BUSY], [0, 0])  # the second may come when the first is done
     changed.check()
+
+
+def test_the_status_of_runs_whose_driver_died(place: Place) -> None:
+    """A lease that is not renewed for its period is judged by the clock of the service."""
+    place.write(FIRST)
+    request = place.request(lease_period_s=2.0)
+    code = driver.exit_code_of(driver.run_killed_at_step, request, 1, "merge")
+    assert code == -signal.SIGKILL
+    options = request.settings.options_for("table")
+
+    def of_last_run() -> tuple[str, int]:
+        status = table_status(request.table, options)
+        return status.runs[-1]["report"]["status"], status.n_waiting
+
+    assert of_last_run()[0] in ("running", "interrupted")  # nobody can know at once
+    driver.wait_until(lambda: of_last_run() == ("interrupted", N_FILES), "the lease is dead", 20)
+    with PausedRun(request, "merge", in_real_time=True):
+        assert of_last_run() == ("running", N_FILES)
+    driver.run_inline(request)
+    assert of_last_run() == ("done", 0)

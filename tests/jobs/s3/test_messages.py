@@ -6,11 +6,12 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 
 import jobs.cli
-from jobs.errors import EXIT_FAILED, CorpusError, JobError
-from jobs.execution.task import TaskContext
+from jobs.errors import EXIT_FAILED, EXIT_UNREAD, CorpusError, JobError
+from jobs.execution.context import TaskContext
 from tests.conftest import GATEWAY, S3
 from tests.jobs.s3.place import (
     FIRST,
@@ -51,11 +52,17 @@ def test_a_missing_bucket(place: Place, told_by: Callable[..., tuple[int, str]])
     here, options = f"s3://{place.bucket}", options_of(place.s3)
     code, text = told_by("s3://no-such-bucket-1/corpus", "-o", f"{here}/table", *options)
     assert code == EXIT_FAILED
-    assert_one_line(text, "s3://no-such-bucket-1/corpus", "no such bucket", "make it")
+    where = "s3://no-such-bucket-1"
+    assert text == (
+        f"featurelib: cannot find {where}/corpus (there is no such bucket): check the name\n"
+    )
     assert place.parts() == {}
     code, text = told_by(f"{here}/corpus", "-o", "s3://no-such-bucket-1/table", *options)
     assert code == EXIT_FAILED
-    assert_one_line(text, "s3://no-such-bucket-1/table", "no such bucket", "make it")
+    assert text == (
+        f"featurelib: cannot reach {where}/table (there is no such bucket): make it, or check its"
+        " name\n"
+    )
     code, text = told_by(f"{here}/empty", "-o", f"{here}/table", *options)
     assert code == EXIT_FAILED
     assert_one_line(text, f"{here}/empty", "no audio files")
@@ -120,6 +127,62 @@ def test_no_permission(
         assert "the first" in str(caught.value)
     else:
         assert here in str(caught.value)
+
+
+def test_archived_objects(place: Place) -> None:
+    files = {f"cold/{i}.wav": f"play {i}" for i in range(4)}
+    place.write(files)
+    what = "403 <Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass>"
+    message = (
+        "the object is archived (InvalidObjectState): restore it (aws s3api restore-object), then"
+        " run again"
+    )
+
+    def rule(method: str, path: str) -> str | None:
+        return what if method == "GET" and "/cold/" in path else None
+
+    table = place.folder / "t"
+    with double(place.s3, rule) as service:
+        request = driver.request_for(
+            f"s3://{place.bucket}/corpus", table, storage_options=storage_options(service.s3)
+        )
+        with pytest.raises(CorpusError) as caught:
+            driver.run_inline(request)
+        last = str(caught.value).partition(" stops: ")[2].partition(":")[0]
+        assert str(caught.value) == (
+            "the first 4 files could all not be read, so the run stops:"
+            f" {last}: unreadable, {message}"
+        )
+        assert service.count(what) == 4  # nobody asks again
+        place.write({"warm/a.wav": "play a"})
+        report = driver.run_inline(request)
+    assert report.exit_code == EXIT_UNREAD
+    [row] = light.errors_table(table).filter(pc.field("path") == "cold/0.wav").to_pylist()
+    assert (row["error_kind"], row["message"]) == ("unreadable", message)
+
+
+@pytest.mark.parametrize("details", [True, False])
+def test_a_clock_that_is_wrong(place: Place, details: bool, waits: list[float]) -> None:
+    place.write(FIRST)
+    what, clocks = "403 <Code>RequestTimeTooSkewed</Code>", "this machine's clock differs from S3's"
+    if details:
+        what += "<RequestTime>20260101T000000Z</RequestTime>"
+        what += "<ServerTime>2026-11-26T08:00:00Z</ServerTime>"
+        clocks = "this machine's clock says 20260101T000000Z, S3's 2026-11-26T08:00:00Z"
+    with double(place.s3, lambda method, path: what) as service:
+        request = driver.request_for(
+            f"s3://{place.bucket}/corpus",
+            place.folder / "t",
+            storage_options=storage_options(service.s3),
+        )
+        with pytest.raises(CorpusError) as caught:
+            driver.run_inline(request)
+        assert service.count(what) == 3
+    assert str(caught.value) == (
+        f"cannot list s3://{place.bucket}/corpus: {clocks} (RequestTimeTooSkewed): set the clock"
+        " of this machine (NTP)"
+    )
+    assert caught.value.exit_code == EXIT_FAILED
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from jobs.execution.dask import DaskExecutor
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.status import error_rows, table_status
-from jobs.storage import base
+from jobs.storage import base, s3
 from jobs.storage.opening import open_store
 from jobs.table.changes import Change
 from jobs.table.layout import LEASE
@@ -136,18 +136,18 @@ def test_large_files_go_through_a_temporary_file(
 ) -> None:
     sources: list[Any] = []
     files: list[Any] = []
-    spool_file = base.spool_file
+    temporary_file = s3.temporary_file
 
     def noting_sources(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.Rows]:
         sources.append(source)
         return light.light_extractor(source, spec)
 
     def noting_files() -> Any:
-        files.append(spool_file())
+        files.append(temporary_file())
         return files[-1]
 
     monkeypatch.setattr(base, "SPOOL_BYTES", 3)
-    monkeypatch.setattr(base, "spool_file", noting_files)
+    monkeypatch.setattr(s3, "temporary_file", noting_files)
     place.write(FIRST)
     request = place.request()
     report = light.run(

@@ -54,9 +54,9 @@ class Contract:
         for name in filter(self.takes, NAMES):
             stored, data = encode_path(name), name.encode()
             version = store.replace(stored, data)
-            [page] = store.scan()
-            assert page == [(stored, len(data), version)]
-            assert store.stat([stored]) == page
+            [[entry]] = store.scan()
+            assert entry == (stored, len(data), version)
+            assert store.stat([stored]) == [entry]
             assert store.read(stored) == (data, version)
             assert contents_of(store.fetch(stored)) == data
             file, opened = store.open(stored)

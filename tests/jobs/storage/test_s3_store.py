@@ -232,10 +232,10 @@ class TestS3(Contract):
         def full(*arguments: object) -> None:
             raise OSError(28, "No space left on device")
 
-        base_spool_file = base.spool_file
+        base_spool_file = s3_module.temporary_file
         store.replace("a", b"1" * 1000)
         monkeypatch.setattr(base, "SPOOL_BYTES", 10)
-        monkeypatch.setattr(base, "spool_file", spool_file)
+        monkeypatch.setattr(s3_module, "temporary_file", spool_file)
         monkeypatch.setattr("asyncio.to_thread", full)
         with pytest.raises(OSError, match="No space left"):
             store.fetch("a")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.storage.parquet import Writer, open_parquet, to_parquet
-from jobs.table.assembly import Cache, Pick, Picks, RowSource, write_part
+from jobs.table.assembly import Cache, Pick, RowSource, rows_of_parts
 
 N_FILES = 30
 N_FRAMES = 100_000
@@ -29,7 +29,7 @@ def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
     series = pa.array([np.zeros(N_FRAMES, np.float32)] * 8, pa.large_list(pa.float32()))
     paths = [f"{i:02}.wav" for i in range(N_FILES)]
     picks = []
-    for path in paths:
+    for number, path in enumerate(paths):
         rows = pa.table(
             {
                 "path": [path] * 8,
@@ -41,15 +41,13 @@ def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
         data = to_parquet(rows)
         metadata = open_parquet(pa.py_buffer(data)).metadata
         source = RowSource(functools.partial(io.BytesIO, data), metadata, RuntimeError)
-        picks.append(Pick(source, as_it_is=True))
+        picks.append(Pick(source, True, np.array([number])))
     group = rows.nbytes
     before = pa.total_allocated_bytes()
     with Watched(io.BytesIO(), rows.schema) as writer:
-        of_file = np.arange(N_FILES, dtype=np.int32)
         index = pa.array(paths)
-        n_rows = write_part(
-            writer, rows.schema, index, pa.table({}), Picks(picks, of_file), Cache(1), "part"
-        )
-    assert n_rows == 8 * N_FILES
+        [part] = rows_of_parts([("part", picks)], rows.schema, index, pa.table({}), Cache(1))
+        part.write_to(writer)
+    assert (part.is_small, part.n_rows) == (False, 8 * N_FILES)
     first_rows = N_FILES * group / 8
     assert writer.n_bytes[0] - before < 2 * first_rows + 2 * group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import featurelib
-from tests.support.light import SPEC, published, run, write
+from jobs.table.changes import Change
+from jobs.table.reader import open_table
+from tests.support.light import SPEC, features, published, run, write
 
 # dask's own, inside its Parquet reader
 pytestmark = pytest.mark.filterwarnings("ignore:(The inplace keyword|Constructing a Categorical)")
@@ -128,7 +131,7 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     write(top / "music" / "rock" / "1.wav", "changed")
     report = run(top / "music", top / "t", **options)
     assert report.n_files == n_files - 1
-    rows = [pq.read_metadata(path).num_rows for path in (top / "t").rglob("part-*.parquet")]
+    rows = [pq.read_metadata(path).num_rows for path in (top / "t" / "features").rglob("*.parquet")]
     assert (0 in rows) == (request.param == "label")
     return top / "t"
 
@@ -194,19 +197,51 @@ def test_one_label_s_folder_is_a_table_of_its_own(table: Path) -> None:
         assert duckdb.sql(query).fetchall() == [(3,)]
 
 
-def test_units_and_definitions_are_in_the_files(table: Path) -> None:
+def test_units_are_in_the_files_and_definitions_in_the_table(table: Path) -> None:
     described = {column.name: column for column in featurelib.describe(SPEC)}
+    info = json.loads((table / "_job" / "table.json").read_text())
+    assert info["columns"] == [dataclasses.asdict(column) for column in described.values()]
     for part in (table / "features").rglob("*.parquet"):
         schema = pq.read_schema(part)
-        for field in schema:
-            assert {b"unit", b"description", b"librosa"} <= field.metadata.keys(), field.name
-            assert field.metadata[b"description"], field.name
-            if field.name in described and field.name != "segment":
-                column = described[field.name]
-                assert field.metadata[b"unit"].decode() == column.unit
-                assert field.metadata[b"description"].decode() == column.definition
-    for part in (table / "errors").rglob("*.parquet"):
-        assert all(field.metadata[b"description"] for field in pq.read_schema(part))
+        units = dict(zip(schema.names, schema.metadata[b"units"].decode().split("\t"), strict=True))
+        assert units["size_bytes"] == "byte"
+        for name, column in described.items():
+            assert units[name] == column.unit
+        assert not any(field.metadata for field in schema)
+
+
+def test_a_part_of_one_row_is_small(tmp_path: Path) -> None:
+    spec = featurelib.get_spec("genre-v1")
+    write(tmp_path / "music" / "a.wav")
+    run(tmp_path / "music", tmp_path / "t", spec=spec)
+    [part] = (tmp_path / "t" / "features").iterdir()
+    assert pq.read_metadata(part).num_columns > 120
+    assert part.stat().st_size < 15_000
+
+
+def test_parts_with_descriptions_and_without_are_one_table(tmp_path: Path) -> None:
+    """Earlier versions wrote the metadata of every field into each part."""
+    make_corpus(tmp_path / "music")
+    run(tmp_path / "music", tmp_path / "t", buckets=2)
+    expected = features(tmp_path / "t")
+    table = open_table(str(tmp_path / "t"), {})
+    former, *_ = sorted((tmp_path / "t" / "features").rglob("*.parquet"))
+    rows = pq.ParquetFile(former).read().cast(table.feature_schema)
+    pq.write_table(rows, former, compression="zstd", write_page_checksum=True)
+    assert pq.read_schema(former).field("rmse").metadata[b"description"]
+    assert features(tmp_path / "t").equals(expected)
+    folder = tmp_path / "t" / "features"
+    paths = set(expected["path"].to_pylist())
+    assert set(pd.read_parquet(folder)["path"]) == paths
+    assert set(pl.read_parquet(folder / "**/*.parquet")["path"]) == paths
+    query = f"SELECT path, rmse FROM read_parquet('{folder}/**/*.parquet') ORDER BY path"
+    assert [path for path, _ in duckdb.sql(query).fetchall()] == sorted(paths)
+    for number in range(20):
+        write(tmp_path / "music" / f"new {number}.wav")
+    report = run(tmp_path / "music", tmp_path / "t")
+    assert report.counts == {Change.UNCHANGED: len(paths), Change.NEW: 20}
+    assert not pq.read_schema(former).field("rmse").metadata
+    assert paths < set(features(tmp_path / "t")["path"].to_pylist())
 
 
 def test_every_page_has_a_checksum(table: Path) -> None:

@@ -26,7 +26,7 @@ import jobs.table.assembly
 import jobs.table.staging
 from jobs.diagnostics.events import ignore
 from jobs.errors import TableError
-from jobs.execution.task import ShardResult
+from jobs.execution.results import ShardResult
 from jobs.relocation import relocate
 from jobs.status import table_status
 from jobs.table.changes import Change

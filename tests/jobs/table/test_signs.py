@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import featurelib
 from jobs.status import partial_rows, table_status
-from jobs.table.signs import sign_lines, signs_of
+from jobs.table.signs import COLUMNS, count_signs, sign_lines, signs_of
 from tests.featurelib.support.encoders import made
 from tests.support.audio_files import tone, write_audio
 from tests.support.light import features, invoke, run
@@ -62,6 +66,25 @@ def test_signs_of_a_row() -> None:
     assert signs_of("cut", 0.5, 0.0049, False) == ["cut", "cancelling"]
     assert signs_of("whole", 0.5, 0.0051, False) == []
     assert signs_of("whole", 1e-5, 0.0, True) == []  # of silence nothing is lost
+
+
+ROWS = st.tuples(
+    st.sampled_from(["whole", "damaged", "cut", None]),
+    st.floats(0, 2, width=32),
+    st.floats(0, 2, width=32) | st.floats(0, 0.015625, width=32),
+    st.booleans(),
+)
+
+
+@given(st.lists(ROWS, max_size=20))
+def test_signs_of_many_rows_are_those_of_each(
+    rows: list[tuple[str | None, float, float, bool]],
+) -> None:
+    types = (pa.string(), pa.float32(), pa.float32(), pa.bool_())
+    columns = zip(*rows, strict=True) if rows else [()] * 4
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    expected = Counter(sign for row in rows for sign in signs_of(*row))
+    assert count_signs(pa.table(arrays, names=COLUMNS)) == expected
 
 
 def test_nothing_is_said_of_nothing() -> None:

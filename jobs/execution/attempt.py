@@ -1,0 +1,228 @@
+"""One attempt at the files of a shard, in a thread that is abandoned if a file hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+import featurelib
+from jobs.corpus.formats import format_of, guessed_seconds
+from jobs.errors import StorageError
+from jobs.execution.context import TaskContext, forget_stores, spec_of, stores_of
+from jobs.execution.native import captured_output
+from jobs.execution.prefetch import Prefetch
+from jobs.execution.results import Failure, ShardResult
+from jobs.execution.sharding import Shard
+from jobs.storage.base import Fetched
+from jobs.table.signs import COLUMNS, signs_of
+from jobs.table.staging import FileRows, StagingWriter
+
+#: Called with the path of each file that is opened or extracted.
+OnFile = Callable[[str], None]
+
+_TRIES_AT_A_CHANGING_FILE = 3
+_LONGEST_WAIT_S = 3600.0  # as a thread cannot be waited for during an infinite time
+
+
+class Attempt:
+    """One attempt at a shard.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    shard : Shard
+        The files.
+    on_file : callable
+        Called with the path of each file that is opened or extracted, in any thread.
+
+    Attributes
+    ----------
+    result : ShardResult
+        The result so far.
+    """
+
+    def __init__(self, context: TaskContext, shard: Shard, on_file: OnFile) -> None:
+        self._context, self._shard, self._on_file = context, shard, on_file
+        self._spec = spec_of(context)
+        self._store, table = stores_of(context)
+        self._staging = StagingWriter(
+            table, shard.bucket, self._spec, context.run_id, context.origin
+        )
+        self.result = ShardResult(shard.bucket)
+        self._changes = threading.Lock()
+        self._abandoned = False
+        self._n_done = 0
+        self._current = 0  # index of the file that is extracted or fetched
+        self._since = time.monotonic()
+        self._error: BaseException | None = None
+        self._prefetch: Prefetch | None = None
+
+    def run(self) -> ShardResult:
+        """Extract until the shard is done or a file exceeds the time limit, and stage the rows.
+
+        Raises
+        ------
+        TableError
+            If a staged file cannot be written.
+        """
+        # captured here, not in the thread, which may hang
+        with captured_output() as drain:
+            thread = threading.Thread(target=self._work, args=(drain,), name="extract", daemon=True)
+            thread.start()
+            try:
+                is_hung = self._wait(thread)
+            except BaseException:
+                self._abandoned = True  # the rest of the shard is not needed any more
+                raise
+        if not is_hung and self._error is not None:
+            raise self._error
+        self._staging.flush()
+        self.result.staged = self._staging.names
+        return self.result
+
+    def _wait(self, thread: threading.Thread) -> bool:
+        """Wait for the thread; return whether it was abandoned because a file hangs."""
+        while True:
+            limit = self._since + self._context.file_timeout_s
+            thread.join(min(max(0.01, limit - time.monotonic()), _LONGEST_WAIT_S))
+            if not thread.is_alive():
+                return False
+            with self._changes:
+                if time.monotonic() - self._since >= self._context.file_timeout_s:
+                    self._abandon()
+                    return True
+
+    def _abandon(self) -> None:
+        self._abandoned = True
+        files, sizes = self._shard.files, self._shard.sizes
+        prefetch = self._prefetch
+        overdue = prefetch.overdue(self._context.file_timeout_s) if prefetch is not None else None
+        hung = self._current if overdue is None else overdue
+        path, version = files[hung]
+        message = f"not done after {self._context.file_timeout_s:g} s (file_timeout_s)"
+        self._add_failure(Failure(path, "timed_out", message), version, None)
+        done, after = self._n_done, hung + 1
+        if files[done:hung] or files[after:]:
+            self.result.unfinished = Shard(
+                self._shard.bucket,
+                files[done:hung] + files[after:],
+                sizes[done:hung] + sizes[after:],
+            )
+        forget_stores()  # the hung thread may keep their connections forever
+        self.result.is_hung = True
+
+    def _work(self, drain: Callable[[], str]) -> None:
+        try:
+            prefetch = Prefetch(self._store, self._shard, self._context.prefetch_bytes, self._touch)
+            with prefetch as self._prefetch:
+                sizes = self._shard.sizes or (0,) * len(self._shard)
+                for index, (path, version) in enumerate(self._shard.files):
+                    with self._changes:
+                        if self._abandoned:
+                            return
+                        self._n_done = index
+                    started = time.monotonic()
+                    self._extract(index, path, version)
+                    self._note_time(path, sizes[index], time.monotonic() - started)
+                    with self._changes:
+                        if not self._abandoned and (text := drain()):
+                            self.result.native_output.append((path, text))
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
+            self._error = error
+        finally:
+            self._prefetch = None  # a reference cycle would keep all rows in memory for a while
+
+    def _touch(self, index: int) -> None:
+        self._on_file(self._shard.files[index][0])
+        with self._changes:
+            self._current, self._since = index, time.monotonic()
+
+    def _note_time(self, path: str, size: int, seconds: float) -> None:
+        guessed, measured = self.result.timings.get(format_of(path), (0.0, 0.0))
+        self.result.timings[format_of(path)] = (
+            guessed + guessed_seconds(path, size),
+            measured + seconds,
+        )
+
+    def _extract(self, index: int, path: str, listed: str) -> None:
+        fetched: Fetched | None = None
+        rows: FileRows | None = None
+        kind, message, details = "", "", ""
+        try:
+            assert self._prefetch is not None
+            fetched = self._prefetch.take(index)
+            self._touch(index)
+            for _ in range(_TRIES_AT_A_CHANGING_FILE):
+                rows = self._staging.file(path, fetched.version, fetched.size)
+                signs = self._extract_rows(fetched, rows)
+                if signs is not None:
+                    break
+                rows.close()
+                fetched.close()
+                fetched = self._store.fetch(path)
+            else:
+                raise StorageError("the file keeps changing while it is read")  # noqa: TRY301
+        except featurelib.AudioError as error:
+            kind, message = error.kind, str(error)
+        except OSError as error:
+            kind, message = _environment_kind(error), _one_line(error)
+        except MemoryError as error:
+            kind, message = "crashed", f"not enough memory: {_one_line(error)}"
+        except Exception as error:  # noqa: BLE001 - other files must not suffer from a defect in one
+            kind = "crashed"
+            message = f"unforeseen {type(error).__name__}: {_one_line(error)}"
+            details = traceback.format_exc()
+        else:
+            with self._changes:
+                if not self._abandoned:
+                    # may write a staged file; under the lock, so that its time does not count
+                    # for the next file
+                    self._staging.add_file(rows)
+                    self.result.n_files += 1
+                    self.result.n_rows += rows.n_rows
+                    self.result.signs += [(path, sign) for sign in signs]
+                    self._since = time.monotonic()
+            return
+        finally:
+            if rows is not None:
+                rows.close()
+            if fetched is not None:
+                fetched.close()
+        with self._changes:
+            if not self._abandoned:
+                version = fetched.version if fetched else listed
+                size = fetched.size if fetched else None
+                self._add_failure(Failure(path, kind, message, details), version, size)
+
+    def _extract_rows(self, fetched: Fetched, rows: FileRows) -> list[str] | None:
+        """Collect the rows of a file; return its signs, or None if it changed meanwhile."""
+        signs: list[str] = []
+        try:
+            for batch in self._context.extractor(fetched.source, self._spec):
+                if not rows.n_rows:
+                    signs = signs_of(*(batch.first(name) for name in COLUMNS))
+                rows.add(batch)
+            rows.end()
+        except featurelib.AudioError:
+            if fetched.is_unchanged():
+                raise
+            return None  # a mixture of two versions cannot be decoded
+        return signs if fetched.is_unchanged() else None
+
+    def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
+        self._staging.add_error(failure.path, version, size, failure.kind, failure.message)
+        self.result.failures.append(failure)
+
+
+def _environment_kind(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "vanished"
+    return "timed_out" if isinstance(error, TimeoutError) else "unreadable"
+
+
+def _one_line(error: BaseException) -> str:
+    strerror = getattr(error, "strerror", None)
+    return " ".join(str(strerror or error).split()) or type(error).__name__

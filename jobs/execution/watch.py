@@ -1,0 +1,111 @@
+"""What the driver knows of a Dask cluster: its workers, and what each of them is at."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import distributed
+
+from jobs.execution.workers import never_pause
+
+_LOOK_EVERY_S = 1.0
+_WORKERS_A_SECOND = 200  # a look at many workers takes the scheduler some time
+_RESTART_S = 30.0
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The cluster at one moment.
+
+    Attributes
+    ----------
+    at : float
+        When it was so, by `time.monotonic` [s].
+    threads : mapping
+        Number of threads of each worker, by address.
+    tasks : mapping
+        Address of the worker that each task is at, by key.
+    """
+
+    at: float
+    threads: Mapping[str, int] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads of all workers."""
+        return sum(self.threads.values())
+
+
+class ClusterWatch:
+    """Asks the scheduler every second for the state of the cluster, in a thread of its own.
+
+    The scheduler may not answer for a while, and the driver must not stand still then.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Client of the cluster.
+
+    Attributes
+    ----------
+    state : ClusterState
+        The last known state.
+    """
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._done = threading.Event()
+        self._restarting: set[str] = set()
+        self.state = self._look()
+
+    def __enter__(self) -> ClusterWatch:
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+
+    def _run(self) -> None:
+        while not self._done.wait(max(_LOOK_EVERY_S, len(self.state.threads) / _WORKERS_A_SECOND)):
+            try:
+                self.state = self._look()
+            except (OSError, RuntimeError, AttributeError):
+                return  # the client is closed or has lost its scheduler: its futures fail
+
+    def _look(self) -> ClusterState:
+        workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        if paused := [name for name, info in workers.items() if info.get("status") == "paused"]:
+            self._client.run(never_pause, workers=paused, on_error="ignore")
+        processing = self._client.processing()
+        return ClusterState(
+            time.monotonic(),
+            {name: info["nthreads"] for name, info in workers.items()},
+            {key: name for name, keys in processing.items() for key in keys},
+        )
+
+    def restart(self, worker: str) -> bool:
+        """Restart a worker that does not answer, in the background; remove it if it has no nanny.
+
+        Its tasks go to other workers.
+
+        Returns
+        -------
+        bool
+            False if the worker is being restarted already.
+        """
+        if worker in self._restarting:
+            return False
+        self._restarting.add(worker)
+        threading.Thread(target=self._restart, args=(worker,), name="restart", daemon=True).start()
+        return True
+
+    def _restart(self, worker: str) -> None:
+        with contextlib.suppress(ValueError, OSError, RuntimeError):  # the worker is gone
+            self._client.restart_workers([worker], timeout=_RESTART_S, raise_for_error=False)
+        self._restarting.discard(worker)
