@@ -63,7 +63,7 @@ def _one_file(folder: Path) -> None:
 def _until_first_result(corpus: Path, table: Path, cache: Path) -> tuple[float, float]:
     """Return the seconds until the first staged file is there, and until the command's end."""
     line = [*_FEATURELIB, "extract", str(corpus), "--output", str(table), "--workers", "2"]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    environment = _environment(NUMBA_CACHE_DIR=str(cache))
     started = time.perf_counter()
     with subprocess.Popen(
         line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
@@ -132,4 +132,11 @@ def _n_rows(table: Path) -> int:
 
 
 def _command(*arguments: str) -> None:
-    subprocess.run([*_FEATURELIB, *arguments], check=True, capture_output=True)
+    line = [*_FEATURELIB, *arguments]
+    subprocess.run(line, check=True, capture_output=True, env=_environment())
+
+
+def _environment(**values: str) -> dict[str, str]:
+    """Return the environment of a user, where Python keeps the bytecode of modules."""
+    left_out = ("PYTHONDONTWRITEBYTECODE", *values)
+    return {name: value for name, value in os.environ.items() if name not in left_out} | values
