@@ -16,7 +16,10 @@ from importlib import import_module
 #: All that a worker imports until its first file is done. pyarrow imports pandas for its first
 #: table. The modules of Dask are imported by the last two.
 _MODULES = (
+    "multiprocessing.synchronize",
+    "tornado.platform.asyncio",
     "pandas",
+    "pyarrow.pandas_compat",
     "jobs.storage.parquet",
     "jobs.storage.local",
     "jobs.execution.dask",

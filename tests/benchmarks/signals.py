@@ -23,13 +23,13 @@ def music_like(sr: int, channels: int, seconds: float = 30, seed: int = 0) -> np
     return y if channels == 1 else np.stack([y * 0.9**c for c in range(channels)], axis=1)
 
 
-def tracks(folder: Path, n: int, suffix: str) -> list[Path]:
-    """Write files of 30 s, 44.1 kHz stereo; a few differ, the others are copies."""
+def tracks(folder: Path, n: int, suffix: str, *, sr: int = 44_100, channels: int = 2) -> list[Path]:
+    """Write files of 30 s; a few differ, the others are copies."""
     folder.mkdir()
     paths = [folder / f"{number:04d}{suffix}" for number in range(n)]
     for number, path in enumerate(paths):
         if number < _DISTINCT:
-            soundfile.write(path, music_like(44_100, 2, seed=number), 44_100)
+            soundfile.write(path, music_like(sr, channels, seed=number), sr)
         else:
             shutil.copy(paths[number % _DISTINCT], path)
     return paths
