@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from multiprocessing import context, process, resource_tracker, spawn, util
 from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
 
-from featurelib.kernels import choice
 from jobs.execution.native import ONE_THREAD
 from jobs.settings import LOCAL, Settings
 from jobs.storage.urls import is_url
@@ -32,6 +31,9 @@ from jobs.table.layout import TABLE_JSON
 
 #: Name of the start method for Dask (``distributed.worker.multiprocessing-method``).
 METHOD = "featurelib"
+
+#: `VARIABLE` and `WARNED` of `featurelib.kernels.choice`, which would import NumPy here.
+KERNELS, CACHE_WARNED = "FEATURELIB_KERNELS", "FEATURELIB_CACHE_WARNED"
 
 _PRELOADED = "jobs.execution.preloaded"
 
@@ -105,8 +107,8 @@ def _environment() -> Iterator[None]:
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONSAFEPATH": "1",
     }
-    if not os.environ.get(choice.VARIABLE):
-        values[choice.WARNED] = "1"  # the driver tries a kernel too, and warns
+    if not os.environ.get(KERNELS):
+        values[CACHE_WARNED] = "1"  # the driver tries a kernel too, and warns
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

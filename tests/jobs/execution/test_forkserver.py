@@ -14,6 +14,7 @@ import fsspec.asyn
 import psutil
 import pytest
 
+from featurelib.kernels import choice
 from jobs.execution import forkserver, preload
 from jobs.execution.native import ONE_THREAD
 from jobs.settings import Settings
@@ -154,3 +155,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path, source: str) -> None:
             check=False,
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_the_variables_of_kernels_have_the_names_that_kernels_give_them() -> None:
+    assert (forkserver.KERNELS, forkserver.CACHE_WARNED) == (choice.VARIABLE, choice.WARNED)
