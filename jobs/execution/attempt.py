@@ -22,6 +22,9 @@ from jobs.table.staging import FileRows, StagingWriter
 #: Called with the path of each file that is opened or extracted.
 OnFile = Callable[[str], None]
 
+#: How often finished rows are staged [s]. A worker that dies loses no more than these.
+_STAGE_EVERY_S = 15.0
+
 _TRIES_AT_A_CHANGING_FILE = 3
 _LONGEST_WAIT_S = 3600.0  # as a thread cannot be waited for during an infinite time
 
@@ -56,7 +59,7 @@ class Attempt:
         self._abandoned = False
         self._n_done = 0
         self._current = 0  # index of the file that is extracted or fetched
-        self._since = time.monotonic()
+        self._since = self._staged_at = time.monotonic()
         self._error: BaseException | None = None
         self._prefetch: Prefetch | None = None
 
@@ -181,6 +184,7 @@ class Attempt:
                     # may write a staged file; under the lock, so that its time does not count
                     # for the next file
                     self._staging.add_file(rows)
+                    self._stage_now_and_then()
                     self.result.n_files += 1
                     self.result.n_rows += rows.n_rows
                     self.result.signs += [(path, sign) for sign in signs]
@@ -196,6 +200,11 @@ class Attempt:
                 version = fetched.version if fetched else listed
                 size = fetched.size if fetched else None
                 self._add_failure(Failure(path, kind, message, details), version, size)
+
+    def _stage_now_and_then(self) -> None:
+        if time.monotonic() - self._staged_at > _STAGE_EVERY_S:
+            self._staging.flush()
+            self._staged_at = time.monotonic()
 
     def _extract_rows(self, fetched: Fetched, rows: FileRows) -> list[str] | None:
         """Collect the rows of a file; return its signs, or None if it changed meanwhile."""

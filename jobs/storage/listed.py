@@ -142,6 +142,8 @@ class ListedStore:
         return entries
 
     def stated_version(self, name: str, stated: Stated) -> str:
+        if "://" not in name:  # nearly all names of very long lists
+            return self.home.stated_version(name, stated)
         store, below = self._store_of(name)
         return store.stated_version(below, stated)
 

@@ -84,6 +84,23 @@ def test_every_failure_costs_one_row(tmp_path: Path) -> None:
     assert "in _surprise" in result.failures[2].details
 
 
+def test_a_worker_that_dies_loses_only_what_it_did_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.execution.attempt._STAGE_EVERY_S", 0.0)
+    files = {f"{i}.wav": f"play {i}" for i in range(5)}
+    corpus = write_files(tmp_path / "corpus", files)
+    shard = Shard(0, tuple((name, "listed") for name in files))
+    n_staged = []
+
+    def count(path: str) -> None:
+        n_staged.append(sum(1 for _ in (tmp_path / "table").rglob("*.parquet")))
+
+    result = extract_shard(a_job(str(corpus), tmp_path), shard, count)
+    assert n_staged[-1] == 4  # before the last file, all others are on disk
+    assert len(result.staged) == 5
+
+
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     corpus = write_files(tmp_path / "corpus", {"a.wav": "play"})
     job = a_job(str(corpus), tmp_path)
