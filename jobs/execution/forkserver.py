@@ -20,9 +20,11 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import context, process, resource_tracker, spawn, util
 from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
+from typing import Any
 
 from jobs.execution.native import ONE_THREAD
 from jobs.settings import LOCAL, Settings
@@ -41,14 +43,23 @@ _PRELOADED = "jobs.execution.preloaded"
 _NO_ARROW_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
+_n_users = 0
+_counting = threading.Lock()
+
+
 def start() -> str:
     """Start the server if it does not run yet; return at once, while it imports.
+
+    Each caller calls `stop` when it needs no more workers.
 
     Returns
     -------
     str
         The start method to use: `METHOD`, or ``spawn`` where there can be no such server.
     """
+    global _n_users
+    with _counting:
+        _n_users += 1
     if _server is None:
         return "spawn"
     try:
@@ -56,6 +67,16 @@ def start() -> str:
     except OSError:  # TMPDIR is full, or its name is too long for a socket
         return "spawn"
     return METHOD
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Context manager for the server; yields the start method, see `start`."""
+    method = start()
+    try:
+        yield method
+    finally:
+        stop()
 
 
 @contextlib.contextmanager
@@ -67,18 +88,18 @@ def ahead_of(settings: Settings, table: str) -> Iterator[None]:
     """
     path = None if is_url(table) else os.path.join(table, TABLE_JSON)
     is_new = path is not None and not os.path.exists(path)
-    if settings.cluster == LOCAL and (is_new or settings.recompute):
-        start()
-    try:
+    is_certain = settings.cluster == LOCAL and (is_new or settings.recompute)
+    with serving() if is_certain else contextlib.nullcontext():
         yield
-    finally:
-        stop()
 
 
 def stop() -> None:
-    """End the server. Workers that still run go on."""
-    if _server is not None:
-        _server.stop()
+    """End the server if nobody else uses it."""
+    global _n_users
+    with _counting:
+        _n_users = max(0, _n_users - 1)
+        if _server is not None and _n_users == 0:
+            _server.stop()
 
 
 @contextlib.contextmanager
@@ -129,10 +150,19 @@ else:
 
     class _Server(forkserver.ForkServer):
         _forkserver_pid: int | None  # of the base class
+        _preload_modules: list[str]
 
         def __init__(self) -> None:
             super().__init__()
             self.set_forkserver_preload([_PRELOADED])
+            self._giving_up = threading.Lock()
+
+        def give_up_preloading(self) -> None:
+            """Serve from a process that has imported nothing, if preloading has ended it."""
+            with self._giving_up:
+                if self._preload_modules:
+                    self.stop()
+                    self.set_forkserver_preload([])
 
         def ensure_running(self) -> None:
             if not self._is_running():
@@ -153,6 +183,8 @@ else:
                     self._stop()  # type: ignore[attr-defined]
 
     class _Popen(popen_forkserver.Popen):
+        _fds: list[int]  # of the base class
+
         def _launch(self, process_obj: process.BaseProcess) -> None:
             # as in the base class, but with this module's server, and without the main module
             data = spawn.get_preparation_data(process_obj.name)
@@ -166,9 +198,17 @@ else:
             finally:
                 set_spawning_popen(None)
             assert _server is not None
-            self.sentinel, write = _server.connect_to_new_process(self._fds)
+            try:
+                self._fork(_server, buffer)
+            except (OSError, EOFError):  # preloading found threads, or failed
+                _server.give_up_preloading()
+                self._fork(_server, buffer)
+
+        def _fork(self, server: _Server, buffer: io.BytesIO) -> None:
+            self.sentinel, write = server.connect_to_new_process(self._fds)
             kept = os.dup(write)  # its end tells the child that this process has ended
-            self.finalizer = util.Finalize(self, util.close_fds, (kept, self.sentinel))
+            close: Any = util.close_fds  # type: ignore[attr-defined]
+            self.finalizer = util.Finalize(self, close, (kept, self.sentinel))
             with open(write, "wb") as file:
                 file.write(buffer.getbuffer())
             self.pid = forkserver.read_signed(self.sentinel)

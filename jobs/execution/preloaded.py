@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from jobs.execution.preload import preload
 
-preload()
+try:
+    preload()
+except RuntimeError:  # another server takes its place, which preloads nothing
+    os._exit(1)

@@ -64,9 +64,10 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
     n_workers = local_workers(settings)
-    method = {"distributed.worker.multiprocessing-method": forkserver.start()}
     with (
-        dask.config.set(CONFIG | _LOCAL_CONFIG | method | quiet),
+        forkserver.serving() as method,
+        dask.config.set(CONFIG | _LOCAL_CONFIG | quiet),
+        dask.config.set({"distributed.worker.multiprocessing-method": method}),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")

@@ -13,13 +13,13 @@ _IMPORTED = set(sys.modules)
 
 def describe(queue: Any) -> None:
     """Put a description of this process in a queue."""
-    kernels = sys.modules["featurelib.kernels"]
+    kernels = vars(sys.modules["featurelib.kernels"]) if "featurelib.kernels" in sys.modules else {}
     wanted = {"distributed", "jobs.execution.task", "numba", "pandas"}
     queue.put(
         {
             "preloaded": sorted(wanted & _IMPORTED),
             "n_threads_of_server": len(os.listdir(f"/proc/{os.getppid()}/task")),
-            "kernels": vars(kernels).get("NAME"),
+            "kernels": kernels.get("NAME"),
             "interrupts_blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
             "is_collecting_garbage": gc.isenabled(),
             "environment": dict(os.environ),

@@ -106,6 +106,28 @@ def test_it_starts_ahead_only_of_runs_that_need_it(tmp_path: Path, is_certain: b
     assert forkserver._server._forkserver_pid is None  # type: ignore[union-attr]
 
 
+def test_it_ends_with_its_last_user() -> None:
+    with forkserver.serving() as method:
+        assert method == forkserver.METHOD
+        with forkserver.serving():
+            pid = forkserver._server._forkserver_pid  # type: ignore[union-attr]
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_server_with_threads_is_replaced_by_one_that_has_imported_nothing(
+    tmp_path: Path,
+) -> None:
+    thread = "import sys, threading, time\n"
+    thread += "if sys.argv[0] == '-c' and 'JE_ARROW_MALLOC_CONF' in __import__('os').environ:\n"
+    thread += "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    (tmp_path / "sitecustomize.py").write_text(thread)
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = run(_FORKED, env=env)
+    assert '"kernels": null' in done.stdout
+    assert done.stderr == ""
+
+
 def test_other_clusters_need_no_server(tmp_path: Path) -> None:
     for cluster in ("inline", "tcp://127.0.0.1:9"):
         with forkserver.ahead_of(Settings(cluster=cluster), str(tmp_path)):
