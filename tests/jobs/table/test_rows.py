@@ -451,7 +451,7 @@ def test_a_part_of_hundreds_of_megabytes_is_merged_in_little_memory(tmp_path: Pa
         grown[step] = peaks.get(timeout=300)
         process.join()
     [part] = (tmp_path / "t" / "features").glob("*.parquet")
-    assert part.stat().st_size > 0.9 * N_LARGE * LARGE_BYTES
+    assert part.stat().st_size > 0.75 * N_LARGE * LARGE_BYTES  # their exponents compress
     metadata = pq.read_metadata(part)
     sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
     assert max(sizes) < 1.1 * jobs.storage.parquet.ROW_GROUP_BYTES
