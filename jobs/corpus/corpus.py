@@ -131,6 +131,13 @@ class Corpus:
         """Columns of the listing's rows."""
         return pa.schema([*LISTING, *self.carried])
 
+    def release(self) -> None:
+        """Release the memory of a file list, which cannot be listed again."""
+        if self.rows is not None:
+            self.rows = self.rows.schema.empty_table()
+        if self.stated is not None:
+            self.stated = self.stated.schema.empty_table()
+
     def pages(self) -> Iterator[pa.Table]:
         """Yield the listing page by page.
 

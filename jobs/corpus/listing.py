@@ -87,7 +87,7 @@ class Listing:
         )
 
     def read(self, notify: Observer) -> None:
-        """List the corpus.
+        """List the corpus, once.
 
         Raises
         ------
@@ -98,6 +98,7 @@ class Listing:
             for page in self.corpus.pages():
                 self._add(page)
                 notify(Counted(len(page)))
+        self.corpus.release()
         notify(Listed(self.corpus.passed_over, self.corpus.not_audio))
 
     def _add(self, page: pa.Table) -> None:

@@ -28,6 +28,9 @@ from jobs.table import schema
 #: Size of the decoded row groups that are kept for the next output row group.
 _CACHE_BYTES = 64 * 2**20
 
+#: Number of rows whose paths are looked up together.
+_ROWS_LOOKED_UP = 500_000
+
 #: A part whose rows are not larger is put together in memory, with others.
 _SMALL_BYTES = 2**20
 
@@ -106,26 +109,71 @@ class RowSource:
     def keys(self, paths: pa.Array) -> Keys:
         """Return the keys and sizes of all rows; `paths` must be the same in every call."""
         if self._keys is None:
-            pieces = [self._keys_of(group, paths) for group in range(len(self.starts) - 1)]
-            file, channel, segment, n_bytes = map(np.concatenate, zip(*pieces, strict=True))
-            by_file = np.argsort(file, kind="stable")
-            self._keys = Keys(file, channel, segment, n_bytes, by_file, file[by_file])
+            load_keys([self], paths)
+        assert self._keys is not None
         return self._keys
 
-    def _keys_of(self, group: int, paths: pa.Array) -> tuple[np.ndarray, ...]:
-        """Return the columns of `Keys` for a row group."""
+    @property
+    def has_keys(self) -> bool:
+        """Whether the keys have been read."""
+        return self._keys is not None
+
+    def set_keys(self, pieces: Sequence[tuple[np.ndarray, ...]]) -> None:
+        """Set the columns of `Keys`, as they are in each row group."""
+        file, channel, segment, n_bytes = map(np.concatenate, zip(*pieces, strict=True))
+        by_file = np.argsort(file, kind="stable")
+        self._keys = Keys(file, channel, segment, n_bytes, by_file, file[by_file])
+
+    def read_keys(self, group: int) -> tuple[pa.ChunkedArray, tuple[np.ndarray, ...]]:
+        """Return the paths of a row group, and the columns of `Keys` without the file."""
         has_key = schema.SEGMENT in self.schema.names
         rows = self.read([group], [schema.PATH, *(schema.ROW_KEY if has_key else ())])
-        file = pc.fill_null(pc.index_in(rows[schema.PATH], paths), -1).to_numpy().astype(np.int32)
         sizes = np.full(len(rows), fixed_bytes(self.schema), np.int64)
         for name in series_names(self.schema):
             sizes += series_bytes(self.read([group], [name])[name])
         if not has_key:
             zeros = np.zeros(len(rows), np.int32)
-            return file, zeros, zeros, sizes
+            return rows[schema.PATH], (zeros, zeros, sizes)
         channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
         segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # errors have null
-        return file, channel, segment, sizes
+        return rows[schema.PATH], (channel, segment, sizes)
+
+
+def load_keys(sources: Iterable[RowSource], paths: pa.Array) -> None:
+    """Read the keys of the rows of sources.
+
+    They are looked up in the paths for many sources at once: each time, all paths are hashed.
+
+    Parameters
+    ----------
+    sources : iterable of RowSource
+        The sources.
+    paths : pyarrow.Array
+        All paths of the hash bucket, sorted.
+    """
+    found: dict[RowSource, list[tuple[np.ndarray, ...]]] = {}
+    waiting: list[tuple[RowSource, pa.ChunkedArray, tuple[np.ndarray, ...]]] = []
+    n_waiting = 0
+
+    def look_up() -> None:
+        chunks = [chunk for _, own, _ in waiting for chunk in own.chunks]
+        at = pc.index_in(pa.chunked_array(chunks, pa.string()), paths)
+        files = pc.fill_null(at, -1).to_numpy().astype(np.int32)
+        start = 0
+        for source, own, others in waiting:
+            found.setdefault(source, []).append((files[start : start + len(own)], *others))
+            start += len(own)
+
+    for source in sources:
+        for group in range(0 if source.has_keys else len(source.starts) - 1):
+            waiting.append((source, *source.read_keys(group)))
+            n_waiting += len(waiting[-1][1])
+            if n_waiting >= _ROWS_LOOKED_UP:
+                look_up()
+                waiting, n_waiting = [], 0
+    look_up()
+    for source, pieces in found.items():
+        source.set_keys(pieces)
 
 
 class Keys(NamedTuple):

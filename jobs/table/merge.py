@@ -19,7 +19,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.parquet import FileSchema, Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
-from jobs.table.assembly import Cache, PartRows, Pick, RowSource, rows_of_parts
+from jobs.table.assembly import Cache, PartRows, Pick, RowSource, load_keys, rows_of_parts
 from jobs.table.changes import PART, compare, lost_entries, place, unfinished, usable_outcomes
 from jobs.table.layout import is_errors
 from jobs.table.staging import open_staged, outcome_rows, planning_schema
@@ -250,6 +250,8 @@ class BucketMerge:
         fields = pa.schema([self.table.feature_schema.field(name) for name in names])
         attributes = self.placement.attributes.cast(fields)
         picks, cache = self._picks(keep_moving), Cache()
+        sources = dict.fromkeys(pick.source for of_part in picks.values() for pick in of_part)
+        load_keys(sources, self.placement.paths)
         sections: list[Section] = []
         for in_errors, of_kind in itertools.groupby(parts, is_errors):
             wanted = self.table.error_schema if in_errors else self.table.feature_schema

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from jobs.errors import ConflictError, TableError
 from jobs.storage import parquet
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
+from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.retry import with_retries
 from jobs.table import schema
 from jobs.table.changes import PART
@@ -18,6 +19,14 @@ from jobs.table.layout import ERRORS, FEATURES, bucket_of_part, is_errors, label
 from jobs.table.metadata import TableMetadata, read_metadata
 from jobs.table.parts import list_parts
 from jobs.table.staging import Origin
+
+
+class _Read(NamedTuple):
+    """Rows of a part, the number of all its rows, and its version."""
+
+    rows: pa.Table
+    n_rows: int
+    version: str
 
 
 class Table:
@@ -113,9 +122,13 @@ class Table:
         fields = [self.error_schema.field(name) for name in (*names, schema.ERROR_KIND)]
         wanted = pa.schema(fields).remove_metadata()
         pieces = [wanted.empty_table()]
-        for part in parts:
-            columns = wanted.names if is_errors(part) else names
-            rows = self.first_rows(part, columns).replace_schema_metadata(None)
+
+        def read(part: str) -> _Read:
+            return self._read_first(part, wanted.names if is_errors(part) else names)
+
+        found = in_threads(read, parts, requests_at_once(self.store))
+        for part, read_part in zip(parts, found, strict=True):
+            rows = self._noted(part, read_part).replace_schema_metadata(None)
             if not is_errors(part):
                 rows = rows.append_column(wanted.field(-1), pa.nulls(len(rows), pa.string()))
             pieces.append(rows.cast(wanted))
@@ -131,11 +144,16 @@ class Table:
         TableError
             If the part is damaged, or was not written by featurelib.
         """
+        return self._noted(part, self._read_first(part, names))
+
+    def _read_first(self, part: str, names: list[str]) -> _Read:
+        """Read what `first_rows` returns; change nothing, since threads call this."""
         if is_errors(part):
-            return self.read_columns(part, names)
+            return self._read(part, names)
         key = [name for name in schema.ROW_KEY if name not in names]
-        rows = self.read_columns(part, [*names, *key], first=True)
-        return rows.filter(schema.is_first(rows)).select(names)
+        found = self._read(part, [*names, *key], first=True)
+        rows = found.rows.filter(schema.is_first(found.rows)).select(names)
+        return found._replace(rows=rows)
 
     def n_rows_by_part(self, bucket: int) -> dict[str, int]:
         """Return the number of rows of each feature part of a bucket; call `held` before."""
@@ -145,41 +163,41 @@ class Table:
         """Return the number of rows of a part; call `read_columns` before."""
         return self._n_rows[part, self.parts[part]]
 
-    def read_columns(self, part: str, names: list[str], *, first: bool = False) -> pa.Table:
+    def read_columns(self, part: str, names: list[str]) -> pa.Table:
         """Return some columns of a part.
-
-        Parameters
-        ----------
-        part : str
-            Name of the part.
-        names : list of str
-            Names of the columns.
-        first : bool
-            Read only the row groups that hold files' first rows.
 
         Raises
         ------
         TableError
             If the part is damaged, or was not written by featurelib.
         """
+        return self._noted(part, self._read(part, names))
 
-        def read() -> tuple[pa.Table, int, str]:
+    def _noted(self, part: str, found: _Read) -> pa.Table:
+        """Record the version and number of rows of a part that was read; return its rows."""
+        self.set_part(part, found.version)
+        self._n_rows[part, found.version] = found.n_rows
+        return found.rows
+
+    def _read(self, part: str, names: list[str], *, first: bool = False) -> _Read:
+        """Read columns of a part, or of the row groups that hold files' first rows."""
+
+        def read() -> _Read:
             source, version = self.store.open(part)
             with source, parquet.open_parquet(source) as file:
                 groups = parquet.first_row_groups(file) if first else None
-                return parquet.read_groups(file, names, groups), file.metadata.num_rows, version
+                rows = parquet.read_groups(file, names, groups)
+                return _Read(rows, file.metadata.num_rows, version)
 
         try:
-            rows, n_rows, version = with_retries(read, attempts=4, retry_if=_is_conflict)
+            found = with_retries(read, attempts=4, retry_if=_is_conflict)
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             if parquet.is_storage_error(error):
                 raise
             raise self.damaged(part, error) from error
-        if len(rows.column_names) != len(names):
+        if len(found.rows.column_names) != len(names):
             raise self.damaged(part, "columns are missing")
-        self.set_part(part, version)
-        self._n_rows[part, version] = n_rows
-        return rows
+        return found
 
     def damaged(self, part: str, why: object) -> TableError:
         """Return the error for a part that cannot be read."""
