@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 import featurelib
 from jobs.diagnostics.events import Event, StepEnded
+from jobs.execution.context import TaskContext
+from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import ShardResult, TaskContext
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings
@@ -132,11 +133,11 @@ class _StubExecutor:
     def n_workers(self) -> int:
         return 2
 
-    def prepare(self, context: TaskContext) -> None:
+    def prepare(self, context: TaskContext, on_compile: object) -> None:
         pass
 
     def run(
-        self, context: TaskContext, shards: Iterable[Shard], table: Store
+        self, context: TaskContext, shards: Iterable[Shard], table: Store, notify: object
     ) -> Iterator[ShardResult]:
         schema = self._schema.with_metadata(context.origin.metadata())
         for shard in shards:
