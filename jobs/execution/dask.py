@@ -151,6 +151,7 @@ class _Extraction:
         self._again: deque[Shard] = deque()
         self._suspects: deque[Shard] = deque()
         self._flights: dict[str, _Flight] = {}
+        self._signs_at: dict[str, float] = {}  # when each worker last gave a sign
         self._completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
         )
@@ -217,6 +218,7 @@ class _Extraction:
         if result is None:
             yield from self._divided(shard, told)
             return
+        self._signs_at[result.worker] = time.monotonic()  # it begins its next shard now
         if result.unfinished is not None:
             self._again.append(result.unfinished)
         if result.is_hung and self._watch.restart(result.worker):
@@ -270,7 +272,7 @@ class _Extraction:
         flight = self._flights.get(f"extract-{told['flight']}")
         if flight is not None:
             flight.told, flight.sign_at = told, time.monotonic()
-            self._moved_at = flight.sign_at
+            self._signs_at[told["worker"]] = self._moved_at = flight.sign_at
 
     def _wait(self) -> None:
         """Wait a moment for a result, and look at the cluster from time to time."""
@@ -319,6 +321,9 @@ class _Extraction:
             worker = tasks.get(key, "")
             if worker != flight.worker:
                 flight.worker, flight.sign_at = worker, max(flight.sign_at, now)
+            if flight.told.get("worker") != worker:
+                # it waits at the worker: Dask gives workers more tasks than they have threads
+                flight.sign_at = max(flight.sign_at, self._signs_at.get(worker, 0.0))
             limit = self._settings.file_timeout_s + _GRACE_S
             if flight.told.get("state") == "preparing":
                 limit = max(limit, _PREPARE_S)
