@@ -75,11 +75,12 @@ class DaskExecutor:
         """Prepare the present workers; the first task of any other worker prepares it."""
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
-        with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
-            prepared.add_done_callback(lambda _: said.put(None))
-            while (progress := said.get()) is not None:
-                on_compile(*progress)  # in this thread, as all events of a run
+        pool = ThreadPoolExecutor(1)
+        prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
+        pool.shutdown(wait=False)  # Ctrl-C must not wait until all kernels are compiled
+        prepared.add_done_callback(lambda _: said.put(None))
+        while (progress := said.get()) is not None:
+            on_compile(*progress)  # in this thread, as all events of a run
         self.client.unsubscribe_topic(COMPILING)
         prepared.result()
 
