@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -207,6 +208,31 @@ def test_a_shard_that_waits_at_a_busy_worker_gives_no_sign_and_need_not(
 def batched(paths: Iterable[str], n: int) -> list[list[str]]:
     every = list(paths)
     return [every[start : start + n] for start in range(0, len(every), n)]
+
+
+_IMPATIENT = """
+import jobs.execution.dask as dask
+dask._SCHEDULER_S = dask._STOPPED_S = 6.0
+from tests.support import driver
+driver.main()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    files = tunes(20) | {"rock/gate.wav": f"gate {gate.folder}"}
+    corpus, table = write_files(tmp_path / "corpus", files), tmp_path / "table"
+    arguments = ["--", "extract", str(corpus), "--output", str(table), "--workers", "2"]
+    with driver.running([sys.executable, "-c", _IMPATIENT, *arguments], tmp_path) as command:
+        wait_until(lambda: bool(gate.pids), "a file at the gate")
+        os.killpg(command.process.pid, signal.SIGSTOP)  # Ctrl-Z
+        time.sleep(8)
+        os.killpg(command.process.pid, signal.SIGCONT)
+        gate.open()
+        code = command.wait()
+        assert (code, command.stderr) == (0, "extracting: 21 files\n")
+    assert len(paths_of(table)) == 21
 
 
 @pytest.mark.slow
