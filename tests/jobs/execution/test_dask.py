@@ -146,6 +146,18 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
     assert_tidy(request.table)
 
 
+def test_the_users_own_process_is_not_ended_for_its_memory(tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "corpus", tunes(5))
+    request = driver.request_for(corpus, tmp_path / "table")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, memory_limit="20MB", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        assert run_on(client, request).n_files == 5
+
+
 def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client) -> None:
     in_flight, most, n_submitted = 0, 0, 0
 
