@@ -46,6 +46,9 @@ _LOOK_EVERY_S = 0.5
 #: How long the scheduler may not answer [s].
 _SCHEDULER_S = 180.0
 
+#: If the driver does nothing for so long, it was stopped itself, for example by Ctrl-Z [s].
+_STOPPED_S = 5.0
+
 _WAITING_AFTER_S = 10.0
 _WAITING_EVERY_S = 60.0
 
@@ -75,11 +78,12 @@ class DaskExecutor:
         """Prepare the present workers; the first task of any other worker prepares it."""
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
-        with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
-            prepared.add_done_callback(lambda _: said.put(None))
-            while (progress := said.get()) is not None:
-                on_compile(*progress)  # in this thread, as all events of a run
+        pool = ThreadPoolExecutor(1)
+        prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
+        pool.shutdown(wait=False)  # Ctrl-C must not wait until all kernels are compiled
+        prepared.add_done_callback(lambda _: said.put(None))
+        while (progress := said.get()) is not None:
+            on_compile(*progress)  # in this thread, as all events of a run
         self.client.unsubscribe_topic(COMPILING)
         prepared.result()
 
@@ -151,11 +155,13 @@ class _Extraction:
         self._again: deque[Shard] = deque()
         self._suspects: deque[Shard] = deque()
         self._flights: dict[str, _Flight] = {}
+        self._signs_at: dict[str, float] = {}  # when each worker last gave a sign
         self._completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
         )
         now = time.monotonic()
         self._looked_at = self._moved_at = self._workers_at = now
+        self._active_at = self._resumed_at = now
         self._waiting_told_at = 0.0
         self._has_had_workers = bool(self._watch.state.threads)
         self._is_elastic = not self._has_had_workers
@@ -167,6 +173,7 @@ class _Extraction:
         try:
             self._fill()
             while self._flights:
+                self._notice_stop()
                 if not self._completed.has_ready():
                     self._wait()
                     continue
@@ -182,6 +189,17 @@ class _Extraction:
         finally:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # the client is closed
                 self._client.unsubscribe_topic(topic)
+
+    def _notice_stop(self) -> None:
+        """Note when this process was stopped: nobody else is late because of it."""
+        now = time.monotonic()
+        if now - self._active_at > _STOPPED_S:
+            self._resumed_at = now
+        self._active_at = now
+
+    def _age(self, at: float, now: float) -> float:
+        """Return the time since a moment, counted from when this process went on [s]."""
+        return now - max(at, self._resumed_at)
 
     def _fill(self) -> None:
         free = self._width() - len(self._flights)
@@ -217,6 +235,7 @@ class _Extraction:
         if result is None:
             yield from self._divided(shard, told)
             return
+        self._signs_at[result.worker] = time.monotonic()  # it begins its next shard now
         if result.unfinished is not None:
             self._again.append(result.unfinished)
         if result.is_hung and self._watch.restart(result.worker):
@@ -270,12 +289,13 @@ class _Extraction:
         flight = self._flights.get(f"extract-{told['flight']}")
         if flight is not None:
             flight.told, flight.sign_at = told, time.monotonic()
-            self._moved_at = flight.sign_at
+            self._signs_at[told["worker"]] = self._moved_at = flight.sign_at
 
     def _wait(self) -> None:
         """Wait a moment for a result, and look at the cluster from time to time."""
         with self._completed.thread_condition:
             self._completed.thread_condition.wait(0.1)
+        self._notice_stop()
         now = time.monotonic()
         if now - self._looked_at < _LOOK_EVERY_S:
             return
@@ -283,7 +303,7 @@ class _Extraction:
         self._check_workers(now)
         self._find_frozen(now)
         if (
-            now - self._moved_at > _WAITING_AFTER_S
+            self._age(self._moved_at, now) > _WAITING_AFTER_S
             and now - self._waiting_told_at > _WAITING_EVERY_S
         ):
             self._waiting_told_at = now
@@ -291,7 +311,7 @@ class _Extraction:
         self._fill()  # there may be more workers
 
     def _check_workers(self, now: float) -> None:
-        if now - self._watch.state.at > _SCHEDULER_S:
+        if self._age(self._watch.state.at, now) > _SCHEDULER_S:
             raise ClusterError(
                 f"the scheduler has not answered for {_SCHEDULER_S:g} s: finished work is kept, run"
                 " the same command again when it works"
@@ -299,7 +319,7 @@ class _Extraction:
         if self._watch.state.threads:
             self._workers_at, self._has_had_workers = now, True
             return
-        waited, settings = now - self._workers_at, self._settings
+        waited, settings = self._age(self._workers_at, now), self._settings
         if not self._has_had_workers and waited > settings.first_worker_timeout_s:
             raise ClusterError(
                 f"no worker came within {settings.first_worker_timeout_s:g} s"
@@ -319,10 +339,14 @@ class _Extraction:
             worker = tasks.get(key, "")
             if worker != flight.worker:
                 flight.worker, flight.sign_at = worker, max(flight.sign_at, now)
+            if flight.told.get("worker") != worker:
+                # it waits at the worker: Dask gives workers more tasks than they have threads
+                flight.sign_at = max(flight.sign_at, self._signs_at.get(worker, 0.0))
             limit = self._settings.file_timeout_s + _GRACE_S
             if flight.told.get("state") == "preparing":
                 limit = max(limit, _PREPARE_S)
-            if worker and now - flight.sign_at > limit and self._watch.restart(worker):
+            is_late = self._age(flight.sign_at, now) > limit
+            if worker and is_late and self._watch.restart(worker):
                 self._notify(
                     Note(
                         f"the worker {worker} has given no sign for {limit:g} s"
@@ -333,8 +357,8 @@ class _Extraction:
     def _what_for(self, now: float) -> str:
         """Return what the run waits for."""
         state, settings = self._watch.state, self._settings
-        if now - state.at > _WAITING_AFTER_S:
-            return f"the scheduler has not answered for {now - state.at:.0f} s"
+        if (silent := self._age(state.at, now)) > _WAITING_AFTER_S:
+            return f"the scheduler has not answered for {silent:.0f} s"
         if not state.threads:
             limit = (
                 settings.no_worker_timeout_s
@@ -342,16 +366,17 @@ class _Extraction:
                 else settings.first_worker_timeout_s
             )
             return (
-                f"there has been no worker for {now - self._workers_at:.0f} s (the run ends"
-                f" after {limit:g} s)"
+                f"there has been no worker for {self._age(self._workers_at, now):.0f} s"
+                f" (the run ends after {limit:g} s)"
             )
         running = [flight for flight in self._flights.values() if flight.worker]
         if not running:
             return f"{len(state.threads)} workers take none of {len(self._flights)} shards"
         slowest = min(running, key=lambda flight: flight.sign_at)
         return (
-            f"the worker {slowest.worker} has given no sign for {now - slowest.sign_at:.0f} s"
-            f"{self._at_file(slowest)} (file_timeout_s is {settings.file_timeout_s:g} s)"
+            f"the worker {slowest.worker} has given no sign for"
+            f" {self._age(slowest.sign_at, now):.0f} s{self._at_file(slowest)}"
+            f" (file_timeout_s is {settings.file_timeout_s:g} s)"
         )
 
     def _at_file(self, flight: _Flight) -> str:

@@ -49,7 +49,13 @@ class Pulse:
 
     def tell(self, state: str, **more: Any) -> None:
         """Tell the state of the task now."""
-        told = {"flight": self._flight, "state": state, "path": self._path, **more}
+        told = {
+            "flight": self._flight,
+            "worker": self._worker.address,
+            "state": state,
+            "path": self._path,
+            **more,
+        }
         self._worker.log_event(self._topic, told)
 
     def _run(self) -> None:

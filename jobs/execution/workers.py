@@ -59,5 +59,10 @@ def never_pause(dask_worker: distributed.Worker) -> None:
 
 
 def memory_limit_of(worker: distributed.Worker) -> int | None:
-    """Return the memory limit of a worker in bytes; None if it has none."""
+    """Return the memory limit of a worker in bytes; None if it has none.
+
+    A worker in the driver's own process has none: to end it would end the user's program.
+    """
+    if worker.address.startswith("inproc://"):
+        return None
     return worker.memory_manager.memory_limit or None

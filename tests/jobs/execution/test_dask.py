@@ -146,6 +146,18 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
     assert_tidy(request.table)
 
 
+def test_the_users_own_process_is_not_ended_for_its_memory(tmp_path: Path) -> None:
+    corpus = write_files(tmp_path / "corpus", tunes(5))
+    request = driver.request_for(corpus, tmp_path / "table")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, memory_limit="20MB", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        assert run_on(client, request).n_files == 5
+
+
 def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client) -> None:
     in_flight, most, n_submitted = 0, 0, 0
 
@@ -181,6 +193,35 @@ def test_shards_in_flight_are_bounded(tmp_path: Path, client: distributed.Client
         in_flight -= 1
     assert n_submitted == 50
     assert 4 <= most <= 6  # two workers of one thread, three shards each
+
+
+class Stand:
+    """A client in whose place some methods stand in."""
+
+    def __init__(self, client: distributed.Client, **methods: Any) -> None:
+        self._client, self._methods = client, methods
+
+    def __getattr__(self, name: str) -> Any:
+        return self._methods.get(name) or getattr(self._client, name)
+
+
+def test_ctrl_c_does_not_wait_for_kernels(tmp_path: Path, client: distributed.Client) -> None:
+    goes_on, is_prepared = threading.Event(), threading.Event()
+    handlers: list[Any] = []
+
+    def run(*arguments: Any, **keywords: Any) -> None:
+        handlers[0]((0.0, [1, 9]))
+        goes_on.wait(10)
+        is_prepared.set()
+
+    def interrupt(n_done: int, n_kernels: int) -> None:
+        raise KeyboardInterrupt
+
+    stand = Stand(client, run=run, subscribe_topic=lambda name, hear: handlers.append(hear))
+    with pytest.raises(KeyboardInterrupt):
+        DaskExecutor(stand, Settings()).prepare(job_for(tmp_path, tmp_path / "table"), interrupt)
+    assert not is_prepared.is_set()
+    goes_on.set()
 
 
 def job_for(corpus: Path, table: Path, **values: Any) -> TaskContext:

@@ -7,9 +7,10 @@ import functools
 import os
 import random
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from jobs.diagnostics.events import Event, Note, Waiting
 from jobs.diagnostics.report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
+from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
+from jobs.execution.sharding import Shard
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings
+from jobs.storage.opening import open_store
+from tests.jobs.execution.test_dask import job_for
 from tests.support import driver
 from tests.support.doubles import Gate
 from tests.support.driver import wait_until
@@ -175,6 +180,59 @@ def test_a_frozen_worker_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "has given no sign for 9 s" in note
     assert note.endswith(": it is restarted, and its files go to others")
     assert_undisturbed(request, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_shard_that_waits_at_a_busy_worker_gives_no_sign_and_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.execution.dask._GRACE_S", 0.5)
+    files = tunes(20, 0.3)
+    context = job_for(write_files(tmp_path / "corpus", files), tmp_path / "table")
+    shards = [Shard(0, tuple((path, "1") for path in paths)) for paths in batched(files, 10)]
+    events: list[Event] = []
+    with (
+        # Dask's own configuration, which gives a worker of one thread two shards
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        executor = DaskExecutor(client, Settings(file_timeout_s=1.5))
+        table = open_store(context.table)
+        results = list(executor.run(context, shards, table, events.append))
+    assert sum(result.n_files for result in results) == 20
+    assert [event for event in events if isinstance(event, Note)] == []
+
+
+def batched(paths: Iterable[str], n: int) -> list[list[str]]:
+    every = list(paths)
+    return [every[start : start + n] for start in range(0, len(every), n)]
+
+
+_IMPATIENT = """
+import jobs.execution.dask as dask
+dask._SCHEDULER_S = dask._STOPPED_S = 6.0
+from tests.support import driver
+driver.main()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    files = tunes(20) | {"rock/gate.wav": f"gate {gate.folder}"}
+    corpus, table = write_files(tmp_path / "corpus", files), tmp_path / "table"
+    arguments = ["--", "extract", str(corpus), "--output", str(table), "--workers", "2"]
+    with driver.running([sys.executable, "-c", _IMPATIENT, *arguments], tmp_path) as command:
+        wait_until(lambda: bool(gate.pids), "a file at the gate")
+        os.killpg(command.process.pid, signal.SIGSTOP)  # Ctrl-Z
+        time.sleep(8)
+        os.killpg(command.process.pid, signal.SIGCONT)
+        gate.open()
+        code = command.wait()
+        assert (code, command.stderr) == (0, "extracting: 21 files\n")
+    assert len(paths_of(table)) == 21
 
 
 @pytest.mark.slow
