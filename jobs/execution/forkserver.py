@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from multiprocessing import context, process, resource_tracker, spawn, util
 from multiprocessing.context import reduction, set_spawning_popen  # type: ignore[attr-defined]
 
-from featurelib.kernels import choice
 from jobs.execution.native import ONE_THREAD
 from jobs.settings import LOCAL, Settings
 from jobs.storage.urls import is_url
@@ -98,6 +97,8 @@ def interrupts_kept_from_children() -> Iterator[None]:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """Set the environment in which the server starts."""
+    from featurelib.kernels import choice  # imports NumPy, which other commands do not need
+
     values = {
         **ONE_THREAD,
         **_NO_ARROW_THREAD,
