@@ -57,6 +57,10 @@ def _work(connection: Connection) -> None:
 
 
 def _tell(connection: Connection, error: Any) -> None:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever its class does; the file would be blamed for it
+        error = RuntimeError(f"{type(error).__name__}: {error}")
     with contextlib.suppress(OSError):  # the parent is gone
         connection.send(("error", error))
 

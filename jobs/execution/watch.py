@@ -74,10 +74,9 @@ class ClusterWatch:
 
     def _run(self) -> None:
         while not self._done.wait(max(_LOOK_EVERY_S, len(self.state.threads) / _WORKERS_A_SECOND)):
-            try:
+            # it may answer the next time; if not, the state becomes old, which ends the run
+            with contextlib.suppress(Exception):
                 self.state = self._look()
-            except (OSError, RuntimeError, AttributeError):
-                return  # the client is closed or has lost its scheduler: its futures fail
 
     def _look(self) -> ClusterState:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]

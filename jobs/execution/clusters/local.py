@@ -88,8 +88,10 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                 except (OSError, ValueError, RuntimeError) as error:
                     raise ClusterError(f"the local cluster does not start: {error}") from error
                 stack.enter_context(cluster)
+                # before any worker starts: a client waits for the workers, Ctrl-C would end that
+                # wait and their start with it, and Dask could not close the cluster any more
+                client = stack.enter_context(distributed.Client(cluster))
                 stack.enter_context(Healing(cluster, n_workers))
-            client = stack.enter_context(distributed.Client(cluster))
             try:
                 wait_for_workers(client, 1, settings.first_worker_timeout_s)
                 yield client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import signal
 import sys
@@ -113,6 +114,25 @@ def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate
         with pytest.raises(ClusterError, match=r"no workers for 2 s .*: finished work is kept"):
             run_job(request, functools.partial(open_executor, request.settings, client))
         thread.join()
+
+
+def test_ctrl_c_while_workers_start(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    starts_slowly = f"import pathlib, time; pathlib.Path({str(marker)!r}).touch(); time.sleep(3)"
+
+    def interrupt() -> None:
+        wait_until(marker.exists, "a worker starts")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with (
+        dask.config.set({"distributed.worker.preload": [starts_slowly]}),
+        pytest.raises(KeyboardInterrupt),
+        open_client(Settings(workers=1)),
+    ):
+        pytest.fail("there is a worker already")
+    thread.join()
 
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
 from jobs.execution.sharding import Shard
 from jobs.execution.version import code_version
+from jobs.execution.watch import ClusterWatch
 from jobs.execution.workers import check_workers
 from jobs.request import RunRequest
 from jobs.run import run_job
@@ -222,6 +223,24 @@ def test_ctrl_c_does_not_wait_for_kernels(tmp_path: Path, client: distributed.Cl
         DaskExecutor(stand, Settings()).prepare(job_for(tmp_path, tmp_path / "table"), interrupt)
     assert not is_prepared.is_set()
     goes_on.set()
+
+
+def test_a_scheduler_that_does_not_answer_once_is_asked_again(
+    client: distributed.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.execution.watch._LOOK_EVERY_S", 0.01)
+    n_asked = 0
+
+    def processing() -> Any:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 3:
+            raise TimeoutError("no answer")
+        return client.processing()
+
+    with ClusterWatch(Stand(client, processing=processing)) as watch:
+        wait_until(lambda: n_asked > 3, "asked again", 5)
+        assert watch.state.n_threads == 2
 
 
 def job_for(corpus: Path, table: Path, **values: Any) -> TaskContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from jobs.errors import ClusterError
+from jobs.execution.child import _tell as tell
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.execution.suspects import MAX_ATTEMPTS, extract_suspects
@@ -98,6 +100,21 @@ def test_every_file_is_announced(tmp_path: Path) -> None:
     announced: list[str] = []
     extract_suspects(job_for(corpus, tmp_path / "table"), shard, announced.append, None)
     assert set(announced) == set(good(3))
+
+
+class UnpicklableError(OSError):
+    """An error of a store that cannot be sent to another process."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def test_an_error_that_cannot_be_pickled_is_not_the_files(tmp_path: Path) -> None:
+    parent, theirs = multiprocessing.Pipe()
+    tell(theirs, UnpicklableError("the table is gone"))
+    what, error = parent.recv()
+    assert (what, str(error)) == ("error", "UnpicklableError: the table is gone")
 
 
 def test_a_child_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
