@@ -41,6 +41,10 @@ _PIECES, _PIECES_LATER = 2, 8
 _GRACE_S = 10.0
 
 _PREPARE_S = 180.0
+
+#: How long workers that are prepared may say nothing before the run goes on without them [s].
+_SILENT_S = 30.0
+
 _LOOK_EVERY_S = 0.5
 
 #: How long the scheduler may not answer [s].
@@ -75,17 +79,22 @@ class DaskExecutor:
         return max(self._n_expected, self.watch.state.n_threads)
 
     def prepare(self, context: TaskContext, on_compile: OnCompile) -> None:
-        """Prepare the present workers; the first task of any other worker prepares it."""
+        """Prepare the present workers; the first task of any other worker prepares it.
+
+        If workers say nothing for long, their first tasks prepare them too.
+        """
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
         self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
         pool = ThreadPoolExecutor(1)
         prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
         pool.shutdown(wait=False)  # Ctrl-C must not wait until all kernels are compiled
         prepared.add_done_callback(lambda _: said.put(None))
-        while (progress := said.get()) is not None:
-            on_compile(*progress)  # in this thread, as all events of a run
+        with contextlib.suppress(queue.Empty):  # a worker is frozen: the run finds out which
+            while (progress := said.get(timeout=_SILENT_S)) is not None:
+                on_compile(*progress)  # in this thread, as all events of a run
         self.client.unsubscribe_topic(COMPILING)
-        prepared.result()
+        if prepared.done():
+            prepared.result()
 
     def run(
         self,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import distributed
 
 from jobs.errors import ClusterError
 from jobs.execution.version import code_version
+
+#: How long workers may take to say which code they run [s].
+_ANSWER_S = 30.0
 
 
 def wait_for_workers(client: distributed.Client, n_workers: int, timeout_s: float) -> None:
@@ -30,13 +35,21 @@ def wait_for_workers(client: distributed.Client, n_workers: int, timeout_s: floa
 def check_workers(client: distributed.Client) -> None:
     """Check that all present workers run the same code as this process.
 
+    If a worker does not answer, none is checked here: each task checks its worker too.
+
     Raises
     ------
     ClusterError
         If a worker has another version of the code or its libraries, or has no featurelib.
     """
     expected = code_version()
-    versions = client.run(code_version, on_error="return")
+    pool = ThreadPoolExecutor(1)
+    asked = pool.submit(client.run, code_version, on_error="return")
+    pool.shutdown(wait=False)
+    try:
+        versions = asked.result(_ANSWER_S)
+    except TimeoutError:
+        return
     for worker, version in versions.items():
         if isinstance(version, BaseException):
             raise ClusterError(f"featurelib does not work on the worker {worker}: {version!r}")

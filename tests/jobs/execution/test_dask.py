@@ -243,6 +243,27 @@ def test_a_scheduler_that_does_not_answer_once_is_asked_again(
         assert watch.state.n_threads == 2
 
 
+def test_a_frozen_worker_does_not_hold_the_start(
+    tmp_path: Path, client: distributed.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.execution.dask._SILENT_S", 0.1)
+    monkeypatch.setattr("jobs.execution.workers._ANSWER_S", 0.1)
+    answers, n_answers = threading.Event(), 0
+
+    def run(*arguments: Any, **keywords: Any) -> None:
+        nonlocal n_answers
+        answers.wait(5)
+        n_answers += 1
+
+    stand = Stand(client, run=run)
+    check_workers(stand)
+    DaskExecutor(stand, Settings()).prepare(
+        job_for(tmp_path, tmp_path / "table"), lambda n_done, n_kernels: None
+    )
+    assert n_answers == 0
+    answers.set()
+
+
 def job_for(corpus: Path, table: Path, **values: Any) -> TaskContext:
     return dataclasses.replace(
         TaskContext(
