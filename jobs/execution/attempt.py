@@ -15,6 +15,7 @@ from jobs.execution.native import captured_output
 from jobs.execution.prefetch import Prefetch
 from jobs.execution.results import Failure, ShardResult
 from jobs.execution.sharding import Shard
+from jobs.execution.stops import StopClock
 from jobs.storage.base import Fetched
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import FileRows, StagingWriter
@@ -26,7 +27,7 @@ OnFile = Callable[[str], None]
 _STAGE_EVERY_S = 15.0
 
 _TRIES_AT_A_CHANGING_FILE = 3
-_LONGEST_WAIT_S = 3600.0  # as a thread cannot be waited for during an infinite time
+_LOOK_EVERY_S = 1.0
 
 
 class Attempt:
@@ -88,12 +89,14 @@ class Attempt:
 
     def _wait(self, thread: threading.Thread) -> bool:
         """Wait for the thread; return whether it was abandoned because a file hangs."""
+        clock = StopClock()
         while True:
             limit = self._since + self._context.file_timeout_s
-            thread.join(min(max(0.01, limit - time.monotonic()), _LONGEST_WAIT_S))
+            thread.join(min(max(0.01, limit - time.monotonic()), _LOOK_EVERY_S))
             if not thread.is_alive():
                 return False
             with self._changes:
+                self._since += clock.stopped_s()
                 if time.monotonic() - self._since >= self._context.file_timeout_s:
                     self._abandon()
                     return True

@@ -18,12 +18,13 @@ from distributed.scheduler import KilledWorker
 from jobs.diagnostics.events import Note, Observer, Waiting, ignore
 from jobs.errors import ClusterError, JobError, TableError
 from jobs.execution.context import TaskContext
-from jobs.execution.dask_task import COMPILING, extract_on_worker, prepare_on_worker
-from jobs.execution.pulse import topic_of
+from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
+from jobs.execution.pulse import compiling_topic, topic_of
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
+from jobs.execution.stops import StopClock
 from jobs.execution.suspects import MAX_ATTEMPTS, nobody_knows
-from jobs.execution.task import OnCompile, stage_failure
+from jobs.execution.task import PREPARE_S, OnCompile, stage_failure
 from jobs.execution.watch import ClusterWatch
 from jobs.settings import Settings
 from jobs.storage.base import Store
@@ -40,7 +41,6 @@ _PIECES, _PIECES_LATER = 2, 8
 #: What a worker gets beyond `Settings.file_timeout_s` before it is thought to be frozen [s].
 _GRACE_S = 10.0
 
-_PREPARE_S = 180.0
 
 #: How long workers that are prepared may say nothing before the run goes on without them [s].
 _SILENT_S = 30.0
@@ -49,9 +49,6 @@ _LOOK_EVERY_S = 0.5
 
 #: How long the scheduler may not answer [s].
 _SCHEDULER_S = 180.0
-
-#: If the driver does nothing for so long, it was stopped itself, for example by Ctrl-Z [s].
-_STOPPED_S = 5.0
 
 _WAITING_AFTER_S = 10.0
 _WAITING_EVERY_S = 60.0
@@ -84,15 +81,19 @@ class DaskExecutor:
         If workers say nothing for long, their first tasks prepare them too.
         """
         said: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        self.client.subscribe_topic(COMPILING, lambda event: said.put(tuple(event[1])))
+        topic = compiling_topic(context.run_id)
+        self.client.subscribe_topic(topic, lambda event: said.put(tuple(event[1])))
         pool = ThreadPoolExecutor(1)
         prepared = pool.submit(self.client.run, prepare_on_worker, context, on_error="ignore")
         pool.shutdown(wait=False)  # Ctrl-C must not wait until all kernels are compiled
         prepared.add_done_callback(lambda _: said.put(None))
-        with contextlib.suppress(queue.Empty):  # a worker is frozen: the run finds out which
+        try:
             while (progress := said.get(timeout=_SILENT_S)) is not None:
                 on_compile(*progress)  # in this thread, as all events of a run
-        self.client.unsubscribe_topic(COMPILING)
+        except queue.Empty:  # a worker is frozen: the run finds out which
+            pass
+        finally:
+            self.client.unsubscribe_topic(topic)
         if prepared.done():
             prepared.result()
 
@@ -170,7 +171,7 @@ class _Extraction:
         )
         now = time.monotonic()
         self._looked_at = self._moved_at = self._workers_at = now
-        self._active_at = self._resumed_at = now
+        self._clock, self._resumed_at = StopClock(), now
         self._waiting_told_at = 0.0
         self._has_had_workers = bool(self._watch.state.threads)
         self._is_elastic = not self._has_had_workers
@@ -201,10 +202,8 @@ class _Extraction:
 
     def _notice_stop(self) -> None:
         """Note when this process was stopped: nobody else is late because of it."""
-        now = time.monotonic()
-        if now - self._active_at > _STOPPED_S:
-            self._resumed_at = now
-        self._active_at = now
+        if self._clock.stopped_s():
+            self._resumed_at = time.monotonic()
 
     def _age(self, at: float, now: float) -> float:
         """Return the time since a moment, counted from when this process went on [s]."""
@@ -353,7 +352,7 @@ class _Extraction:
                 flight.sign_at = max(flight.sign_at, self._signs_at.get(worker, 0.0))
             limit = self._settings.file_timeout_s + _GRACE_S
             if flight.told.get("state") == "preparing":
-                limit = max(limit, _PREPARE_S)
+                limit = max(limit, PREPARE_S + _GRACE_S)
             is_late = self._age(flight.sign_at, now) > limit
             if worker and is_late and self._watch.restart(worker):
                 self._notify(
@@ -389,7 +388,9 @@ class _Extraction:
         )
 
     def _at_file(self, flight: _Flight) -> str:
-        if flight.told.get("state") == "preparing":
+        if flight.told.get("worker") != flight.worker:  # told by an earlier attempt, if at all
+            return ""
+        if flight.told["state"] == "preparing":
             return ", while it loads libraries and compiles kernels"
-        path = flight.told.get("path")
+        path = flight.told["path"]
         return f", at {path}" if path else ""

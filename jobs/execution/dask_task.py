@@ -13,37 +13,34 @@ import distributed
 
 from jobs.execution.context import TaskContext
 from jobs.execution.memory import usable_bytes, watched
-from jobs.execution.pulse import Pulse
+from jobs.execution.pulse import Pulse, compiling_topic
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.execution.suspects import extract_suspects
-from jobs.execution.task import check_code, extract_shard, prepare
+from jobs.execution.task import PREPARE_S, check_code, extract_shard, prepare
 from jobs.execution.workers import memory_limit_of, never_pause
 
-#: Topic of the events by which a worker tells `jobs.execution.task.OnCompile` values to the driver.
-COMPILING = "featurelib-compiling"
-
-_PREPARE_S = 120.0
 _TELL_S = 0.3  # Dask sends what a worker tells every few milliseconds
 
 
 async def prepare_on_worker(context: TaskContext, dask_worker: distributed.Worker) -> None:
-    """Prepare a worker in a thread, for at most two minutes; its event loop goes on.
+    """Prepare a worker in a thread, for at most `PREPARE_S`; its event loop goes on.
 
     Parameters
     ----------
     context : TaskContext
         Parameters of the run.
     dask_worker : distributed.Worker
-        Passed by Dask; its events `COMPILING` tell the driver the progress.
+        Passed by Dask; its events tell the driver the progress.
     """
+    topic = compiling_topic(context.run_id)
 
     def on_compile(n_done: int, n_kernels: int) -> None:
-        dask_worker.log_event(COMPILING, [n_done, n_kernels])
+        dask_worker.log_event(topic, [n_done, n_kernels])
 
     limit = usable_bytes(memory_limit_of(dask_worker))
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(prepare, context, on_compile, limit), _PREPARE_S)
+        await asyncio.wait_for(asyncio.to_thread(prepare, context, on_compile, limit), PREPARE_S)
 
 
 def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardResult:
@@ -71,7 +68,7 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
     check_code(context)
     with Pulse(worker, context.run_id, flight) as pulse:
         if shard.is_suspect:
-            result = extract_suspects(context, shard, pulse.file, limit)
+            result = extract_suspects(context, shard, pulse.file, limit, pulse.prepare)
         else:
             prepare(context, memory_limit=limit)
 

@@ -121,8 +121,6 @@ def interrupts_kept_from_children() -> Iterator[None]:
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """Set the environment in which the server starts."""
-    from featurelib.kernels import choice  # imports NumPy, which other commands do not need
-
     values = {
         **ONE_THREAD,
         **_NO_ARROW_THREAD,

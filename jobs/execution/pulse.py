@@ -15,6 +15,11 @@ def topic_of(run_id: str) -> str:
     return f"featurelib-{run_id}"
 
 
+def compiling_topic(run_id: str) -> str:
+    """Return the name under which Dask passes on how many kernels are compiled."""
+    return f"{topic_of(run_id)}-compiling"
+
+
 class Pulse:
     """Tells the driver every second what a task is at, if that has changed.
 
@@ -35,12 +40,16 @@ class Pulse:
         self._n_opened = 0
 
     def __enter__(self) -> Pulse:
-        self.tell("preparing")
+        self.prepare()
         threading.Thread(target=self._run, name="pulse", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
+
+    def prepare(self) -> None:
+        """Tell that a process loads libraries, before it extracts a file."""
+        self.tell("preparing")
 
     def file(self, path: str) -> None:
         """Note that a file is opened or extracted."""

@@ -21,9 +21,9 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cloudpickle
 
@@ -35,20 +35,24 @@ from jobs.execution.memory import LOOK_EVERY_S, resident_bytes
 from jobs.execution.native import ONE_THREAD
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
-from jobs.execution.task import stage_failure
+from jobs.execution.stops import StopClock
+from jobs.execution.task import PREPARE_S, stage_failure
 
 #: Number of deaths without evidence after which a file fails as ``unreadable``.
 MAX_ATTEMPTS = 5
 
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 _FILES_AT_ONCE = 16  # as many are extracted again if one of them ends the child
-_PREPARE_S = 300.0
 _END_S = 10.0
 _IDLE_S = 20.0
 
 
 def extract_suspects(
-    context: TaskContext, shard: Shard, on_file: OnFile, memory_limit: int | None
+    context: TaskContext,
+    shard: Shard,
+    on_file: OnFile,
+    memory_limit: int | None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> ShardResult:
     """Extract the files of a shard in a child process, and stage their rows.
 
@@ -62,6 +66,8 @@ def extract_suspects(
         Called with the path of each file that is opened or extracted.
     memory_limit : int, optional
         Memory that the child may use, in bytes.
+    on_start : callable, optional
+        Called when a child is started, which takes a while.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def extract_suspects(
     while waiting:
         files = waiting.popleft()
         try:
-            with _some_child(context, memory_limit) as child:
+            with _some_child(context, memory_limit, on_start) as child:
                 result.add(child.extract(files, on_file))
             continue
         except ChildDiedError as death:
@@ -101,7 +107,9 @@ def extract_suspects(
 
 
 @contextlib.contextmanager
-def _some_child(context: TaskContext, memory_limit: int | None) -> Iterator[Child]:
+def _some_child(
+    context: TaskContext, memory_limit: int | None, on_start: Callable[[], None]
+) -> Iterator[Child]:
     """Context manager for a child: an idle one of this run, or a new one.
 
     It is kept for a while afterwards, because a child takes a second to start.
@@ -110,7 +118,11 @@ def _some_child(context: TaskContext, memory_limit: int | None) -> Iterator[Chil
         idle = next((c for c in _idle if c.belongs_to(context, memory_limit)), None)
         if idle is not None:
             _idle.remove(idle)
-    child = idle if idle is not None and idle.is_alive() else Child(context, memory_limit)
+    if idle is not None and idle.is_alive():
+        child = idle
+    else:
+        on_start()
+        child = Child(context, memory_limit)
     try:
         yield child
     except BaseException:
@@ -180,21 +192,18 @@ class Child:
         self._context, self._memory_limit = context, memory_limit
         self._is_ready = False
         self.n_shards = 0
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._connection, theirs = multiprocessing.Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "jobs.execution.child"),
-                    *(str(theirs.fileno()), str(os.getpid())),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": _python_path()},
-                start_new_session=True,  # a process group of its own, away from the terminal
-            )
+        with contextlib.ExitStack() as failing:
+            try:
+                self._output = failing.enter_context(tempfile.TemporaryFile())
+                self._connection, theirs = multiprocessing.Pipe()
+                failing.enter_context(self._connection)
+                with theirs:
+                    self._process = _started(theirs.fileno(), self._output)
+            except OSError as error:  # too many processes or open files, or a full disk
+                raise ClusterError(
+                    f"a worker cannot start a child process: {error.strerror or error}"
+                ) from error
+            failing.pop_all()
         # the parent measures the time of a file
         context = dataclasses.replace(context, file_timeout_s=math.inf, prefetch_bytes=0)
         with contextlib.suppress(OSError):  # `extract` finds out why it ended
@@ -229,7 +238,7 @@ class Child:
         paths = [path for path, _ in shard.files]
         index = 0
         if not self._is_ready:
-            self._receive(index, _PREPARE_S)
+            self._receive(index, PREPARE_S)
             self._is_ready = True
         self.n_shards += 1
         with contextlib.suppress(OSError):  # `_receive` finds out why it ended
@@ -244,9 +253,10 @@ class Child:
 
     def _receive(self, index: int, timeout_s: float) -> tuple[str, Any]:
         """Return the next message of the child, which is at the file `index`."""
-        ends = time.monotonic() + timeout_s
+        ends, clock = time.monotonic() + timeout_s, StopClock()
         try:
             while not self._connection.poll(LOOK_EVERY_S / 2):
+                ends += clock.stopped_s()
                 self._check_limits(index, time.monotonic() > ends)
             what, value = self._connection.recv()
         except (EOFError, OSError):
@@ -266,7 +276,7 @@ class Child:
                     index, "timed_out", f"not done after {timeout_s:g} s (file_timeout_s)"
                 )
                 if self._is_ready
-                else ChildDiedError(index, None, f"not ready after {_PREPARE_S:g} s")
+                else ChildDiedError(index, None, f"not ready after {PREPARE_S:g} s")
             )
         if limit is not None and self._is_ready and resident_bytes(self._process.pid) > limit:
             self._kill()
@@ -305,6 +315,21 @@ class Child:
             # a process that waits for a dead mount cannot be killed: leave it behind
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
+
+
+def _started(descriptor: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-m", "jobs.execution.child"),
+            *(str(descriptor), str(os.getpid())),
+        ],
+        pass_fds=(descriptor,),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": _python_path()},
+        start_new_session=True,  # a process group of its own, away from the terminal
+    )
 
 
 def _signal_name(number: int) -> str:

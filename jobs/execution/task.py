@@ -25,6 +25,9 @@ from jobs.table.staging import StagingWriter
 #: Receives the number of kernels that are compiled, and of all that must be.
 OnCompile = Callable[[int, int], None]
 
+#: How long a process may take to load libraries and compile kernels [s].
+PREPARE_S = 180.0
+
 _CONNECT_S = 10.0
 
 

@@ -21,8 +21,8 @@ os.environ.update(ONE_THREAD)
 
 import featurelib
 from jobs.corpus.source_file import SourceFile
-from jobs.execution.sharding import shard_of
 from jobs.execution.context import Extractor, TaskContext
+from jobs.execution.sharding import shard_of
 from jobs.execution.task import extract_shard, prepare
 from jobs.execution.version import code_version
 from jobs.table.staging import Origin

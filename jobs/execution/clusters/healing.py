@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import Any
 
 import distributed
 from distributed import Nanny, Status
+
+logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
 
@@ -62,11 +65,16 @@ class Healing:
     async def _heal(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            now = time.monotonic()
-            if gone := [name for name in self._cluster.worker_spec if self._is_gone(name, now)]:
-                self._replace(gone, now)
-            elif not self._lacking_since:
-                self._pause_s = _FIRST_PAUSE_S
+            try:
+                self._look(time.monotonic())
+            except Exception:
+                logger.exception("the workers cannot be looked after now")
+
+    def _look(self, now: float) -> None:
+        if gone := [name for name in self._cluster.worker_spec if self._is_gone(name, now)]:
+            self._replace(gone, now)
+        elif not self._lacking_since:
+            self._pause_s = _FIRST_PAUSE_S
 
     def _is_gone(self, name: Any, now: float) -> bool:
         """Return whether a worker will not come back by itself."""

@@ -45,6 +45,8 @@ CONFIG: dict[str, Any] = {
 _LOCAL_CONFIG: dict[str, Any] = {
     # the task says which file used too much memory, where the nanny would only end the worker
     "distributed.worker.memory.terminate": False,
+    # the driver itself watches for signs of life; a laptop that slept has lost nobody
+    "distributed.scheduler.worker-ttl": None,
     # lost workers are replaced by `Healing`; after this time Dask would close their nannies
     "distributed.deploy.lost-worker-timeout": "1000 days",
 }

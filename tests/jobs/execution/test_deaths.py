@@ -212,7 +212,7 @@ def batched(paths: Iterable[str], n: int) -> list[list[str]]:
 
 _IMPATIENT = """
 import jobs.execution.dask as dask
-dask._SCHEDULER_S = dask._STOPPED_S = 6.0
+dask._SCHEDULER_S = 6.0
 from tests.support import driver
 driver.main()
 """
@@ -223,7 +223,9 @@ def test_a_run_that_was_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     files = tunes(20) | {"rock/gate.wav": f"gate {gate.folder}"}
     corpus, table = write_files(tmp_path / "corpus", files), tmp_path / "table"
+    config = write_files(tmp_path, {"config.toml": "[run]\nfile_timeout_s = 6.0\n"}) / "config.toml"
     arguments = ["--", "extract", str(corpus), "--output", str(table), "--workers", "2"]
+    arguments += ["--config", str(config)]
     with driver.running([sys.executable, "-c", _IMPATIENT, *arguments], tmp_path) as command:
         wait_until(lambda: bool(gate.pids), "a file at the gate")
         os.killpg(command.process.pid, signal.SIGSTOP)  # Ctrl-Z
