@@ -20,6 +20,7 @@ from jobs.errors import ClusterError, JobError, TableError
 from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
 from jobs.execution.pulse import compiling_topic, topic_of
+from jobs.execution.recovery import recovered
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.execution.stops import StopClock
@@ -165,6 +166,7 @@ class _Extraction:
         self._again: deque[Shard] = deque()
         self._suspects: deque[Shard] = deque()
         self._flights: dict[str, _Flight] = {}
+        self._staged: set[str] = set()  # names of the staged files that results have named
         self._signs_at: dict[str, float] = {}  # when each worker last gave a sign
         self._completed = distributed.as_completed(
             [], loop=self._client.loop, with_results=True, raise_errors=False
@@ -243,6 +245,7 @@ class _Extraction:
         if result is None:
             yield from self._divided(shard, told)
             return
+        self._staged.update(result.staged)
         self._signs_at[result.worker] = time.monotonic()  # it begins its next shard now
         if result.unfinished is not None:
             self._again.append(result.unfinished)
@@ -251,7 +254,17 @@ class _Extraction:
         yield result
 
     def _divided(self, shard: Shard, told: dict[str, Any]) -> Iterator[ShardResult]:
-        """Divide a shard whose worker died; yield the error of a file that is not tried again."""
+        """Divide a shard whose worker died.
+
+        Yield what the worker had finished, and the error of a file that is not tried again.
+        """
+        if len(shard) > 1:
+            result, shard = recovered(self._context, shard, self._table, self._staged)
+            if result.n_files:
+                self._staged.update(result.staged)
+                yield result
+            if not len(shard):
+                return
         paths = [path for path, _ in shard.files]
         if told.get("state") == "too large" and told["path"] in paths:
             index = paths.index(told["path"])
@@ -262,7 +275,7 @@ class _Extraction:
                     " is extracted in a process of its own"
                 )
             )
-            self._suspects.append(replace(shard.part(index, index + 1), is_suspect=True))
+            self._suspects.append(replace(shard.only([index]), is_suspect=True))
             if len(shard) > 1:
                 self._again.append(shard.without(index))
             return

@@ -37,23 +37,22 @@ class Shard:
     def __len__(self) -> int:
         return len(self.files)
 
-    def part(self, start: int, stop: int) -> Shard:
-        """Return a shard of some of the files, by their indices."""
-        return replace(self, files=self.files[start:stop], sizes=self.sizes[start:stop])
+    def only(self, indices: Sequence[int]) -> Shard:
+        """Return a shard of some of the files."""
+        sizes = tuple(self.sizes[index] for index in indices) if self.sizes else ()
+        return replace(self, files=tuple(self.files[index] for index in indices), sizes=sizes)
 
     def without(self, index: int) -> Shard:
         """Return a shard of all files except one."""
-        files, sizes = self.files, self.sizes
-        return replace(
-            self,
-            files=files[:index] + files[index + 1 :],
-            sizes=sizes[:index] + sizes[index + 1 :],
-        )
+        return self.only([other for other in range(len(self)) if other != index])
 
     def pieces(self, n_pieces: int) -> list[Shard]:
         """Return at most `n_pieces` shards that have the files together."""
         length = -(-len(self) // n_pieces)
-        return [self.part(start, start + length) for start in range(0, len(self), length)]
+        return [
+            self.only(range(len(self))[start : start + length])
+            for start in range(0, len(self), length)
+        ]
 
 
 #: Largest expected cost of a shard, unless a single file costs more [s].

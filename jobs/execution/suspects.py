@@ -99,7 +99,7 @@ def extract_suspects(
                 waiting.appendleft(files)
                 continue
             kind, message = "unreadable", nobody_knows(n, message)
-        result.add(stage_failure(context, files.part(index, index + 1), table, kind, message))
+        result.add(stage_failure(context, files.only([index]), table, kind, message))
         if len(files) > 1:
             waiting.appendleft(files.without(index))
     result.seconds = time.monotonic() - started

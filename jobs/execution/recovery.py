@@ -1,0 +1,63 @@
+"""What a worker staged of a shard before it died."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import featurelib
+from jobs.execution.context import TaskContext, spec_of
+from jobs.execution.results import ShardResult
+from jobs.execution.sharding import Shard
+from jobs.storage.base import Store
+from jobs.storage.parquet import open_parquet
+from jobs.table.schema import ERROR_KIND, PATH, staged_schema
+from jobs.table.signs import COLUMNS, signs_of
+from jobs.table.staging import list_staged, read_outcomes
+
+
+def recovered(
+    context: TaskContext, shard: Shard, table: Store, known: Container[str]
+) -> tuple[ShardResult, Shard]:
+    """Return what was staged of a shard, and a shard of the files that are left.
+
+    Only features count. A file that failed is extracted again, since its error may have come
+    from what ended the worker.
+
+    Parameters
+    ----------
+    context : TaskContext
+        Parameters of the run.
+    shard : Shard
+        The files.
+    table : Store
+        The table's store.
+    known : container of str
+        Names of the staged files that results have named.
+
+    Raises
+    ------
+    OSError
+        If the storage fails.
+    """
+    staged = list_staged(table, context.run_id).of_bucket(shard.bucket)
+    unknown = [name for name in staged if name not in known]
+    schema = staged_schema(featurelib.schema(spec_of(context)))
+    wanted = {path for path, _ in shard.files}
+    result, done = ShardResult(shard.bucket), set()
+    for name, rows in read_outcomes(table, unknown, schema, context.origin).items():
+        paths = rows[PATH].to_pylist()
+        if not paths or not wanted.issuperset(paths):  # it is of another shard
+            continue
+        kinds = rows[ERROR_KIND].to_pylist()
+        values = zip(*(rows[column].to_pylist() for column in COLUMNS), strict=True)
+        for path, kind, of_file in zip(paths, kinds, values, strict=True):
+            if kind is None and path not in done:
+                done.add(path)
+                result.signs += [(path, sign) for sign in signs_of(*of_file)]
+        result.staged.append(name)
+        with table.open(name)[0] as source:
+            n_errors = sum(kind is not None for kind in kinds)
+            result.n_rows += open_parquet(source).metadata.num_rows - n_errors
+    result.n_files = len(done)
+    left = [index for index, (path, _) in enumerate(shard.files) if path not in done]
+    return result, shard.only(left)
