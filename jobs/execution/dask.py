@@ -94,7 +94,8 @@ class DaskExecutor:
         except queue.Empty:  # a worker is frozen: the run finds out which
             pass
         finally:
-            self.client.unsubscribe_topic(topic)
+            with contextlib.suppress(ValueError, OSError, RuntimeError):  # the client is closed
+                self.client.unsubscribe_topic(topic)
         if prepared.done():
             prepared.result()
 

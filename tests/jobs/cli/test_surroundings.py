@@ -84,6 +84,7 @@ def test_a_full_disk_behind_the_output_of_a_process() -> None:
     assert shell('"$@" > /dev/full', "presets") == (1, f"{FULL}\n")
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_standard_error(tmp_path: Path) -> None:
     code, _ = shell('"$@" 2> /dev/full', "extract", tmp_path / "nowhere", "-o", tmp_path / "t")
     assert code == 1

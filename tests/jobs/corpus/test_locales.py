@@ -141,6 +141,7 @@ sys.stdout.buffer.write(pickle.dumps(extract_shard(*pickle.load(sys.stdin.buffer
 """
 
 
+@pytest.mark.slow
 def test_a_worker_in_another_locale(music: Path, tmp_path: Path, other: dict[str, str]) -> None:
     class Elsewhere(InlineExecutor):
         def run(

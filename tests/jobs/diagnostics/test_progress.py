@@ -37,6 +37,7 @@ from jobs.diagnostics.progress import (
 )
 from jobs.execution.results import Failure, ShardResult
 from tests.support.driver import wait_until
+from tests.support.quick import slow_but
 
 
 def shard(n_files: int, n_failed: int = 0) -> ShardDone:
@@ -174,7 +175,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("columns", slow_but([60], [60, 80]))
 def test_each_step_is_one_line_of_the_terminal(columns: int) -> None:
     lines = [line.rstrip() for line in on_terminal(_RUN, columns)]
     assert max(map(len, lines)) <= columns

@@ -116,6 +116,7 @@ def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate
         thread.join()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_workers_start(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     starts_slowly = f"import pathlib, time; pathlib.Path({str(marker)!r}).touch(); time.sleep(3)"

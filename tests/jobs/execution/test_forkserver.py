@@ -20,6 +20,7 @@ from jobs.execution.native import ONE_THREAD
 from jobs.settings import Settings
 from tests.support.audio_files import write_tone
 from tests.support.driver import ROOT, wait_until, wait_until_gone
+from tests.support.quick import slow_but
 
 #: Starts a process in the same way as Dask does, and prints what it says of itself.
 _FORKED = """
@@ -160,7 +161,7 @@ print(report.n_files)
 """
 
 
-@pytest.mark.parametrize("source", ["script", "standard input"])
+@pytest.mark.parametrize("source", slow_but(["script"], ["script", "standard input"]))
 def test_a_script_needs_no_main_guard(tmp_path: Path, source: str) -> None:
     corpus = tmp_path / "music"
     corpus.mkdir()

@@ -21,6 +21,7 @@ from jobs.execution.task import ignore_file
 from tests.jobs.execution.test_dask import job_for
 from tests.support.doubles import Gate
 from tests.support.driver import running, wait_until, wait_until_gone
+from tests.support.quick import slow_but_every
 from tests.support.tables import write_files
 
 LIMIT = 700 * 10**6
@@ -43,14 +44,21 @@ def good(n: int) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
-    [
-        ("signal 11", "crashed", "ends its process with SIGSEGV"),
-        ("signal 6", "crashed", "ends its process with SIGABRT"),
-        ("exit 3", "crashed", "ends its process with the exit code 3"),
-        ("exit 0", "crashed", "ends its process with the exit code 0"),
-        ("eat", "crashed", "needs more memory than the 700 MB that a worker may use for a file"),
-        ("hang", "timed_out", "not done after 3 s (file_timeout_s)"),
-    ],
+    slow_but_every(
+        3,
+        [
+            ("signal 11", "crashed", "ends its process with SIGSEGV"),
+            ("signal 6", "crashed", "ends its process with SIGABRT"),
+            ("exit 3", "crashed", "ends its process with the exit code 3"),
+            ("exit 0", "crashed", "ends its process with the exit code 0"),
+            (
+                "eat",
+                "crashed",
+                "needs more memory than the 700 MB that a worker may use for a file",
+            ),
+            ("hang", "timed_out", "not done after 3 s (file_timeout_s)"),
+        ],
+    ),
 )
 def test_a_file_that_ends_its_process_is_named(
     tmp_path: Path, text: str, kind: str, message: str
@@ -63,6 +71,7 @@ def test_a_file_that_ends_its_process_is_named(
     assert (result.n_files, result.n_rows >= 19) == (19, True)
 
 
+@pytest.mark.slow
 def test_two_files_that_end_their_process(tmp_path: Path) -> None:
     result = extract(tmp_path, good(6) | {"00.wav": "signal 11", "03.wav": "exit 1"})
     assert [failure.path for failure in result.failures] == ["00.wav", "03.wav"]
@@ -152,6 +161,7 @@ def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
         wait_until_gone([child], 10)
 
 
+@pytest.mark.slow
 def test_a_shard_of_several_children(tmp_path: Path) -> None:
     result = extract(tmp_path, good(40) | {"20.wav": "exit 1"})
     assert (result.n_files, [f.path for f in result.failures]) == (39, ["20.wav"])

@@ -75,7 +75,7 @@ def stop_and_overtake(first: PausedRun, second: Callable[[], Any]) -> tuple[int,
 @pytest.mark.parametrize(
     ("name", "n"),
     slow_but(
-        [("part written", 2), ("/part-", 2)],
+        [("/part-", 2)],
         [
             ("extract", 1),
             ("part started", 1),
@@ -99,7 +99,7 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
-@pytest.mark.parametrize("step", slow_but(["extract", "ended"], MOMENTS))
+@pytest.mark.parametrize("step", slow_but(["ended"], MOMENTS))
 def test_overtaken_in_a_bucket(step: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another driver has the lease, and has deleted what this one staged."""
     place.write(FIRST)
@@ -262,6 +262,7 @@ def test_two_drivers_begin_together(changed: Prepared) -> None:
     changed.check()
 
 
+@pytest.mark.slow
 def test_the_status_of_runs_whose_driver_died(place: Place) -> None:
     """A lease that is not renewed for its period is judged by the clock of the service."""
     place.write(FIRST)

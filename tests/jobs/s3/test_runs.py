@@ -131,6 +131,7 @@ def test_each_side_with_options_of_its_own(place: Place) -> None:
     assert list(read_table(place.folder / "other")[0]["path"]) == list(local[0]["path"])
 
 
+@pytest.mark.slow
 def test_large_files_go_through_a_temporary_file(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
