@@ -17,6 +17,7 @@ import featurelib
 from jobs.execution.dask import DaskExecutor
 from jobs.request import RunRequest
 from jobs.run import run_job
+from jobs.settings import Settings
 from jobs.status import error_rows, table_status
 from jobs.storage import base, s3
 from jobs.storage.opening import open_store
@@ -194,7 +195,7 @@ def test_threads_of_dask_workers(place: Place) -> None:
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
-            yield DaskExecutor(client)
+            yield DaskExecutor(client, Settings())
 
     run_job(place.request(), threads)
     place.assert_same_as("undisturbed")
