@@ -26,8 +26,9 @@ help:  ## list the targets
 demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
 	@$(PYTHON) -m jobs.demo $(ARGS)
 
-test: $(VENV)/.stamp-test  ## the quick tests, two at a time (ARGS="-k name -n 4" selects, and says how many)
-	$(PYTEST) -m "not slow" $(ARGS)
+# Three at a time also on two cores, since tests wait for processes now and then.
+test: $(VENV)/.stamp-test  ## the quick tests, three at a time (ARGS="-k name -n 4" selects, and says how many)
+	$(PYTEST) -n 3 -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)

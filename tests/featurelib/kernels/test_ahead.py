@@ -61,6 +61,7 @@ def test_the_list_has_exactly_what_a_warm_up_compiles(tmp_path: Path) -> None:
     assert len(listed) >= 30
 
 
+@pytest.mark.slow
 def test_what_is_compiled_ahead_is_on_disk(tmp_path: Path) -> None:
     code = """
 import json
