@@ -308,6 +308,7 @@ class _Extraction:
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         """Note what a task tells; in the client's thread."""
         told = event[1]
+        self._has_had_workers = True  # the watch may miss one that lives for a moment
         flight = self._flights.get(f"extract-{told['flight']}")
         if flight is not None:
             flight.told, flight.sign_at = told, time.monotonic()

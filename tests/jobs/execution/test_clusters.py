@@ -102,6 +102,7 @@ def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate
         hand_made_cluster(tmp_path) as (address, _, workers),
         distributed.Client(address, set_as_default=False) as client,
     ):
+        client.wait_for_workers(1)
 
         def end_the_workers() -> None:
             wait_until(lambda: bool(gate.pids), "a file at the gate")

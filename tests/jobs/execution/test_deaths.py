@@ -303,6 +303,12 @@ def test_files_that_kill_among_a_thousand_while_workers_die_at_random(tmp_path: 
     assert report.n_files + report.n_errors == 1004
     failures = {f.path: (f.kind, f.message) for f in report_failures(events)}
     assert set(failures) == set(KILLERS)
+    if failures["rock/hang.wav"][0] == "unreadable":
+        # its 6 s did not fit between the kills in five attempts: the next run tries it again
+        assert failures["rock/hang.wav"][1].startswith("5 processes were ended while")
+        again: list[Event] = []
+        run_job(request, functools.partial(open_executor, request.settings), again.append)
+        failures |= {f.path: (f.kind, f.message) for f in report_failures(again)}
     for path, (_, kind, message) in KILLERS.items():
         assert failures[path][0] == kind
         assert failures[path][1].startswith(message)
