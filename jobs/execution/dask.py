@@ -16,7 +16,7 @@ import distributed
 from distributed.scheduler import KilledWorker
 
 from jobs.diagnostics.events import Note, Observer, Waiting, ignore
-from jobs.errors import ClusterError, JobError, TableError
+from jobs.errors import ClusterError, JobError
 from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
 from jobs.execution.pulse import compiling_topic, topic_of
@@ -48,7 +48,7 @@ _SILENT_S = 30.0
 
 _LOOK_EVERY_S = 0.5
 
-#: How long the scheduler may not answer [s].
+#: How long the scheduler may not answer while a run goes on [s].
 _SCHEDULER_S = 180.0
 
 _WAITING_AFTER_S = 10.0
@@ -301,8 +301,6 @@ class _Extraction:
             )
         if isinstance(error, JobError):
             raise error
-        if isinstance(error, OSError):
-            raise TableError(f"a worker cannot write its results: {error}") from error
         raise ClusterError(f"a task failed: {type(error).__name__}: {error}") from error
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,11 +12,13 @@ from typing import Any
 
 import distributed
 
+from jobs.errors import ClusterError
 from jobs.execution.workers import never_pause
 
 _LOOK_EVERY_S = 1.0
 _WORKERS_A_SECOND = 200  # a look at many workers takes the scheduler some time
 _RESTART_S = 30.0
+_FIRST_LOOK_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,21 @@ class ClusterWatch:
     ----------
     state : ClusterState
         The last known state.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer at the start.
     """
 
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
         self._done = threading.Event()
         self._busy: set[str] = set()
-        self.state = self._look()
+        self.state = self._first_look()
 
     def __enter__(self) -> ClusterWatch:
-        self.state = self._look()
+        self.state = self._first_look()
         threading.Thread(target=self._run, name="watch", daemon=True).start()
         return self
 
@@ -77,6 +85,27 @@ class ClusterWatch:
             # it may answer the next time; if not, the state becomes old, which ends the run
             with contextlib.suppress(Exception):
                 self.state = self._look()
+
+    def _first_look(self) -> ClusterState:
+        seen: queue.SimpleQueue[ClusterState | Exception] = queue.SimpleQueue()
+
+        def look() -> None:
+            try:
+                seen.put(self._look())
+            except (OSError, ValueError, RuntimeError) as error:  # of the connection
+                seen.put(error)
+
+        threading.Thread(target=look, name="first look", daemon=True).start()
+        try:
+            state = seen.get(timeout=_FIRST_LOOK_S)
+        except queue.Empty:
+            raise ClusterError(
+                f"the scheduler at {self._client.scheduler.address} has not answered for"
+                f" {_FIRST_LOOK_S:g} s: run the same command again when it works"
+            ) from None
+        if isinstance(state, Exception):
+            raise state
+        return state
 
     def _look(self) -> ClusterState:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]

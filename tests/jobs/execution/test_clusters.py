@@ -17,9 +17,11 @@ import distributed
 import pytest
 
 from jobs.errors import ClusterError, UsageError
+from jobs.execution import watch
 from jobs.execution.clusters import open_client
 from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.local import CONFIG
+from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
 from jobs.settings import Settings
@@ -115,6 +117,27 @@ def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate
         with pytest.raises(ClusterError, match=r"no workers for 2 s .*: finished work is kept"):
             run_job(request, functools.partial(open_executor, request.settings, client))
         thread.join()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_stops_answering_before_the_first_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_FIRST_LOOK_S", 1.0)
+    with (
+        hand_made_cluster(tmp_path) as (address, scheduler, _),
+        distributed.Client(address, set_as_default=False) as client,
+    ):
+        scheduler.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ClusterError) as raised:
+                DaskExecutor(client, Settings())
+        finally:
+            scheduler.process.send_signal(signal.SIGCONT)
+    assert str(raised.value) == (
+        f"the scheduler at {address} has not answered for 1 s: run the same command again when it"
+        " works"
+    )
 
 
 @pytest.mark.slow
