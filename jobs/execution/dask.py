@@ -42,7 +42,6 @@ _PIECES, _PIECES_LATER = 2, 8
 #: What a worker gets beyond `Settings.file_timeout_s` before it is thought to be frozen [s].
 _GRACE_S = 10.0
 
-
 #: How long workers that are prepared may say nothing before the run goes on without them [s].
 _SILENT_S = 30.0
 
