@@ -21,13 +21,15 @@ from featurelib.audio.meter import (
     mix_down,
 )
 from featurelib.audio.pyav import ffmpeg_version
-from featurelib.audio.resample import JoiningResampler, Resampler
+from featurelib.audio.resample import JoiningResampler, Resampler, resample
+from featurelib.audio.tag_values import TAGS
 
 __all__ = [
     "BLOCK_SAMPLES",
     "CLIP_LEVEL",
     "MAX_SAMPLE",
     "SILENCE_LEVEL",
+    "TAGS",
     "AudioFile",
     "Blocks",
     "DecodingFacts",
@@ -43,4 +45,5 @@ __all__ = [
     "ffmpeg_version",
     "mix_down",
     "open_audio",
+    "resample",
 ]

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featurelib.audio import layout
-from featurelib.audio.layout import Decoding, Result, Stream, Verdict
+from featurelib.audio import layout, tag_values
+from featurelib.audio.drflac import DrFlacDecoder
+from featurelib.audio.layout import Decoding, FlacStream, Result, Stream, Verdict
 from featurelib.audio.libsndfile import LibsndfileDecoder, RefusedError
 from featurelib.audio.pyav import FFmpegDecoder
 from featurelib.audio.sources import ByteReader, FileReader, Source, View, open_source
@@ -31,6 +32,9 @@ BLOCK_SAMPLES = 65_536
 class MoreAudioError(Exception):
     """The file holds more audio than was decoded; decode it again from the first block."""
 
+
+#: Decoder of a whole stream; `FFmpegDecoder` gives packets.
+_StreamDecoder = LibsndfileDecoder | DrFlacDecoder
 
 #: Sampling rate [Hz] and samples of shape (n, channels).
 Block = tuple[int, np.ndarray]
@@ -47,7 +51,7 @@ class DecodingFacts(NamedTuple):
     header_duration_s : float or None
         Duration in the header of the first stream [s]; None if it is absent or impossible.
     decoder : str
-        ``libsndfile``, ``ffmpeg``, or ``libsndfile+ffmpeg`` if streams differ.
+        ``libsndfile``, ``dr_flac`` or ``ffmpeg``; joined by ``+`` if streams differ.
     decoding : {"whole", "damaged", "cut"}
         Whether all of the audio was decoded. See `featurelib.audio.layout.Verdict`.
     lost_s : float or None
@@ -76,10 +80,15 @@ class AudioFile:
         Size of the file [bytes].
     duration : float or None
         Duration to decode [s]; None for all.
+    with_tags : bool
+        Whether to read tags.
     """
 
-    def __init__(self, reader: ByteReader, size: int, duration: float | None) -> None:
+    def __init__(
+        self, reader: ByteReader, size: int, duration: float | None, *, with_tags: bool = False
+    ) -> None:
         self._reader = reader
+        self._tags: dict[str, str] | None = {} if with_tags else None
         self._size = size
         self._duration = duration
         self._streams = layout.lay_out(reader, size, duration)
@@ -164,6 +173,24 @@ class AudioFile:
             n_streams=self._n_streams,
         )
 
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the file by name; call it after the last block.
+
+        See `featurelib.audio.tag_values`. Empty unless the file was opened with tags.
+        """
+        if self._tags is not None:
+            if len(self._tags) < len(tag_values.TAGS):
+                self._add_tags(tag_values.from_file(self._reader.at, self._size))
+            return dict(self._tags)
+        return {}
+
+    def _add_tags(self, found: Iterable[tuple[str, str]]) -> None:
+        """Add tags to those found before, which are better."""
+        assert self._tags is not None
+        for name, text in found:
+            if name not in self._tags and (cleaned := tag_values.clean(name, text)) is not None:
+                self._tags[name] = cleaned
+
     def _left(self, sr: int) -> int | None:
         """Return the number of samples to decode at rate `sr`; None for all.
 
@@ -173,19 +200,28 @@ class AudioFile:
             return None
         return max(int(self._duration * sr) - round(self._elapsed_s * sr), 0)
 
-    def _open(self, index: int) -> LibsndfileDecoder | FFmpegDecoder | None:
+    def _open(self, index: int) -> _StreamDecoder | FFmpegDecoder | None:
         """Open a decoder of a stream; return None if no decoder can read it."""
         while True:
             stream = self._streams[index]
+            if isinstance(stream, FlacStream) and stream.by_drflac:
+                left = self._left(stream.info.sr)
+                if left is not None and left < stream.info.n_samples:
+                    stream = self._streams[index] = stream.by_libsndfile()
             try:
                 decoder = self._decoder(stream)
             except RefusedError as refused:
                 self._reader.check()
+                if isinstance(stream, FlacStream) and stream.by_drflac:
+                    self._streams[index] = stream.by_libsndfile()
+                    continue
                 self._reader.check_content_is_to_blame()
                 self._reasons.append(f"{'FFmpeg' if stream.by_ffmpeg else 'libsndfile'}: {refused}")
             else:
                 self._reader.check()
                 check_rate(decoder.sr)
+                if self._tags is not None and index == 0:
+                    self._add_tags(self._tags_of(stream, decoder))
                 if self._first is None:
                     self._first = (decoder.format, decoder.subtype, self._claimed(stream, decoder))
                 return decoder
@@ -201,7 +237,9 @@ class AudioFile:
                 self._verdicts.append(self._give_up())
                 return None
 
-    def _decoder(self, stream: Stream) -> LibsndfileDecoder | FFmpegDecoder:
+    def _decoder(self, stream: Stream) -> _StreamDecoder | FFmpegDecoder:
+        if isinstance(stream, FlacStream) and stream.by_drflac:
+            return DrFlacDecoder(self._reader.at(0, stream.end), stream.info)
         if stream.pieces:
             view = View(self._reader, stream.pieces)
             if stream.by_ffmpeg:
@@ -215,7 +253,7 @@ class AudioFile:
             file = self._reader.fd
         return LibsndfileDecoder(file, self._size)
 
-    def _claimed(self, stream: Stream, decoder: LibsndfileDecoder | FFmpegDecoder) -> float | None:
+    def _claimed(self, stream: Stream, decoder: _StreamDecoder | FFmpegDecoder) -> float | None:
         n_samples = decoder.n_samples
         if stream.original is not None:
             view = View(self._reader, stream.original)
@@ -228,14 +266,19 @@ class AudioFile:
         return None if n_samples is None else n_samples / decoder.sr
 
     def _decode(
-        self, index: int, decoder: LibsndfileDecoder | FFmpegDecoder, block_samples: int
+        self, index: int, decoder: _StreamDecoder | FFmpegDecoder, block_samples: int
     ) -> Iterator[Block]:
         stream = self._streams[index]
-        if isinstance(decoder, LibsndfileDecoder):
+        if not isinstance(decoder, FFmpegDecoder):
             self._n_streams += 1
             result = yield from self._by_libsndfile(decoder, stream, block_samples)
-            self._given[index] = result.n_samples
-            verdict = stream.verdict(result)
+            if isinstance(decoder, DrFlacDecoder) and not decoder.is_complete:
+                assert isinstance(stream, FlacStream)
+                verdict = Verdict("whole", 0.0, stream.by_libsndfile())
+                self._first = self._first if index else None
+            else:
+                self._given[index] = result.n_samples
+                verdict = stream.verdict(result)
             if result.error and not result.n_samples and verdict.again is None:
                 verdict = self._give_up(f"libsndfile: {result.error}")
         else:
@@ -249,8 +292,24 @@ class AudioFile:
         self._verdicts.append(verdict)
         self._decoders.append(decoder.name)
 
+    def _tags_of(
+        self, stream: Stream, decoder: _StreamDecoder | FFmpegDecoder
+    ) -> Iterable[tuple[str, str]]:
+        if not isinstance(decoder, DrFlacDecoder):
+            return decoder.tags()
+        assert isinstance(stream, FlacStream)
+        view = View(self._reader, ((stream.start, stream.end),))
+        try:
+            reading_tags = LibsndfileDecoder(view, view.size)
+        except RefusedError:
+            return ()
+        try:
+            return list(reading_tags.tags())
+        finally:
+            reading_tags.close()
+
     def _by_libsndfile(
-        self, decoder: LibsndfileDecoder, stream: Stream, block_samples: int
+        self, decoder: _StreamDecoder, stream: Stream, block_samples: int
     ) -> Generator[Block, None, Result]:
         left = self._left(decoder.sr)
         block_frames = max(block_samples // decoder.channels, 1)
@@ -334,7 +393,9 @@ class AudioFile:
 
 
 @contextmanager
-def open_audio(source: Source, duration: float | None = None) -> Iterator[AudioFile]:
+def open_audio(
+    source: Source, duration: float | None = None, *, with_tags: bool = False
+) -> Iterator[AudioFile]:
     """Open an audio file for decoding.
 
     Parameters
@@ -343,6 +404,8 @@ def open_audio(source: Source, duration: float | None = None) -> Iterator[AudioF
         See `featurelib.audio.sources.open_source`.
     duration : float, optional
         Duration to decode from the beginning [s].
+    with_tags : bool
+        Whether to read tags.
 
     Yields
     ------
@@ -361,7 +424,7 @@ def open_audio(source: Source, duration: float | None = None) -> Iterator[AudioF
         size = reader.size()
         if size == 0:
             raise AudioError("empty", "no bytes")
-        yield AudioFile(reader, size, duration)
+        yield AudioFile(reader, size, duration, with_tags=with_tags)
 
 
 def check_rate(sr: Any) -> int:

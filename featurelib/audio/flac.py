@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from featurelib.audio.tags import ReadAt
 
 _MARK = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_MARK_START = b"fLaC"
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 
 _STREAMINFO_AT = 8  # after the marker and the block header
@@ -18,7 +19,8 @@ _RATES = (
     *(22_050, 24_000, 32_000, 44_100, 48_000, 96_000),
 )
 _DEPTHS = (0, 8, 12, -1, 16, 20, 24, 32)
-_MAX_HEADER_BYTES = 16
+#: Upper bound for the bytes of a frame header, and of the marker that begins a file.
+MAX_HEADER_BYTES = 16
 
 
 def _crc8_table() -> bytes:
@@ -132,12 +134,23 @@ def next_file(read_at: ReadAt, start: int, end: int) -> int | None:
     step = 2**17  # small at first, because there may be many small files
     while start < end:
         data = read_at(start, min(step, end - start))
-        if match := _MARK.search(data):
-            return start + match.start()
+        mark = next_mark(data, 0, len(data))
+        if mark is not None:
+            return start + mark
         if len(data) < step:
             break
         start += step - 8
         step = 2**20
+    return None
+
+
+def next_mark(data: bytes, start: int, end: int) -> int | None:
+    """Return where in data[start:end] a FLAC file begins; None if none begins there."""
+    place = data.find(_MARK_START, start, end)  # ten times as fast as the regular expression
+    while place >= 0:
+        if _MARK.match(data, place, end):
+            return place
+        place = data.find(_MARK_START, place + 1, end)
     return None
 
 
@@ -147,7 +160,7 @@ def last_header(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> Fram
     stop = end
     while stop > start:
         begin = max(stop - step, start)
-        data = read_at(begin, min(stop + _MAX_HEADER_BYTES, end) - begin)
+        data = read_at(begin, min(stop + MAX_HEADER_BYTES, end) - begin)
         for match in reversed(list(_SYNC.finditer(data, 0, stop - begin + 1))):
             if header := _header(data, match.start(), begin, info):
                 return header
@@ -178,7 +191,7 @@ def lacks_frames(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> boo
     step = 2**20
     found: set[int] = set()
     for begin in range(start, end, step):
-        data = read_at(begin, min(step + _MAX_HEADER_BYTES, end - begin))
+        data = read_at(begin, min(step + MAX_HEADER_BYTES, end - begin))
         for match in _SYNC.finditer(data, 0, min(step + 1, len(data))):
             header = _header(data, match.start(), begin, info)
             if header is not None and header.fits(info):
@@ -193,7 +206,46 @@ def lacks_frames(read_at: ReadAt, start: int, end: int, info: StreamInfo) -> boo
 
 def first_header(read_at: ReadAt, info: StreamInfo) -> FrameHeader | None:
     """Return the header of the first frame; None if it is not at its expected offset."""
-    return _header(read_at(info.audio, _MAX_HEADER_BYTES), 0, info.audio, info)
+    return _header(read_at(info.audio, MAX_HEADER_BYTES), 0, info.audio, info)
+
+
+def end_of_file(data: bytes, info: StreamInfo) -> int | None:
+    """Return where a FLAC file ends: with the data, or where another FLAC file begins.
+
+    Parameters
+    ----------
+    data : bytes
+        A FLAC file, and what follows it.
+    info : StreamInfo
+        Its STREAMINFO.
+
+    Returns
+    -------
+    int or None
+        None if the headers of the frames do not follow each other, from the first to the last
+        sample that STREAMINFO claims.
+    """
+    # Only headers with this byte belong to frames that decoders accept in this file.
+    channel_codes = (1, 8, 9, 10) if info.channels == 2 else (info.channels - 1,)
+    depth_codes = (0, _DEPTHS.index(info.depth))
+    codes = bytes(c << 4 | d << 1 for c in channel_codes for d in depth_codes)
+    sync = re.compile(rb"\xff[\xf8\xf9].[" + re.escape(codes) + b"]", re.DOTALL)
+    n_samples, end = 0, None
+    for match in sync.finditer(data, info.audio):
+        place = match.start()
+        if end is not None and place >= end:
+            break
+        header = _header(data[place : place + MAX_HEADER_BYTES], 0, 0, info)
+        if header is None:
+            continue
+        if header.first_sample != n_samples or not header.fits(info):
+            return None
+        n_samples = header.end_sample
+        if n_samples > info.n_samples:
+            return None
+        if n_samples == info.n_samples:  # another file can only follow now
+            end = next_mark(data, place, len(data)) or len(data)
+    return end
 
 
 def with_total(n_samples: int, streaminfo: bytes) -> bytes:
@@ -209,7 +261,7 @@ def total_place(start: int) -> int:
 
 
 def _header(data: bytes, i: int, base: int, info: StreamInfo) -> FrameHeader | None:
-    head = data[i : i + _MAX_HEADER_BYTES]
+    head = data[i : i + MAX_HEADER_BYTES]
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
         return None
     block_code, rate_code = head[2] >> 4, head[2] & 15

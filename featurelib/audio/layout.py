@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from featurelib.audio import flac, mpeg, ogg, riff, tags
+from featurelib.audio import drflac, flac, mpeg, ogg, riff, tags
+from featurelib.audio.libsndfile import MAX_FRAMES_PER_BYTE
 from featurelib.audio.sources import ByteReader, Piece
 
 Decoding = Literal["whole", "damaged", "cut"]
@@ -328,14 +329,20 @@ class FlacStream(Stream):
         Its STREAMINFO.
     start, end : int
         Offsets of the stream in the file.
+    by_drflac : bool
+        Whether dr_flac decodes the stream if all of it is wanted: see
+        `featurelib.audio.drflac`.
     """
 
     reader: ByteReader = field(kw_only=True)
     info: flac.StreamInfo = field(kw_only=True)
     start: int = field(kw_only=True)
     end: int = field(kw_only=True)
+    by_drflac: bool = field(default=False, kw_only=True)
 
     def verdict(self, result: Result) -> Verdict:
+        if self.by_drflac:
+            return self.by_libsndfile().verdict(result)
         if self.last_resort:
             return self._final(result, cut=result.error is not None)
         if result.is_filled and self._lacks_frames(result):
@@ -349,6 +356,23 @@ class FlacStream(Stream):
         first = replace(self, pieces=((self.start, border),), end=border)
         following = flac_streams(self.reader, border, self.end)
         return replace(first._verdict(result), following=following, shortened=first)
+
+    def by_libsndfile(self) -> FlacStream:
+        """Return the stream for libsndfile."""
+        return replace(self, by_drflac=False)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the number of samples is plausible and the first frame is where it should be."""
+        info = self.info
+        first = flac.first_header(self.reader.at, info)
+        return (
+            info.depth in drflac.SUBTYPES
+            and 0 < info.n_samples <= (self.end - self.start) * MAX_FRAMES_PER_BYTE
+            and first is not None
+            and first.fits(info)
+            and first.first_sample == 0
+        )
 
     def looks_filled(self, block: np.ndarray, position: int) -> bool:
         # libFLAC replaces missing frames by up to six frames of zeros.
@@ -487,7 +511,10 @@ def flac_streams(reader: ByteReader, start: int, size: int) -> Sequence[Stream]:
     if info is None:
         return ()
     pieces = ((start, size),) if start else ()
-    return (FlacStream(pieces, "flac", reader=reader, info=info, start=start, end=size),)
+    stream = FlacStream(pieces, "flac", reader=reader, info=info, start=start, end=size)
+    # not for further files, because all that follows is read, and there may be many
+    is_small = start == 0 and size <= drflac.MAX_BYTES
+    return (replace(stream, by_drflac=is_small and stream.is_regular),)
 
 
 def _ogg_streams(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import soundfile
 
+from featurelib.audio.tag_values import MAX_TEXT_BYTES, decoded
 from featurelib.errors import DecoderError
 
 #: Oldest accepted version; older ones decode some files to different samples.
@@ -20,8 +22,15 @@ _NEEDED = {"FLAC": "PCM_16", "OGG": "VORBIS OPUS", "MP3": "MPEG_LAYER_III"}
 #: Bits of a NaN that no decoder writes.
 _UNWRITTEN = np.uint32(0x7FC0BEEF)
 
+#: Integer type of the samples of some subtypes, and the value of its unit. libsndfile reads them
+#: four times as fast as it converts them to floating point, except in FLAC.
+_INTEGERS = {"PCM_16": ("int16", 2.0**-15), "PCM_32": ("int32", 2.0**-31)}
+
 #: Most samples per channel that any codec of libsndfile stores in one byte.
-_MAX_FRAMES_PER_BYTE = 8192
+MAX_FRAMES_PER_BYTE = 8192
+
+#: libsndfile's numbers of tags (``SF_STR_ARTIST``, …).
+_TAG_CODES = {"artist": 4, "album": 7, "title": 1, "date": 6, "genre": 16, "track": 9}
 
 
 class RefusedError(Exception):
@@ -84,8 +93,14 @@ class LibsndfileDecoder:
         self.sr: int = self._decoder.samplerate
         self.channels: int = self._decoder.channels
         self.format: str = self._decoder.format
+        self._integers: np.ndarray | None = None  # memory for samples as integers
+        self._unit = np.float32(1)
+        if self.format != "FLAC" and self.subtype in _INTEGERS:
+            kind, unit = _INTEGERS[self.subtype]
+            self._integers, self._unit = np.empty((0, self.channels), kind), np.float32(unit)
+        self._n_read = 0
         self._left = n_samples = self._decoder.frames
-        plausible = 0 < n_samples <= size * _MAX_FRAMES_PER_BYTE
+        plausible = 0 < n_samples <= size * MAX_FRAMES_PER_BYTE
         self.n_samples: int | None = n_samples if plausible else None
 
     def read(self, out: np.ndarray) -> tuple[int, str | None]:
@@ -103,6 +118,11 @@ class LibsndfileDecoder:
         error : str or None
             Error that ended the decoding before the end of the file, if any.
         """
+        if self._integers is not None:
+            n = self._read_integers(out)
+            if n is not None:
+                self._n_read += n
+                return n, None
         # A failed read does not report how many samples it decoded, and the position is not
         # reliable with some codecs. Therefore a mark shows what was not written.
         words = out.view(np.uint32)
@@ -119,12 +139,38 @@ class LibsndfileDecoder:
         self._left -= n
         return n, reason
 
+    def _read_integers(self, out: np.ndarray) -> int | None:
+        """Read samples as integers and scale them; return None if `read` must repeat it.
+
+        After an error, any integer may be a sample, so it is unknown how many are valid.
+        """
+        assert self._integers is not None
+        if len(self._integers) < len(out):
+            self._integers = np.empty(out.shape, self._integers.dtype)
+        integers = self._integers[: len(out)]
+        try:
+            n: int = self._decoder.buffer_read_into(integers, integers.dtype.name)
+        except soundfile.LibsndfileError:
+            self._integers = None
+            with suppress(soundfile.LibsndfileError):
+                self._decoder.seek(self._n_read)
+            return None
+        np.multiply(integers[:n], self._unit, out=out[:n], casting="unsafe")
+        return n
+
     @property
     def position(self) -> int:
         """Offset in the file up to which libsndfile has read."""
         if isinstance(self._file, int):
             return os.lseek(self._file, 0, os.SEEK_CUR)
         return self._file.tell()
+
+    def tags(self) -> Iterator[tuple[str, str]]:
+        """Yield the tags that libsndfile has read with the header, and their texts."""
+        for name, code in _TAG_CODES.items():
+            text = soundfile._snd.sf_get_string(self._decoder._file, code)
+            if text != soundfile._ffi.NULL:
+                yield name, decoded(soundfile._ffi.string(text, MAX_TEXT_BYTES))
 
     def close(self) -> None:
         """Close the decoder, but not its file."""

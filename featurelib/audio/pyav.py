@@ -17,6 +17,7 @@ import numpy as np
 
 from featurelib.audio.libsndfile import RefusedError
 from featurelib.audio.resample import Resampler
+from featurelib.audio.tag_values import from_keys
 
 if TYPE_CHECKING:
     import av
@@ -296,6 +297,11 @@ class FFmpegDecoder:
             else:
                 break
         yield None
+
+    def tags(self) -> Iterator[tuple[str, str]]:
+        """Yield the tags of the stream and of the container, and their texts."""
+        yield from from_keys(self._stream.metadata)
+        yield from from_keys(self._container.metadata)
 
     def close(self) -> None:
         """Close the container."""

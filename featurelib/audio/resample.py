@@ -8,6 +8,31 @@ import numpy as np
 import soxr
 
 
+def resample(y: np.ndarray, orig_sr: int, target_sr: int) -> np.ndarray:
+    """Resample a whole signal (soxr, "HQ"), as `librosa.resample`.
+
+    It takes two thirds of the time of a `Resampler`, and gives the same values.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,), dtype=float32]
+        Samples.
+    orig_sr, target_sr : int
+        Sampling rates of input and output [Hz].
+
+    Returns
+    -------
+    np.ndarray [shape=(ceil(n * target_sr / orig_sr),), dtype=float32]
+    """
+    if orig_sr == target_sr:
+        return y
+    n = math.ceil(len(y) * (float(target_sr) / orig_sr))
+    result = soxr.resample(y, orig_sr, target_sr, quality="HQ")[:n]
+    if len(result) == n:
+        return result
+    return np.concatenate((result, np.zeros(n - len(result), np.float32)))
+
+
 class Resampler:
     """Streaming resampler (soxr, "HQ") whose output equals `librosa.resample`.
 

@@ -96,7 +96,7 @@ class ByteReader(io.RawIOBase):
                 position = self._stream.tell()
                 self._size = self._stream.seek(0, os.SEEK_END)
                 self._stream.seek(position)
-            except Exception as error:
+            except Exception as error:  # a caller's own file object may raise anything
                 raise _os_error(error, "seeking failed") from error
         return self._size
 
@@ -115,7 +115,7 @@ class ByteReader(io.RawIOBase):
             self._stream.seek(offset)
             data = self._read_fully(n)
             self._stream.seek(position)
-        except Exception as error:
+        except Exception as error:  # as in size
             raise _os_error(error, "reading failed") from error
         return data
 
@@ -349,7 +349,7 @@ def _spooled(stream: Any) -> IO[bytes]:
     try:
         while chunk := stream.read(_CHUNK_BYTES):
             spooled.write(chunk)
-    except Exception as error:
+    except Exception as error:  # as in ByteReader.size
         spooled.close()
         if isinstance(error, TypeError):
             raise ParameterError(f"{stream!r} is no binary file: open it with mode 'rb'") from error

@@ -29,6 +29,7 @@ from tests.featurelib.support.encoders import encode_by_ffmpeg
 from tests.featurelib.support.mutants import outcome
 from tests.featurelib.support.reading import LIGHT, row
 from tests.featurelib.support.signals import sine
+from tests.support.quick import slow_but_every
 
 
 def assert_refused(data: bytes, path: Path, bait: Bait) -> None:
@@ -53,7 +54,7 @@ def test_the_watch_and_the_server_see_who_comes(bait):
     assert bait.server.requests
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", slow_but_every(4, list(TEXTS)))
 @pytest.mark.parametrize("where", ["path", "file", "http"])
 def test_playlists_open_nothing(name, where, bait, tmp_path):
     place = {"path": str(bait.path), "file": f"file:{bait.path}", "http": bait.url}[where]
