@@ -21,16 +21,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from featurelib.kernels.choice import Kernels, choose, expected
-from featurelib.kernels.lanes import LANES, aligned
+from featurelib.kernels.lanes import LANES, Scratch, aligned
 
 if TYPE_CHECKING:
     from featurelib.kernels import (
+        constantq,
         contrast,
         fft,
         filters,
+        medians,
         moments,
         peaks,
+        periodicity,
         quantiles,
+        rhythm,
         samples,
         spectral,
     )
@@ -38,30 +42,48 @@ if TYPE_CHECKING:
     #: The kernels that this process uses: the values of the two differ in the last digits.
     NAME: Kernels
 
-_MODULES = ("contrast", "fft", "filters", "moments", "peaks", "quantiles", "samples", "spectral")
+MODULES = (
+    "constantq",
+    "contrast",
+    "fft",
+    "filters",
+    "medians",
+    "moments",
+    "peaks",
+    "periodicity",
+    "quantiles",
+    "rhythm",
+    "samples",
+    "spectral",
+)
 
 __all__ = [
     "LANES",
     "NAME",
     "Kernels",
+    "Scratch",
     "aligned",
+    "constantq",
     "contrast",
     "expected",
     "fft",
     "filters",
+    "medians",
     "moments",
     "peaks",
+    "periodicity",
     "quantiles",
+    "rhythm",
     "samples",
     "spectral",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in (*_MODULES, "NAME"):
+    if name not in (*MODULES, "NAME"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     chosen = choose()
-    for module in _MODULES:
+    for module in MODULES:
         file = module if chosen == "compiled" else "reference"
         globals()[module] = import_module(f"{__name__}.{file}")
     globals()["NAME"] = chosen

@@ -20,7 +20,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from featurelib.kernels import lock, reference
+from featurelib.kernels import MODULES, lock, reference
 from featurelib.kernels.cache import KERNELS, is_kept
 
 #: Receives the number of kernels that are compiled, and the number of all that are needed.
@@ -29,8 +29,15 @@ Report = Callable[[int, int], None]
 #: The types of a kernel's arguments, once for each way in which it is called.
 Needed = dict[tuple[str, str], list[tuple[Any, ...]]]
 
-_MODULES = ("contrast", "fft", "filters", "moments", "peaks", "quantiles", "samples", "spectral")
-_SLOW = ("magnitudes", "crossing_rates", "cell_moments", "band_extremes")
+_SLOW = (
+    "magnitudes",
+    "spectra",
+    "inverse",
+    "overlap_add",
+    "crossing_rates",
+    "cell_moments",
+    "band_extremes",
+)
 _PROCESSES_AT_MOST = 4
 
 
@@ -124,7 +131,7 @@ def needed_by(work: Callable[[Any], None], argument: Any) -> Needed:
 
     The reference takes the place of all kernels of this process.
     """
-    for module in _MODULES:
+    for module in MODULES:
         import_module(f"featurelib.kernels.{module}")
     found: Needed = {}
     for kernel in KERNELS:
@@ -155,9 +162,24 @@ def _transformed(y: Any, window: Any, hop_length: int, *rest: Any) -> None:
     reference.transform(window, hop_length)(y, rest[-1])
 
 
+def _complex(y: Any, window: Any, hop_length: int, *rest: Any) -> None:
+    reference.complex_transform(window, hop_length)(y, rest[-1])
+
+
+def _inverse(spectra: Any, *rest: Any) -> None:
+    reference.inverse_transform(rest[-1].shape[1])(spectra, rest[-1])
+
+
+def _overlap_add(spectra: Any, window: Any, hop_length: int, *rest: Any) -> None:
+    reference.overlap_add_transform(window, hop_length)(spectra, rest[-1])
+
+
 #: What the reference has under another name.
 _INSTEAD: dict[str, Callable[..., Any]] = {
     "magnitudes": _transformed,
+    "spectra": _complex,
+    "inverse": _inverse,
+    "overlap_add": _overlap_add,
     "bandwidths_of_whole_order": reference.bandwidths_of_order,
 }
 

@@ -10,7 +10,17 @@ from numba import njit
 
 from featurelib.kernels.cache import kernel
 from featurelib.kernels.lanes import TINY
-from featurelib.kernels.vector import LANES, load, log, maximum, muladd, splat, spread, store
+from featurelib.kernels.vector import (
+    LANES,
+    load,
+    log,
+    maximum,
+    muladd,
+    splat,
+    spread,
+    store,
+    to_float64,
+)
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
 
@@ -39,16 +49,79 @@ def band_levels(
     levels = np.empty((n_filters, LANES), np.float32)
     for batch in range(S.shape[0]):
         for m in range(n_filters):
-            total = splat(np.float32(0))
-            for k in range(starts[m], stops[m]):
-                s = load(S, (batch * n_bins + k) * LANES)
-                total = muladd(s * s, spread(weights, m * n_bins + k), total)
+            total = _power(S, batch * n_bins, weights, m * n_bins, starts[m], stops[m])
             level = log(maximum(total, splat(floor))) * splat(_DB_PER_NEPER)
             store(levels, m * LANES, level)
         for t in range(batch * LANES, min((batch + 1) * LANES, n_frames)):
             for m in range(n_filters):
                 out[t, m] = levels[m, t - batch * LANES]
     return out
+
+
+@njit(nogil=True, forceinline=True)
+def _power(S: Any, batch: Any, weights: Any, row: Any, start: Any, stop: Any) -> Any:
+    """Weighted sum of the squared magnitudes in bins [start, stop) of one batch."""
+    total = splat(np.float32(0))
+    for k in range(start, stop):
+        s = load(S, (batch + k) * LANES)
+        total = muladd(s * s, spread(weights, row + k), total)
+    return total
+
+
+@kernel()
+def band_powers(
+    S: np.ndarray, starts: np.ndarray, stops: np.ndarray, weights: np.ndarray, out: np.ndarray
+) -> None:
+    """Fill `out` with the power of each frame in filters that are zero outside [start, stop).
+
+    Parameters
+    ----------
+    S : np.ndarray [shape=(batches, bins, LANES), dtype=float32]
+        Magnitudes.
+    starts, stops, weights : np.ndarray
+        A `featurelib.filters.SparseBank`.
+    out : np.ndarray [shape=(n_frames, n_filters), dtype=float32]
+        The powers.
+    """
+    n_bins, n_filters = S.shape[1], starts.shape[0]
+    powers = np.empty((n_filters, LANES), np.float32)
+    for batch in range(S.shape[0]):
+        for m in range(n_filters):
+            total = splat(np.float32(0))
+            for part in range(starts[m], stops[m], _PART):
+                end = min(part + _PART, stops[m])
+                total = total + _power(S, batch * n_bins, weights, m * n_bins, part, end)
+            store(powers, m * LANES, total)
+        for t in range(batch * LANES, min((batch + 1) * LANES, out.shape[0])):
+            for m in range(n_filters):
+                out[t, m] = powers[m, t - batch * LANES]
+
+
+@kernel()
+def projections(S: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out`, of shape (n_frames, n), with the products of magnitudes and a matrix.
+
+    Parameters
+    ----------
+    S : np.ndarray [shape=(batches, bins, LANES), dtype=float32]
+        Magnitudes.
+    matrix : np.ndarray [shape=(n, bins), dtype=float64]
+        One row for each number of a frame. The sums are in float64, because they may cancel.
+    out : np.ndarray [shape=(n_frames, n), dtype=float64]
+        The products.
+    """
+    n_bins = S.shape[1]
+    sums = np.empty(LANES)
+    for batch in range(S.shape[0]):
+        first = batch * LANES
+        for m in range(matrix.shape[0]):
+            total = splat(0.0)
+            for k in range(n_bins):
+                s = to_float64(load(S, (batch * n_bins + k) * LANES))
+                total = muladd(s, spread(matrix, m * n_bins + k), total)
+            store(sums, 0, total)
+            for t in range(first, min(first + LANES, out.shape[0])):
+                out[t, m] = sums[t - first]
 
 
 @kernel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -22,3 +23,17 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     memory = np.empty(size + _CACHE_LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % _CACHE_LINE
     return memory[start : start + size].view(dtype).reshape(shape)
+
+
+class Scratch(threading.local):
+    """Aligned float32 memory for the results of one call; each thread has its own."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.float32)
+
+    def take(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array with undefined values. The next call reuses its memory."""
+        size = math.prod(shape)
+        if self._memory.size < size:
+            self._memory = aligned((size,), np.float32)
+        return self._memory[:size].reshape(shape)

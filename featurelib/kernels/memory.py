@@ -6,6 +6,7 @@ arrays are refused when a kernel is compiled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -16,6 +17,7 @@ from numba.extending import models, register_model
 from featurelib.kernels.lanes import LANES
 
 INT32 = ir.IntType(32)
+_INT64 = ir.IntType(64)
 
 #: Any, because type checkers would require the argument that the compiler adds.
 intrinsic: Any = extending.intrinsic
@@ -68,16 +70,46 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(data, [index], source_etype=_VECTOR_OF[kind.dtype].element)
 
 
+def loader(context: Any, builder: Any, kind: Any, array: Any, start: Any) -> Callable[[int], Any]:
+    """Return a function that writes code: it loads a vector, some elements after `start`."""
+    vector = _vector_of(kind)
+    first = _place(context, builder, kind, array, start)
+
+    def get(offset: int) -> Any:
+        place = first
+        if offset:
+            place = builder.gep(first, [ir.Constant(_INT64, offset)], source_etype=vector.element)
+        # needed by LLVM versions with typed pointers; no effect with opaque pointers
+        place = builder.bitcast(place, vector.ir.as_pointer())
+        return builder.load(place, align=vector.bits // 8, typ=vector.ir)
+
+    return get
+
+
+def storer(
+    context: Any, builder: Any, kind: Any, array: Any, start: Any
+) -> Callable[[int, Any], None]:
+    """Return a function that writes code: it stores a vector, some elements after `start`."""
+    vector = _vector_of(kind)
+    first = _place(context, builder, kind, array, start)
+
+    def put(offset: int, value: Any) -> None:
+        place = first
+        if offset:
+            place = builder.gep(first, [ir.Constant(_INT64, offset)], source_etype=vector.element)
+        place = builder.bitcast(place, vector.ir.as_pointer())  # as in `loader`
+        builder.store(value, place, align=vector.bits // 8)
+
+    return put
+
+
 @intrinsic
 def load(typing_context: Any, x: Any, start: Any) -> Any:
     """Return `LANES` elements of x, from index `start`."""
     vector = _vector_of(x)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], args[0], args[1])
-        # needed by LLVM versions with typed pointers; no effect with opaque pointers
-        place = builder.bitcast(place, vector.ir.as_pointer())
-        return builder.load(place, align=vector.bits // 8, typ=vector.ir)
+        return loader(context, builder, signature.args[0], *args)(0)
 
     return vector(x, types.intp), codegen
 
@@ -90,9 +122,7 @@ def store(typing_context: Any, x: Any, start: Any, value: Any) -> Any:
         raise TypingError(f"vectors cannot be stored in {x}, which is read-only")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _place(context, builder, signature.args[0], args[0], args[1])
-        place = builder.bitcast(place, vector.ir.as_pointer())  # as in `load`
-        builder.store(args[2], place, align=vector.bits // 8)
+        storer(context, builder, signature.args[0], *args[:2])(0, args[2])
         return context.get_dummy_value()
 
     return types.void(x, types.intp, vector), codegen

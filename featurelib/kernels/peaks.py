@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -18,8 +20,9 @@ def spectral_peaks(
     sr: float,
     n_fft: int,
     n_frames: int,
+    is_squared: bool,
 ) -> np.ndarray:
-    """Peaks of the power spectra in bins [low, high), parabolically refined.
+    """Peaks of the magnitude or power spectra in bins [low, high), parabolically refined.
 
     A peak is a bin above its left neighbour, not below its right one (which the last bin
     has none of), and above `threshold` times its frame's maximum. Arithmetic is float32
@@ -38,20 +41,22 @@ def spectral_peaks(
         largest = splat(np.float32(0))
         for k in range(n_bins):
             largest = maximum(largest, load(S, start + k * LANES))
-        floor = largest * largest * splat(threshold)
+        floor = _raised(largest, is_squared) * splat(threshold)
         valid = (1 << min(n_frames - batch * LANES, LANES)) - 1
         left, here = load(S, start + (low - 1) * LANES), load(S, start + low * LANES)
-        left, here = left * left, here * here
+        left, here = _raised(left, is_squared), _raised(here, is_squared)
         for k in range(low, min(high, n_bins - 1)):
             right = load(S, start + (k + 1) * LANES)
-            right = right * right
+            right = _raised(right, is_squared)
             peaks = both(both(less(left, here), at_least(here, right)), less(floor, here))
             found = bits(peaks) & valid
             lane = 0
             while found:
                 if found & 1:
-                    a, b, c = S[batch, k - 1, lane], S[batch, k, lane], S[batch, k + 1, lane]
-                    frequency, height = _refined(a * a, b * b, c * c, k)
+                    a = _raised(S[batch, k - 1, lane], is_squared)
+                    b = _raised(S[batch, k, lane], is_squared)
+                    c = _raised(S[batch, k + 1, lane], is_squared)
+                    frequency, height = _refined(a, b, c, k)
                     out[count, 0] = frequency * sr / n_fft
                     out[count, 1] = height
                     count += 1
@@ -63,9 +68,14 @@ def spectral_peaks(
             for lane in range(LANES):
                 if found >> lane & 1:
                     out[count, 0] = (n_bins - 1) * sr / n_fft
-                    out[count, 1] = S[batch, n_bins - 1, lane] * S[batch, n_bins - 1, lane]
+                    out[count, 1] = _raised(S[batch, n_bins - 1, lane], is_squared)
                     count += 1
     return out[:count]
+
+
+@njit(nogil=True, forceinline=True)
+def _raised(a: Any, is_squared: bool) -> Any:
+    return a * a if is_squared else a
 
 
 @njit(nogil=True)

@@ -1,8 +1,8 @@
 """The kernels in NumPy and SciPy: what each of them computes.
 
-In this order: samples, the Fourier transform, spectra, filters, peaks, statistics. Names,
-arguments and layouts are those of the compiled kernels, which these functions
-define: tests hold the two against each other. They are used where kernels cannot be
+In this order: samples, the Fourier and constant-Q transforms, periods, spectra, filters, peaks,
+statistics. Names, arguments and layouts are those of the compiled kernels, which these
+functions define: tests hold the two against each other. They are used where kernels cannot be
 compiled, and for the lengths of frames that the compiled Fourier transform lacks. See
 `featurelib.kernels` for the layout of spectra in lanes.
 """
@@ -48,20 +48,183 @@ def frame_rms(y: Array, frame_length: int, hop_length: int, out: Array) -> None:
     out[:] = np.sqrt(np.mean(np.square(frames, dtype=np.float64), axis=1))
 
 
+def components(sums: Array, factors: Array, y: Array, harmonic: Array, percussive: Array) -> None:
+    """Harmonic and percussive samples."""
+    percussive[:] = (sums * factors).reshape(-1)[: len(y)]
+    harmonic[:] = y - percussive
+
+
 def transform(window: Array, hop_length: int) -> Callable[[Array, Array], None]:
     """Return a function that fills `out`, in lanes, with the magnitudes of the frames of y."""
-    from scipy.fft import rfft  # takes 0.1 s
 
     def magnitudes(y: Array, out: Array) -> None:
-        length = (len(out) * LANES - 1) * hop_length + len(window)
-        padded = np.zeros(length, np.float32)
-        padded[: len(y)] = y[:length]
-        frames = sliding_window_view(padded, len(window))[::hop_length]
-        S = np.abs(rfft(frames * window, axis=1, workers=1).astype(np.complex64))
+        S = np.abs(_spectra(y, window, hop_length, len(out) * LANES).astype(np.complex64))
         for lane in range(LANES):
             out[:, :, lane] = S[lane::LANES]
 
     return magnitudes
+
+
+def complex_transform(window: Array, hop_length: int) -> Callable[[Array, Array], None]:
+    """Return a function that fills `out`, in lanes, with the complex spectra of the frames of y."""
+
+    def spectra(y: Array, out: Array) -> None:
+        D = _spectra(y, window, hop_length, len(out) * LANES).astype(np.complex64)
+        for lane in range(LANES):
+            out[:, 0, :, lane], out[:, 1, :, lane] = D[lane::LANES].real, D[lane::LANES].imag
+
+    return spectra
+
+
+def _spectra(y: Array, window: Array, hop_length: int, n_frames: int) -> Array:
+    from scipy.fft import rfft  # takes 0.1 s
+
+    length = (n_frames - 1) * hop_length + len(window)
+    padded = np.zeros(length, np.float32)
+    padded[: len(y)] = y[:length]
+    frames = sliding_window_view(padded, len(window))[::hop_length]
+    return rfft(frames * window, axis=1, workers=1)
+
+
+def inverse_transform(n_fft: int) -> Callable[[Array, Array], None]:
+    """Return a function that fills `out`, in lanes, with the samples whose spectra are given."""
+    from scipy.fft import irfft
+
+    def inverse(spectra: Array, out: Array) -> None:
+        out[:] = irfft(spectra[:, 0] + 1j * spectra[:, 1], n_fft, axis=1, workers=1)
+
+    return inverse
+
+
+def overlap_add_transform(window: Array, hop_length: int) -> Callable[[Array, Array], None]:
+    """Return a function that adds up the overlapping frames whose spectra are given."""
+    n_fft = len(window)
+    invert = inverse_transform(n_fft)
+    rest = np.zeros(n_fft - hop_length)
+
+    def add(spectra: Array, out: Array) -> None:
+        nonlocal rest
+        frames = np.empty((len(spectra), n_fft, LANES))
+        invert(spectra, frames)
+        sums = np.zeros(out.size + n_fft - hop_length)
+        sums[: len(rest)] += rest
+        for t, frame in enumerate(rows(frames)):
+            sums[t * hop_length : t * hop_length + n_fft] += frame * window
+        out[:] = sums[: out.size].reshape(out.shape)
+        rest = sums[out.size :]
+
+    return add
+
+
+def absolute_values(D: Array, out: Array) -> None:
+    """Magnitudes of complex spectra."""
+    out[:] = np.abs(D[:, 0] + 1j * D[:, 1])
+
+
+def percussive_medians(S: Array, row: int, turned: Array, P: Array) -> None:
+    """Median of 31 magnitudes along frequency, and the magnitudes with bins as lanes."""
+    from scipy.ndimage import median_filter
+
+    P[:, : S.shape[1]] = median_filter(S, size=(1, 31, 1), mode="reflect")
+    frames = rows(S)
+    for group, start in enumerate(range(0, S.shape[1], LANES)):
+        bins = frames[:, start : start + LANES]
+        turned[group, row : row + len(bins), : bins.shape[1]] = bins
+
+
+def copy_rows(turned: Array, start: int, rows: Array) -> None:
+    """Copy rows to the rows from `start` on."""
+    turned[:, start : start + len(rows)] = turned[:, rows]
+
+
+def percussive_spectra(turned: Array, row: int, P: Array, D: Array, out: Array) -> None:
+    """Spectra times the soft mask of the percussive component, p² / (h² + p²)."""
+    from scipy.ndimage import median_filter
+
+    n_batches, _, n_bins, _ = D.shape
+    n_frames = n_batches * LANES
+    S = (
+        turned[:, row + 1 : row + n_frames + 31]
+        .transpose(1, 0, 2)
+        .reshape(n_frames + 30, -1)[:, :n_bins]
+    )
+    medians = median_filter(S, size=(31, 1))[15:-15]
+    h = medians.reshape(n_batches, LANES, n_bins).transpose(0, 2, 1)
+    p = P[:, :n_bins]
+    larger = np.maximum(h, p)
+    is_silent = larger < np.float32(TINY)
+    ratio = np.minimum(h, p) / np.where(is_silent, np.float32(1), larger)
+    square = np.square(ratio)
+    mask = np.where(p < h, square, np.float32(1)) / (np.float32(1) + square)
+    out[:] = D * np.where(is_silent, np.float32(0.5), mask)[:, None]
+
+
+def scale(y: Array, factor: float) -> None:
+    """Multiply float32 samples by a float64 factor, and round once."""
+    np.multiply(y, np.float64(factor), out=y, casting="same_kind")
+
+
+def responses(y: Array, hop_length: int, weights: Array, out: Array) -> None:
+    """Magnitudes of the sums of each frame's samples with complex weights.
+
+    The weights of 12 bins make a group: their real parts, then their imaginary parts.
+    """
+    frames = sliding_window_view(y, weights.shape[1])[::hop_length][: len(out)]
+    parts = frames.astype(np.float64) @ weights  # (groups, frames, 24)
+    sizes = np.hypot(parts[..., :12], parts[..., 12:])
+    out[:] = sizes.transpose(1, 0, 2).reshape(len(out), -1)
+
+
+def joined(pieces: Array, n_pieces: int, turns: Array, out: Array) -> None:
+    """Spectra of the autocorrelations of frames, which consist of pieces that they share.
+
+    Frame t has the pieces t to t + n_pieces - 1. A piece that is some pieces later has its
+    spectrum times one of `turns`. See the compiled kernel for the shapes.
+    """
+    x = rows(pieces[:, 0]) + 1j * rows(pieces[:, 1])
+    n_frames = len(out) * LANES
+    x = np.concatenate((x, np.zeros((max(n_frames + n_pieces - len(x), 0), x.shape[1]))))
+    sums = np.zeros((n_frames, x.shape[1]), np.complex128)
+    for distance, turn in enumerate([(1.0, 0.0), *turns]):
+        products = x[: len(x) - distance].conj() * x[distance:] * (turn[0] + 1j * turn[1])
+        for first in range(n_pieces - distance):
+            sums += products[first : first + n_frames]
+    for lane in range(LANES):
+        out[:, 0, :, lane], out[:, 1, :, lane] = sums[lane::LANES].real, sums[lane::LANES].imag
+
+
+def periods(
+    correlations: Array,
+    y: Array,
+    hop_length: int,
+    shortest: int,
+    longest: int,
+    threshold: np.float32,
+    out: Array,
+) -> None:
+    """Period of each frame, and whether it is periodic, by YIN, as in `librosa.yin`.
+
+    See the compiled kernel for the arguments.
+    """
+    n = len(out)
+    lags = np.arange(1, longest + 1)
+    r = rows(correlations)[:n, : longest + 1]
+    heads = np.square(sliding_window_view(y, longest)[::hop_length][:n])
+    difference = 2 * (r[:, :1] - r[:, 1:]) - np.cumsum(heads, axis=1)
+    sums = np.cumsum(difference, axis=1) + heads[:, :1]  # as librosa: see the compiled kernel
+    x = (difference / (sums / lags.astype(np.float32) + np.float32(TINY)))[:, shortest - 1 :]
+    before, after = np.full_like(x, np.inf), np.full_like(x, np.inf)
+    before[:, 1:], after[:, :-1] = x[:, :-1], x[:, 1:]
+    is_trough = (x < before) & (x <= after) & (x < threshold)
+    is_trough[:, 0] &= x[:, 0] < x[:, 1]
+    out[:, 1] = is_trough.any(axis=1)
+    places = np.where(out[:, 1], is_trough.argmax(axis=1), x.argmin(axis=1))
+    t, inner = np.arange(n), np.clip(places, 1, x.shape[1] - 2)
+    a, b, c = (x[t, inner + i].astype(np.float64) for i in (-1, 0, 1))
+    curvature, slope = c + a - 2 * b, (c - a) / 2
+    is_refined = (np.abs(slope) < np.abs(curvature)) & (places == inner)
+    out[:, 0] = shortest + places
+    out[:, 0] -= np.divide(slope, curvature, out=np.zeros(n), where=is_refined)
 
 
 def power_sums(S: Array, out: Array) -> None:
@@ -111,6 +274,12 @@ def log_power(S: Array, floor: np.float32, out: Array) -> None:
     np.log(np.maximum(np.square(S), floor), out=out)
 
 
+def log_density(S: Array, scales: Array, floor: np.float32, out: Array) -> None:
+    """Natural logarithm of scaled squared magnitudes of the first bins, plus `floor`."""
+    n_frames, n = out.shape
+    out[:] = np.log(np.square(rows(S)[:n_frames, :n]) * scales[:n] + floor)
+
+
 def flatness(S: Array, logarithms: Array, floor: np.float32) -> Array:
     """Geometric over arithmetic mean of the power, given `log_power`."""
     geometric = np.exp(np.mean(logarithms, axis=1, dtype=np.float64))
@@ -152,6 +321,16 @@ def band_levels(
     return np.log(np.maximum(power.astype(np.float32), floor)) * _DB_PER_NEPER
 
 
+def band_powers(S: Array, starts: Array, stops: Array, weights: Array, out: Array) -> None:
+    """Power in filters; the weights outside of them are zero."""
+    out[:] = np.square(rows(S)[: len(out)], dtype=np.float64) @ weights.T
+
+
+def projections(S: Array, matrix: Array, out: Array) -> None:
+    """Magnitudes times a matrix with a row for each number."""
+    out[:] = rows(S)[: len(out)] @ matrix.T
+
+
 def cepstra(levels: Array, dct: Array) -> Array:
     """Rows of levels times the columns of a DCT; a flat row has one coefficient exactly."""
     constants = levels[:, :1].astype(np.float64)
@@ -171,21 +350,55 @@ def relative_to_strongest(x: Array) -> Array:
     return x / np.where(strongest < TINY, np.float32(1), strongest)
 
 
+def _rises(levels: Array, before: Array) -> Array:
+    return np.maximum(np.diff(levels, axis=0, prepend=before[None]), np.float32(0))
+
+
+def mean_rises(levels: Array, before: Array, out: Array) -> None:
+    """Mean rise of the bands since the frame before."""
+    out[:] = np.mean(_rises(levels, before), axis=1, dtype=np.float64)
+
+
+def median_rises(levels: Array, before: Array, out: Array) -> None:
+    """Median rise of the bands since the frame before."""
+    out[:] = np.median(_rises(levels, before), axis=1)
+
+
+def add_autocorrelations(y: Array, n_frames: int, sums: Array) -> None:
+    """Add up the autocorrelations of windowed frames, each divided by its power."""
+    n = len(sums)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+    for frame in sliding_window_view(y, n)[:n_frames] * window:
+        products = np.correlate(frame, frame, "full")[n - 1 :]
+        if products[0] > 0:
+            sums += products / products[0]
+
+
 def spectral_peaks(
-    S: Array, low: int, high: int, threshold: np.float32, sr: float, n_fft: int, n_frames: int
+    S: Array,
+    low: int,
+    high: int,
+    threshold: np.float32,
+    sr: float,
+    n_fft: int,
+    n_frames: int,
+    is_squared: bool,
 ) -> Array:
-    """Frequency [Hz] and height of the peaks of power in bins [low, high), in any order.
+    """Frequency [Hz] and height of the peaks in bins [low, high), in any order.
+
+    They are the peaks of the power if it `is_squared`, else of the magnitude.
 
     A peak is above its left neighbour, not below its right one, and above `threshold`
     times its frame's maximum. A parabola through the three refines it, except in the last bin.
     """
-    power = np.pad(np.square(rows(S)[:n_frames]), ((0, 0), (0, 1)))
-    left, here = power[:, low - 1 : high - 1], power[:, low:high]
-    floor = power.max(axis=1, keepdims=True) * threshold
-    found = (left < here) & (here >= power[:, low + 1 : high + 1]) & (floor < here)
+    x = rows(S)[:n_frames]
+    x = np.pad(np.square(x) if is_squared else x, ((0, 0), (0, 1)))
+    left, here = x[:, low - 1 : high - 1], x[:, low:high]
+    floor = x.max(axis=1, keepdims=True) * threshold
+    found = (left < here) & (here >= x[:, low + 1 : high + 1]) & (floor < here)
     t, k = np.nonzero(found)
     k += low
-    a, b, c = power[t, k - 1], power[t, k], power[t, k + 1]
+    a, b, c = x[t, k - 1], x[t, k], x[t, k + 1]
     curvature = (c + a).astype(np.float64) - 2.0 * b
     slope = (c - a).astype(np.float64) / 2.0
     is_refined = (np.abs(slope) < np.abs(curvature)) & (k < S.shape[1] - 1)

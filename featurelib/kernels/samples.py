@@ -67,3 +67,33 @@ def frame_rms(y: np.ndarray, frame_length: int, hop_length: int, out: np.ndarray
         for c in range(start // step, (start + frame_length) // step):
             total += squares[c]
         out[t] = math.sqrt(total / frame_length)
+
+
+@kernel()
+def components(
+    sums: np.ndarray,
+    factors: np.ndarray,
+    y: np.ndarray,
+    harmonic: np.ndarray,
+    percussive: np.ndarray,
+) -> None:
+    """Fill the components of samples y, of which the percussive one is `sums` times `factors`.
+
+    Parameters
+    ----------
+    sums : np.ndarray [shape=(n_steps, hop_length), dtype=float32]
+        Sums of windowed percussive frames.
+    factors : np.ndarray [shape=(n_steps or 1, hop_length), dtype=float32]
+        Their factors, or those of each step.
+    y, harmonic, percussive : np.ndarray [shape=(n,), dtype=float32]
+        Samples, at most as many as sums.
+    """
+    hop_length = sums.shape[1]
+    for step in range(-(-y.shape[0] // hop_length)):
+        part = slice(step * hop_length, min((step + 1) * hop_length, y.shape[0]))
+        signal, p, h = y[part], percussive[part], harmonic[part]
+        x, factor = sums[step], factors[step if factors.shape[0] > 1 else 0]
+        for i in range(signal.shape[0]):
+            value = x[i] * factor[i]
+            p[i] = value
+            h[i] = signal[i] - value

@@ -15,15 +15,31 @@ from featurelib.kernels.vector import (
     less,
     load,
     log,
+    magnitude,
     maximum,
     muladd,
     select,
     shifted,
     splat,
+    spread,
     sqrt,
     store,
     to_float64,
 )
+
+
+@kernel()
+def absolute_values(D: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out`, (batches, bins, LANES), with magnitudes of complex spectra.
+
+    `D` has the shape (batches, 2, bins, LANES), float32: real and imaginary parts.
+    """
+    n_batches, _, n_bins, _ = D.shape
+    for batch in range(n_batches):
+        for k in range(n_bins):
+            p = (2 * batch * n_bins + k) * LANES
+            S = magnitude(load(D, p), load(D, p + n_bins * LANES))
+            store(out, (batch * n_bins + k) * LANES, S)
 
 
 @kernel()
@@ -121,17 +137,23 @@ def rolloff_bins(S: np.ndarray, fraction: np.float32, out: np.ndarray) -> None:
     """
     n_batches, n_bins, _ = S.shape
     zero, one = splat(np.float32(0)), splat(np.float32(1))
-    for batch in range(n_batches):
-        start = batch * n_bins * LANES
-        total = zero
+    # Two batches at once, because each addition waits for the one before it.
+    for batch in range(0, n_batches, 2):
+        other = min(batch + 1, n_batches - 1)
+        start, start_2 = batch * n_bins * LANES, other * n_bins * LANES
+        total, total_2 = zero, zero
         for k in range(n_bins):
             total = total + load(S, start + k * LANES)
-        threshold = total * splat(fraction)
-        running, below = zero, zero
+            total_2 = total_2 + load(S, start_2 + k * LANES)
+        threshold, threshold_2 = total * splat(fraction), total_2 * splat(fraction)
+        running, running_2, below, below_2 = zero, zero, zero, zero
         for k in range(n_bins):
             running = running + load(S, start + k * LANES)
+            running_2 = running_2 + load(S, start_2 + k * LANES)
             below = below + select(less(running, threshold), one, zero)
+            below_2 = below_2 + select(less(running_2, threshold_2), one, zero)
         store(out, batch * LANES, below)
+        store(out, other * LANES, below_2)
 
 
 @kernel()
@@ -140,6 +162,33 @@ def log_power(S: np.ndarray, floor: np.float32, out: np.ndarray) -> None:
     for i in range(0, S.size, LANES):
         s = load(S, i)
         store(out, i, log(maximum(s * s, splat(floor))))
+
+
+@kernel()
+def log_density(S: np.ndarray, scales: np.ndarray, floor: np.float32, out: np.ndarray) -> None:
+    """Fill `out` with the natural logarithm of scaled squared magnitudes, plus `floor`.
+
+    Parameters
+    ----------
+    S : np.ndarray [shape=(batches, bins, LANES), dtype=float32]
+        Magnitudes.
+    scales : np.ndarray [shape=(bins,), dtype=float32]
+        Factor of each bin's square.
+    floor : np.float32
+        Added before the logarithm.
+    out : np.ndarray [shape=(n_frames, n), dtype=float32]
+        Logarithms of the first n bins.
+    """
+    n_bins = S.shape[1]
+    logarithms = np.empty((out.shape[1], LANES), np.float32)
+    for batch in range(S.shape[0]):
+        for k in range(out.shape[1]):
+            s = load(S, (batch * n_bins + k) * LANES)
+            value = log(muladd(s * s, spread(scales, k), splat(floor)))
+            store(logarithms, k * LANES, value)
+        for t in range(batch * LANES, min((batch + 1) * LANES, out.shape[0])):
+            for k in range(out.shape[1]):
+                out[t, k] = logarithms[k, t - batch * LANES]
 
 
 @kernel()

@@ -44,6 +44,7 @@ __all__ = [
     "less",
     "load",
     "log",
+    "magnitude",
     "maximum",
     "minimum",
     "muladd",
@@ -56,6 +57,7 @@ __all__ = [
     "store",
     "to_float32",
     "to_float64",
+    "transposed",
 ]
 
 
@@ -217,6 +219,41 @@ def shifted(typing_context: Any, before: Any, a: Any) -> Any:
     return a(a, a), codegen
 
 
+#: Lanes of two vectors (of the second from `LANES` on) that each of three steps puts together,
+#: for the first and the second of two results: pairs, fours, halves.
+_TURNS = (
+    ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)),
+    ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+    ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
+)
+
+
+@intrinsic
+def transposed(
+    typing_context: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any
+) -> Any:
+    """Vector l of the result has lane l of each of the `LANES` vectors."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def turned(x: Any, y: Any, step: int) -> list[Any]:
+            kind = ir.VectorType(INT32, LANES)
+            return [
+                builder.shuffle_vector(x, y, ir.Constant(kind, lanes)) for lanes in _TURNS[step]
+            ]
+
+        pairs = [turned(args[i], args[i + 1], 0) for i in range(0, LANES, 2)]
+        # fours[i] has lanes 0 to 3 of half the vectors, each beside lane + 4
+        fours = [
+            [four for k in range(2) for four in turned(pairs[i][k], pairs[i + 1][k], 1)]
+            for i in (0, 2)
+        ]
+        halves = [turned(x, y, 2) for x, y in zip(*fours, strict=True)]
+        columns = [half[0] for half in halves] + [half[1] for half in halves]
+        return context.make_tuple(builder, signature.return_type, columns)
+
+    return types.UniTuple(a, LANES)(*[a] * LANES), codegen
+
+
 @intrinsic
 def _split_exponent(typing_context: Any, a: Any) -> Any:
     """m in [√½, √2) and e of a = m · 2^e, for positive normal float32."""
@@ -250,6 +287,17 @@ def maximum(a: Any, b: Any) -> Any:
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of a and b, b where a is NaN."""
     return select(less(a, b), a, b)
+
+
+@njit(nogil=True, forceinline=True)
+def magnitude(re: Any, im: Any) -> Any:
+    """Absolute value of a complex64, by the operations of NumPy's."""
+    a, b = absolute(re), absolute(im)
+    exchanged = less(a, b)
+    larger, smaller = select(exchanged, b, a), select(exchanged, a, b)
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    ratio = select(less(zero, larger), smaller / larger, zero)
+    return larger * sqrt(muladd(ratio, ratio, one))
 
 
 # Coefficients of Cephes' logf (S. Moshier): log(1 + x) - x + x²/2 = x³ P(x), highest first.

@@ -51,6 +51,7 @@ def dying_work(n: int) -> None:
     os._exit(n)
 
 
+@pytest.mark.slow
 def test_the_list_has_exactly_what_a_warm_up_compiles(tmp_path: Path) -> None:
     pytest.importorskip("soundfile", reason="a warm-up needs all libraries, not the kernels' alone")
     from tests.featurelib.support.everything import make_spec

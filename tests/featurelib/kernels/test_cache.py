@@ -116,6 +116,7 @@ def test_processes_that_others_start_do_not_say_it_again(package):
     assert done.stderr.count("RuntimeWarning") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_cache_fails_no_file(package, tmp_path):
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
     code = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n{limit}{CALL}"

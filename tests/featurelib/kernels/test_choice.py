@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from featurelib.kernels import choice
+from tests.support.quick import slow_but
 
 #: Says which kernels there are, and whether numba was imported.
 SAY = """
@@ -31,7 +32,7 @@ def say(first: str = "", **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(line, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("value", ["", "compiled"])
+@pytest.mark.parametrize("value", slow_but([""], ["", "compiled"]))
 def test_kernels_are_compiled_where_they_can_be(value):
     done = say(FEATURELIB_KERNELS=value)
     assert (done.stdout.strip(), done.stderr) == (COMPILED, "")

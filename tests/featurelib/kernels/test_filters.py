@@ -8,24 +8,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurelib.kernels import filters, reference
-from tests.featurelib.kernels.drawn import AMIN, SEEDS, SUM32, SUM64, quickly, spectra
+from tests.featurelib.kernels.drawn import AMIN, SEEDS, SUM32, SUM64, filled, quickly, spectra
+
+
+@st.composite
+def banks(draw, n_bins):
+    """A bank of sparse filters."""
+    bounds = st.lists(st.integers(0, n_bins), min_size=2, max_size=2).map(sorted)
+    starts, stops = np.array(draw(st.lists(bounds, min_size=1, max_size=9))).T.copy()
+    weights = np.random.default_rng(draw(SEEDS)).random((len(starts), n_bins)).astype(np.float32)
+    bins = np.arange(n_bins)
+    weights *= (starts[:, None] <= bins) & (bins < stops[:, None])
+    return starts, stops, weights
 
 
 @quickly
-@given(spectra(), st.data(), SEEDS)
-def test_band_levels(drawn, data, seed):
+@given(spectra(), st.data())
+def test_band_levels(drawn, data):
     S, n_frames = drawn
-    k = S.shape[1]
-    bounds = st.lists(st.integers(0, k), min_size=2, max_size=2).map(sorted)
-    starts, stops = np.array(data.draw(st.lists(bounds, min_size=1, max_size=9))).T.copy()
-    weights = np.random.default_rng(seed).random((len(starts), k)).astype(np.float32)
-    bins = np.arange(k)
-    weights *= (starts[:, None] <= bins) & (bins < stops[:, None])
-    found = filters.band_levels(S, starts, stops, weights, AMIN, n_frames)
-    expected = reference.band_levels(S, starts, stops, weights, AMIN, n_frames)
+    bank = data.draw(banks(S.shape[1]))
+    found = filters.band_levels(S, *bank, AMIN, n_frames)
+    expected = reference.band_levels(S, *bank, AMIN, n_frames)
     assert found.dtype == expected.dtype == np.float32
     # In dB: 4.3 times the relative difference of power, and the logarithm's rounding.
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=4.4 * SUM32)
+
+
+@quickly
+@given(spectra(), st.data())
+def test_band_powers(drawn, data):
+    S, n_frames = drawn
+    bank = data.draw(banks(S.shape[1]))
+    found, expected = filled(
+        (n_frames, len(bank[0])),
+        np.float32,
+        lambda out: filters.band_powers(S, *bank, out),
+        lambda out: reference.band_powers(S, *bank, out),
+    )
+    np.testing.assert_allclose(found, expected, rtol=SUM32, atol=1e-40)
+
+
+@quickly
+@given(spectra(), st.integers(1, 9), SEEDS)
+def test_projections(drawn, n, seed):
+    S, n_frames = drawn
+    matrix = np.random.default_rng(seed).standard_normal((n, S.shape[1]))
+    found, expected = filled(
+        (n_frames, n),
+        np.float64,
+        lambda out: filters.projections(S, matrix, out),
+        lambda out: reference.projections(S, matrix, out),
+    )
+    # The terms may cancel, so rounding is that of the largest one.
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=SUM64 * S.max(initial=1e-9) * S.shape[1]
+    )
 
 
 @quickly

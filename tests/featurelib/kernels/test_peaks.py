@@ -17,7 +17,8 @@ def test_spectral_peaks_are_bit_by_bit_equal(drawn, data):
     n_bins = S.shape[1]
     low = data.draw(st.integers(1, n_bins - 1))
     high = data.draw(st.integers(low, n_bins) | st.just(n_bins))
-    arguments = (low, high, np.float32(0.1), 22_050.0, 2 * n_bins - 2, n_frames)
+    is_squared = data.draw(st.booleans())
+    arguments = (low, high, np.float32(0.1), 22_050.0, 2 * n_bins - 2, n_frames, is_squared)
     found = peaks.spectral_peaks(S, *arguments)
     expected = reference.spectral_peaks(S, *arguments)
     assert found.dtype == expected.dtype == np.float32

@@ -48,3 +48,16 @@ def test_frame_rms(framed):
         lambda out: reference.frame_rms(y, frame_length, hop_length, out),
     )
     np.testing.assert_allclose(found, expected, rtol=SUM64)
+
+
+@quickly
+@given(SEEDS, st.integers(1, 5), st.integers(1, 40), st.booleans(), st.integers(0, 40))
+def test_components(seed, n_steps, hop_length, are_alike, n_missing):
+    rng = np.random.default_rng(seed)
+    sums = rng.standard_normal((n_steps, hop_length)).astype(np.float32)
+    factors = rng.random((1 if are_alike else n_steps, hop_length)).astype(np.float32)
+    y = rng.standard_normal(max(sums.size - n_missing, 0)).astype(np.float32)
+    found, expected = np.empty((2, 2, len(y)), np.float32)
+    samples.components(sums, factors, y, *found)
+    reference.components(sums, factors, y, *expected)
+    np.testing.assert_array_equal(found, expected)

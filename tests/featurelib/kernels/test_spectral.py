@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from featurelib.kernels import reference, spectral
 from featurelib.kernels.lanes import LANES
-from tests.featurelib.kernels.drawn import AMIN, SUM64, filled, quickly, spectra, sums_of
+from tests.featurelib.kernels.drawn import AMIN, SEEDS, SUM64, filled, quickly, spectra, sums_of
 
 
 @quickly
@@ -77,6 +77,22 @@ def test_log_power_and_flatness(drawn):
     np.testing.assert_allclose(found, expected, rtol=2.5e-7, atol=1e-7)
     found = spectral.flatness(S, expected, AMIN)
     np.testing.assert_allclose(found, reference.flatness(S, expected, AMIN), rtol=SUM64)
+
+
+@quickly
+@given(spectra(), st.floats(0, 1), SEEDS)
+def test_log_density(drawn, share, seed):
+    S, n_frames = drawn
+    n_bins = S.shape[1]
+    scales = np.random.default_rng(seed).uniform(1e-8, 1e-6, n_bins).astype(np.float32)
+    found, expected = filled(
+        (n_frames, max(round(share * n_bins), 1)),
+        np.float32,
+        lambda out: spectral.log_density(S, scales, np.float32(1e-14), out),
+        lambda out: reference.log_density(S, scales, np.float32(1e-14), out),
+    )
+    # Fused multiplication and addition rounds once less than the reference.
+    np.testing.assert_allclose(found, expected, rtol=2.5e-7, atol=4e-7)
 
 
 @quickly
