@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from featurelib.features.base import Feature
+from featurelib.graph import Signal, samples_of
 from featurelib.rows import arrow_field
 from featurelib.specs.entry import Entry
 from featurelib.specs.feature_spec import FeatureSpec
@@ -142,6 +143,30 @@ def feature_names(spec: str | FeatureSpec | None = None, *, preset: str | None =
     return list(kept["names"])
 
 
+def librosa_call(feature: Feature, sr: int | None) -> str:
+    """Return the librosa call that gives the same values of all frames, or ``"none"``.
+
+    Parameters
+    ----------
+    feature : Feature
+        The feature.
+    sr : int or None
+        Sampling rate of the analysis [Hz]; None if each file is analysed at its own rate.
+
+    Returns
+    -------
+    str
+        A Python expression of the signal ``y``, its rate ``sr``, ``np`` and ``librosa``. Its
+        value has the shape (width, n_frames), or (n_frames,) for features with one value a
+        frame.
+    """
+    call = feature.librosa(sr)
+    for samples in samples_of(feature) - {Signal()}:
+        if call != "none":
+            call = f"(lambda y: {call})({samples.librosa()})"
+    return call
+
+
 def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
     first = "" if spec.duration is None else f", of the first {spec.duration:g} s"
     if spec.offset:
@@ -181,7 +206,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
         ("channels", "int32", "1", "number of channels in the file", "none"),
         ("format", "string", "", "container format, by the decoder's names", "none"),
         ("subtype", "string", "", "encoding of the samples, by the decoder's names", "none"),
-        ("decoder", "string", "", "decoder of the file: libsndfile, ffmpeg, or both", "none"),
+        ("decoder", "string", "", "decoders of the file: libsndfile, dr_flac, ffmpeg", "none"),
         (
             "decoding",
             "string",
@@ -206,7 +231,7 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
             "number of streams, one after the other; rate and channels are the first one's",
             "none",
         ),
-        ("n_frames", "int64", "1", "number of frames, of the first feature", "none"),
+        ("n_frames", "int64", "1", "number of frames, of the first feature with frames", "none"),
         ("peak", "float", "1", "largest |x| of the decoded samples, before mixing down", "none"),
         (
             "mix_peak",
@@ -245,21 +270,23 @@ def _feature_column(
     spec: FeatureSpec, entry: Entry, name: str, row: int | None, statistic: str
 ) -> ColumnDescription:
     feature, sr = entry.feature, spec.fixed_sr
-    definition, call = feature.definition(row, sr), feature.librosa(sr)
-    kind, unit = "float", _unit(feature, statistic)
+    definition, call = feature.definition(row, sr), librosa_call(feature, sr)
+    for samples in samples_of(feature) - {Signal()}:
+        definition = f"{definition}; of {samples.definition()}"
+    kind, unit = "float", _unit(feature.unit_of(row), statistic)
     if statistic == SERIES:
         kind = f"list<float[{feature.width}]>" if feature.has_rows else "list<float>"
         definition = f"{meaning(SERIES)} of: {definition}"
         call = call if call == "none" or not feature.has_rows else f"{call}.T"
     elif statistic:
-        over = "all frames and rows" if entry.pooled else "frames"
+        over = feature.population if entry.pooled else "frames"
         definition = f"{meaning(statistic)} over {over} of: {definition}"
         take = "" if entry.pooled else f"[{row or 0}]"
         call = call if call == "none" else f"{statistic} of {call}{take}"
     return ColumnDescription(name, kind, unit, definition, call)
 
 
-def _unit(feature: Feature, statistic: str) -> str:
-    if statistic in ("skew", "kurtosis") or feature.unit == "1":
+def _unit(unit: str, statistic: str) -> str:
+    if statistic in ("skew", "kurtosis") or unit == "1":
         return "1"
-    return f"({feature.unit})²" if statistic == "var" else feature.unit
+    return f"({unit})²" if statistic == "var" else unit

@@ -30,13 +30,39 @@ class SparseBank(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def window(name: str, n_fft: int) -> np.ndarray:
-    """Return a periodic window in float64, shape (n_fft,), as `scipy.signal.get_window`."""
+def window(
+    name: str, n_fft: int, win_length: int | None = None, fftbins: bool = True
+) -> np.ndarray:
+    """Return a window in float64, between zeros, as `librosa.stft` uses it.
+
+    Parameters
+    ----------
+    name : str
+        Name of a window of `scipy.signal.get_window`.
+    n_fft : int
+        Length of a frame [samples].
+    win_length : int, optional
+        Length of the window without the zeros; `n_fft` by default.
+    fftbins : bool
+        Whether the window is periodic; otherwise symmetric.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_fft,)]
+    """
+    length = win_length or n_fft
+    values = _window(name, length, fftbins)
+    before = (n_fft - length) // 2
+    return np.pad(values, (before, n_fft - length - before)) if length < n_fft else values
+
+
+def _window(name: str, length: int, fftbins: bool) -> np.ndarray:
     if name == "hann":
-        return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n_fft + 1))[:-1]
+        points = length + 1 if fftbins else length
+        return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, points))[:length]
     from scipy.signal import get_window  # the import takes half a second
 
-    return get_window(name, n_fft, fftbins=True)
+    return get_window(name, length, fftbins=fftbins)
 
 
 @lru_cache(maxsize=8)
@@ -80,6 +106,64 @@ def mel(
     starts = used.argmax(axis=1)
     stops = np.where(used.any(axis=1), weights.shape[1] - used[:, ::-1].argmax(axis=1), starts)
     return SparseBank(starts, stops, weights)
+
+
+@lru_cache(maxsize=16)
+def mel_bands(
+    sr: int, n_fft: int, n_bands: int, fmin: float = 0.0, fmax: float | None = None
+) -> SparseBank:
+    """Return bands that are equally wide on Slaney's mel scale and take the mean of their bins.
+
+    A band starts at its lower edge and ends before its upper edge; the highest one includes it.
+
+    Parameters
+    ----------
+    sr, n_fft, fmin, fmax
+        As for `mel`.
+    n_bands : int
+        Number of bands.
+
+    Returns
+    -------
+    SparseBank
+        A band without a bin has start = stop.
+    """
+    fmax = sr / 2 if fmax is None else fmax
+    edges = mel_edges(n_bands, fmin, fmax)
+    freqs = frequencies(sr, n_fft)
+    bounds = np.searchsorted(freqs, edges)
+    bounds[-1] = np.searchsorted(freqs, edges[-1], side="right")
+    starts, stops = bounds[:-1], bounds[1:]
+    bins = np.arange(len(freqs))
+    used = (starts[:, None] <= bins) & (bins < stops[:, None])
+    weights = used / np.maximum(stops - starts, 1)[:, None]
+    return SparseBank(starts.copy(), stops.copy(), weights.astype(np.float32))
+
+
+def mel_edges(n_bands: int, fmin: float, fmax: float) -> np.ndarray:
+    """Return the edges of bands that are equally wide on Slaney's mel scale [Hz]."""
+    edges = _hz(np.linspace(_mel(fmin), _mel(fmax), n_bands + 1))
+    edges[0], edges[-1] = fmin, fmax  # without rounding
+    return edges
+
+
+@lru_cache(maxsize=16)
+def polynomial_fit(sr: int, n_fft: int, order: int) -> np.ndarray:
+    """Return the matrix that fits a polynomial in frequency [Hz] to a spectrum.
+
+    Least squares as in `numpy.polyfit`: columns are scaled to unit length, and small singular
+    values are cut at the same limit.
+
+    Returns
+    -------
+    np.ndarray [shape=(order + 1, 1 + n_fft / 2), dtype=float64]
+        One row for each coefficient, the highest power first.
+    """
+    freqs = frequencies(sr, n_fft)
+    powers = np.vander(freqs, order + 1)
+    lengths = np.linalg.norm(powers, axis=0)
+    limit = len(freqs) * np.finfo(np.float64).eps
+    return np.linalg.pinv(powers / lengths, rcond=limit) / lengths[:, None]
 
 
 @lru_cache(maxsize=128)
@@ -130,3 +214,69 @@ def dct(n_mels: int, n_mfcc: int) -> np.ndarray:
     k = np.arange(n_mfcc)
     basis = np.cos(np.pi / n_mels * np.outer(np.arange(n_mels) + 0.5, k))
     return basis * np.where(k == 0, np.sqrt(1.0 / n_mels), np.sqrt(2.0 / n_mels))
+
+
+#: Share of the sum of a constant-Q filter's spectrum that is cut off: librosa's `sparsity`.
+_SPARSITY = 0.01
+
+#: Bandwidth of a Hann window [bins], as librosa rounds it.
+_HANN_BANDWIDTH = 1.50018310546875
+
+
+def constant_q_cutoff(fmax: float, bins_per_octave: int) -> float:
+    """Return the frequency up to which the constant-Q filter of frequency `fmax` reaches [Hz]."""
+    return fmax * (1 + 0.5 * _HANN_BANDWIDTH * _relative_bandwidth(bins_per_octave))
+
+
+def _relative_bandwidth(bins_per_octave: int) -> float:
+    """Return the bandwidth of a constant-Q filter over its frequency: 1 / Q."""
+    ratio = 2.0 ** (2.0 / bins_per_octave)
+    return (ratio - 1) / (ratio + 1)
+
+
+@lru_cache(maxsize=128)
+def constant_q(fmin: float, bins_per_octave: int) -> np.ndarray:
+    """Return the filters of one octave of a constant-Q transform, as `librosa.cqt` has them.
+
+    Each is a tone under a Hann window. Its length is Q periods, and its sum of magnitudes is the
+    square root of that length. Small values of its spectrum are cut off. Filters are longest for
+    the lowest bin; all are centred in a length that is a power of two.
+
+    Signals and frequencies of half the rate have the same filters.
+
+    Parameters
+    ----------
+    fmin : float
+        Frequency of the lowest bin, as a fraction of the sampling rate.
+    bins_per_octave : int
+        Number of filters, a multiple of 12.
+
+    Returns
+    -------
+    np.ndarray [shape=(bins_per_octave / 12, length, 24), dtype=float32]
+        Real parts, then imaginary parts, of 12 filters each.
+    """
+    from scipy.fft import fft  # librosa's; NumPy's rounds in other places
+
+    freqs = fmin * 2.0 ** (np.arange(bins_per_octave) / bins_per_octave)
+    lengths = 1.0 / _relative_bandwidth(bins_per_octave) / freqs
+    size = int(2.0 ** np.ceil(np.log2(lengths.max())))
+    tones = np.zeros((bins_per_octave, size), np.complex64)
+    for tone, freq, length in zip(tones, freqs, lengths, strict=True):
+        times = np.arange(-length // 2, length // 2)
+        wave = np.exp(2j * np.pi * freq * times) * _window("hann", len(times), True)
+        start = (size - len(wave)) // 2
+        tone[start : start + len(wave)] = wave / np.abs(wave).sum()
+    # In single precision and with librosa's roundings. The smallest values that are kept depend on
+    # them, and so do the frames around the end of a sound, whose edges are much louder.
+    spectra = fft((tones * (lengths / size)[:, None]).astype(np.complex64))[:, : size // 2 + 1]
+    sizes = np.abs(spectra)
+    ranked = np.sort(sizes, axis=1)
+    sums = np.cumsum(ranked / sizes.sum(axis=1, keepdims=True), axis=1)
+    first = np.argmin(sums < _SPARSITY, axis=1)
+    spectra[sizes < np.take_along_axis(ranked, first[:, None], axis=1)] = 0
+    # A product of spectra is a sum of samples with the transform of the spectrum as weights.
+    weights = np.fft.fft(spectra.astype(np.complex128), size) / np.sqrt(lengths)[:, None]
+    groups = weights.reshape(-1, 12, size)
+    parts = np.concatenate((groups.real, groups.imag), axis=1).transpose(0, 2, 1)
+    return np.ascontiguousarray(parts, np.float32)

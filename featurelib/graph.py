@@ -7,9 +7,9 @@ the state of one node during the analysis of one signal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -85,9 +85,27 @@ class Node:
         """Make the operator that analyses one signal with sampling rate `sr` [Hz]."""
         raise NotImplementedError
 
+    def beside(self, nodes: Collection[Node]) -> Node:
+        """Return a node with equal values that costs less where others are computed anyway.
+
+        By default it is the node itself.
+
+        Parameters
+        ----------
+        nodes : collection of Node
+            Nodes of the plan. The result may read any of them.
+        """
+        return self
+
     def spill_bytes(self) -> int:
-        """Return the number of bytes per frame that are kept until the end of the signal."""
+        """Return the number of bytes per frame that are kept until the end of the signal.
+
+        For a node that reads samples instead of frames, it is the number per sample.
+        """
         return 0
+
+
+NodeType = TypeVar("NodeType", bound=Node)
 
 
 class Operator:
@@ -156,11 +174,25 @@ class Lockstep(Operator):
         return (self._function(*blocks),)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signal(Node):
-    """Samples of one channel, mixed down and resampled: the root of every graph.
+class Samples(Node):
+    """Base class of nodes whose blocks are samples.
 
-    Blocks: samples, shape (n,), float32. The memory is reused.
+    Blocks: samples, shape (n,), float32, with as many frames as samples. The memory is
+    reused.
+    """
+
+    def definition(self) -> str:
+        """Return the definition of the samples as a phrase, for column descriptions."""
+        raise NotImplementedError
+
+    def librosa(self) -> str:
+        """Return the librosa call that gives the same samples of the signal `y`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal(Samples):
+    """Samples of one channel, mixed down and resampled: the root of every graph.
 
     Attributes
     ----------
@@ -170,6 +202,12 @@ class Signal(Node):
     """
 
     version: ClassVar[int] = 1
+
+    def definition(self) -> str:
+        return "the signal"
+
+    def librosa(self) -> str:
+        return "y"
 
     def operator(self, sr: int) -> Operator:
         return Blockwise(lambda block: block)
@@ -189,6 +227,8 @@ class Plan:
     ----------
     nodes : list of Node
         All nodes. Each comes after its inputs.
+    computed : list of Node
+        For each node, the node that is computed for it (see `Node.beside`).
     index : dict of Node to int
         Index of each node in `nodes`.
     shared : list of (Blockwise or None)
@@ -208,33 +248,36 @@ class Plan:
     def __init__(self, outputs: Iterable[Node], sr: int) -> None:
         self.sr = sr
         self.index: dict[Node, int] = {}
-        for node in (Signal(), *outputs):
-            self._add(node)
+        outputs = (Signal(), *outputs)
+        found = {node for output in outputs for node in walk(output)}
+        for node in outputs:
+            self._add(node, found)
         self.nodes = list(self.index)
-        made = [node.operator(sr) for node in self.nodes]
+        self.computed = [node.beside(found) for node in self.nodes]
+        made = [node.operator(sr) for node in self.computed]
         self._check_steps(made)
         self.shared = [one if type(one) is Blockwise else None for one in made]
         self.readers: list[list[tuple[int, int, Callable[[Block], Block] | None]]]
         self.readers = [[] for _ in self.nodes]
-        for i, node in enumerate(self.nodes):
+        for i, node in enumerate(self.computed):
             shared = self.shared[i]
             function = None if shared is None else shared.function
             for port, source in enumerate(node.inputs()):
                 self.readers[self.index[source]].append((i, port, function))
         self.finishing = [i for i, one in enumerate(self.shared) if one is None]
 
-    def _add(self, node: Node) -> None:
+    def _add(self, node: Node, found: Collection[Node]) -> None:
         if node in self.index:
             return
-        for source in node.inputs():
-            self._add(source)
+        for source in node.beside(found).inputs():
+            self._add(source, found)
         node.check(self.sr)
         self.index[node] = len(self.index)
 
     def _check_steps(self, made: list[Operator]) -> None:
         """Raise an error if a `Lockstep` operator reads inputs whose frames are not aligned."""
         steps: list[frozenset[Node]] = []
-        for node, operator in zip(self.nodes, made, strict=True):
+        for node, operator in zip(self.computed, made, strict=True):
             own = [steps[self.index[source]] for source in node.inputs()]
             if len(set(own)) > 1 and isinstance(operator, Lockstep):
                 names = ", ".join(type(source).__name__ for source in node.inputs())
@@ -264,7 +307,7 @@ class Analysis:
         self._readers, self._finishing = plan.readers, plan.finishing
         self.operators: list[Any] = [
             shared or node.operator(plan.sr)
-            for node, shared in zip(plan.nodes, plan.shared, strict=True)
+            for node, shared in zip(plan.computed, plan.shared, strict=True)
         ]
 
     def push(self, y: np.ndarray) -> None:
@@ -332,3 +375,33 @@ def walk(node: Node) -> Iterator[Node]:
     yield node
     for source in node.inputs():
         yield from walk(source)
+
+
+def samples_of(node: Node) -> set[Samples]:
+    """Return the nodes of samples from which a node is computed.
+
+    What such nodes are computed from themselves is not included.
+    """
+    if isinstance(node, Samples):
+        return {node}
+    return {samples for source in node.inputs() for samples in samples_of(source)}
+
+
+def reading(node: NodeType, samples: Samples) -> NodeType:
+    """Return a copy of a node that reads other samples instead of the signal.
+
+    Parameters
+    ----------
+    node : Node
+        Node that reads the signal, at any depth of its fields.
+    samples : Samples
+        Samples that it reads instead.
+    """
+    changes: dict[str, Node] = {}
+    for field in fields(node):  # type: ignore[arg-type]
+        value = getattr(node, field.name)
+        if isinstance(value, Signal):
+            changes[field.name] = samples
+        elif isinstance(value, Node):
+            changes[field.name] = reading(value, samples)
+    return replace(node, **changes)  # type: ignore[type-var]

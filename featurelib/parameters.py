@@ -50,6 +50,18 @@ def parameter(
     return dataclasses.field(default=default, metadata={**metadata, "doc": doc})
 
 
+def sr_parameter() -> Any:
+    """Return the parameter `sr` of a family whose values depend on the frequencies of bins.
+
+    The published FMA table needs it: its columns are computed as if each file had the rate
+    22 050 Hz.
+    """
+    low, high = SR_LIMITS
+    return parameter(
+        None, "sampling rate that places the bins [Hz]; the signal's if not given", ge=low, le=high
+    )
+
+
 def bounds(field: dataclasses.Field[Any]) -> str:
     """Return the bounds of a parameter as text, such as ``"≥ 1, even"``."""
     m = field.metadata

@@ -145,8 +145,9 @@ class RowCollector:
             for array in rows.columns.get(name, ())
             if array is not None
         )
+        n_text = sum(len(fact) for fact in rows.facts.values() if isinstance(fact, str))
         n_others = len(self._others) - len(self._series)
-        return n_series + rows.n * (8 * n_others + 4 * len(self._value_names))
+        return n_series + rows.n * (n_text + 8 * n_others + 4 * len(self._value_names))
 
     def add(self, rows: Rows) -> None:
         """Append rows."""

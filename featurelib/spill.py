@@ -111,7 +111,7 @@ class SpillBuffer:
     def _make_room(self, n: int) -> None:
         size, width = self._rows.shape
         if size < self._most:
-            larger = np.empty((min(max(2 * size, size + n), self._most), width), self._rows.dtype)
+            larger = np.empty((min(max(4 * size, size + n), self._most), width), self._rows.dtype)
             larger[: self._n] = self._rows[: self._n]
             self._rows = larger
             return

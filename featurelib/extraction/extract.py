@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,11 @@ Columns = dict[str, list[Any]]
 
 
 def extract_rows(
-    source: Source, spec: str | FeatureSpec | None = None, *, preset: str | None = None
+    source: Source,
+    spec: str | FeatureSpec | None = None,
+    *,
+    preset: str | None = None,
+    tags: Collection[str] = (),
 ) -> Iterator[Rows]:
     """Compute the rows of one file in the form that is fastest for many files.
 
@@ -41,6 +45,8 @@ def extract_rows(
     ----------
     source, spec, preset
         As for `extract_columns`.
+    tags : collection of str
+        Names from `featurelib.TAGS`, which become facts of the rows: one line of text or None.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def extract_rows(
     AudioError, OSError, SpecError, ParameterError
         As for `extract_columns`.
     """
-    return Extractor(spec, preset=preset).file(source)
+    return Extractor(spec, preset=preset, tags=tags).file(source)
 
 
 def extract_columns(
@@ -257,21 +263,21 @@ def _warm_up(spec: FeatureSpec) -> None:
     sr = spec.nominal_sr
     outputs = outputs_of(spec, sr)
     analysis = Analysis(outputs.plan)
-    frames = [outputs.plan.nodes[i] for i in outputs.frames]
     # Enough for one full block of frames and a partial one.
     n = max(
-        node.n_fft + (BLOCK_FRAMES + 2) * node.hop_length
-        for node in frames
-        if isinstance(node, Frames)
+        (
+            node.n_fft + (BLOCK_FRAMES + 2) * node.hop_length
+            for node in outputs.plan.nodes
+            if isinstance(node, Frames)
+        ),
+        default=sr,
     )
     y = np.random.default_rng(0).uniform(-0.5, 0.5, n)  # noise has peaks at all frequencies
     analysis.push(y.astype(np.float32))
     analysis.finish()
     statistics.warm_up()
     tuning.warm_up()
-    for _, _, scalars in outputs.values:
-        for i, name in scalars:
-            analysis.operators[i].statistic(name)
+    outputs.statistics.row(analysis.operators)
 
 
 def _columns(spec: FeatureSpec, chunks: Iterable[Rows]) -> Columns:

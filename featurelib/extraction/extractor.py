@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,17 @@ from featurelib.extraction.row_buffer import RowBuffer
 from featurelib.extraction.segments import Segment, Segmenter, SegmentPeaks
 from featurelib.extraction.stretch import cut, stretch
 from featurelib.graph import Analysis, Plan
-from featurelib.parameters import SR_LIMITS
+from featurelib.parameters import SR_LIMITS, did_you_mean
 from featurelib.rows import Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
-from featurelib.statistics import MAX_SERIES_BYTES, SERIES, check_series_bytes
-from featurelib.transforms.frames import Frames
+from featurelib.statistics import (
+    MAX_SERIES_BYTES,
+    SERIES,
+    RowStatistics,
+    check_series_bytes,
+)
+from featurelib.transforms.frames import frames_of
 
 if TYPE_CHECKING:
     from featurelib.audio.sources import Source
@@ -62,6 +67,9 @@ class Extractor:
         Name of a preset, instead of `spec`.
     max_series_bytes : int
         Most bytes that the series of one row may take.
+    tags : collection of str
+        Names from `featurelib.TAGS`. They become facts of the rows of a file: one line of
+        text, or None.
 
     Attributes
     ----------
@@ -72,6 +80,8 @@ class Extractor:
     ------
     SpecError
         If the spec is unknown.
+    ParameterError
+        If there is no such tag.
     """
 
     def __init__(
@@ -80,9 +90,17 @@ class Extractor:
         *,
         preset: str | None = None,
         max_series_bytes: int = MAX_SERIES_BYTES,
+        tags: Collection[str] = (),
     ) -> None:
         self.spec = get_spec(spec, preset=preset)
         self._max_series_bytes = max_series_bytes
+        for name in tags:
+            if name not in audio.TAGS:
+                raise ParameterError(
+                    f"unknown tag {name!r}{did_you_mean(name, audio.TAGS)} (there are"
+                    f" {', '.join(audio.TAGS)})"
+                )
+        self._tags = tuple(tags)
 
     def file(self, source: Source, *, block_samples: int = audio.BLOCK_SAMPLES) -> Iterator[Rows]:
         """Compute the rows of one file.
@@ -109,14 +127,19 @@ class Extractor:
             If the source has an unknown type.
         """
         spec = self.spec
-        with stretch(source, spec.offset, spec.duration) as file:
+        with_tags = bool(self._tags)
+        with stretch(source, spec.offset, spec.duration, with_tags=with_tags) as file:
             while True:
                 run = _Run(spec, self._max_series_bytes)
                 try:
                     run.take(file.blocks(block_samples))
                 except audio.MoreAudioError:
                     continue
-                return run.rows(file.facts()._asdict())
+                facts = file.facts()._asdict()
+                if self._tags:
+                    found = file.tags()
+                    facts |= {name: found.get(name) for name in self._tags}
+                return run.rows(facts)
 
     def signal(self, y: np.ndarray, sr: int) -> Iterator[Rows]:
         """Compute the rows of samples in memory.
@@ -155,30 +178,24 @@ class Outputs(NamedTuple):
     ----------
     plan : Plan
         Plan of the analysis.
-    values : list of (int, int, list of (int, str))
-        For each feature with scalar columns: first column, end, and for each statistic the
-        index of its operator and its name.
+    statistics : RowStatistics
+        Statistics with one number per row.
     series : list of int
         Index of the operator of each series.
     series_widths : dict of str to (int or None)
         Values per frame of each series, by column; None if its feature has no rows.
     series_shares : list of float
         Fraction of the bytes of all series that each series takes.
-    frames : list of int
-        Indices of the `Frames` operators; the one that the first feature reads comes first.
+    frames : int or None
+        Index of the operator that counts the frames of the first feature that has frames.
     """
 
     plan: Plan
-    values: list[tuple[int, int, list[tuple[int, str]]]]
+    statistics: RowStatistics
     series: list[int]
     series_widths: dict[str, int | None]
     series_shares: list[float]
-    frames: list[int]
-
-    @property
-    def n_values(self) -> int:
-        """Number of columns with one number per row."""
-        return self.values[-1][1] if self.values else 0
+    frames: int | None
 
 
 def outputs_of(spec: FeatureSpec, sr: int) -> Outputs:
@@ -193,7 +210,8 @@ def outputs_of(spec: FeatureSpec, sr: int) -> Outputs:
 
 def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
     plan = spec.plan(sr)
-    values, series = [], []
+    wanted: list[tuple[int, str, range]] = []
+    series = []
     start = 0
     for entry in spec.features:
         names = entry.statistics or ("",)
@@ -201,11 +219,13 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
         series += [i for name, i in sinks if name == SERIES]
         scalars = [(i, name) for name, i in sinks if name != SERIES]
         n = sum(statistic != SERIES for _, statistic in entry.slots())
-        if n:
-            values.append((start, start + n, scalars))
+        step = len(scalars)  # columns are ordered by row, then by statistic
+        wanted += [
+            (i, name, range(start + j, start + n, step)) for j, (i, name) in enumerate(scalars)
+        ]
         start += n
-    first = plan.index[spec.features[0].feature.frames]
-    others = [i for i, node in enumerate(plan.nodes) if isinstance(node, Frames)]
+    grids = (frames_of(entry.feature) for entry in spec.features)
+    first = next((plan.index[grid] for grid in grids if grid is not None), None)
     widths = {
         name: entry.feature.width if entry.feature.has_rows else None
         for entry in spec.features
@@ -213,10 +233,10 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
         if statistic == SERIES
     }
     features = [entry.feature for entry in spec.features if SERIES in entry.statistics]
-    sizes = [feature.width / feature.frames.hop_length for feature in features]
+    sizes = [feature.width / feature.hop_length for feature in features]
     shares = [size / sum(sizes) for size in sizes]
-    frames = [first, *(i for i in others if i != first)]
-    return Outputs(plan, values, series, widths, shares, frames)
+    statistics = RowStatistics(wanted, plan.nodes)
+    return Outputs(plan, statistics, series, widths, shares, first)
 
 
 class _Run:
@@ -329,12 +349,7 @@ class _Channel:
     def _add(self, segment: Segment) -> None:
         analysis, outputs = segment.analysis, self._outputs
         operators = analysis.operators
-        row = np.empty(outputs.n_values)
-        for start, stop, scalars in outputs.values:
-            # Columns are ordered by row, then by statistic.
-            step = len(scalars)
-            for j, (i, name) in enumerate(scalars):
-                row[start + j : stop : step] = operators[i].statistic(name)
+        row = outputs.statistics.row(operators)
         series = [operators[i].series() for i in outputs.series]
         if series:
             check_series_bytes(sum(one.nbytes for one in series), self._max_series_bytes)
@@ -348,7 +363,7 @@ class _Channel:
             segment.number,
             offset + segment.start / sr,
             offset + (self._duration_s if self._is_track else segment.stop / sr),
-            operators[outputs.frames[0]].n_frames,
+            0 if outputs.frames is None else operators[outputs.frames].n_frames,
             *self._peaks.pop(segment.number),
         )
         self._rows.append(own, values, series)

@@ -14,7 +14,8 @@ from featurelib.specs.entry import Entry
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
 from featurelib.statistics import SERIES
-from featurelib.transforms.frames import Frames
+from featurelib.transforms.cqt import CQT
+from featurelib.transforms.frames import FrameGrid, Frames, frames_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,8 @@ def extract_frames(
         for entry in spec.features
         if not entry.feature.is_single
     )
+    # A constant-Q transform can have one frame more at the end: the other frames are counted.
+    entries = tuple(sorted(entries, key=lambda entry: isinstance(_grid(entry), CQT)))
     frames = _common_frames(spec, entries)
     names = ["channel", "segment", "time_s"]
     names += [name for entry in spec.features for name in _frame_names(entry)]
@@ -93,14 +96,14 @@ def _frame_names(entry: Entry) -> tuple[str, ...]:
     return () if entry.feature.is_single else entry.frame_names()
 
 
-def _common_frames(spec: FeatureSpec, entries: tuple[Entry, ...]) -> Frames:
+def _common_frames(spec: FeatureSpec, entries: tuple[Entry, ...]) -> FrameGrid:
     if not entries:
         raise SpecError(f"{spec.name}: no feature has frames")
     first = entries[0].feature.frames
     for entry in entries:
         frames = entry.feature.frames
         same = frames.hop_length == first.hop_length and frames.center == first.center
-        if not same or (not first.center and frames.n_fft != first.n_fft):
+        if not same or (not first.center and _length(frames) != _length(first)):
             raise SpecError(
                 f"{entries[0].name} and {entry.name} are not of the same frames (hop_length"
                 f" {first.hop_length} and {frames.hop_length}): extract them one by one"
@@ -108,14 +111,23 @@ def _common_frames(spec: FeatureSpec, entries: tuple[Entry, ...]) -> Frames:
     return first
 
 
+def _grid(entry: Entry) -> FrameGrid | None:
+    return frames_of(entry.feature)
+
+
+def _length(frames: FrameGrid) -> int:
+    return frames.n_fft if isinstance(frames, Frames) else 0
+
+
 def _chunks(
-    rows: Rows, spec: FeatureSpec, series: FeatureSpec, frames: Frames
+    rows: Rows, spec: FeatureSpec, series: FeatureSpec, frames: FrameGrid
 ) -> list[dict[str, np.ndarray]]:
     """Return the frames of each row as columns."""
     result = []
     for i in range(rows.n):
-        found = [rows.columns[entry.column_names()[0]][i] for entry in series.features]
-        n = int(rows.columns["n_frames"][i])
+        found = {entry.name: rows.columns[entry.column_names()[0]][i] for entry in series.features}
+        n_counted = int(rows.columns["n_frames"][i])
+        n = max(n_counted, *map(len, found.values()))
         sr = spec.fixed_sr or int(rows.facts["sample_rate_hz"])
         chunk: dict[str, np.ndarray] = {}
         if spec.channels == "each":
@@ -124,11 +136,13 @@ def _chunks(
             chunk["segment"] = np.full(n, rows.columns["segment"][i], np.int32)
         start_s = float(rows.columns["start_s"][i])
         chunk["time_s"] = start_s + np.arange(n) * frames.hop_length / sr
-        names = [_frame_names(entry) for entry in spec.features if _frame_names(entry)]
-        for columns, values in zip(names, found, strict=True):
-            # Only the first frames can be missing.
+        for entry in spec.features:
+            if entry.name not in found:
+                continue
+            columns, values = _frame_names(entry), found[entry.name]
+            start = max(n_counted - len(values), 0)  # of the counted, the first can be missing
             padded = np.full((n, len(columns)), np.nan, np.float32)
-            padded[n - len(values) :] = values.reshape(len(values), len(columns))
+            padded[start : start + len(values)] = values.reshape(len(values), len(columns))
             chunk |= dict(zip(columns, padded.T, strict=True))
         result.append(chunk)
     return result

@@ -41,14 +41,20 @@ class Stretch:
         """Return the facts about the decoding; call it after the last block."""
         return self._file.facts()
 
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the file; call it after the last block."""
+        return self._file.tags()
+
 
 @contextmanager
-def stretch(source: Source, offset: float, duration: float | None) -> Iterator[Stretch]:
+def stretch(
+    source: Source, offset: float, duration: float | None, *, with_tags: bool = False
+) -> Iterator[Stretch]:
     """Open a part of an audio file; see `Stretch` and `open_audio`."""
     until = duration
     if offset and until is not None:
         until += offset + _SLACK_S
-    with audio.open_audio(source, until) as file:
+    with audio.open_audio(source, until, with_tags=with_tags) as file:
         yield Stretch(file, offset, duration)
 
 

@@ -9,14 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from featurelib import filters, kernels
-from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.features.base import Feature, as_if_at, rate, stft_arguments, which_class
 from featurelib.graph import Block, Node, Operator
-from featurelib.parameters import parameter
+from featurelib.parameters import parameter, sr_parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
 from featurelib.transforms.tuning import EstimatedTuning
-
-_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 #: Bytes of spectra that are kept in memory: 4096 frames of 2048 samples.
 _WHOLE_BYTES = 4096 * 1025 * 4
@@ -34,6 +32,7 @@ class ChromaSTFT(Feature):
     realigns: ClassVar[bool] = True
 
     stft: STFT = STFT()
+    sr: int | None = sr_parameter()
     n_chroma: int = parameter(12, "pitch classes", ge=1, le=1200)
 
     @property
@@ -45,19 +44,20 @@ class ChromaSTFT(Feature):
         return True
 
     def inputs(self) -> tuple[Node, ...]:
-        return (self.stft, EstimatedTuning(stft=self.stft, bins_per_octave=self.n_chroma))
+        return (
+            self.stft,
+            EstimatedTuning(stft=self.stft, bins_per_octave=self.n_chroma, sr=self.sr),
+        )
 
     def definition(self, row: int | None, sr: int | None) -> str:
-        which = f"each of {self.n_chroma} pitch classes"
-        if row is not None:
-            name = f" ({_PITCH_CLASSES[row]})" if self.n_chroma == 12 else ""
-            which = f"pitch class {row + 1} of {self.n_chroma}{name}"
         return (
-            f"power of a frame in {which}, over that of its strongest class (0 for silence); "
-            "pitch classes follow the tuning estimated from the signal"
+            f"power of a frame in {which_class(row, self.n_chroma)}, over that of its strongest "
+            "class (0 for silence); pitch classes follow the tuning estimated from the signal"
+            f"{as_if_at(self.sr)}"
         )
 
     def librosa(self, sr: int | None) -> str:
+        sr = self.sr or sr
         return (
             f"librosa.feature.chroma_stft(y=y, sr={rate(sr)}, {stft_arguments(self.stft)}, "
             f"n_chroma={self.n_chroma})"
@@ -74,7 +74,7 @@ class _Chroma(Operator):
     """Keeps spectra (port 0) until the tuning (port 1) is known, then computes chroma."""
 
     def __init__(self, node: ChromaSTFT, sr: int) -> None:
-        self._axis = (sr, node.stft.frames.n_fft, node.n_chroma)
+        self._axis = (node.sr or sr, node.stft.frames.n_fft, node.n_chroma)
         self._n_values = node.stft.n_bins * kernels.LANES
         self._tuning = 0.0
         self._spectra: list[Block] = []  # no copy: STFT does not reuse the memory

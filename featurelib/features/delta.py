@@ -32,7 +32,10 @@ class Delta(Feature):
 
     @property
     def unit(self) -> str:  # type: ignore[override]
-        of = self.of.unit
+        return self.unit_of(None)
+
+    def unit_of(self, row: int | None) -> str:
+        of = self.of.unit_of(row)
         per = "frame" if self.order == 1 else f"frame^{self.order}"
         return f"1/{per}" if of == "1" else f"{of}/{per}"
 
@@ -43,6 +46,10 @@ class Delta(Feature):
     @property
     def has_rows(self) -> bool:
         return self.of.has_rows
+
+    @property
+    def is_quantized(self) -> bool:  # type: ignore[override]
+        return self.of.is_quantized
 
     @property
     def is_always_pooled(self) -> bool:  # type: ignore[override]
@@ -64,9 +71,11 @@ class Delta(Feature):
 
     def librosa(self, sr: int | None) -> str:
         of = self.of.librosa(sr)
-        if of == "none" or " with " in of:
+        if of == "none":
             return "none"
-        return f"librosa.feature.delta({of}, width={self.delta_width}, order={self.order})"
+        # in float32, the rounding errors of librosa's sums are larger than the tolerance
+        arguments = f"width={self.delta_width}, order={self.order}"
+        return f"librosa.feature.delta(np.float64({of}), {arguments})"
 
     def operator(self, sr: int) -> Operator:
         return _Delta(self)

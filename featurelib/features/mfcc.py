@@ -8,6 +8,7 @@ from typing import ClassVar
 from featurelib import filters, kernels
 from featurelib.errors import SpecError
 from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.features.melspectrogram import limit_arguments, limits_phrase
 from featurelib.graph import Block, Blockwise, Operator
 from featurelib.parameters import parameter
 from featurelib.transforms.mel import MelDb
@@ -42,25 +43,22 @@ class MFCC(Feature):
     def definition(self, row: int | None, sr: int | None) -> str:
         which = "each coefficient" if row is None else f"coefficient {row}"
         mel = self.mel.mel
-        where = ""
-        if mel.fmin or mel.fmax is not None:
-            top = "half the sampling rate" if mel.fmax is None else f"{mel.fmax:g} Hz"
-            where = f" from {mel.fmin:g} Hz to {top}"
         return (
             f"{which} of the orthonormal DCT-II of a frame's power in {mel.n_mels} mel bands "
-            f"(Slaney){where}, in dB, within {self.mel.top_db:g} dB of its maximum in the signal"
+            f"(Slaney){limits_phrase(mel)}, in dB, within {self.mel.top_db:g} dB of its maximum "
+            "in the signal"
         )
 
     def librosa(self, sr: int | None) -> str:
         mel = self.mel.mel
-        limits = f", fmin={mel.fmin:g}" if mel.fmin else ""
-        limits += f", fmax={mel.fmax:g}" if mel.fmax is not None else ""
-        call = (
-            f"librosa.feature.mfcc(y=y, sr={rate(sr)}, {stft_arguments(mel.stft)}, "
-            f"n_mels={mel.n_mels}, n_mfcc={self.n_mfcc}{limits})"
-        )
+        limits = limit_arguments(mel)
+        arguments = f"sr={rate(sr)}, {stft_arguments(mel.stft)}, n_mels={mel.n_mels}"
         top_db = self.mel.top_db
-        return call if top_db == 80 else f"{call} with top_db={top_db:g} in its dB"
+        if top_db == 80:
+            return f"librosa.feature.mfcc(y=y, {arguments}, n_mfcc={self.n_mfcc}{limits})"
+        power = f"librosa.feature.melspectrogram(y=y, {arguments}{limits})"
+        S = f"librosa.power_to_db({power}, top_db={top_db:.12g})"
+        return f"librosa.feature.mfcc(S={S}, n_mfcc={self.n_mfcc})"
 
     def operator(self, sr: int) -> Operator:
         dct = filters.dct(self.mel.mel.n_mels, self.n_mfcc)

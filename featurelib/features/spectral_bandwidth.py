@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from featurelib import kernels
-from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.features.base import Feature, as_if_at, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Lockstep, Node, Operator
-from featurelib.parameters import parameter
+from featurelib.parameters import parameter, sr_parameter
 from featurelib.transforms.stft import STFT, PowerSums
 
 
@@ -25,6 +25,7 @@ class SpectralBandwidth(Feature):
     unit: ClassVar[str] = "Hz"
 
     stft: STFT = STFT()
+    sr: int | None = sr_parameter()
     p: float = parameter(2.0, "order of the moment", gt=0, le=32)
 
     def inputs(self) -> tuple[Node, ...]:
@@ -36,21 +37,22 @@ class SpectralBandwidth(Feature):
         if self.p == 2:
             return (
                 "root of a frame's mean squared distance from its spectral centroid, "
-                "weighted by magnitude; 0 for silence"
+                "weighted by magnitude; 0 for silence" + as_if_at(self.sr)
             )
         return (
             f"root of order {self.p:g} of a frame's mean distance from its spectral centroid to "
-            f"the power of {self.p:g}, weighted by magnitude; 0 for silence"
+            f"the power of {self.p:g}, weighted by magnitude; 0 for silence{as_if_at(self.sr)}"
         )
 
     def librosa(self, sr: int | None) -> str:
+        sr = self.sr or sr
         arguments = stft_arguments(self.stft)
         if self.p != 2:
-            arguments += f", p={self.p:g}"
+            arguments += f", p={self.p:.12g}"
         return f"librosa.feature.spectral_bandwidth(y=y, sr={rate(sr)}, {arguments})"
 
     def operator(self, sr: int) -> Operator:
-        bin_width = sr / self.stft.frames.n_fft
+        bin_width = (self.sr or sr) / self.stft.frames.n_fft
         p = self.p
 
         def bandwidths(sums: Block) -> Block:

@@ -12,9 +12,9 @@ import numpy as np
 
 from featurelib import filters, kernels
 from featurelib.errors import SpecError
-from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.features.base import Feature, as_if_at, rate, stft_arguments
 from featurelib.graph import Block, Operator
-from featurelib.parameters import parameter
+from featurelib.parameters import parameter, sr_parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import AMIN, STFT
 
@@ -33,6 +33,7 @@ class SpectralContrast(Feature):
     realigns: ClassVar[bool] = True
 
     stft: STFT = STFT()
+    sr: int | None = sr_parameter()
     n_bands: int = parameter(6, "octave bands above the lowest band", ge=1)
     fmin: float = parameter(200.0, "upper edge of the lowest band [Hz]", gt=0)
     quantile: float = parameter(
@@ -49,6 +50,7 @@ class SpectralContrast(Feature):
         return True
 
     def check(self, sr: int | None) -> None:
+        sr = self.sr or sr
         if sr is None:
             return
         # 60 octaves are far above any sampling rate; more could overflow a float.
@@ -69,6 +71,7 @@ class SpectralContrast(Feature):
             )
 
     def definition(self, row: int | None, sr: int | None) -> str:
+        sr = self.sr or sr
         where = "each band"
         if row is not None:
             edges = ["0", *(f"{self.fmin * 2.0**k:g}" for k in range(self.n_bands))]
@@ -77,15 +80,17 @@ class SpectralContrast(Feature):
         return (
             f"level of the strongest {self.quantile:g} of a frame's bins in {where} "
             f"above that of the weakest, each within {self.top_db:g} dB of its maximum in the "
-            "signal; in an empty band, the contrast of float32 rounding errors"
+            "signal; in an empty band, the contrast of float32 rounding errors" + as_if_at(self.sr)
         )
 
     def librosa(self, sr: int | None) -> str:
-        call = (
+        if self.top_db != 80:  # librosa has no argument for it
+            return "none"
+        sr = self.sr or sr
+        return (
             f"librosa.feature.spectral_contrast(y=y, sr={rate(sr)}, {stft_arguments(self.stft)}, "
-            f"fmin={self.fmin:g}, n_bands={self.n_bands}, quantile={self.quantile:g})"
+            f"fmin={self.fmin:.12g}, n_bands={self.n_bands}, quantile={self.quantile:.12g})"
         )
-        return call if self.top_db == 80 else f"{call} with top_db={self.top_db:g} in its dB"
 
     def spill_bytes(self) -> int:
         return 8 * self.width
@@ -97,21 +102,23 @@ class SpectralContrast(Feature):
 class _Contrast(Operator):
     def __init__(self, node: SpectralContrast, sr: int) -> None:
         self._top_db = node.top_db
+        sr = node.sr or sr
         self._bands = band_bins(sr, node.stft.frames.n_fft, node.n_bands, node.fmin, node.quantile)
         self._extremes = SpillBuffer(2 * node.width)
-        self._maxima = np.zeros((2, 1))
+        self._maxima = np.zeros(2 * node.width)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         extremes = kernels.contrast.band_extremes(block.x, *self._bands)[: block.n_frames]
-        np.maximum(self._maxima, extremes.max(axis=(0, 2))[:, None], out=self._maxima)
-        self._extremes.append(extremes.reshape(len(extremes), -1))
+        flat = extremes.reshape(len(extremes), -1)
+        np.maximum(self._maxima, np.maximum.reduce(flat), out=self._maxima)
+        self._extremes.append(flat)
         return ()
 
     def finish(self) -> Iterable[Block]:
-        floors = _decibels(self._maxima) - self._top_db
+        floors = _decibels(self._maxima.reshape(2, -1).max(axis=1, keepdims=True)) - self._top_db
         for chunk in self._extremes.chunks():
-            extremes = chunk.reshape(len(chunk), 2, -1).astype(np.float64)
-            levels = np.maximum(_decibels(extremes), floors)
+            levels = _decibels(chunk.reshape(len(chunk), 2, -1).astype(np.float64))
+            np.maximum(levels, floors, out=levels)
             yield Block(levels[:, 0] - levels[:, 1], len(chunk))
 
 
@@ -148,4 +155,6 @@ def band_bins(
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:
-    return 10.0 * np.log10(np.maximum(power, float(AMIN)))
+    levels = np.log10(np.maximum(power, float(AMIN)))
+    levels *= 10.0
+    return levels

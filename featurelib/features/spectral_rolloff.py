@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from featurelib import kernels
-from featurelib.features.base import Feature, rate, stft_arguments
+from featurelib.features.base import Feature, as_if_at, rate, stft_arguments
 from featurelib.graph import Block, Blockwise, Operator
-from featurelib.parameters import parameter
+from featurelib.parameters import parameter, sr_parameter
 from featurelib.transforms.stft import STFT
 
 
@@ -25,23 +25,25 @@ class SpectralRolloff(Feature):
     unit: ClassVar[str] = "Hz"
 
     stft: STFT = STFT()
+    sr: int | None = sr_parameter()
     roll_percent: float = parameter(0.85, "share of the magnitude below", gt=0, lt=1)
 
     def definition(self, row: int | None, sr: int | None) -> str:
         return (
             "frequency of the first bin of a frame up to which the magnitudes sum to at least "
-            f"{self.roll_percent:g} of their total; 0 for silence"
+            f"{self.roll_percent:g} of their total; 0 for silence{as_if_at(self.sr)}"
         )
 
     def librosa(self, sr: int | None) -> str:
+        sr = self.sr or sr
         return (
             f"librosa.feature.spectral_rolloff(y=y, sr={rate(sr)}, {stft_arguments(self.stft)}, "
-            f"roll_percent={self.roll_percent:g})"
+            f"roll_percent={self.roll_percent:.12g})"
         )
 
     def operator(self, sr: int) -> Operator:
         fraction = np.float32(self.roll_percent)
-        bin_width = np.float64(sr / self.stft.frames.n_fft)
+        bin_width = np.float64((self.sr or sr) / self.stft.frames.n_fft)
 
         def rolloff(block: Block) -> Block:
             bins = np.empty(len(block.x) * kernels.LANES, np.float32)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from featurelib import kernels
 from featurelib.features.base import Feature, stft_arguments
 from featurelib.graph import Block, Blockwise, Node, Operator
-from featurelib.transforms.stft import STFT, LogPower, cells, rows
+from featurelib.transforms.stft import STFT, LogPower, rows
 
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
 
@@ -46,12 +48,26 @@ class STFTMagnitude(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class MagnitudeCells(Node):
-    """Magnitudes in any order, which avoids a copy (see `featurelib.transforms.stft.cells`)."""
+    """Magnitudes in any order, which avoids a copy of whole batches.
+
+    Blocks: any shape, float32.
+    """
 
     stft: STFT = STFT()
 
     def operator(self, sr: int) -> Operator:
-        return Blockwise(lambda block: Block(cells(*block), block.n_frames))
+        return _MagnitudeCells()
+
+
+class _MagnitudeCells(Operator):
+    """Gives whole batches as they are, and a copy of the last batch without undefined lanes."""
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        n_whole, n_last = divmod(block.n_frames, kernels.LANES)
+        if n_whole:
+            yield Block(block.x[:n_whole], n_whole * kernels.LANES)
+        if n_last:
+            yield Block(np.ascontiguousarray(block.x[n_whole, :, :n_last]), n_last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +112,10 @@ class STFTDb(Feature):
 
 @dataclass(frozen=True, kw_only=True)
 class DbCells(Node):
-    """Levels [dB] in any order, which avoids a copy (see `featurelib.transforms.stft.cells`)."""
+    """Levels [dB] in any order, so that only the last batch is moved.
+
+    Blocks: any shape, float32. The memory is reused.
+    """
 
     stft: STFT = STFT()
 
@@ -104,4 +123,18 @@ class DbCells(Node):
         return (LogPower(stft=self.stft),)
 
     def operator(self, sr: int) -> Operator:
-        return Blockwise(lambda block: Block(cells(*block) * _DB_PER_NEPER, block.n_frames))
+        scratch = kernels.Scratch()
+
+        def levels(block: Block) -> Block:
+            logarithms, n_frames = block
+            out = scratch.take(logarithms.shape)
+            np.multiply(logarithms, _DB_PER_NEPER, out=out)
+            n_last = n_frames % kernels.LANES
+            if not n_last:
+                return Block(out, n_frames)
+            last = np.ascontiguousarray(out[-1, :, :n_last]).reshape(-1)
+            found = out.reshape(-1)[: out[:-1].size + last.size]
+            found[out[:-1].size :] = last
+            return Block(found, n_frames)
+
+        return Blockwise(levels)

@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from featurelib.errors import AudioError, SpecError
-from featurelib.graph import Block, Node, Operator, Signal
+from featurelib.graph import Block, Node, Operator, Samples, Signal
 from featurelib.parameters import parameter
 
 #: Frames per block; it does not change values.
-BLOCK_FRAMES = 64
+BLOCK_FRAMES = 144
 
 #: Modes of `numpy.pad` that depend only on values near the edge.
 PAD_MODES = ("constant", "edge", "reflect")
@@ -45,58 +45,79 @@ class Framer:
     Parameters
     ----------
     n_fft, hop_length : int
-        Length of a frame, and distance between frames [samples].
+        Length of a frame, and distance between frames [samples]. Frames may be apart.
     pad : int
         Samples of padding at each end.
     pad_mode : str
         One of `PAD_MODES`.
     block_frames : int
         Most frames per block.
+    pads_apart : bool
+        Whether the end is padded as by `librosa.stft`; see `Frames`.
     """
 
     def __init__(
-        self, *, n_fft: int, hop_length: int, pad: int, pad_mode: str, block_frames: int
+        self,
+        *,
+        n_fft: int,
+        hop_length: int,
+        pad: int,
+        pad_mode: str,
+        block_frames: int,
+        pads_apart: bool = False,
     ) -> None:
         self._n_fft = n_fft
         self._hop = hop_length
         self._pad = pad
         self._mode = pad_mode
-        self._buffer = np.empty((block_frames - 1) * hop_length + n_fft, np.float32)
+        self._pads_apart = pads_apart and hop_length >= pad
+        size = (block_frames - 1) * hop_length + max(n_fft, hop_length)
+        self._buffer = np.empty(size, np.float32)
         self._fill = 0
         self._start = -pad  # index of buffer[0] in the signal
         self._length = 0  # samples of the signal so far
         self._head: np.ndarray | None = np.empty(0, np.float32)
+        if pad_mode == "constant":  # padding needs no samples, which saves time on short files
+            self._head = None
+            self._buffer[:pad] = 0
+            self._fill = pad
         self._last = np.empty(0, np.float32)  # last samples, on which the padding depends
 
     def push(self, y: np.ndarray) -> Iterator[FrameBlock]:
         """Process samples of shape (n,) and yield the blocks that they complete."""
         self._length += len(y)
         reach = self._pad + 1
-        # A copy, because the caller may reuse the memory of y.
-        self._last = np.concatenate((self._last, y[-reach:]))[-reach:]
+        if self._mode != "constant":
+            # A copy, because the caller may reuse the memory of y.
+            self._last = np.concatenate((self._last, y[-reach:]))[-reach:]
         if self._head is not None:
-            self._head = np.concatenate((self._head, y))
+            n = reach - len(self._head)
+            self._head = np.concatenate((self._head, y[:n]))
             if len(self._head) < reach:
                 return
-            y = self._padded(self._head, self._pad, 0)
-            self._head = None
+            yield from self._feed(self._padded(self._head, self._pad, 0))
+            self._head, y = None, y[n:]
         yield from self._feed(y)
 
     def finish(self) -> Iterator[FrameBlock]:
         """Pad the end and yield the remaining blocks."""
-        if self._head is not None:
+        if self._mode == "constant":
+            tail = np.zeros(self._pad, np.float32)
+        elif self._head is not None:
             tail = self._padded(self._head, self._pad, self._pad)
         else:
-            tail = self._padded(self._last, 0, self._pad)[len(self._last) :]
+            last = self._last
+            if self._pads_apart and self._length % self._hop == 0 and self._length > self._hop:
+                last = last[1:]
+            tail = self._padded(last, 0, self._pad)[len(last) :]
         yield from self._feed(tail)
         if self._fill >= self._n_fft:
             yield self._block((self._fill - self._n_fft) // self._hop + 1)
 
     def _padded(self, y: np.ndarray, before: int, after: int) -> np.ndarray:
-        if self._mode == "constant":  # ten times as fast, which matters for short files
-            out = np.zeros(before + len(y) + after, np.float32)
-            out[before : before + len(y)] = y
-            return out
+        if self._mode == "reflect" and len(y) > max(before, after):
+            # faster than numpy.pad, which matters for short files
+            return np.concatenate((y[before:0:-1], y, y[-2::-1][:after]))
         return np.pad(y, (before, after), mode=self._mode)  # type: ignore[call-overload]
 
     def _feed(self, y: np.ndarray) -> Iterator[FrameBlock]:
@@ -120,8 +141,34 @@ class Framer:
         return FrameBlock(y, n_frames, low, high)
 
 
+class FrameGrid(Node):
+    """Base class of nodes that define frames.
+
+    Their operators have the attribute `n_frames`, the number of frames so far.
+
+    Attributes
+    ----------
+    hop_length : int
+        Distance between frames [samples].
+    center : bool
+        Whether frame t is centred on sample t · hop_length.
+    """
+
+    hop_length: int
+    center: bool
+
+
+def frames_of(node: Node) -> FrameGrid | None:
+    """Return the frames from which a node is computed; None if it reads only samples."""
+    if isinstance(node, FrameGrid):
+        return node
+    if isinstance(node, Samples):
+        return None
+    return next((grid for source in node.inputs() if (grid := frames_of(source))), None)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Frames(Node):
+class Frames(FrameGrid):
     """Overlapping frames of samples, as in `librosa.stft`.
 
     Blocks: `FrameBlock`. The memory is reused.
@@ -133,7 +180,7 @@ class Frames(Node):
 
     realigns: ClassVar[bool] = True
 
-    signal: Signal = Signal()
+    signal: Samples = Signal()
     n_fft: int = parameter(2048, "length of a frame [samples]", ge=16, le=65_536, even=True)
     hop_length: int = parameter(512, "from one frame to the next [samples]", ge=1)
     center: bool = parameter(True, "frame t is centred on sample t · hop_length")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from featurelib.errors import SpecError
 from featurelib.graph import Block, Blockwise, Node, Operator
 from featurelib.parameters import parameter
 from featurelib.spill import SpillBuffer
+from featurelib.transforms.frames import PAD_MODES, FrameBlock
 from featurelib.transforms.stft import AMIN, STFT
 
 
@@ -38,13 +40,88 @@ class Mel(Node):
         if sr is not None and self.fmin >= sr / 2:
             raise SpecError(f"fmin={self.fmin:g} must be less than half of sr={sr}")
 
-    def operator(self, sr: int) -> Operator:
+    def beside(self, nodes: Collection[Node]) -> Node:
+        frames = self.stft.frames
+        if frames.center and frames.pad_mode == "constant":
+            for mode in PAD_MODES:
+                stft = replace(self.stft, frames=replace(frames, pad_mode=mode))
+                other = replace(self, stft=stft)
+                if other != self and other in nodes:
+                    return _Repadded(mel=self, other=other)
+        return self
+
+    def bands(self, sr: int) -> Callable[[np.ndarray, int], np.ndarray]:
+        """Return a function that maps spectra in lanes, and their number, to the bands' levels."""
         bank = filters.mel(sr, self.stft.frames.n_fft, self.n_mels, self.fmin, self.fmax)
-        return Blockwise(
-            lambda block: Block(
-                kernels.filters.band_levels(block.x, *bank, AMIN, block.n_frames), block.n_frames
-            )
+        return lambda S, n_frames: kernels.filters.band_levels(S, *bank, AMIN, n_frames)
+
+    def operator(self, sr: int) -> Operator:
+        bands = self.bands(sr)
+        return Blockwise(lambda block: Block(bands(block.x, block.n_frames), block.n_frames))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Repadded(Node):
+    """`Mel` of frames that differ from another one's in the padding of the ends only."""
+
+    mel: Mel
+    other: Mel
+
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.other, self.mel.stft.frames)
+
+    def operator(self, sr: int) -> Operator:
+        return _Ends(self.mel, sr)
+
+
+class _Ends(Operator):
+    """Replaces the levels of frames that reach into the padding."""
+
+    def __init__(self, mel: Mel, sr: int) -> None:
+        stft = mel.stft
+        self._n_fft, self._hop, self._n_bins = (
+            stft.frames.n_fft,
+            stft.frames.hop_length,
+            stft.n_bins,
         )
+        self._transform = kernels.fft.transform(stft.window_values(), self._hop)
+        self._bands = mel.bands(sr)
+        self._others: deque[Block] = deque()
+        self._ends: deque[list[tuple[int, int, np.ndarray]]] = deque()
+
+    def push(self, block: Block, port: int) -> Iterable[Block]:
+        if port == 0:
+            self._others.append(block)
+        else:
+            frames: FrameBlock = block.x
+            runs = _padded_runs(frames, self._n_fft, self._hop)
+            self._ends.append([(*run, self._levels(frames.y, *run)) for run in runs])
+        while self._others and self._ends:
+            other, ends = self._others.popleft(), self._ends.popleft()
+            levels = other.x.copy() if ends else other.x
+            for start, stop, own in ends:
+                levels[start:stop] = own
+            yield Block(levels, other.n_frames)
+
+    def _levels(self, y: np.ndarray, start: int, stop: int) -> np.ndarray:
+        n_frames = stop - start
+        S = kernels.aligned(
+            (-(-n_frames // kernels.LANES), self._n_bins, kernels.LANES), np.float32
+        )
+        self._transform(y[start * self._hop : (stop - 1) * self._hop + self._n_fft], S)
+        return self._bands(S, n_frames)
+
+
+def _padded_runs(frames: FrameBlock, n_fft: int, hop_length: int) -> list[tuple[int, int]]:
+    """Return first frame and end of each run of frames that reach into the padding."""
+    n = frames.n_frames
+    begin = min(-(-frames.low // hop_length), n)
+    end = n
+    if frames.high < len(frames.y):
+        end = min(max((frames.high - n_fft) // hop_length + 1, 0), n)
+    if begin >= end:
+        return [(0, n)]
+    return [run for run in ((0, begin), (end, n)) if run[0] < run[1]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from featurelib import filters, kernels
 from featurelib.graph import Block, Node, Operator
-from featurelib.parameters import parameter
+from featurelib.parameters import parameter, sr_parameter
 from featurelib.spill import SpillBuffer
 from featurelib.transforms.stft import STFT
 
@@ -26,6 +26,9 @@ _EDGES = np.linspace(-0.5, 0.5, 101)
 
 #: Frequency of A0 [Hz].
 _LOWEST = np.float32(440.0 / 16)
+
+#: Number of peaks up to which sorting finds the median of their heights faster.
+_FEW_PEAKS = 4096
 
 #: Widths [bits] of the digits by which 32-bit numbers are selected (radix selection).
 _DIGITS = (11, 11, 10)
@@ -61,6 +64,16 @@ def estimate_tuning(peaks: SpillBuffer, bins_per_octave: int) -> float:
 
 
 def _median_height(peaks: SpillBuffer) -> np.float32:
+    """Return the median of all heights."""
+    n = len(peaks)
+    if n > _FEW_PEAKS or not peaks.is_in_memory:
+        return _median_by_digits(peaks)
+    heights = next(iter(peaks.chunks()))[:, 1]
+    ordered = np.partition(heights, ((n - 1) // 2, n // 2))
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / np.float32(2)
+
+
+def _median_by_digits(peaks: SpillBuffer) -> np.float32:
     """Return the median of all heights by radix selection, which reads chunk by chunk."""
     n = len(peaks)
     rank = n // 2
@@ -82,6 +95,9 @@ def _median_height(peaks: SpillBuffer) -> np.float32:
 class EstimatedTuning(Node):
     """Deviation of a signal from the scale of A440, equal to `librosa.estimate_tuning`.
 
+    librosa's chroma of the STFT uses the peaks of power; its constant-Q transform those of
+    magnitude, as `librosa.estimate_tuning` of samples does.
+
     Blocks: one block at the end of the signal, without frames. `Block.x` is the deviation as
     a fraction of a step, within [-0.5, 0.5).
     """
@@ -90,6 +106,8 @@ class EstimatedTuning(Node):
 
     stft: STFT = STFT()
     bins_per_octave: int = parameter(12, "steps of the scale", ge=1, le=1200)
+    sr: int | None = sr_parameter()
+    power: int = parameter(2, "1 for peaks of magnitude, 2 for peaks of power", ge=1, le=2)
 
     def spill_bytes(self) -> int:
         return 300  # about 40 peaks
@@ -100,10 +118,12 @@ class EstimatedTuning(Node):
 
 class _Tuning(Operator):
     def __init__(self, node: EstimatedTuning, sr: int) -> None:
+        sr = node.sr or sr
         self._bins_per_octave = node.bins_per_octave
         self._n_fft = node.stft.frames.n_fft
         self._sr = float(sr)
         self._low, self._high = peak_bins(sr, self._n_fft)
+        self._is_squared = node.power == 2
         self._peaks = SpillBuffer(2)
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
@@ -115,6 +135,7 @@ class _Tuning(Operator):
             self._sr,
             self._n_fft,
             block.n_frames,
+            self._is_squared,
         )
         self._peaks.append(found)
         return ()
@@ -139,4 +160,4 @@ def warm_up() -> None:
     """Compile the kernels that are used for some signals only."""
     peaks = SpillBuffer(2)
     peaks.append(np.array([[440.0, 1.0], [440.0, 2.0]], np.float32))
-    _median_height(peaks)  # an even number of peaks needs all kernels
+    _median_by_digits(peaks)  # an even number of peaks needs all kernels

@@ -14,6 +14,7 @@ import pytest
 import featurelib
 from featurelib import AudioError, ParameterError, SpecError, extract, extract_files
 from tests.featurelib.support.signals import chord, encode, noise
+from tests.support.quick import slow_but
 
 LIGHT = featurelib.FeatureSpec.from_dict(
     {
@@ -74,7 +75,7 @@ def test_channels_are_in_the_index(tmp_path):
     assert found.index.tolist() == [(str(path), 0, 0), (str(path), 1, 0)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", slow_but([1], [1, 2]))
 def test_a_file_that_cannot_be_used_is_raised_or_a_row(files, tmp_path, workers):
     bad, gone = tmp_path / "bad.wav", tmp_path / "gone.wav"
     bad.write_bytes(b"no audio")
@@ -183,6 +184,7 @@ class Deadly(RMS):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_said(files, tmp_path):
     (tmp_path / "deadly.py").write_text(_DEADLY)
     script = tmp_path / "script.py"

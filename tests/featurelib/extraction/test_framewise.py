@@ -50,6 +50,15 @@ def test_the_first_frame_is_there_also_if_no_feature_has_it():
     assert frame["spectral_flux"].isna().tolist() == [True] + [False] * (len(frame) - 1)
 
 
+def test_a_last_frame_that_only_the_constant_q_transform_has():
+    spec = spec_of("chroma_cqt", "spectral_flux", "rms", sr=44_100)
+    frame = extract_frames(encode(noise(1.0, sr=44_100)[: 20 * 512 - 1], 44_100), spec)
+    assert frame["rms"].isna().tolist() == [False] * 20 + [True]
+    assert frame["spectral_flux"].isna().tolist() == [True] + [False] * 19 + [True]
+    assert frame["chroma_cqt_01"].notna().all()
+    assert frame.columns[1] == "chroma_cqt_01"
+
+
 def test_segments_and_channels_have_their_columns():
     y = np.stack([chord(2.0), noise(2.0)], axis=1)
     spec = spec_of(*FAMILIES, channels="each", level={"length_s": 0.75}, offset=0.25)

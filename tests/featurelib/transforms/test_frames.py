@@ -37,7 +37,7 @@ def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):
 @given(
     length=st.integers(1, 120),
     n_fft=st.sampled_from([2, 8, 16]),
-    hop=st.integers(1, 16),
+    hop=st.integers(1, 40),
     centred=st.booleans(),
     pad_mode=st.sampled_from(["constant", "edge", "reflect"]),
     block_frames=st.integers(1, 9),
@@ -46,7 +46,6 @@ def frames_of(y, *, n_fft, hop_length, pad, pad_mode, block_frames, cuts):
 def test_blocks_are_the_frames_of_the_padded_signal(
     length, n_fft, hop, centred, pad_mode, block_frames, cuts
 ):
-    hop = min(hop, n_fft)
     y = np.arange(1, length + 1, dtype=np.float32)
     pad = n_fft // 2 if centred else 0
     padded = np.pad(y, pad, mode=pad_mode)
