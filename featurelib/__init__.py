@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 from featurelib.errors import AudioError, DecoderError, FeaturelibError, ParameterError, SpecError
 
 if TYPE_CHECKING:
-    from featurelib.audio import check_decoders, ffmpeg_version
-    from featurelib.columns import ColumnDescription, describe, feature_names, schema
+    from featurelib.audio import TAGS, check_decoders, ffmpeg_version
+    from featurelib.columns import (
+        ColumnDescription,
+        describe,
+        feature_names,
+        librosa_call,
+        schema,
+    )
     from featurelib.extraction.batch import extract_files
     from featurelib.extraction.extract import (
         extract,
@@ -26,24 +32,28 @@ if TYPE_CHECKING:
     from featurelib.extraction.framewise import extract_frames
     from featurelib.extraction.loading import load
     from featurelib.features import Feature, families
-    from featurelib.rows import RowCollector, Rows, arrow_field, arrow_type
+    from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows, arrow_field, arrow_type
     from featurelib.specs.differences import spec_differences
     from featurelib.specs.entry import Entry, feature
     from featurelib.specs.family_table import describe_families
     from featurelib.specs.feature_spec import FeatureSpec
     from featurelib.specs.level import Level
-    from featurelib.specs.presets import PRESETS, get_spec, spec_from_settings
+    from featurelib.specs.presets import PRESETS, get_spec, preset_description, spec_from_settings
+    from featurelib.specs.reuse import Reuse, reuse
     from featurelib.statistics import STATISTICS
 
 _LAZY = {
     "PRESETS": "specs.presets",
     "STATISTICS": "statistics",
+    "TAGS": "audio",
     "ColumnDescription": "columns",
     "Entry": "specs.entry",
     "Extractor": "extraction.extractor",
     "Feature": "features",
     "FeatureSpec": "specs.feature_spec",
     "Level": "specs.level",
+    "SIGNAL_COLUMNS": "rows",
+    "Reuse": "specs.reuse",
     "RowCollector": "rows",
     "Rows": "rows",
     "arrow_field": "rows",
@@ -63,7 +73,10 @@ _LAZY = {
     "feature_names": "columns",
     "ffmpeg_version": "audio",
     "get_spec": "specs.presets",
+    "librosa_call": "columns",
     "load": "extraction.loading",
+    "preset_description": "specs.presets",
+    "reuse": "specs.reuse",
     "schema": "columns",
     "spec_differences": "specs.differences",
     "spec_from_settings": "specs.presets",
@@ -72,7 +85,9 @@ _LAZY = {
 
 __all__ = [
     "PRESETS",
+    "SIGNAL_COLUMNS",
     "STATISTICS",
+    "TAGS",
     "AudioError",
     "ColumnDescription",
     "DecoderError",
@@ -83,6 +98,7 @@ __all__ = [
     "FeaturelibError",
     "Level",
     "ParameterError",
+    "Reuse",
     "RowCollector",
     "Rows",
     "SpecError",
@@ -103,7 +119,10 @@ __all__ = [
     "feature_names",
     "ffmpeg_version",
     "get_spec",
+    "librosa_call",
     "load",
+    "preset_description",
+    "reuse",
     "schema",
     "spec_differences",
     "spec_from_settings",

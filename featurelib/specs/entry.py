@@ -11,10 +11,11 @@ from typing import Any
 
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
-from featurelib.graph import Node
+from featurelib.graph import Node, Signal, reading, samples_of
 from featurelib.parameters import did_you_mean
 from featurelib.specs.keywords import build, find_places, flattened, keywords, places
 from featurelib.statistics import SERIES, STATISTICS, is_statistic, statistic_node
+from featurelib.transforms.hpss import COMPONENTS, HPSS
 
 #: Default template of column names. The row number is left out for features without rows.
 DEFAULT_COLUMNS = "{name}_{row:02}_{stat}"
@@ -27,6 +28,9 @@ _MAX_STEPS = 32
 
 #: Largest width in a template of column names [characters].
 _MAX_WIDTH = 99
+
+#: Prefix of the parameters of the separation, for entries of a component.
+_HPSS = "hpss."
 
 #: Keys of an entry in a spec other than parameters.
 _KEYS = ("family", "of", "as", "statistics", "columns", "pooled")
@@ -82,7 +86,12 @@ class Entry:
             raise SpecError(
                 f"{self.name}: {self.feature.family!r} is one value: give statistics = []"
             )
-        if self.pooled and not self.feature.has_rows:
+        if len(samples_of(self.feature)) > 1:
+            raise SpecError(
+                f"{self.name}: {self.feature.family!r} reads the signal and a component of it:"
+                " give all its nodes the same samples"
+            )
+        if self.pooled and not (self.feature.has_rows or self.feature.is_always_pooled):
             raise SpecError(f"{self.name}: pooled, but {self.feature.family!r} has one row only")
         if self.feature.is_always_pooled:
             put(self, "pooled", True)
@@ -284,14 +293,27 @@ def _entry(
     if not isinstance(name, str) or not name:
         raise SpecError(f"features: {family}: as={name!r} is no name")
     own = dict(flattened({k: v for k, v in value.items() if k not in _KEYS}))
-    given = _given(kind, name, value.get("of"), earlier)
+    of = value.get("of")
+    component = of if isinstance(of, str) and of in COMPONENTS and of not in earlier else None
+    given = _given(kind, name, None if component else of, earlier)
     available = places(kind, frozenset(given))
     used = set()
     try:
         for key in defaults:
-            if key not in ("statistics", "columns") and find_places(available, key):
+            if key.startswith(_HPSS):
+                if component:
+                    used.add(key)
+            elif key not in ("statistics", "columns") and find_places(available, key):
                 used.add(key)
-        feature = build(kind, {key: defaults[key] for key in used} | own, given)
+        parameters = {key: defaults[key] for key in used} | own
+        separation = {
+            key.removeprefix(_HPSS): parameters.pop(key)
+            for key in list(parameters)
+            if component and key.startswith(_HPSS)
+        }
+        feature = build(kind, parameters, given)
+        if component:
+            feature = _of_component(feature, component, separation)
     except SpecError as error:
         raise SpecError(f"features: {name}: {error}") from error
     statistics = value.get("statistics", () if feature.is_single else defaults.get("statistics"))
@@ -305,6 +327,15 @@ def _entry(
     return Entry(feature=feature, name=name, **plain), used
 
 
+def _of_component(feature: Feature, component: str, separation: Mapping[str, Any]) -> Feature:
+    """Return a feature of a component of the signal, separated with some parameters."""
+    samples = COMPONENTS[component](hpss=build(HPSS, separation))
+    result = reading(feature, samples)
+    if samples_of(result) != {samples}:  # its inputs are not made of its fields
+        raise SpecError(f"of={component!r}: {feature.family!r} is of the signal")
+    return result
+
+
 def _given(
     kind: type[Feature], name: str, of: Any, earlier: Mapping[str, Entry]
 ) -> dict[str, Node]:
@@ -312,7 +343,11 @@ def _given(
     reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
     if not reads_feature:
         if of not in (None, "signal"):
-            raise SpecError(f"features: {name}: of={of!r}: {kind.family!r} is of the signal")
+            components = " or ".join(repr(component) for component in COMPONENTS)
+            raise SpecError(
+                f"features: {name}: of={of!r}: {kind.family!r} is of the signal, or of its"
+                f" component {components}"
+            )
         return {}
     listed = ", ".join(earlier) or "none"
     if of is None:
@@ -365,9 +400,25 @@ def entry_table(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
     if isinstance(of, Feature):
         result["of"] = next(other.name for other in entries if other.feature == of)
         fixed = frozenset({"of"})
+    component, separation = _component_of(feature)
+    if component and not fixed:
+        result["of"] = component
     result["as"] = entry.name
     result["statistics"] = list(entry.statistics)
     result["columns"] = entry.columns
     if feature.has_rows:
         result["pooled"] = entry.pooled
-    return result | keywords(feature, fixed)
+    result |= keywords(feature, fixed)
+    return result if fixed else result | separation
+
+
+def _component_of(feature: Feature) -> tuple[str, dict[str, Any]]:
+    """Return the name of the component that a feature reads, and its parameters.
+
+    Both are empty if the feature reads the signal.
+    """
+    [samples] = samples_of(feature) or {Signal()}
+    for name, kind in COMPONENTS.items():
+        if isinstance(samples, kind):
+            return name, {f"{_HPSS}{key}": v for key, v in keywords(samples.hpss).items()}
+    return "", {}

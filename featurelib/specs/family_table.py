@@ -7,7 +7,7 @@ from typing import Any
 
 from featurelib.features import Feature, families
 from featurelib.parameters import bounds
-from featurelib.specs.keywords import SHARED, find_places, places
+from featurelib.specs.keywords import SHARED, Place, find_places, places
 
 
 def describe_families() -> list[dict[str, Any]]:
@@ -34,13 +34,22 @@ def _described(name: str, kind: type[Feature]) -> dict[str, Any]:
     for place in available:
         key = place.path[-1]
         if find_places(available, key)[0] is place:
-            default = place.field.default
-            default = None if default is dataclasses.MISSING else default
+            default = _default(kind, place)
             doc = place.field.metadata["doc"]
             parameters.append(_parameter(key, default, bounds(place.field), doc))
     unit = kind.unit if isinstance(kind.unit, str) else "that of the other feature, a frame"
     definition = (kind.__doc__ or "").splitlines()[0].rstrip(".")
     return {"family": name, "unit": unit, "definition": definition, "parameters": parameters}
+
+
+def _default(kind: type[Feature], place: Place) -> Any:
+    """Return the default of a parameter in a family, which may differ from its node's own."""
+    first, *rest = place.path
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    value: Any = fields[first].default
+    for name in rest:
+        value = getattr(value, name)
+    return None if value is dataclasses.MISSING else value
 
 
 def _parameter(name: str, default: Any, limits: str, definition: str) -> dict[str, Any]:

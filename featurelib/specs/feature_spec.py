@@ -12,7 +12,6 @@ from typing import Any
 
 from featurelib.errors import SpecError
 from featurelib.features import Feature, families
-from featurelib.features.base import frames_of
 from featurelib.graph import Node, Plan, Signal, canonical
 from featurelib.parameters import SR_LIMITS, checked, did_you_mean, parameter
 from featurelib.rows import SIGNAL_COLUMNS
@@ -21,6 +20,7 @@ from featurelib.specs.imports import Import
 from featurelib.specs.keywords import places
 from featurelib.specs.level import Level
 from featurelib.statistics import SERIES, quantile_of
+from featurelib.transforms.frames import frames_of
 
 #: Value of `sr` for the analysis of each file at its own sampling rate.
 NATIVE = "native"
@@ -163,9 +163,11 @@ class FeatureSpec:
         """
         plan = self.plan(self.nominal_sr)
         return sum(
-            node.spill_bytes() * plan.sr / frames.hop_length
+            node.spill_bytes()
+            * plan.sr
+            / (1 if (grid := frames_of(node)) is None else grid.hop_length)
             for node in plan.nodes
-            if node.spill_bytes() and (frames := frames_of(node)) is not None
+            if node.spill_bytes()
         )
 
     def rows_a_second(self) -> float:
@@ -188,7 +190,7 @@ class FeatureSpec:
             overlap = length / hop
         overlap *= 2 if self.channels == "each" else 1
         return overlap * sum(
-            4 * entry.feature.width * sr / entry.feature.frames.hop_length
+            4 * entry.feature.width * sr / entry.feature.hop_length
             for entry in self.features
             if SERIES in entry.statistics
         )

@@ -16,7 +16,7 @@ from featurelib.parameters import did_you_mean, is_node_field
 NodeType = TypeVar("NodeType", bound=Node)
 
 #: Parameters of frames and STFTs. A value in an entry applies to all STFTs of that entry.
-SHARED = frozenset({"n_fft", "hop_length", "window", "center", "pad_mode"})
+SHARED = frozenset({"n_fft", "hop_length", "window", "win_length", "fftbins", "center", "pad_mode"})
 
 
 @lru_cache(maxsize=512)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from featurelib.errors import SpecError
@@ -14,49 +15,63 @@ from featurelib.specs.feature_spec import FeatureSpec
 #: Name of the default preset.
 DEFAULT = "genre-v1"
 
-_TUTORIAL = {"statistics": ["mean"], "columns": "{name}{row}"}
+#: Folder of the presets: one TOML file each, with the name of the preset.
+FOLDER = Path(__file__).parents[1] / "presets"
 
-#: Presets as plain values, as in a TOML file.
-_TABLES: tuple[dict[str, Any], ...] = (
-    {
-        "name": "genre-v1",
-        "features": [
-            "rms",
-            "zero_crossing_rate",
-            "spectral_centroid",
-            "spectral_bandwidth",
-            "spectral_rolloff",
-            "spectral_flatness",
-            "spectral_flux",
-            "spectral_contrast",
-            "mfcc",
-            "chroma_stft",
-            {"family": "stft", "statistics": ["mean", "std", "max", "skew"]},
-            "stft_db",
-        ],
-    },
-    {
-        "name": "tutorial-v1",
-        "duration": 30.0,
-        "defaults": _TUTORIAL,
-        "features": [
-            {"family": "chroma_stft", "pooled": True},
-            {"family": "rms", "as": "rmse"},
-            "spectral_centroid",
-            "spectral_bandwidth",
-            {"family": "spectral_rolloff", "as": "rolloff"},
-            "zero_crossing_rate",
-            "mfcc",
-        ],
-    },
-)
 
-_BY_NAME = {table["name"]: table for table in _TABLES}
+@cache
+def _table(name: str) -> dict[str, Any]:
+    table = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))["spec"]
+    return _changed(_table(table["preset"]), table) if "preset" in table else table
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def _changed(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table of a spec with other fields, and other single defaults."""
+    changes = {key: value for key, value in changes.items() if key != "preset"}
+    if isinstance(changes.get("defaults"), Mapping):
+        changes["defaults"] = {**table.get("defaults", {}), **changes["defaults"]}
+    return {**table, **changes}
+
+
+def _without_description(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != "description"}
+
+
+def preset_description(name: str) -> str:
+    """Return what a preset is for, in a few words."""
+    return _table(get_spec(name).name)["description"]
+
+
+class _Presets(Mapping[str, FeatureSpec]):
+    """All presets by name. A preset is read when it is needed."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, FeatureSpec] = {}
+
+    def __getitem__(self, name: str) -> FeatureSpec:
+        if name not in _names():
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = FeatureSpec.from_dict(_without_description(_table(name)))
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_names())
+
+    def __len__(self) -> int:
+        return len(_names())
+
 
 #: Presets by name.
-PRESETS: Mapping[str, FeatureSpec] = MappingProxyType(
-    {name: FeatureSpec.from_dict(table) for name, table in _BY_NAME.items()}
-)
+PRESETS: Mapping[str, FeatureSpec] = _Presets()
 
 
 def get_spec(spec: str | FeatureSpec | None = None, *, preset: str | None = None) -> FeatureSpec:
@@ -106,7 +121,8 @@ def spec_from_settings(settings: Mapping[str, Any], folder: str | Path = ".") ->
     settings : mapping
         Fields as for `FeatureSpec.from_dict`. With the key ``preset``, the name of a preset,
         the other fields replace those of the preset. ``defaults`` replaces single defaults.
-        The default name is ``custom``, or ``<preset>-modified`` if the fingerprint changed.
+        ``description`` is for people and ignored. The default name is ``custom``, or
+        ``<preset>-modified`` if the fingerprint changed.
     folder : path
         Folder of relative file names in ``import``.
 
@@ -119,16 +135,12 @@ def spec_from_settings(settings: Mapping[str, Any], folder: str | Path = ".") ->
     SpecError
         If a field or the preset is unknown, or a value is invalid.
     """
+    settings = _without_description(settings)
     if "preset" not in settings:
         return FeatureSpec.from_dict({"name": "custom", **settings}, folder=folder)
     preset = get_spec(settings["preset"])
-    table = _BY_NAME[preset.name]
-    changes = {key: value for key, value in settings.items() if key != "preset"}
-    if isinstance(changes.get("defaults"), Mapping):
-        changes["defaults"] = {**table.get("defaults", {}), **changes["defaults"]}
-    spec = FeatureSpec.from_dict({**table, **changes}, folder=folder)
-    if "name" in changes or spec.fingerprint == preset.fingerprint:
+    table = _changed(_without_description(_table(preset.name)), settings)
+    spec = FeatureSpec.from_dict(table, folder=folder)
+    if "name" in settings or spec.fingerprint == preset.fingerprint:
         return spec
-    return FeatureSpec.from_dict(
-        {**table, **changes, "name": f"{preset.name}-modified"}, folder=folder
-    )
+    return FeatureSpec.from_dict({**table, "name": f"{preset.name}-modified"}, folder=folder)

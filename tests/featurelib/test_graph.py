@@ -15,22 +15,31 @@ from hypothesis import strategies as st
 from featurelib import Feature, SpecError, families, spec_from_settings
 from featurelib.features.chroma_stft import ChromaSTFT
 from featurelib.features.delta import Delta
+from featurelib.features.log_mel import LogMel
+from featurelib.features.log_spectrogram import LogSpectrogram
+from featurelib.features.melspectrogram import MelSpectrogram
 from featurelib.features.mfcc import MFCC
+from featurelib.features.poly_features import PolyFeatures
 from featurelib.features.rms import RMS
 from featurelib.features.spectral_bandwidth import SpectralBandwidth
 from featurelib.features.spectral_centroid import SpectralCentroid
+from featurelib.features.spectral_density import SpectralDensity
 from featurelib.features.spectral_flatness import SpectralFlatness
 from featurelib.features.spectral_flux import SpectralFlux
 from featurelib.features.stft import DbCells, MagnitudeCells
+from featurelib.features.stft_rms import STFTRMS
 from featurelib.graph import Analysis, Block, Lockstep, Node, Operator, Plan, Signal, canonical
 from featurelib.parameters import parameter
 from featurelib.specs.keywords import build
 from featurelib.statistics import Moments, Quantiles, Series
 from featurelib.transforms import frames, tuning
+from featurelib.transforms.cqt import CQT, PitchClasses
 from featurelib.transforms.frames import Frames
 from featurelib.transforms.mel import Mel, MelDb
 from featurelib.transforms.stft import STFT, LogPower, PowerSums
 from tests.featurelib.support.signals import SR, chord, noise
+from tests.featurelib.support.specs import READS, entries_of, given_nodes
+from tests.support.quick import slow_but_every
 
 FAMILIES = tuple(families())
 
@@ -69,8 +78,7 @@ def test_a_second_transform_is_another_node():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nodes_come_behind_what_they_read(family):
-    given_nodes = {"of": MFCC()} if family == "delta" else {}
-    plan = Plan([build(families()[family], {}, given_nodes)], SR)
+    plan = Plan([build(families()[family], {}, given_nodes(family))], SR)
     assert plan.nodes[0] == Signal()
     for i, node in enumerate(plan.nodes):
         assert plan.index[node] == i
@@ -144,6 +152,12 @@ JOINED = [
     Delta(of=MFCC(n_mfcc=3)),
     Delta(of=SpectralFlux(), delta_width=5, order=2),
     Delta(of=Delta(of=RMS(), delta_width=3)),
+    MelSpectrogram(mel=Mel(n_mels=8)),
+    LogMel(mel=MelDb(mel=Mel(n_mels=8))),
+    LogSpectrogram(),
+    SpectralDensity(n_bands=8),
+    PolyFeatures(),
+    STFTRMS(),
 ]
 
 
@@ -225,7 +239,7 @@ def test_the_canonical_form_of_a_long_chain_takes_no_time():
 
 def test_the_canonical_form_survives_json():
     for family, kind in families().items():
-        node = build(kind, {}, {"of": MFCC()} if family == "delta" else {})
+        node = build(kind, {}, given_nodes(family))
         assert json.loads(json.dumps(canonical(node))) == canonical(node)
 
 
@@ -250,36 +264,46 @@ def test_a_parameter_that_is_added_later_changes_nothing(kind):
 
 def spec_of(family: str) -> Any:
     """A new spec of one family."""
-    if family != "delta":
-        return spec_from_settings({"features": [family]})
-    mfcc = {"family": "mfcc", "statistics": []}
-    return spec_from_settings({"features": [mfcc, {"family": "delta", "of": "mfcc"}]})
+    return spec_from_settings({"features": entries_of(family)})
 
 
-SPECTRAL = frozenset(FAMILIES) - {"rms", "zero_crossing_rate"}
+FRAMED = frozenset(FAMILIES) - {"waveform"}
+SPECTRAL = FRAMED - {"rms", "zero_crossing_rate", "yin", "voiced"}
+RHYTHM = frozenset({"onset_strength", "tempo"})
+
+#: Families that are computed from values of another family, and that family.
+FOLLOWERS = READS | {"tempo": "onset_strength"}
 
 #: Families that read a node class, directly or not.
 READERS: dict[type[Node], frozenset[str]] = {
     Signal: frozenset(FAMILIES),
-    Frames: frozenset(FAMILIES),
+    Frames: FRAMED,
     STFT: SPECTRAL,
     PowerSums: frozenset({"spectral_centroid", "spectral_bandwidth", "spectral_flux"}),
     LogPower: frozenset({"spectral_flatness", "stft_db"}),
-    Mel: frozenset({"mfcc", "delta"}),
-    MelDb: frozenset({"mfcc", "delta"}),
-    tuning.EstimatedTuning: frozenset({"chroma_stft", "tuning"}),
+    Mel: RHYTHM | {"mfcc", "delta", "log_mel", "melspectrogram"},
+    MelDb: RHYTHM | {"mfcc", "delta", "log_mel"},
+    tuning.EstimatedTuning: frozenset(
+        {"chroma_stft", "chroma_cqt", "chroma_cens", "tonnetz", "tuning"}
+    ),
+    CQT: frozenset({"chroma_cqt", "chroma_cens"}),
+    PitchClasses: frozenset({"chroma_cqt", "chroma_cens"}),
     MagnitudeCells: frozenset({"stft"}),
     DbCells: frozenset({"stft_db"}),
-    Moments: frozenset(FAMILIES) - {"tuning"},
+    Moments: frozenset(FAMILIES) - {"tuning", "tempo"},
     Quantiles: frozenset(),
     **{
-        kind: frozenset({family, "delta"} if family == "mfcc" else {family})
+        kind: frozenset({family, *(reader for reader, of in FOLLOWERS.items() if of == family)})
         for family, kind in families().items()
     },
 }
 
 
-@pytest.mark.parametrize("kind", READERS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+@pytest.mark.parametrize(
+    "kind",
+    slow_but_every(3, list(READERS)),
+    ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
+)
 def test_a_version_concerns_the_specs_that_read_the_node_and_no_others(kind, monkeypatch):
     before = {family: spec_of(family).fingerprint for family in FAMILIES}
     monkeypatch.setattr(kind, "version", kind.version + 1)

@@ -15,6 +15,7 @@ from featurelib.features.mfcc import MFCC
 from featurelib.graph import Node
 from featurelib.parameters import bounds, checked, parameter
 from featurelib.specs.keywords import SHARED, Place, build, find_places, flattened, keywords, places
+from tests.featurelib.support.specs import given_nodes
 
 FAMILIES = tuple(families())
 
@@ -235,7 +236,8 @@ def value_of(place: Place) -> st.SearchStrategy[Any]:
 def changed(draw: st.DrawFn, kind: type[Node], given_nodes: dict[str, Node]) -> Node:
     """A node with any valid values of any of its parameters."""
     available = places(kind, frozenset(given_nodes))
-    chosen = draw(st.lists(st.sampled_from(available), unique_by=lambda place: place.path))
+    some = st.sampled_from(available) if available else st.nothing()
+    chosen = draw(st.lists(some, unique_by=lambda place: place.path))
     values = {place.path: draw(value_of(place)) for place in chosen}
     # A path of one name is a plain keyword, and no parameter of that name is nearer.
     return build(kind, {".".join(path): value for path, value in values.items()}, given_nodes)
@@ -244,10 +246,10 @@ def changed(draw: st.DrawFn, kind: type[Node], given_nodes: dict[str, Node]) -> 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(st.data())
 def test_keywords_make_every_family_again(family, data):
-    given_nodes = {"of": MFCC(n_mfcc=13)} if family == "delta" else {}
-    node = changed(data.draw, families()[family], given_nodes)
-    values = keywords(node, frozenset(given_nodes))
-    assert build(type(node), values, given_nodes) == node
+    given = given_nodes(family)
+    node = changed(data.draw, families()[family], given)
+    values = keywords(node, frozenset(given))
+    assert build(type(node), values, given) == node
 
 
 @pytest.mark.parametrize("kind", [Both, Top])

@@ -77,6 +77,45 @@ def test_pieces_give_the_statistics_of_the_whole(name, lengths, seed, offset):
     np.testing.assert_allclose(cells.statistic(name), [whole], rtol=1e-6, atol=1e-9)
 
 
+@st.composite
+def series_in_blocks(draw):
+    """Frames of two rows in steps, so that ties and constants occur, and where to cut them."""
+    n_frames = draw(st.sampled_from([1, 2, 3]) | st.integers(4, 200))
+    n_steps = draw(st.sampled_from([1, 2, 100]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    steps = draw(st.sampled_from([0, -3, 1000])) + rng.integers(0, n_steps, (n_frames, 2))
+    x = steps * 2.0 ** draw(st.integers(-20, 20))
+    cuts = draw(st.lists(st.integers(0, n_frames), max_size=8))
+    return x.astype(draw(st.sampled_from([np.float32, np.float64]))), sorted(cuts)
+
+
+@given(series_in_blocks(), st.sampled_from([*MOMENTS, *QUANTILES]), st.booleans())
+def test_every_statistic_in_blocks_is_that_of_the_whole(drawn, name, pooled):
+    x, cuts = drawn
+    operator = statistic_node(name, Rows(), pooled=pooled).operator(22_050)
+    for part in np.split(x, cuts):
+        push(operator, part)
+    operator.finish()
+    populations = [x] if pooled else x.T
+    whole = [oracle_statistic(values, name) for values in populations]
+    # Of a constant, variance and deviation are rounding errors.
+    absolute = 1e-9 if name in ("skew", "kurtosis") else 1e-12 * np.abs(x).max()
+    absolute *= np.abs(x).max() if name == "var" else 1.0
+    np.testing.assert_allclose(operator.statistic(name), whole, rtol=1e-9, atol=absolute)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_single_frame_has_no_spread(pooled):
+    x = np.array([[0.1, 0.1]])
+    for name in (*MOMENTS, *QUANTILES):
+        operator = statistic_node(name, Rows(), pooled=pooled).operator(22_050)
+        push(operator, x.astype(np.float32))
+        operator.finish()
+        spread = name in ("std", "var", "skew", "kurtosis")
+        expected = 0.0 if spread else float(np.float32(0.1))
+        assert operator.statistic(name).tolist() == [expected] * (1 if pooled else 2)
+
+
 @pytest.mark.parametrize("name", MOMENTS)
 def test_rows_are_condensed_chunk_by_chunk(name):
     x = np.random.default_rng(0).gamma(1.0, size=(2 * CHUNK + 77, 2))

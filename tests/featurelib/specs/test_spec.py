@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from featurelib import (
     FeatureSpec,
     SpecError,
     get_spec,
+    preset_description,
     spec_from_settings,
 )
 from featurelib.features.delta import Delta
 from featurelib.features.mfcc import MFCC
+from featurelib.specs.presets import FOLDER
 from tests.featurelib.support.specs import GENRE, round_trip
 
 
@@ -87,13 +90,26 @@ def test_series_stay_frames_beside_pooled_statistics():
 
 
 def test_presets_are_found_by_name():
-    assert set(PRESETS) == {"genre-v1", "tutorial-v1"}
+    assert {"genre-v1", "tutorial-v1", "speech-v1", "log-spectrogram-v1", "log-mel-v1"} <= set(
+        PRESETS
+    )
+    assert list(PRESETS) == sorted(PRESETS)
     for name, spec in PRESETS.items():
         assert spec.name == name
         assert get_spec(name) is spec
     assert get_spec(GENRE) is GENRE
-    with pytest.raises(SpecError, match=r"'genre-v2'.*did you mean 'genre-v1'.*tutorial-v1"):
-        get_spec("genre-v2")
+    with pytest.raises(SpecError, match=r"'genre-v9'.*did you mean 'genre-v.*tutorial-v1"):
+        get_spec("genre-v9")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_settings_file_as_anyone_could_write_it(name):
+    path = FOLDER / f"{name}.toml"
+    values = tomllib.loads(path.read_text())["spec"]
+    assert values["name"] == name
+    assert values["description"] == preset_description(name)
+    assert spec_from_settings(values) == PRESETS[name]
+    assert FeatureSpec.from_dict(PRESETS[name].to_dict()) == PRESETS[name]
 
 
 def test_settings_change_a_preset():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import miniaudio
 import soundfile
 
 from featurelib import AudioError, extract_columns, spec_from_settings
@@ -57,7 +58,11 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 def versions() -> dict[str, str]:
     """Versions of the installed decoders."""
-    return {"av": av.__version__, "libsndfile": soundfile.__libsndfile_version__}
+    return {
+        "av": av.__version__,
+        "libsndfile": soundfile.__libsndfile_version__,
+        "miniaudio": miniaudio.__version__,
+    }
 
 
 def outcome(name: str, damage: str) -> dict[str, Any]:

@@ -281,22 +281,22 @@ def _flac_frames(which: str = "LOUD") -> tuple[bytes, list[tuple[int, int, float
     return data, packets(data)
 
 
-@trouble("flac, flac of the same length", n_streams=2)
+@trouble("flac, flac of the same length", n_streams=2, decoder="libsndfile+dr_flac")
 def _() -> Made:
     return file_of("flac") + file_of("flac", "QUIET"), [(SR, LOUD), (SR, QUIET)]
 
 
-@trouble("flac, shorter flac", n_streams=2)
+@trouble("flac, shorter flac", n_streams=2, decoder="libsndfile+dr_flac")
 def _() -> Made:
     return file_of("flac") + file_of("flac", "SHORT"), [(SR, LOUD), (SR, SHORT)]
 
 
-@trouble("flac, longer flac", n_streams=2)
+@trouble("flac, longer flac", n_streams=2, decoder="libsndfile+dr_flac")
 def _() -> Made:
     return file_of("flac", "SHORT") + file_of("flac"), [(SR, SHORT), (SR, LOUD)]
 
 
-@trouble("three flac of other channels and rates", n_streams=3)
+@trouble("three flac of other channels and rates", n_streams=3, decoder="libsndfile+dr_flac")
 def _() -> Made:
     parts = [file_of("flac"), file_of("flac", "STEREO"), file_of("flac", "QUIET", 48_000)]
     return b"".join(parts), [(SR, LOUD), (SR, STEREO), (48_000, QUIET)]
@@ -307,7 +307,7 @@ def _() -> Made:
     return id3v2() + file_of("flac") + file_of("flac", "SHORT"), [(SR, LOUD), (SR, SHORT)]
 
 
-@trouble("flac, id3, flac", n_streams=2)
+@trouble("flac, id3, flac", n_streams=2, decoder="libsndfile+dr_flac")
 def _() -> Made:
     return file_of("flac") + id3v2() + file_of("flac", "SHORT"), [(SR, LOUD), (SR, SHORT)]
 

@@ -20,23 +20,38 @@ from typing import Any
 
 import numpy as np
 
-from featurelib import PRESETS, Entry, Feature, FeatureSpec, families, spec_from_settings
+from featurelib import (
+    PRESETS,
+    Entry,
+    Feature,
+    FeatureSpec,
+    families,
+    feature_names,
+    spec_from_settings,
+)
 from featurelib.extraction.extract import extract_signal_columns
 from featurelib.graph import Node, walk
 from featurelib.statistics import STATISTICS
 from tests.featurelib.support.signals import SR, chord, noise
+from tests.featurelib.support.specs import entries_of
 
 RECORD = Path(__file__).parents[1] / "data" / "values.json"
+
+#: Above this number of columns of a family, only means and standard deviations are recorded.
+_MOST_COLUMNS = 300
+
+#: What a preset needs whose values have changed.
+_NEW_NAME = "the values of a preset never change: give the preset that has them a new name"
 
 #: All statistics that give one number, and some quantiles.
 ALL_STATISTICS = [*(name for name in STATISTICS if name != "series"), "q05", "q2_5"]
 
 
-def signal() -> np.ndarray:
-    """Three seconds of a detuned chord, with noise at the end."""
+def signal(spec: FeatureSpec | None = None) -> np.ndarray:
+    """Three seconds of a detuned chord, with noise at the end; twice for a spec of segments."""
     y = chord(3.0, detune=0.2)
     y[2 * SR :] += noise(1.0, level=0.05)
-    return y
+    return y if spec is None or spec.level.kind == "track" else np.tile(y, 2)
 
 
 def specs() -> dict[str, FeatureSpec]:
@@ -46,15 +61,13 @@ def specs() -> dict[str, FeatureSpec]:
 
 
 def _spec_of(family: str, kind: type[Feature]) -> FeatureSpec:
-    entry: dict[str, Any] = {"family": family}
-    if not kind.is_single:
-        entry["statistics"] = ALL_STATISTICS
-    first: list[dict[str, Any]] = []
-    if any(field.name == "of" for field in dataclasses.fields(kind)):
-        first = [{"family": "mfcc", "statistics": []}]
-        entry["of"] = "mfcc"
+    statistics = {} if kind.is_single else {"statistics": ALL_STATISTICS}
     # Some families allow quantiles only with a limited duration.
-    return spec_from_settings({"features": [*first, entry], "duration": 60.0})
+    spec = spec_from_settings({"features": entries_of(family, **statistics), "duration": 60.0})
+    if len(feature_names(spec)) <= _MOST_COLUMNS:
+        return spec
+    features = entries_of(family, statistics=["mean", "std"])
+    return spec_from_settings({"features": features, "duration": 60.0})
 
 
 def nodes(spec: FeatureSpec) -> Iterator[Node]:
@@ -102,12 +115,14 @@ def classes() -> dict[str, Any]:
 
 def values(spec: FeatureSpec) -> dict[str, list[float]]:
     """Value of each column of a spec, and the RMS of its frame series."""
-    columns = extract_signal_columns(signal(), SR, spec)
+    columns = extract_signal_columns(signal(spec), SR, spec)
     found = {}
     for entry in spec.features:
         squares = _mean_squares(entry)
         for name, (row, _) in zip(entry.column_names(), entry.slots(), strict=True):
-            found[name] = [_short(columns[name][0]), _short(squares[row or 0] ** 0.5)]
+            value = float(np.mean(columns[name][0]))  # of a series, its mean
+            own = squares if row is None else [squares[row]]
+            found[name] = [_short(value), _short(float(np.mean(own)) ** 0.5)]
     return found
 
 
@@ -167,6 +182,7 @@ def problems(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
         lines.append(
             f"{name}: {', '.join(columns[:3])}{', …' if columns[3:] else ''} moved: raise the"
             f" version of the class whose values have changed ({suspects})"
+            + (f"; and {_NEW_NAME}" if name in PRESETS else "")
         )
     if raised:
         lines.append(f"version raised: {', '.join(sorted(raised))}")
@@ -205,12 +221,32 @@ def _moved(recorded: Mapping[str, list[float]], found: Mapping[str, list[float]]
     ]
 
 
-def record() -> None:
-    """Write the records."""
-    text = json.dumps(made(), indent=1)
+def moved_presets(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Recorded presets that have other values or columns now, or are gone."""
+    before, after = recorded["specs"], found["specs"]
+    return [
+        name
+        for name in before
+        if re.search(r"-v\d+$", name)
+        if name not in after or _moved(before[name]["values"], after[name]["values"])
+    ]
+
+
+def record(path: Path = RECORD) -> None:
+    """Write the record, unless the values of a preset have changed.
+
+    Raises
+    ------
+    SystemExit
+        If they have. Give the preset another name, and remove the old name from the record.
+    """
+    found = made()
+    if path.exists() and (moved := moved_presets(json.loads(path.read_text()), found)):
+        raise SystemExit(f"{', '.join(moved)}: {_NEW_NAME}")
+    text = json.dumps(found, indent=1)
     # One line per column.
     text = re.sub(r"\[\s+([-+.\de]+),\s+([-+.\de]+)\s+\]", r"[\1, \2]", text)
-    RECORD.write_text(text + "\n")
+    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":
