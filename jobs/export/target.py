@@ -1,0 +1,115 @@
+"""The file that an export writes: it appears when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from jobs.errors import ConflictError, TableError, UsageError, with_remedy
+from jobs.storage.names import local_name
+from jobs.storage.opening import open_store
+from jobs.storage.scratch import temporary_file
+from jobs.storage.urls import is_url, protocol_of, redacted, split_name, stored_name
+
+
+def check_name(location: str) -> None:
+    """Refuse locations that name no file.
+
+    Raises
+    ------
+    UsageError
+        If the location is a folder, or ``-``.
+    """
+    shown = redacted(location)
+    if location == "-":
+        raise UsageError("an export is one complete file, not a stream: give its name, not -")
+    is_folder = not is_url(location) and os.path.isdir(location)
+    if is_folder or not split_name(location)[1]:
+        example = os.path.join(shown, "table.csv")
+        raise UsageError(f"{shown} is a folder: give a file, such as {example}")
+
+
+@contextlib.contextmanager
+def new_file(location: str, options: dict[str, Any], *, force: bool) -> Iterator[BinaryIO]:
+    """Context manager for a file to write, which replaces its destination when it is closed.
+
+    After an error, the destination is as it was before.
+
+    Parameters
+    ----------
+    location : str
+        Path or URL of the destination.
+    options : dict
+        Storage options for fsspec.
+    force : bool
+        Replace the destination if it exists.
+
+    Raises
+    ------
+    UsageError
+        If the destination exists, or is no regular file.
+    TableError
+        If it cannot be written.
+    """
+    shown = redacted(location)
+    is_local = protocol_of(location) == "file"
+    try:
+        with _local(location, force) if is_local else _remote(location, options, force) as file:
+            yield file
+    except ConflictError as error:
+        raise _exists(shown) from error
+    except OSError as error:
+        if error.filename is None and not isinstance(error, PermissionError):
+            raise
+        raise TableError(f"cannot write {shown}: {with_remedy(error)}") from error
+
+
+def _exists(shown: str) -> UsageError:
+    return UsageError(f"{shown} exists: give another --output, or --force to replace it")
+
+
+@contextlib.contextmanager
+def _local(location: str, force: bool) -> Iterator[BinaryIO]:
+    path = local_name(location.partition("://")[2]) if is_url(location) else location
+    _check_local(path, force)
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    # hidden, on the same file system, and not of the names that readers look for
+    temporary = os.path.join(folder, f".{name[:200]}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _check_local(path, force)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _check_local(path: str, force: bool) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} is no regular file, so it cannot be replaced: give another one")
+    if not force:
+        raise _exists(path)
+
+
+@contextlib.contextmanager
+def _remote(location: str, options: dict[str, Any], force: bool) -> Iterator[BinaryIO]:
+    folder, name = split_name(location)
+    store, stored = open_store(folder, options), stored_name(location, name)
+    if not force and store.stat([stored]) != [None]:
+        raise _exists(redacted(location))
+    with temporary_file() as file:
+        yield file
+        store.replace(stored, file, expected="any" if force else None)
