@@ -7,9 +7,10 @@ import os
 import posixpath
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from jobs.corpus.formats import has_audio_extension
 from jobs.corpus.labels import LABEL
 from jobs.corpus.passed_over import NOT_AUDIO, by_reason, count_extension
+from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.corpus.stated import stated_of
 from jobs.errors import CorpusError
@@ -27,7 +29,6 @@ from jobs.storage.names import (
     encode_path,
     is_utf8,
     other_forms,
-    readable,
 )
 from jobs.storage.parallel import read_ahead
 from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
@@ -59,8 +60,8 @@ class Corpus:
         Store of the files.
     selection : Selection
         Decides which of the files belong to the corpus.
-    label_from_parent : bool
-        Whether each file is labelled with the name of its folder.
+    path_labels : PathLabels, optional
+        Rule by which each file's path gives its label.
     name : str
         The location as the user gave it, for errors.
     rows : pyarrow.Table, optional
@@ -81,12 +82,16 @@ class Corpus:
         Number of listed paths that are not UTF-8 and match no file.
     n_hidden_folders : int
         Number of hidden folders, which are passed over.
+    by_name : callable, optional
+        Returns the entries of files in any folder, by their names or stems, of those in a list.
+    n_by_name : int
+        Number of listed names whose file is in a folder.
     """
 
     root: str
     store: Store
     selection: Selection
-    label_from_parent: bool = False
+    path_labels: PathLabels | None = None
     name: str = ""
     rows: pa.Table | None = None
     stated: pa.Table | None = None
@@ -97,6 +102,8 @@ class Corpus:
     n_other_form: int = 0
     n_not_utf8: int = 0
     n_hidden_folders: int = 0
+    by_name: Callable[[], Mapping[str, Entry]] | None = None
+    n_by_name: int = 0
 
     @property
     def notes(self) -> list[str]:
@@ -104,6 +111,11 @@ class Corpus:
         notes = list(self.list_notes)
         if self.n_other_form:
             notes.append(in_another_form(self.n_other_form, self.name))
+        if self.n_by_name:
+            notes.append(
+                f"{self.n_by_name} names in {self.name} are those of files in other folders, or"
+                " without their extension, and were matched"
+            )
         if self.n_not_utf8:
             notes.append(
                 f"{self.n_not_utf8} paths in {self.name} are not UTF-8 and name no file: if the"
@@ -202,9 +214,22 @@ class Corpus:
         if self.stated is not None:
             sizes, versions = self._stated_in(paths, self.stated.slice(start, len(paths)))
         unknown = [index for index, size in enumerate(sizes) if size is None]
-        for index, entry in zip(unknown, self._look_up([paths[i] for i in unknown]), strict=True):
+        entries = self._look_up([paths[i] for i in unknown])
+        for index, entry in zip(unknown, self._named(entries), strict=True):
             paths[index], sizes[index], versions[index] = entry
         return Page(paths, cast("list[int]", sizes), versions)
+
+    def _named(self, entries: list[Entry]) -> list[Entry]:
+        """Return entries; one without a file may be the name or stem of a file in any folder."""
+        if self.by_name is None or all(entry.size >= 0 for entry in entries):
+            return entries
+        files = self.by_name()
+        named = [
+            entry if entry.size >= 0 else files.get(normalize("NFC", entry.name), entry)
+            for entry in entries
+        ]
+        self.n_by_name += sum(a is not b for a, b in zip(named, entries, strict=True))
+        return named
 
     def _stated_in(self, paths: list[str], rows: pa.Table) -> tuple[list[int | None], list[str]]:
         """Return the stated sizes and versions of some rows; the size is None if unknown."""
@@ -258,8 +283,8 @@ class Corpus:
         paths = pa.array(page.names, pa.string())
         sizes = pa.array(page.sizes, pa.int64())
         labels: pa.Array = pa.nulls(len(page), pa.string())
-        if self.label_from_parent:
-            labels = parent_labels(paths)
+        if self.path_labels is not None:
+            labels = self.path_labels.of(paths)
         elif rows is not None and LABEL in rows.column_names:
             labels = rows[LABEL]
         columns = [
@@ -309,16 +334,6 @@ class Corpus:
                 )
             count_extension(self.not_audio, path)
         self.passed_over[NOT_AUDIO] += len(page)
-
-
-def parent_labels(paths: pa.Array) -> pa.Array:
-    """Return the name of each file's folder; null at the corpus root."""
-    pieces = pc.split_pattern(paths, "/", max_splits=2, reverse=True)
-    at = pc.subtract(pieces.offsets[1:], 2)
-    has_folder = pc.greater(pc.list_value_length(pieces), 1)
-    folders = pieces.values.take(pc.if_else(has_folder, at, None)).dictionary_encode()
-    labels = [readable(folder) or None for folder in folders.dictionary.to_pylist()]
-    return pa.array(labels, pa.string()).take(folders.indices)
 
 
 def in_another_form(n: int, name: str) -> str:

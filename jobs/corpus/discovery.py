@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.corpus.corpus import Corpus, explain
 from jobs.corpus.filelist import LIST_EXTENSIONS, open_list
+from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.errors import CorpusError, UsageError
 from jobs.storage.base import Store
@@ -33,7 +34,7 @@ def open_corpus(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int | None = None,
-    label_from_parent: bool = False,
+    path_labels: PathLabels | None = None,
     taken: Sequence[str] = (),
     known_root: str | None = None,
     verify_list: bool = False,
@@ -50,8 +51,8 @@ def open_corpus(
         Patterns for the path relative to the root; ``*`` also matches ``/``.
     limit : int, optional
         Maximum number of files.
-    label_from_parent : bool
-        Label each file with the name of its folder.
+    path_labels : PathLabels, optional
+        Rule by which each file's path gives its label.
     taken : sequence of str
         Names that the carried columns of a list must not have.
     known_root : str, optional
@@ -76,7 +77,7 @@ def open_corpus(
             _open_root(split_name(location)[0], options, known_root),
             options,
             selection,
-            label_from_parent=label_from_parent,
+            path_labels=path_labels,
             taken=taken,
         )
         return replace(corpus, stated=None) if verify_list else corpus
@@ -84,10 +85,10 @@ def open_corpus(
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
-        return Corpus(store.url, store, selection, label_from_parent, redacted(location))
+        return Corpus(store.url, store, selection, path_labels, redacted(location))
     if is_folder or is_url(location):
         store = _open_root(location, options, known_root)
-        return Corpus(store.url, store, selection, label_from_parent, redacted(location))
+        return Corpus(store.url, store, selection, path_labels, redacted(location))
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import posixpath
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.corpus.corpus import Corpus, explain, relative_paths
+from jobs.corpus.formats import has_audio_extension
 from jobs.corpus.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
+from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.corpus.stated import take_stated
-from jobs.errors import CorpusError
-from jobs.storage.base import Store
+from jobs.errors import CorpusError, UsageError
+from jobs.storage.base import Entry, Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.urls import redacted, split_name, stored_name
 
@@ -27,7 +33,7 @@ def open_list(
     options: dict[str, Any] | None,
     selection: Selection,
     *,
-    label_from_parent: bool,
+    path_labels: PathLabels | None,
     taken: Sequence[str],
 ) -> Corpus:
     """Read a list of files and return its corpus.
@@ -42,8 +48,8 @@ def open_list(
         Storage options for fsspec.
     selection : Selection
         Decides which of the files belong to the corpus.
-    label_from_parent : bool
-        Label each file with the name of its folder.
+    path_labels : PathLabels, optional
+        Rule by which each file's path gives its label.
     taken : sequence of str
         Names that the carried columns must not have.
 
@@ -70,20 +76,61 @@ def open_list(
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
+    by_name = None
+    if stated is None and not pc.any(pc.match_substring_regex(rows["path"], "[/:]")).as_py():
+        by_name = functools.cache(lambda: _files_by_name(home, rows["path"], location))
     is_selected = _selected(rows["path"], selection)
     corpus = Corpus(
         home.url,
         store,
         selection,
-        label_from_parent,
+        path_labels,
         location,
         rows.filter(is_selected),
         stated.filter(is_selected) if stated is not None else None,
         carried_schema(rows, taken, location),
         list_notes=notes,
+        by_name=by_name,
     )
     corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus
+
+
+def _files_by_name(home: Store, names: pa.ChunkedArray, location: str) -> dict[str, Entry]:
+    """Return the files below the list's folder whose name or stem is in the list.
+
+    Only the names that need it are looked for: those that are no path of a file. A name is
+    preferred to a stem.
+
+    Raises
+    ------
+    UsageError
+        If a name or stem is that of several files.
+    """
+    wanted = {normalize("NFC", name) for name in names.to_pylist()}
+    found: dict[str, list[Entry]] = defaultdict(list)
+    stems: dict[str, list[Entry]] = defaultdict(list)
+    for page in home.scan(descend=lambda folder: not posixpath.basename(folder).startswith(".")):
+        is_audio = has_audio_extension(pa.array(page.names, pa.string())).to_pylist()
+        for entry, is_one in zip(page, is_audio, strict=True):
+            name = normalize("NFC", posixpath.basename(entry.name))
+            if not is_one or entry.name.startswith(".") or "/." in entry.name:
+                continue
+            for files, key in ((found, name), (stems, posixpath.splitext(name)[0])):
+                if key in wanted:
+                    files[key].append(entry)
+    result = {}
+    for name, entries in {**stems, **found}.items():
+        if any(normalize("NFC", entry.name) == name for entry in entries):
+            continue  # it is a path, and was looked up as such
+        if len(entries) > 1:
+            first, second, *_ = sorted(entry.name for entry in entries)
+            raise UsageError(
+                f"{location} has {name!r}, which may be {first!r} or {second!r}: write the whole"
+                " path"
+            )
+        result[name] = entries[0]
+    return result
 
 
 def _selected(paths: pa.ChunkedArray, selection: Selection) -> pa.BooleanArray:

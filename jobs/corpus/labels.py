@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.corpus.fma import read_tracks
 from jobs.corpus.partitioned_rows import PartitionedRows, repeated
 from jobs.corpus.stated import add_urls
 from jobs.corpus.textfile import as_utf8, read_csv
@@ -39,6 +40,8 @@ def read_rows(data: bytes, name: str, notes: list[str] | None = None) -> pa.Tabl
     are part of a name. A path may be a stored form already (``AC\\DC``, ``\xff``), except
     for a path in bytes in Parquet.
 
+    FMA's ``tracks.csv`` is known too: see `jobs.corpus.fma`.
+
     Parameters
     ----------
     data : bytes
@@ -57,6 +60,8 @@ def read_rows(data: bytes, name: str, notes: list[str] | None = None) -> pa.Tabl
     try:
         if lower.endswith((".parquet", ".pq")):
             table = read_parquet(pa.py_buffer(data))
+        elif (tracks := read_tracks(data)) is not None:
+            return tracks
         elif lower.endswith((".csv", ".tsv")):
             table = read_csv(data, name, "\t" if lower.endswith(".tsv") else ",", set(PATH_NAMES))
         else:
@@ -187,6 +192,11 @@ class LabelFile:
         The file's name, for errors.
     notes : sequence of str
         Notes for the user.
+
+    Attributes
+    ----------
+    has_folders : bool
+        Whether any of the paths has a folder. Otherwise they may be names of files.
     """
 
     def __init__(
@@ -202,6 +212,7 @@ class LabelFile:
         )
         self.n_labels = len(rows[LABEL].unique())
         self.example = rows["path"][0].as_py() if len(rows) else None
+        self.has_folders = bool(pc.any(pc.match_substring(rows["path"], "/")).as_py())
         self._from_file = PartitionedRows(schema)
         self._from_file.add(rows.select(schema.names))
         self._matched = PartitionedRows(schema)

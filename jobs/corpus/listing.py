@@ -18,8 +18,9 @@ from jobs.corpus.labels import (
     carried_schema,
     read_rows,
 )
-from jobs.corpus.matching import match_forms
+from jobs.corpus.matching import match_forms, match_names
 from jobs.corpus.partitioned_rows import PartitionedRows, repeated, spilled
+from jobs.corpus.path_labels import NAME
 from jobs.diagnostics.events import Counted, Listed, Observer, counting
 from jobs.errors import UsageError
 from jobs.storage.opening import open_store
@@ -58,6 +59,7 @@ class Listing:
         self._labels: set[str | None] = set()
         self._looked_up: dict[int, pa.Table] = {}
         self._n_unlabelled = 0
+        self._example = ""
         self.n_seconds = 0.0
 
     @property
@@ -76,7 +78,9 @@ class Listing:
     def has_labels(self) -> bool:
         """Whether the corpus has labels."""
         return (
-            self.label_file is not None or self.corpus.label_from_parent or self.corpus.has_labels
+            self.label_file is not None
+            or self.corpus.path_labels is not None
+            or self.corpus.has_labels
         )
 
     @property
@@ -103,6 +107,7 @@ class Listing:
 
     def _add(self, page: pa.Table) -> None:
         self._rows.add(page)
+        self._example = self._example or page["path"][0].as_py()
         if self.has_labels:
             is_labelled = pc.fill_null(pc.not_equal(page[LABEL], ""), False)
             self._n_unlabelled += len(page) - pc.sum(is_labelled).as_py()
@@ -200,18 +205,15 @@ class Listing:
         Raises
         ------
         UsageError
-            If no path in the label file is in the corpus.
+            If no path in the label file is in the corpus, or a pattern matches no file.
         """
         notes = list(self.corpus.notes)
         if self.label_file is None:
             return notes + self._unlabelled_notes()
         notes += self.label_file.notes
         n_matched = 0
-        example = None
         for bucket in range(n_buckets):
             listed = self._rows.bucket(bucket)["path"]
-            if example is None and len(listed):
-                example = listed[0].as_py()
             labelled = self.label_file.bucket(bucket)["path"]
             n_matched += pc.sum(pc.is_in(labelled, listed.combine_chunks())).as_py() or 0
         if n_matched < min(self.n_files, len(self.label_file)):
@@ -219,10 +221,11 @@ class Listing:
             n_matched += n_other
             if n_other:
                 notes.append(in_another_form(n_other, self.label_file.name))
+            n_matched += match_names(self.label_file, self._rows, n_buckets)
         if n_matched == 0:
             raise UsageError(
                 f"no path in {self.label_file.name} is in the corpus: it has"
-                f" {self.label_file.example!r}, and the corpus has {example!r}"
+                f" {self.label_file.example!r}, and the corpus has {self._example!r}"
             )
         if n_files_left := self.n_files - n_matched:
             notes.append(f"{n_files_left} files have no label in {self.label_file.name}")
@@ -235,8 +238,14 @@ class Listing:
     def _unlabelled_notes(self) -> list[str]:
         if not (self.has_labels and self._n_unlabelled):
             return []
-        why = ": they are in no folder below it" if self.corpus.label_from_parent else ""
+        rule = self.corpus.path_labels
+        why = "" if rule is None else f": {rule.why_none}"
         name = self.corpus.name or self.corpus.root
+        if rule is not None and rule.kind == NAME and self._n_unlabelled == self.n_files:
+            raise UsageError(
+                f"no file of {name} has a label{why}; one of them is {self._example!r}: give"
+                " another pattern, such as 'name:{label}.*' for blues.00000.wav"
+            )
         return [f"{self._n_unlabelled} files of {name} have no label{why}"]
 
 
@@ -253,7 +262,8 @@ def open_label_file(
     ----------
     location : str
         A CSV, TSV or Parquet file with a column of paths and a column ``label``. Paths are
-        full or relative to the corpus root. All other columns are carried columns.
+        full or relative to the corpus root, or all are names of files, with or without
+        extension. All other columns are carried columns.
     root : str
         The corpus root.
     options : dict
@@ -276,8 +286,8 @@ def open_label_file(
     except OSError as error:
         if not name.lower().endswith(TABULAR):
             raise UsageError(
-                f"--labels is {location!r}: give parent, for the name of each file's folder, or a"
-                " CSV, TSV or Parquet file"
+                f"--labels is {location!r}: give parent, for the name of each file's folder,"
+                " name:PATTERN, for a part of its name, or a CSV, TSV or Parquet file"
             ) from error
         raise UsageError(f"--labels: {explain(error, location)}") from error
     notes: list[str] = []

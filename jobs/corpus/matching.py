@@ -1,4 +1,4 @@
-"""Match a label file whose paths are in another Unicode form than the names of the files."""
+"""Match a label file whose paths are written in another form than those of the files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import defaultdict
 from unicodedata import normalize
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.corpus.corpus import relative_path
 from jobs.corpus.labels import LabelFile
-from jobs.corpus.partitioned_rows import PartitionedRows
+from jobs.corpus.partitioned_rows import PartitionedRows, repeated
 from jobs.errors import UsageError
 from jobs.storage.names import slashed
 
@@ -68,6 +69,78 @@ def match_forms(labels: LabelFile, listed: PartitionedRows, root: str, n_buckets
         n_matched += len(labelled)
     labels.set_buckets(n_buckets)
     return n_matched
+
+
+def match_names(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> int:
+    """Label files by their name, or by their name without extension (stem).
+
+    This is for label files whose paths have no folders. A path that is the whole path of a
+    file is not matched again. A name is preferred to a stem.
+
+    Parameters
+    ----------
+    labels : LabelFile
+        The labels; the matched rows are added to it.
+    listed : PartitionedRows
+        The files of the corpus.
+    n_buckets : int
+        Number of hash buckets, already set for both.
+
+    Returns
+    -------
+    int
+        Number of files that got a label.
+
+    Raises
+    ------
+    UsageError
+        If a name or stem is that of several files.
+    """
+    if labels.has_folders:
+        return 0
+    names, stems = PartitionedRows(_KEYED), PartitionedRows(_KEYED)
+    keys = PartitionedRows(pa.schema([*_KEYED, *list(labels.schema)[1:]]))
+    for bucket in range(n_buckets):
+        paths = listed.bucket(bucket)["path"]
+        name = pc.replace_substring_regex(paths, "(?s)^.*/", "")
+        stem = pc.replace_substring_regex(name, r"(?s)([^.].*)\.[^.]*$", r"\1")
+        for files, key in ((names, name), (stems, stem)):
+            files.add(pa.table([pc.utf8_normalize(key, "NFC"), paths], _KEYED))
+        rows = labels.rows(bucket)
+        key = pc.utf8_normalize(rows["path"], "NFC")
+        keys.add(rows.rename_columns([_OWN, *rows.column_names[1:]]).add_column(0, "path", key))
+    for rows in (names, stems, keys):
+        rows.set_buckets(n_buckets)
+    n_matched = 0
+    for bucket in range(n_buckets):
+        rows = keys.bucket(bucket).combine_chunks()
+        if (key := repeated(rows["path"])) is not None:
+            raise UsageError(f"{labels.name} has the path {key!r} twice: keep one of them")
+        by_name, by_stem = (files.bucket(bucket).combine_chunks() for files in (names, stems))
+        whole = pc.utf8_normalize(by_name[_OWN], "NFC")
+        rows = _others(rows, by_name.filter(pc.equal(whole, by_name["path"])))
+        for files in (by_name, by_stem):
+            files = files.filter(pc.is_in(files["path"], rows["path"].combine_chunks()))
+            if (key := repeated(files["path"])) is not None:
+                first, second, *_ = sorted(
+                    files.filter(pc.equal(files["path"], key))[_OWN].to_pylist()
+                )
+                raise UsageError(
+                    f"{labels.name} has {key!r}, which may be {first!r} or {second!r}: write the"
+                    " whole path"
+                )
+            at = pc.index_in(files["path"], rows["path"].combine_chunks())
+            labelled = rows.take(at.combine_chunks()).set_column(0, "path", files[_OWN])
+            labels.add_matched(labelled.select(labels.schema.names))
+            n_matched += len(labelled)
+            rows = _others(rows, files)
+    labels.set_buckets(n_buckets)
+    return n_matched
+
+
+def _others(rows: pa.Table, files: pa.Table) -> pa.Table:
+    """Return the rows whose key is not that of a file."""
+    return rows.filter(pc.invert(pc.is_in(rows["path"], files["path"].combine_chunks())))
 
 
 def _unused(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.corpus.corpus import Corpus, parent_labels, relative_path, relative_paths
+from jobs.corpus.corpus import Corpus, relative_path, relative_paths
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.errors import CorpusError, UsageError
 from tests.support.light import write
@@ -333,14 +333,6 @@ def test_columns_of_paths_are_made_relative_as_each_path_is(paths: list[str], ro
     expected = [relative_path(path, root) for path in paths]
     column = pa.chunked_array([paths], pa.string())
     assert relative_paths(column, root).to_pylist() == expected
-
-
-def test_parent_labels() -> None:
-    paths = ["rock/live/1.wav", "1.wav", r"AC\\DC/1.wav", r"\xff/1.wav", "//1.wav"]
-    labels = ["live", None, r"AC\DC", r"\xff", None]
-    assert parent_labels(pa.array(paths)).to_pylist() == labels
-    assert parent_labels(pa.array(paths)[1:3]).to_pylist() == labels[1:3]
-    assert parent_labels(pa.array([], pa.string())).to_pylist() == []
 
 
 def test_table_and_corpus_are_apart(music: Path, tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def _by_version(bucket: Bucket) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("name", slow_but(["list.parquet"], ["list.parquet", "list.csv"]))
-@pytest.mark.parametrize("columns", [_as_inventory, _as_catalogue, _by_version])
+@pytest.mark.parametrize(
+    "columns", slow_but([_by_version], [_as_inventory, _as_catalogue, _by_version])
+)
 def test_no_file_is_looked_up(bucket: Bucket, tmp_path: Path, columns: Any, name: str) -> None:
     file = write_list(tmp_path / name, columns(bucket))
     report, asked = bucket.run(file)
