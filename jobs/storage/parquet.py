@@ -49,6 +49,9 @@ class FileSchema:
         Metadata of the files.
     is_parquets_own : bool
         Whether Parquet can express the schema, so that Arrow's copy is not stored.
+    exact : list of str
+        Columns that are worth a dictionary and statistics. Measured numbers have no dictionary,
+        and no order that statistics could use.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -57,8 +60,7 @@ class FileSchema:
         self.metadata: dict[bytes, bytes] = dict(schema.metadata or {})
         if any(units):
             self.metadata[UNITS] = b"\t".join(units)
-        # random numbers have no dictionary, and no order that statistics could use
-        exact = [field.name for field in self.schema if _is_exact(field.type)]
+        exact = self.exact = [field.name for field in self.schema if _is_exact(field.type)]
         self.is_parquets_own = _is_parquets_own(self.schema)
         self._dense = {"compression": "zstd", "use_dictionary": exact, "write_statistics": exact}
         self._small = {"compression": "none", "use_dictionary": False, "write_statistics": False}

@@ -10,9 +10,11 @@ Three tables are the input, all of one hash bucket:
 - *entries*: one row for each file of each part, with ``path``, `PART`, ``source_version``,
   ``spec_fingerprint``, ``run_id``, ``error_kind`` (null for features) and the attributes;
 - *outcomes*: the first rows of extracted files, with ``path``, ``source_version``,
-  ``spec_fingerprint``, ``run_id`` and ``error_kind``.
+  ``spec_fingerprint``, ``run_id`` and ``error_kind``, and ``label`` if labels are of the files.
 
-Attributes are the label and the carried columns. They have the same names in both tables.
+Attributes are the label and the carried columns. They have the same names in both tables. If
+the label of a file is one of its tags, it is known only when the file is read: the listing has no
+label then, and rows keep the label with which they were extracted.
 """
 
 from __future__ import annotations
@@ -79,6 +81,8 @@ class PlanOptions:
         Whether to extract every file again.
     reusable_runs : frozenset of str, optional
         Runs whose staged files may be used; None for all.
+    own_labels : bool
+        Whether labels are of the files, not of the listing.
     """
 
     fingerprint: str
@@ -86,6 +90,7 @@ class PlanOptions:
     retry_failed: bool = False
     recompute: bool = False
     reusable_runs: frozenset[str] | None = None
+    own_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,8 @@ def compare(items: pa.Table, entries: pa.Table, options: PlanOptions) -> Compari
         names = attribute_names(items)
         of_items = items.select(names).take(pa.array(file_of_entry[current]))
         of_entries = entries.select(names).take(pa.array(current))
+        if options.own_labels:
+            of_items = of_items.set_column(0, names[0], of_entries[names[0]])
         exact = current[same_attributes(of_items, of_entries)]
         for rows, class_ in ((current, Change.RELABELLED), (exact, Change.UNCHANGED)):
             found = _last(file_of_entry, order[_mask(rows, len(entries))[order]], n_files)
@@ -264,6 +271,8 @@ def place(
     outcomes: pa.Table,
     chosen: np.ndarray,
     part_of: Callable[[str | None, bool], str],
+    *,
+    own_labels: bool = False,
 ) -> Placement:
     """Return where the rows of every file are after the merge.
 
@@ -280,6 +289,8 @@ def place(
         Rows of the outcomes to use, at most one for each path.
     part_of : callable
         Returns the name of the part for a label, and for whether the row is an error.
+    own_labels : bool
+        Whether labels are of the files, not of the listing.
     """
     items, entries, kept = comparison.items, comparison.entries, comparison.kept
     n_items = len(items)
@@ -300,6 +311,9 @@ def place(
     names = attribute_names(items)
     both = pa.concat_tables([items.select(names), entries.select(names)]).combine_chunks()
     attributes = both.take(pa.array(np.where(files < n_items, files, n_items + kept)))
+    if own_labels:
+        labels = _own_labels(entries[names[0]], entry, outcomes[names[0]], outcome)
+        attributes = attributes.set_column(0, names[0], labels)
     becomes_error = _at(is_error, entry) | _at(_is_error(outcomes), outcome)
     parts, part = _parts_of(_plain(attributes[names[0]]), becomes_error, part_of)
     stays = np.flatnonzero(entry != _NONE)
@@ -308,6 +322,17 @@ def place(
     stays = stays[same_attributes(before, after.take(pa.array(stays)))]
     is_new = ~_mask(stays, len(files))
     return Placement(paths.take(pa.array(files)), parts, part, entry, outcome, attributes, is_new)
+
+
+def _own_labels(
+    of_entries: pa.ChunkedArray,
+    entry: np.ndarray,
+    of_outcomes: pa.ChunkedArray,
+    outcome: np.ndarray,
+) -> pa.Array:
+    """Return for each file the label of its entry or outcome."""
+    labels = pa.concat_arrays([_plain(of_entries), _plain(of_outcomes)])
+    return labels.take(pa.array(np.where(outcome == _NONE, entry, len(of_entries) + outcome)))
 
 
 def unfinished(comparison: Comparison, outcomes: pa.Table, chosen: np.ndarray) -> pa.Array:

@@ -118,7 +118,11 @@ class BucketMerge:
         chosen = usable_outcomes(outcomes, items, run.options, run.run_id)
         self.unfinished = unfinished(compared, outcomes, chosen)
         self.placement = placed = place(
-            compared, outcomes, chosen, functools.partial(table.part_for, bucket)
+            compared,
+            outcomes,
+            chosen,
+            functools.partial(table.part_for, bucket),
+            own_labels=run.options.own_labels,
         )
         # parts and staged files are sources by number, in the order of these names
         self._parts = [*placed.parts, *(p for p in planned if p not in placed.parts)]
@@ -238,9 +242,10 @@ class BucketMerge:
         order = np.lexsort((file, as_it_is, source, part))
         key = np.stack([part, source, as_it_is])[:, order]
         starts = np.flatnonzero((np.diff(key, axis=1, prepend=-1) != 0).any(axis=0))
-        for start, files in zip(starts, np.split(file[order], starts[1:]), strict=True):
+        for start, end in itertools.pairwise([*starts, len(order)]):  # none in an empty bucket
             of_part, of_source, unchanged = key[:, start]
-            pick = Pick(self._source(self._source_names[of_source]), bool(unchanged), files)
+            source_rows = self._source(self._source_names[of_source])
+            pick = Pick(source_rows, bool(unchanged), file[order[start:end]])
             picks.setdefault(self._parts[of_part], []).append(pick)
         return picks
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,9 @@ from jobs.table.parts import list_parts
 
 #: Version of the table format; tables of other versions are refused.
 FORMAT = 3
+
+#: Begins the source of labels that are tags.
+TAG_PREFIX = "tag:"
 
 #: Maximum number of differences between two specs in an error message.
 _DIFFERENCES_NAMED = 5
@@ -85,7 +88,8 @@ class TableMetadata:
     partition_by : str
         ``label`` or ``none``.
     labels : str
-        Source of the labels: ``none``, ``parent`` or ``file``.
+        Source of the labels: ``none``, ``parent``, ``name``, ``file``, or a tag such as
+        ``tag:genre``.
     spec : dict
         The spec as a dictionary.
     fingerprint : str
@@ -94,6 +98,8 @@ class TableMetadata:
         Columns of the spec's rows, as in `RecordedSpec`.
     carried : dict
         Arrow types of the carried columns, by name.
+    tags : list of str
+        Names of the columns of tags.
     featurelib : str
         Version of featurelib that made the table.
     format : int
@@ -109,6 +115,7 @@ class TableMetadata:
     columns: list[dict[str, str]]
     carried: dict[str, str]
     featurelib: str
+    tags: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @classmethod
@@ -145,7 +152,7 @@ class TableMetadata:
         if not isinstance(self.n_buckets, int) or not isinstance(self.spec, dict):
             raise TypeError("n_buckets or spec is of another type")
         rows = self.recorded_spec.schema
-        schema.feature_schema(rows, self.carried_schema)
+        schema.feature_schema(rows, self.carried_schema, self.tags)
 
     def to_json(self) -> bytes:
         """Return the contents of table.json."""
@@ -155,6 +162,11 @@ class TableMetadata:
     def recorded_spec(self) -> RecordedSpec:
         """The spec as recorded in the table."""
         return RecordedSpec(self.spec, self.fingerprint, self.columns)
+
+    @property
+    def has_own_labels(self) -> bool:
+        """Whether the label of a file is one of its tags, known only when the file is read."""
+        return self.labels.startswith(TAG_PREFIX)
 
     @property
     def carried_schema(self) -> pa.Schema:
@@ -171,15 +183,15 @@ def carried_types(carried: pa.Schema) -> dict[str, str]:
         If the type of a column is not supported.
     """
     types = {}
-    for field in carried:
+    for column in carried:
         try:
-            arrow_type(str(field.type))
+            arrow_type(str(column.type))
         except ValueError as error:
             raise UsageError(
-                f"column {field.name!r} has the type {field.type}, which cannot be carried:"
+                f"column {column.name!r} has the type {column.type}, which cannot be carried:"
                 " make it a string, number, boolean, date or timestamp without a time zone"
             ) from error
-        types[field.name] = str(field.type)
+        types[column.name] = str(column.type)
     return types
 
 
@@ -325,6 +337,7 @@ def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> No
         )
     for name, mine, yours in (
         ("--labels", metadata.labels, wanted.labels),
+        ("--tags", metadata.tags, wanted.tags),
         ("--partition-by", metadata.partition_by, wanted.partition_by),
         ("--buckets", metadata.n_buckets, wanted.n_buckets or metadata.n_buckets),
         ("carried columns", metadata.carried, wanted.carried),
@@ -337,6 +350,8 @@ def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> No
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{name} ({kind})" for name, kind in value.items()) or "none"
     return str(value)

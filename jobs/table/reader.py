@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,9 +51,11 @@ class Table:
         self.metadata = metadata
         self.carried = metadata.carried_schema
         rows = metadata.recorded_spec.schema
-        self.feature_schema = schema.feature_schema(rows, self.carried)
+        self.feature_schema = schema.feature_schema(rows, self.carried, metadata.tags)
         self.error_schema = schema.error_schema(self.carried)
-        self.staged_schema = schema.staged_schema(rows)
+        self.staged_schema = schema.staged_schema(
+            rows, metadata.tags, has_label=metadata.has_own_labels
+        )
         self._n_rows: dict[tuple[str, str], int] = {}
         self.parts: dict[str, str] = {}
         self._by_bucket: dict[int, list[str]] = {}
@@ -172,6 +175,24 @@ class Table:
             If the part is damaged, or was not written by featurelib.
         """
         return self._noted(part, self._read(part, names))
+
+    def row_groups(self, part: str, names: list[str]) -> Iterator[pa.Table]:
+        """Yield some columns of a part, one row group at a time.
+
+        Raises
+        ------
+        TableError
+            If the part is damaged, or was not written by featurelib.
+        """
+        try:
+            source, _ = self.store.open(part)
+            with source, parquet.open_parquet(source) as file:
+                for group in range(file.num_row_groups):
+                    yield parquet.read_groups(file, names, [group])
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            if parquet.is_storage_error(error):
+                raise
+            raise self.damaged(part, error) from error
 
     def _noted(self, part: str, found: _Read) -> pa.Table:
         """Record the version and number of rows of a part that was read; return its rows."""

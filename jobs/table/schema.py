@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,7 +56,7 @@ def row_schema(columns: Iterable[Mapping[str, str]]) -> pa.Schema:
     return pa.schema([arrow_field(**column) for column in columns])
 
 
-def feature_schema(rows: pa.Schema, carried: pa.Schema) -> pa.Schema:
+def feature_schema(rows: pa.Schema, carried: pa.Schema, tags: Sequence[str] = ()) -> pa.Schema:
     """Return the schema of the parts below ``features/``.
 
     Parameters
@@ -65,9 +65,11 @@ def feature_schema(rows: pa.Schema, carried: pa.Schema) -> pa.Schema:
         Schema of extracted rows.
     carried : pyarrow.Schema
         The carried columns.
+    tags : sequence of str
+        Names of the columns of tags.
     """
     key, rest = _split(rows)
-    return pa.schema([_PATH, *key, _LABEL, *carried, *_PROVENANCE, *rest])
+    return pa.schema([_PATH, *key, _LABEL, *carried, *_tag_fields(tags), *_PROVENANCE, *rest])
 
 
 def error_schema(carried: pa.Schema) -> pa.Schema:
@@ -75,10 +77,27 @@ def error_schema(carried: pa.Schema) -> pa.Schema:
     return pa.schema([_PATH, _LABEL, *carried, *_ERROR, _ERROR_CLASS, *_PROVENANCE])
 
 
-def staged_schema(rows: pa.Schema) -> pa.Schema:
-    """Return the schema of staged files: rows and errors together, without labels."""
+def staged_schema(
+    rows: pa.Schema, tags: Sequence[str] = (), *, has_label: bool = False
+) -> pa.Schema:
+    """Return the schema of staged files: rows and errors together.
+
+    Parameters
+    ----------
+    rows : pyarrow.Schema
+        Schema of extracted rows.
+    tags : sequence of str
+        Names of the columns of tags.
+    has_label : bool
+        Whether the label of a file is one of its tags. Other labels are not staged.
+    """
     key, rest = _split(rows)
-    return pa.schema([_PATH, *key, *_ERROR, *_PROVENANCE, *rest])
+    label = [_LABEL] if has_label else []
+    return pa.schema([_PATH, *key, *label, *_tag_fields(tags), *_ERROR, *_PROVENANCE, *rest])
+
+
+def _tag_fields(tags: Sequence[str]) -> list[pa.Field]:
+    return [_field(name, pa.string(), f"{name} in the file's tags") for name in tags]
 
 
 def _split(rows: pa.Schema) -> tuple[list[pa.Field], list[pa.Field]]:
@@ -91,10 +110,11 @@ def table_names(rows: pa.Schema) -> list[str]:
     return [*error_schema(pa.schema([])).names, "by_label", *rows.names]
 
 
-def taken_names(rows: pa.Schema) -> list[str]:
+def taken_names(rows: pa.Schema, tags: Sequence[str] = ()) -> list[str]:
     """Return the names that carried columns must not have."""
     no_columns = pa.schema([])
-    return sorted({*feature_schema(rows, no_columns).names, *error_schema(no_columns).names})
+    names = feature_schema(rows, no_columns, tags).names
+    return sorted({*names, *error_schema(no_columns).names})
 
 
 def is_first(rows: pa.Table) -> pa.ChunkedArray:

@@ -24,7 +24,15 @@ from jobs.storage.parquet import (
 )
 from jobs.storage.scratch import spooled_file
 from jobs.table.layout import RUNS, run_and_bucket, staged_name
-from jobs.table.schema import ERROR_KIND, MAX_MESSAGE, PATH, ROW_KEY, is_first, staged_schema
+from jobs.table.schema import (
+    ERROR_KIND,
+    LABEL,
+    MAX_MESSAGE,
+    PATH,
+    ROW_KEY,
+    is_first,
+    staged_schema,
+)
 from jobs.table.signs import COLUMNS
 
 #: Uncompressed size of the rows that a worker keeps in memory before it writes a staged file.
@@ -118,6 +126,8 @@ class StagingWriter:
         Name of the run.
     origin : Origin
         Written to the metadata of the staged files.
+    schema : pyarrow.Schema, optional
+        Schema of the staged files; by default that of the spec without tags.
 
     Attributes
     ----------
@@ -126,12 +136,18 @@ class StagingWriter:
     """
 
     def __init__(
-        self, store: Store, bucket: int, spec: featurelib.FeatureSpec, run_id: str, origin: Origin
+        self,
+        store: Store,
+        bucket: int,
+        spec: featurelib.FeatureSpec,
+        run_id: str,
+        origin: Origin,
+        schema: pa.Schema | None = None,
     ) -> None:
         self._store, self._bucket = store, bucket
         self._common = {"spec_fingerprint": spec.fingerprint, "run_id": run_id}
         self._run_id = run_id
-        schema = staged_schema(featurelib.schema(spec))
+        schema = schema or staged_schema(featurelib.schema(spec))
         self._schema = schema.with_metadata(origin.metadata())
         self._value_names = featurelib.feature_names(spec)
         self._rows = self._collector()
@@ -296,7 +312,7 @@ def outcome_rows(file: pq.ParquetFile) -> pa.Table | None:
         If the storage fails.
     """
     try:
-        rows = read_groups(file, [*_OUTCOME_COLUMNS, *COLUMNS])
+        rows = read_groups(file, planning_schema(file.schema_arrow).names)
     except (pa.ArrowException, OSError) as error:
         if is_storage_error(error):
             raise
@@ -335,7 +351,8 @@ def read_outcomes(
 
 def planning_schema(schema: pa.Schema) -> pa.Schema:
     """Return the planning columns of the schema of staged files."""
-    return pa.schema([schema.field(name) for name in (*_OUTCOME_COLUMNS, *COLUMNS)])
+    label = [LABEL] if LABEL in schema.names else []
+    return pa.schema([schema.field(name) for name in (*_OUTCOME_COLUMNS, *label, *COLUMNS)])
 
 
 def list_staged(store: Store, run_id: str | None = None) -> StagedFiles:

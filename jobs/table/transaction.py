@@ -9,6 +9,7 @@ from jobs.diagnostics.events import Observer
 from jobs.table.changes import PlanOptions
 from jobs.table.lock import WriteGuard
 from jobs.table.reader import Table
+from jobs.table.reused import ReusedTable
 from jobs.table.staging import StagedFiles
 
 
@@ -32,6 +33,8 @@ class Transaction:
         The write lock, checked before every write.
     notify : callable
         Observer of all events.
+    reuse : ReusedTable, optional
+        Another table, whose columns are copied.
     """
 
     run_id: str
@@ -41,3 +44,4 @@ class Transaction:
     options: PlanOptions
     lock: WriteGuard
     notify: Observer
+    reuse: ReusedTable | None = None

@@ -201,7 +201,7 @@ def test_a_part_that_is_replaced_while_it_is_read(
 @pytest.mark.parametrize(
     ("what", "name", "n"),
     slow_but(
-        [("older", "part started", 2), ("emptied", "merge", 1), ("new", "part started", 1)],
+        [("older", "part started", 2), ("new", "part started", 1)],
         [
             ("older", "extract", 1),
             ("older", "merge", 1),
@@ -252,6 +252,7 @@ def test_two_drivers_at_once(changed: Prepared, monkeypatch: pytest.MonkeyPatch)
     changed.check()
 
 
+@pytest.mark.slow
 def test_two_drivers_begin_together(changed: Prepared) -> None:
     request = changed.place.request(lease_period_s=6.0)
     processes = [driver.forked(pausing.run_or_exit, request) for _ in range(2)]

@@ -61,6 +61,7 @@ def test_a_service_that_is_gone_in_the_midst(changed: Prepared, waits: list[floa
     changed.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checksum", "spooled"),
     slow_but([(CRC, True)], itertools.product([ETAG, CRC], [False, True])),

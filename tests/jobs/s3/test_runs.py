@@ -36,6 +36,7 @@ from tests.support import audio_files, driver, light
 from tests.support.tables import read_table
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("environment")
 def test_runs_with_labels_of_folders(place: Place) -> None:
     request = place.request(storage_options=[])

@@ -21,6 +21,7 @@ from jobs.storage.opening import open_store
 from jobs.storage.retry import http_status, is_transient, service_code, with_retries
 from jobs.storage.s3 import S3Store
 from tests.conftest import S3
+from tests.support.quick import slow_but
 from tests.support.s3_double import RESET, double, first
 
 
@@ -207,7 +208,7 @@ def contents(fetched: Fetched) -> bytes:
         fetched.close()
 
 
-@pytest.mark.parametrize("what", [503, 500, RESET])
+@pytest.mark.parametrize("what", slow_but([503], [503, 500, RESET]))
 def test_every_operation_waits_out_what_passes(
     store: S3Store, s3: S3, waits: list[float], what: int | str
 ) -> None:

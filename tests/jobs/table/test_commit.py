@@ -63,3 +63,22 @@ def test_nobody_waits_where_no_row_moves(
     (corpus / "01.wav").unlink()
     light.write(corpus / "02.wav", "bad")
     light.run(corpus, tmp_path / "table", reader_grace_s=7.0)
+
+
+@pytest.mark.parametrize("text", ["good", "bad"])
+@pytest.mark.parametrize("settings", [{}, {"labels": "parent"}], ids=["flat", "by label"])
+def test_the_last_file_of_a_bucket_is_deleted(
+    tmp_path: Path, text: str, settings: dict[str, str]
+) -> None:
+    corpus, table = tmp_path / "corpus", tmp_path / "table"
+    names = [f"rock/{number}.wav" for number in range(6)]
+    for name in names:
+        light.write(corpus / name, text)
+    options = {**settings, "buckets": 64, "max_deleted": 1.0}
+    light.run(corpus, table, **options)
+    for left in range(5, 0, -1):  # at least three of them are alone in their buckets
+        (corpus / names[left]).unlink()
+        report = light.run(corpus, table, **options)
+        assert report.n_files + report.n_errors == left
+        held = ds.dataset(table / ("errors" if text == "bad" else "features"), format="parquet")
+        assert sorted(held.to_table(["path"])["path"].to_pylist()) == names[:left]

@@ -17,6 +17,7 @@ from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
 from jobs.table.lock import write_lock
 from tests.conftest import S3
+from tests.support.quick import slow_but
 from tests.support.s3_double import RESET_AFTER, double, first
 
 N_WRITERS = 8
@@ -73,7 +74,10 @@ def refusing_if_match(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "service",
-    [ignoring_all, ignoring_if_match, ignoring_if_none_match, refusing_all, refusing_if_match],
+    slow_but(
+        [ignoring_if_match, refusing_all],
+        [ignoring_all, ignoring_if_match, ignoring_if_none_match, refusing_all, refusing_if_match],
+    ),
 )
 def test_a_service_without_conditions_is_refused(
     open_table: Callable[[], S3Store],

@@ -35,6 +35,7 @@ from jobs.table.staging import open_staged
 from tests.support import light, several
 from tests.support.memory import peak_bytes
 from tests.support.moments import Interrupted, at, die
+from tests.support.quick import slow_but
 from tests.support.several import Key, chroma_of, corpus_of, expected, rms_of, several_rows
 from tests.support.tables import assert_same_table, assert_tidy, write_files, write_labels
 
@@ -85,7 +86,9 @@ def test_a_table_and_its_counts(corpus: Path, tmp_path: Path) -> None:
     assert again.counts == Counter({Change.UNCHANGED: 30})
 
 
-@pytest.mark.parametrize("step", ["merge", "part started", "part written", "verify", "clean"])
+@pytest.mark.parametrize(
+    "step", slow_but(["part written"], ["merge", "part started", "part written", "verify", "clean"])
+)
 def test_a_run_after_one_that_died(corpus: Path, tmp_path: Path, step: str) -> None:
     options = {"labels": "parent", "buckets": 2}
     with pytest.raises(Interrupted):
