@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
 
 import featurelib
 from jobs.corpus.formats import format_of, guessed_seconds
-from jobs.errors import StorageError
-from jobs.execution.context import TaskContext, forget_stores, spec_of, stores_of
+from jobs.errors import StorageError, TableError
+from jobs.execution.context import TaskContext, forget_stores, schema_of, spec_of, stores_of
 from jobs.execution.native import captured_output
 from jobs.execution.prefetch import Prefetch
 from jobs.execution.results import Failure, ShardResult
+from jobs.execution.reuse import Copier, OldRows, OtherRowsError
 from jobs.execution.sharding import Shard
 from jobs.execution.stops import StopClock
 from jobs.storage.base import Fetched
+from jobs.table.schema import LABEL
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import FileRows, StagingWriter
 
@@ -53,7 +58,7 @@ class Attempt:
         self._spec = spec_of(context)
         self._store, table = stores_of(context)
         self._staging = StagingWriter(
-            table, shard.bucket, self._spec, context.run_id, context.origin
+            *(table, shard.bucket, self._spec, context.run_id, context.origin), schema_of(context)
         )
         self.result = ShardResult(shard.bucket)
         self._changes = threading.Lock()
@@ -63,6 +68,8 @@ class Attempt:
         self._since = self._staged_at = time.monotonic()
         self._error: BaseException | None = None
         self._prefetch: Prefetch | None = None
+        self._copier: Copier | None = None
+        self._old: OldRows | None = None
 
     def run(self) -> ShardResult:
         """Extract until the shard is done or a file exceeds the time limit, and stage the rows.
@@ -122,6 +129,11 @@ class Attempt:
 
     def _work(self, drain: Callable[[], str]) -> None:
         try:
+            if self._context.reuse is not None:
+                self._copier = Copier(self._context)
+                self._old = OldRows(self._context, self._shard)
+                if self._copier.missing is None:
+                    self._copy(self._old, self._copier)
             prefetch = Prefetch(self._store, self._shard, self._context.prefetch_bytes, self._touch)
             with prefetch as self._prefetch:
                 sizes = self._shard.sizes or (0,) * len(self._shard)
@@ -141,6 +153,40 @@ class Attempt:
         finally:
             self._prefetch = None  # a reference cycle would keep all rows in memory for a while
 
+    def _copy(self, old: OldRows, copier: Copier) -> None:
+        """Stage the rows of files that need not be read, and take the files from the shard."""
+        shard, self._old = self._shard, None
+        left = set(range(len(shard)))
+        for index in old.files:
+            rows = old.rows(index)
+            if rows is None:
+                continue
+            path, version = shard.files[index]
+            copied = copier.copied(rows)
+            collected = self._staging.file(path, version, shard.sizes[index] or None)
+            collected.add(copied)
+            collected.end()
+            self._on_file(path)
+            left.remove(index)
+            with self._changes:
+                if self._abandoned:
+                    return
+                signs = signs_of(*(copied.first(name) for name in COLUMNS))
+                self._finish(path, collected, signs)
+                self.result.n_copied += 1
+                self._shard = shard.only(sorted(left))
+
+    def _finish(self, path: str, rows: FileRows, signs: list[str]) -> None:
+        """Stage the rows of a file, under the lock."""
+        # may write a staged file; under the lock, so that its time does not count for the next
+        # file
+        self._staging.add_file(rows)
+        self._stage_now_and_then()
+        self.result.n_files += 1
+        self.result.n_rows += rows.n_rows
+        self.result.signs += [(path, sign) for sign in signs]
+        self._since = time.monotonic()
+
     def _touch(self, index: int) -> None:
         self._on_file(self._shard.files[index][0])
         with self._changes:
@@ -157,13 +203,21 @@ class Attempt:
         fetched: Fetched | None = None
         rows: FileRows | None = None
         kind, message, details = "", "", ""
+        is_joined = is_other = False
         try:
             assert self._prefetch is not None
             fetched = self._prefetch.take(index)
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
                 rows = self._staging.file(path, fetched.version, fetched.size)
-                signs = self._extract_rows(fetched, rows)
+                old = self._old_rows(index, fetched.version == listed and not is_other)
+                is_joined = old is not None
+                try:
+                    signs = self._extract_rows(fetched, rows, old)
+                except OtherRowsError:
+                    is_other = True
+                    rows.close()
+                    continue
                 if signs is not None:
                     break
                 rows.close()
@@ -175,6 +229,8 @@ class Attempt:
             kind, message = error.kind, str(error)
         except OSError as error:
             kind, message = _environment_kind(error), _one_line(error)
+        except TableError:  # a part of another table cannot be read: not this file's fault
+            raise
         except MemoryError as error:
             kind, message = "crashed", f"not enough memory: {_one_line(error)}"
         except Exception as error:  # noqa: BLE001 - other files must not suffer from a defect in one
@@ -184,14 +240,8 @@ class Attempt:
         else:
             with self._changes:
                 if not self._abandoned:
-                    # may write a staged file; under the lock, so that its time does not count
-                    # for the next file
-                    self._staging.add_file(rows)
-                    self._stage_now_and_then()
-                    self.result.n_files += 1
-                    self.result.n_rows += rows.n_rows
-                    self.result.signs += [(path, sign) for sign in signs]
-                    self._since = time.monotonic()
+                    self._finish(path, rows, signs)
+                    self.result.n_joined += is_joined
             return
         finally:
             if rows is not None:
@@ -209,11 +259,22 @@ class Attempt:
             self._staging.flush()
             self._staged_at = time.monotonic()
 
-    def _extract_rows(self, fetched: Fetched, rows: FileRows) -> list[str] | None:
-        """Collect the rows of a file; return its signs, or None if it changed meanwhile."""
+    def _old_rows(self, index: int, is_wanted: bool) -> pa.Table | None:
+        return self._old.rows(index) if self._old is not None and is_wanted else None
+
+    def _extract_rows(
+        self, fetched: Fetched, rows: FileRows, old: pa.Table | None
+    ) -> list[str] | None:
+        """Collect the rows of a file; return its signs, or None if it changed meanwhile.
+
+        Raises
+        ------
+        OtherRowsError
+            If the rows of the other table, `old`, are not those of this file.
+        """
         signs: list[str] = []
         try:
-            for batch in self._context.extractor(fetched.source, self._spec):
+            for batch in self._extracted(fetched.source, old):
                 if not rows.n_rows:
                     signs = signs_of(*(batch.first(name) for name in COLUMNS))
                 rows.add(batch)
@@ -223,6 +284,22 @@ class Attempt:
                 raise
             return None  # a mixture of two versions cannot be decoded
         return signs if fetched.is_unchanged() else None
+
+    def _extracted(self, source: Any, old: pa.Table | None) -> Iterator[featurelib.Rows]:
+        context, spec = self._context, self._spec
+        if old is not None:
+            assert self._copier is not None
+            assert self._copier.missing is not None
+            spec = self._copier.missing
+        tags = {"tags": context.tags_read} if context.tags_read else {}
+        found = context.extractor(source, spec, **tags)
+        if old is not None and self._copier is not None:
+            found = self._copier.joined(found, old)
+        for batch in found:
+            if context.label_tag is not None:
+                label = batch.facts.get(context.label_tag)
+                batch = batch._replace(facts={**batch.facts, LABEL: label})
+            yield batch
 
     def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
         self._staging.add_error(failure.path, version, size, failure.kind, failure.message)

@@ -31,7 +31,7 @@ def main(descriptor: int, parent: int) -> None:
     parent : int
         Process ID of the parent.
     """
-    _die_with(parent)
+    die_with(parent)
     connection = Connection(descriptor)
     try:
         _work(connection)
@@ -65,7 +65,7 @@ def _tell(connection: Connection, error: Any) -> None:
         connection.send(("error", error))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Let the system end this process with its parent, and before its parent if memory is short."""
     with contextlib.suppress(OSError, AttributeError):  # not on Linux: the connection breaks
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

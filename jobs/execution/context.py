@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 import featurelib
 from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
+from jobs.table.reused import ReusedTable
+from jobs.table.schema import staged_schema
 from jobs.table.staging import Origin
 
 #: Yields the rows of a file, at least one, by channel and segment. It raises before the first.
-Extractor = Callable[[Any, featurelib.FeatureSpec], Iterable[featurelib.Rows]]
+#: Gets a source and a spec, and the keyword ``tags`` if tags are read.
+Extractor = Callable[..., Iterable[featurelib.Rows]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ class TaskContext:
         Extracts a file.
     sources : dict
         Source code of the user's own features, by the digests in the spec.
+    tags : tuple of str
+        Names of the columns of tags.
+    label_tag : str, optional
+        Name of the tag that is the label of a file.
+    reuse : ReusedTable, optional
+        Another table, whose columns are copied.
     """
 
     run_id: str
@@ -63,6 +74,15 @@ class TaskContext:
     prefetch_bytes: int = 64 * 2**20
     extractor: Extractor = featurelib.extract_rows
     sources: dict[str, str] = field(default_factory=dict, repr=False)
+    tags: tuple[str, ...] = ()
+    label_tag: str | None = None
+    reuse: ReusedTable | None = None
+
+    @property
+    def tags_read(self) -> tuple[str, ...]:
+        """Names of the tags that are read."""
+        own = self.label_tag
+        return self.tags if own is None or own in self.tags else (*self.tags, own)
 
 
 def spec_of(context: TaskContext) -> featurelib.FeatureSpec:
@@ -73,6 +93,12 @@ def spec_of(context: TaskContext) -> featurelib.FeatureSpec:
             context.spec, sources=context.sources
         )
     return _specs[context.run_id]
+
+
+def schema_of(context: TaskContext) -> pa.Schema:
+    """Return the schema of the staged files of a run."""
+    rows = featurelib.schema(spec_of(context))
+    return staged_schema(rows, context.tags, has_label=context.label_tag is not None)
 
 
 _specs: dict[str, featurelib.FeatureSpec] = {}

@@ -19,6 +19,7 @@ from jobs.diagnostics.events import Note, Observer, Waiting, ignore
 from jobs.errors import ClusterError, JobError
 from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
+from jobs.execution.interrupts import deferred
 from jobs.execution.pulse import compiling_topic, topic_of
 from jobs.execution.recovery import recovered
 from jobs.execution.results import ShardResult
@@ -183,24 +184,35 @@ class _Extraction:
         topic = topic_of(self._context.run_id)
         self._client.subscribe_topic(topic, self._hear)
         try:
-            self._fill()
-            while self._flights:
-                self._notice_stop()
-                if not self._completed.has_ready():
-                    self._wait()
-                    continue
-                future, value = next(self._completed)
-                flight = self._flights.pop(future.key)
-                shard, told = flight.shard, flight.told
-                # drop the future: if its worker restarts, the scheduler would run the shard again
-                # for as long as somebody holds it
-                del future, flight
-                self._moved_at = time.monotonic()
-                yield from self._taken(value, shard, told)
+            with deferred():
                 self._fill()
+            while self._flights:
+                with deferred():
+                    results = self._step()
+                yield from results  # the next shard's size is decided by what they took
+                with deferred():
+                    self._fill()
         finally:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # the client is closed
                 self._client.unsubscribe_topic(topic)
+                for flight in self._flights.values():
+                    # the traceback of an interrupted run would hold it in a notebook
+                    flight.future.release()
+
+    def _step(self) -> list[ShardResult]:
+        """Return the results of the next task; if none is done, wait a moment."""
+        self._notice_stop()
+        if not self._completed.has_ready():
+            self._wait()
+            return []
+        future, value = next(self._completed)
+        flight = self._flights.pop(future.key)
+        shard, told = flight.shard, flight.told
+        # drop the future: if its worker restarts, the scheduler would run the shard again
+        # for as long as somebody holds it
+        del future, flight
+        self._moved_at = time.monotonic()
+        return list(self._taken(value, shard, told))
 
     def _notice_stop(self) -> None:
         """Note when this process was stopped: nobody else is late because of it."""
@@ -328,7 +340,6 @@ class _Extraction:
         ):
             self._waiting_told_at = now
             self._notify(Waiting(self._what_for(now)))
-        self._fill()  # there may be more workers
 
     def _check_workers(self, now: float) -> None:
         if self._age(self._watch.state.at, now) > _SCHEDULER_S:

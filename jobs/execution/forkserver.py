@@ -103,15 +103,17 @@ def stop() -> None:
 
 
 @contextlib.contextmanager
-def interrupts_kept_from_children() -> Iterator[None]:
-    """Keep Ctrl-C from the workers, which share the terminal and would print tracebacks.
+def signals_kept_from_children() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM from the workers, which the driver ends.
 
-    SIGINT is blocked in all threads that are started meanwhile, and in all processes that
-    these threads start, now or later.
+    A terminal sends Ctrl-C to all processes, which would print tracebacks, and systemd sends
+    SIGTERM to all: the driver would start the workers again while it wants to end. Both signals
+    are blocked in all threads that are started meanwhile, and in all processes that these
+    threads start, now or later.
     """
-    # start it now: when multiprocessing starts its resource tracker, it unblocks SIGINT
+    # start it now: when multiprocessing starts its resource tracker, it unblocks both
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -166,7 +168,7 @@ else:
 
         def ensure_running(self) -> None:
             if not self._is_running():
-                with interrupts_kept_from_children(), _environment():
+                with signals_kept_from_children(), _environment():
                     super().ensure_running()
 
         def _is_running(self) -> bool:

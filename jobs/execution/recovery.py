@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-import featurelib
-from jobs.execution.context import TaskContext, spec_of
+from jobs.execution.context import TaskContext, schema_of
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.storage.base import Store
 from jobs.storage.parquet import open_parquet
-from jobs.table.schema import ERROR_KIND, PATH, staged_schema
+from jobs.table.schema import ERROR_KIND, PATH
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import list_staged, read_outcomes
 
@@ -41,7 +40,7 @@ def recovered(
     """
     staged = list_staged(table, context.run_id).of_bucket(shard.bucket)
     unknown = [name for name in staged if name not in known]
-    schema = staged_schema(featurelib.schema(spec_of(context)))
+    schema = schema_of(context)
     wanted = {path for path, _ in shard.files}
     result, done = ShardResult(shard.bucket), set()
     for name, rows in read_outcomes(table, unknown, schema, context.origin).items():

@@ -53,6 +53,9 @@ class ShardResult:
         Number of feature rows.
     seconds : float
         Duration of the task [s].
+    n_joined, n_copied : int
+        Number of these files that were read for some of their columns, and that were not read at
+        all, because another table has the columns.
     signs : list of tuple
         Path and sign of files (see `jobs.table.signs`).
     failures : list of Failure
@@ -75,6 +78,8 @@ class ShardResult:
     staged: list[str] = field(default_factory=list)
     n_files: int = 0
     n_rows: int = 0
+    n_joined: int = 0
+    n_copied: int = 0
     seconds: float = 0.0
     signs: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -90,6 +95,8 @@ class ShardResult:
         self.staged += other.staged
         self.n_files += other.n_files
         self.n_rows += other.n_rows
+        self.n_joined += other.n_joined
+        self.n_copied += other.n_copied
         self.signs += other.signs
         self.failures += other.failures
         self.native_output += other.native_output

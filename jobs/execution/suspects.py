@@ -327,7 +327,7 @@ def _started(descriptor: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": _python_path()},
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": python_path()},
         start_new_session=True,  # a process group of its own, away from the terminal
     )
 
@@ -339,7 +339,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """Return the module search path of this process for a child."""
     own = str(Path(jobs.__file__).parents[1])
     return os.pathsep.join(dict.fromkeys([own, *(path for path in sys.path if path)]))

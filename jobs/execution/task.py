@@ -10,7 +10,7 @@ from collections.abc import Callable
 import featurelib
 from jobs.errors import ClusterError, JobError
 from jobs.execution.attempt import Attempt, OnFile
-from jobs.execution.context import TaskContext, spec_of, stores_of
+from jobs.execution.context import TaskContext, schema_of, spec_of, stores_of
 from jobs.execution.memory import resident_bytes
 from jobs.execution.native import keep_freed_memory
 from jobs.execution.results import Failure, ShardResult
@@ -19,7 +19,6 @@ from jobs.execution.version import code_version
 from jobs.storage.base import Store
 from jobs.storage.parquet import to_parquet
 from jobs.table.layout import TABLE_JSON
-from jobs.table.schema import staged_schema
 from jobs.table.staging import StagingWriter
 
 #: Receives the number of kernels that are compiled, and of all that must be.
@@ -111,7 +110,7 @@ def prepare(
         spec = spec_of(context)
         featurelib.warm_up(spec, on_compile=on_compile)
         # loads the Parquet writer, which is imported lazily
-        to_parquet(staged_schema(featurelib.schema(spec)).empty_table())
+        to_parquet(schema_of(context).empty_table())
     connecting.join(_CONNECT_S)
     if memory_limit is not None and (used := resident_bytes()) > memory_limit:
         raise ClusterError(
@@ -135,7 +134,10 @@ def stage_failure(
 ) -> ShardResult:
     """Write the error row of a file that could not be extracted; the shard has only this file."""
     [(path, version)] = shard.files
-    staging = StagingWriter(table, shard.bucket, spec_of(context), context.run_id, context.origin)
+    staging = StagingWriter(
+        *(table, shard.bucket, spec_of(context), context.run_id, context.origin),
+        schema_of(context),
+    )
     staging.add_error(path, version, shard.sizes[0] if shard.sizes else None, kind, message)
     staging.flush()
     return ShardResult(shard.bucket, staging.names, failures=[Failure(path, kind, message)])

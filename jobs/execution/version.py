@@ -13,7 +13,7 @@ import soundfile
 import featurelib
 
 DISTRIBUTION = "featurelib"
-_DECIDES_VALUES = ("numpy", "scipy", "soundfile", "av", "soxr", "numba", "pyarrow")
+_DECIDES_VALUES = ("numpy", "scipy", "soundfile", "miniaudio", "av", "soxr", "numba", "pyarrow")
 _FFMPEG_LIBRARY = re.compile(r"lib(avcodec|avformat|avutil|swresample)[-.].*")
 
 

@@ -53,6 +53,9 @@ _LOCAL_CONFIG: dict[str, Any] = {
 
 _CLOSE_TIMEOUT_S = 0.5
 
+#: How long the client, and then the cluster, may take to close; the process goes on after it [s].
+_LEAVE_AFTER_S = 10.0
+
 
 @contextlib.contextmanager
 def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
@@ -74,7 +77,7 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     ):
         warnings.simplefilter("ignore")
         with contextlib.ExitStack() as stack:
-            with forkserver.interrupts_kept_from_children():
+            with forkserver.signals_kept_from_children():
                 try:
                     cluster = distributed.LocalCluster(
                         n_workers=0,  # `Healing` starts them, and others if these fail
@@ -89,10 +92,11 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                     )
                 except (OSError, ValueError, RuntimeError) as error:
                     raise ClusterError(f"the local cluster does not start: {error}") from error
-                stack.enter_context(cluster)
+                stack.callback(_close, cluster)
                 # before any worker starts: a client waits for the workers, Ctrl-C would end that
                 # wait and their start with it, and Dask could not close the cluster any more
-                client = stack.enter_context(distributed.Client(cluster))
+                client = distributed.Client(cluster)
+                stack.callback(_close, client)
                 stack.enter_context(Healing(cluster, n_workers))
             try:
                 wait_for_workers(client, 1, settings.first_worker_timeout_s)
@@ -100,6 +104,12 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
             except BaseException:
                 _end_workers(cluster)
                 raise
+
+
+def _close(opened: distributed.LocalCluster | distributed.Client) -> None:
+    """Close a cluster or a client, or leave it behind: workers end with this process at last."""
+    with contextlib.suppress(TimeoutError):
+        opened.close(timeout=_LEAVE_AFTER_S)
 
 
 def local_workers(settings: Settings) -> int:

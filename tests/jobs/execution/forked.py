@@ -20,7 +20,7 @@ def describe(queue: Any) -> None:
             "preloaded": sorted(wanted & _IMPORTED),
             "n_threads_of_server": len(os.listdir(f"/proc/{os.getppid()}/task")),
             "kernels": kernels.get("NAME"),
-            "interrupts_blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             "is_collecting_garbage": gc.isenabled(),
             "environment": dict(os.environ),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -18,7 +19,7 @@ import pytest
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution import watch
-from jobs.execution.clusters import open_client
+from jobs.execution.clusters import local, open_client
 from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.local import CONFIG
 from jobs.execution.dask import DaskExecutor
@@ -158,6 +159,22 @@ def test_ctrl_c_while_workers_start(tmp_path: Path) -> None:
     ):
         pytest.fail("there is a worker already")
     thread.join()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_does_not_close_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def close(cluster: distributed.LocalCluster) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(local, "_LEAVE_AFTER_S", 0.2)
+    with open_client(Settings(workers=1)) as client:
+        cluster = client.cluster
+        monkeypatch.setattr(distributed.LocalCluster, "_close", close)
+    assert client.status == "closed"
+    assert cluster.status is distributed.Status.running
+    monkeypatch.undo()
+    cluster.close()
+    assert cluster.status is distributed.Status.closed
 
 
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,11 @@ def run_on(client: distributed.Client, request: RunRequest) -> RunReport:
     return run_job(request, functools.partial(open_executor, request.settings, client))
 
 
+def n_running(dask_worker: distributed.Worker) -> int:
+    """Return how many tasks a worker runs, also of those that nobody wants any more."""
+    return len(dask_worker.state.executing)
+
+
 def tunes(n: int, folder: str = "rock") -> dict[str, str]:
     return {f"{folder}/{i:02d}.wav": f"play {i}" for i in range(n)}
 
@@ -223,6 +228,49 @@ def test_ctrl_c_does_not_wait_for_kernels(tmp_path: Path, client: distributed.Cl
         DaskExecutor(stand, Settings()).prepare(job_for(tmp_path, tmp_path / "table"), interrupt)
     assert not is_prepared.is_set()
     goes_on.set()
+
+
+def test_ctrl_c_is_not_lost_while_dask_forgets_a_task(
+    tmp_path: Path, client: distributed.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget, n_forgotten = distributed.Future.__del__, 0
+
+    def interrupted(future: distributed.Future) -> None:
+        nonlocal n_forgotten
+        forget(future)
+        n_forgotten += 1
+        if n_forgotten == 1:
+            signal.raise_signal(signal.SIGINT)  # Python drops what a `__del__` raises
+
+    corpus = write_files(tmp_path / "corpus", tunes(40))
+    request = driver.request_for(corpus, tmp_path / "table", labels="parent", workers=2)
+    monkeypatch.setattr(distributed.Future, "__del__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_on(client, request)
+    assert n_forgotten
+    monkeypatch.undo()
+    # Dask cannot end a task that runs already: it stages its rows, which the next run clears away
+    wait_until(lambda: not any(client.run(n_running).values()), "the first run's tasks ended")
+    assert run_on(client, request).n_files == 40
+    assert_tidy(request.table)
+
+
+def test_an_interrupted_run_leaves_no_tasks_to_a_callers_cluster(
+    tmp_path: Path, client: distributed.Client
+) -> None:
+    gate = Gate(tmp_path / "gate")
+    files = tunes(20) | {"rock/at-gate.wav": f"gate {gate.folder}"}
+    job = job_for(write_files(tmp_path / "corpus", files), tmp_path / "table")
+    shards = [Shard(0, ((path, "1"),)) for path in reversed(files)]
+    results = DaskExecutor(client, Settings()).run(job, shards, open_store(str(tmp_path)))
+    next(results)
+    wait_until(lambda: bool(gate.pids), "a file at the gate")
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        results.throw(KeyboardInterrupt())
+    wait_until(lambda: not any(client.processing().values()), "no task is wanted")
+    assert interruption.tb is not None  # as `sys.last_traceback` in a notebook
+    gate.open()
+    wait_until(lambda: not any(client.run(n_running).values()), "no task runs")
 
 
 def test_a_scheduler_that_does_not_answer_once_is_asked_again(

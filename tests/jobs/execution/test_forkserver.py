@@ -59,7 +59,7 @@ def test_a_forked_process_has_everything_imported_and_nothing_running() -> None:
     assert found["preloaded"] == ["distributed", "jobs.execution.task", "numba", "pandas"]
     assert found["n_threads_of_server"] == 1
     assert found["kernels"] == "compiled"
-    assert found["interrupts_blocked"]
+    assert found["blocked"] == [signal.SIGINT, signal.SIGTERM]
     assert found["is_collecting_garbage"]
     environment = found["environment"]
     assert isinstance(environment, dict)

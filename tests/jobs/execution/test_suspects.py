@@ -78,7 +78,7 @@ def test_two_files_that_end_their_process(tmp_path: Path) -> None:
     assert result.n_files == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", slow_but_every(2, [signal.SIGKILL, signal.SIGTERM]))
 def test_a_child_that_somebody_else_kills_is_no_evidence(tmp_path: Path, number: int) -> None:
     marker = tmp_path / "marker"
     result = extract(tmp_path, good(3) | {"01.wav": f"once {marker} signal {number}"})
@@ -129,7 +129,7 @@ def test_an_error_that_cannot_be_pickled_is_not_the_files(tmp_path: Path) -> Non
 def test_a_child_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken"
     write_files(broken, {"jobs/__init__.py": "raise ImportError('no such library')"})
-    monkeypatch.setattr("jobs.execution.suspects._python_path", lambda: str(broken))
+    monkeypatch.setattr("jobs.execution.suspects.python_path", lambda: str(broken))
     with pytest.raises(ClusterError) as raised:
         extract(tmp_path, good(1))
     assert str(raised.value) == (
