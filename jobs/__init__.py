@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.api import extract_corpus
+    from jobs.api import export_table, extract_corpus, verify_table
     from jobs.diagnostics.report import RunReport
     from jobs.errors import JobError
 
-__all__ = ["JobError", "RunReport", "extract_corpus"]
+__all__ = ["JobError", "RunReport", "export_table", "extract_corpus", "verify_table"]
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
     homes = {
+        "export_table": "jobs.api",
         "extract_corpus": "jobs.api",
+        "verify_table": "jobs.api",
         "JobError": "jobs.errors",
         "RunReport": "jobs.diagnostics.report",
     }

@@ -1,4 +1,4 @@
-"""The Python interface: `extract_corpus`."""
+"""The Python interface: `extract_corpus`, `export_table`, `verify_table`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import featurelib
+from jobs import verification
 from jobs.diagnostics.events import Observer, broadcast
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.report import RunReport
 from jobs.errors import UsageError
 from jobs.execution import forkserver
 from jobs.execution.opening import open_executor
+from jobs.export import Export, export
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job
 from jobs.settings import Settings, with_values
+from jobs.verification import SAMPLE, Verification
 
 if TYPE_CHECKING:
     import distributed
@@ -100,6 +103,108 @@ def extract_corpus(
         if client is None:
             stack.enter_context(forkserver.ahead_of(request.settings, request.table))
         return run_job(request, opener, notify)
+
+
+def export_table(
+    table: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Export:
+    """Write a feature table to one file.
+
+    Rows are sorted by path, channel and segment. Memory does not grow with the number of rows.
+    The file appears when it is complete.
+
+    Parameters
+    ----------
+    table : str or path
+        Folder or URL of the table.
+    output : str or path
+        Path or URL of the file.
+    layout : {"gtzan", "fma", "tutorial", "csv", "parquet", "npz", "arrow"}, optional
+        The CSV layout of a published table, or a format for all columns; by default the format
+        that the extension of `output` names.
+    force : bool
+        Replace the file if it exists.
+    storage_options : mapping, optional
+        Options for fsspec.
+
+    Returns
+    -------
+    Export
+        Location, and numbers of rows and columns.
+
+    Raises
+    ------
+    JobError
+        If the table cannot be read, does not have the columns of the layout, or the file
+        exists; the message names the cause and the remedy in one line.
+
+    Examples
+    --------
+    >>> from jobs import export_table, extract_corpus
+    >>> report = extract_corpus("music", "tutorial", preset="tutorial-v1", cluster="inline")
+    >>> export_table("tutorial", "features.csv", layout="tutorial").n_columns
+    28
+    """
+    plain = _plain({"storage_options": storage_options or {}})
+    options = with_values(Settings(), plain, "export_table").options_for("table")
+    return export(os.fspath(table), os.fspath(output), layout, options, force=force)
+
+
+def verify_table(
+    table: str | os.PathLike[str],
+    *,
+    sample: int = SAMPLE,
+    spec: featurelib.FeatureSpec | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Verification:
+    """Compare the values of some files of a feature table with librosa's.
+
+    Their audio is read again, and librosa runs in a process of its own. The files are the same
+    ones each time.
+
+    Parameters
+    ----------
+    table : str or path
+        Folder or URL of the table.
+    sample : int
+        Number of files.
+    spec : FeatureSpec, optional
+        The table's spec; needed only for features of your own.
+    storage_options : mapping, optional
+        Options for fsspec, of the corpus and the table.
+
+    Returns
+    -------
+    Verification
+        Largest deviations by family, and the values that are outside of the tolerance.
+
+    Raises
+    ------
+    JobError
+        If the table cannot be read, or no file can be verified; the message names the cause
+        and the remedy in one line.
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus, verify_table
+    >>> report = extract_corpus("music", "tutorial", preset="tutorial-v1", cluster="inline")
+    >>> verify_table("tutorial", sample=1).outside
+    []
+    """
+    plain = _plain({"storage_options": storage_options or {}})
+    settings = with_values(Settings(), plain, "verify_table")
+    return verification.verify_table(
+        os.fspath(table),
+        settings.options_for("table"),
+        corpus_options=settings.options_for("corpus"),
+        sample=sample,
+        spec=spec,
+    )
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

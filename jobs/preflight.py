@@ -12,6 +12,7 @@ from jobs.corpus.corpus import Corpus
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.corpus.labels import LabelFile
 from jobs.corpus.listing import Listing, open_label_file
+from jobs.corpus.path_labels import path_labels
 from jobs.errors import JobError, TableError, UsageError, with_remedy
 from jobs.execution.version import software_version
 from jobs.request import RunRequest
@@ -34,6 +35,9 @@ from jobs.table.sizing import bucket_count, row_bytes, table_bytes
 MAX_LABELS = 2000
 
 _OUTGROWN = 4
+
+#: Assumed number of labels if they are tags.
+_LABELS_OF_TAGS = 16
 
 #: Extensions of files. It is common to name a folder of Parquet files ``.parquet``.
 _FILES = {
@@ -96,8 +100,7 @@ def _check_name(table: str) -> None:
     if extension.lower() in _FILES:
         raise UsageError(
             f"--output is {table}, but a table is a folder of Parquet files: give a name without"
-            f' {extension}. To make CSV of it: python -c "import pandas;'
-            f" pandas.read_parquet('{stem}/features').to_csv('{stem}.csv', index=False)\""
+            f" {extension}. To make one file of it: featurelib export {stem} --output {stem}.csv"
         )
 
 
@@ -120,8 +123,8 @@ def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
         include=settings.include,
         exclude=settings.exclude,
         limit=settings.limit,
-        label_from_parent=settings.labels == "parent",
-        taken=schema.taken_names(request.recorded_spec.schema),
+        path_labels=path_labels(settings.labels),
+        taken=_taken_names(request),
         known_root=known_root,
         verify_list=settings.verify_list,
     )
@@ -129,16 +132,28 @@ def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
 
 def _open_label_file(request: RunRequest, corpus: Corpus) -> LabelFile | None:
     labels = request.settings.labels
-    if labels in ("none", "parent"):
+    if labels == "none" or corpus.path_labels is not None:
         return None
     if corpus.has_labels:
         raise UsageError(f"{request.corpus} has labels of its own: drop --labels")
+    if request.settings.label_tag is not None:
+        return None
     return open_label_file(
         labels,
         corpus.root,
         options=request.settings.options_for("corpus"),
-        taken=[*schema.taken_names(request.recorded_spec.schema), *corpus.carried.names],
+        taken=[*_taken_names(request), *corpus.carried.names],
     )
+
+
+def _taken_names(request: RunRequest) -> list[str]:
+    rows, tags = request.recorded_spec.schema, request.settings.tag_columns
+    if clash := {name.casefold() for name in rows.names} & set(tags):
+        raise UsageError(
+            f"--tags has {min(clash)}, and the spec has a column of that name: give the feature"
+            " another name (as = …)"
+        )
+    return schema.taken_names(rows, tags)
 
 
 def check_table(request: RunRequest, listing: Listing, store: Store) -> TableMetadata | None:
@@ -210,27 +225,36 @@ def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
 
 def _wanted(request: RunRequest, listing: Listing) -> TableMetadata:
     """Return the metadata that the request asks for; 0 buckets if it asks for no number."""
-    settings, has_labels = request.settings, listing.has_labels
+    settings = request.settings
+    is_tag = settings.label_tag is not None
+    has_labels = listing.has_labels or is_tag
     if settings.partition_by == "label" and not has_labels:
         raise UsageError("partition_by is 'label', but there are no labels: give --labels")
     labels = "none"
-    if has_labels:
-        labels = "parent" if listing.corpus.label_from_parent else "file"
+    if is_tag:
+        labels = settings.labels
+    elif has_labels:
+        rule = listing.corpus.path_labels
+        labels = "file" if rule is None else rule.kind
     return TableMetadata(
         corpus=listing.corpus.root,
         n_buckets=settings.buckets or 0,
-        partition_by=settings.partition_by or ("label" if has_labels else "none"),
+        # the number of labels that are tags is not known yet, and any text may be one
+        partition_by=settings.partition_by or ("label" if listing.has_labels else "none"),
         labels=labels,
         spec=request.recorded_spec.values,
         fingerprint=request.recorded_spec.fingerprint,
         columns=request.recorded_spec.columns,
         carried=carried_types(listing.carried),
         featurelib=software_version(),
+        tags=settings.tag_columns,
     )
 
 
 def _fitting_buckets(request: RunRequest, listing: Listing, metadata: TableMetadata) -> int:
-    n_labels = listing.n_labels if metadata.partition_by == "label" else 1
+    n_labels = 1
+    if metadata.partition_by == "label":
+        n_labels = _LABELS_OF_TAGS if metadata.has_own_labels else listing.n_labels
     spec = request.spec
     rows_a_second = bytes_a_second = 0.0
     if isinstance(spec, featurelib.FeatureSpec):
@@ -239,7 +263,7 @@ def _fitting_buckets(request: RunRequest, listing: Listing, metadata: TableMetad
         listing.n_files,
         listing.n_seconds,
         rows_a_second=rows_a_second,
-        bytes_a_row=row_bytes(len(request.recorded_spec.columns)),
+        bytes_a_row=row_bytes(len(request.recorded_spec.columns) + len(metadata.tags)),
         bytes_a_second=bytes_a_second,
     )
     return bucket_count(listing.n_files, n_bytes, n_labels)

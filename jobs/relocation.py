@@ -185,7 +185,7 @@ def _open_listing(corpus: str, table: Table, settings: Settings) -> Listing:
         options=settings.options_for("corpus"),
         include=settings.include,
         exclude=settings.exclude,
-        taken=taken_names(table.metadata.recorded_spec.schema),
+        taken=taken_names(table.metadata.recorded_spec.schema, table.metadata.tags),
     )
     check_apart(opened, table.store.url)
     return Listing(opened, None)

@@ -39,6 +39,7 @@ from jobs.preflight import (
     unused_settings,
 )
 from jobs.request import RunRequest
+from jobs.reuse import note_of, reused_table
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
 from jobs.storage.urls import redacted
@@ -49,6 +50,7 @@ from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
 from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
 from jobs.table.planning import RunPlan, plan_run
 from jobs.table.reader import Table
+from jobs.table.reused import ReusedTable
 from jobs.table.staging import list_staged
 from jobs.table.transaction import Transaction
 
@@ -92,6 +94,7 @@ def run_job(
     settings = request.settings
     store = open_store(request.table, settings.options_for("table"))
     listing, metadata = preflight(request, store)
+    reuse = reused_table(request, listing.corpus.root, store.url)
     recorder = Recorder(request, store, new_run_id(), observer)
     with table_errors(store.url):
         store.check_writable()
@@ -107,7 +110,7 @@ def run_job(
                 store.delete_leftovers()
                 with step(recorder.notify, "list"):
                     listing.read(recorder.notify)
-                run = _begin(request, store, listing, metadata, lock, recorder)
+                run = _begin(request, store, listing, metadata, lock, recorder, reuse)
                 _carry_out(run, request, open_executor)
             lock.check()
     return recorder.report
@@ -130,6 +133,7 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
     """
     store = open_store(request.table, request.settings.options_for("table"))
     listing, metadata = preflight(request, store)
+    reuse = reused_table(request, listing.corpus.root, store.url)
     report = RunReport(new_run_id(), store.url)
     notify = broadcast(report, observer)
     try:
@@ -139,6 +143,8 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
             _match(listing, metadata, notify)
             for note in unused_settings(request.settings):
                 notify(Note(note))
+            if reuse is not None:
+                notify(Note(note_of(reuse, request)))
             run = Transaction(
                 report.run_id,
                 Table(store, metadata),
@@ -166,6 +172,7 @@ def _begin(
     metadata: TableMetadata | None,
     lock: WriteGuard,
     recorder: Recorder,
+    reuse: ReusedTable | None,
 ) -> Transaction:
     """Open the table, after making it if there is none yet."""
     is_new = metadata is None
@@ -180,9 +187,12 @@ def _begin(
         recorder.notify(Note(note))
     for note in unused_settings(request.settings):
         recorder.notify(Note(note))
+    if reuse is not None:
+        recorder.notify(Note(note_of(reuse, request)))
     options = _options(request, listing, store, recorder.run_id)
     return Transaction(
-        recorder.run_id, table, listing, list_staged(store), options, lock, recorder.notify
+        *(recorder.run_id, table, listing, list_staged(store), options, lock, recorder.notify),
+        reuse=reuse,
     )
 
 
@@ -261,6 +271,9 @@ def task_context(run: Transaction, request: RunRequest) -> TaskContext:
         prefetch_bytes=int(settings.prefetch_mb * 2**20),
         extractor=request.extractor,
         sources=request.sources,
+        tags=tuple(settings.tag_columns),
+        label_tag=settings.label_tag,
+        reuse=run.reuse,
     )
 
 
@@ -280,6 +293,7 @@ def _options(request: RunRequest, listing: Listing, store: Store, run_id: str) -
         retry_failed=settings.retry_failed,
         recompute=settings.recompute,
         reusable_runs=_recomputing_runs(store, run_id) if settings.recompute else None,
+        own_labels=settings.label_tag is not None,
     )
 
 

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import featurelib
 from jobs.errors import UsageError
 from jobs.storage.urls import canonical_location
 
 #: Values of `Settings.cluster` that are not addresses.
 LOCAL = "local"
 INLINE = "inline"
+
+_TAG_PREFIX = "tag:"
 
 _SIDES = ("corpus", "table")
 
@@ -44,9 +47,14 @@ class Settings:
     Attributes
     ----------
     labels : str
-        ``none``, ``parent`` (the folder of each file), or the location of a label file.
+        ``none``, ``parent`` (the folder of each file), ``name:PATTERN`` (a part of each file's
+        name, see `jobs.corpus.path_labels`), ``tag:NAME`` (a tag of each file), or the location
+        of a label file.
+    tags : tuple of str
+        Tags of each file that become columns, from `featurelib.TAGS`.
     partition_by : str, optional
-        ``label`` or ``none``; by default ``label`` if there are labels.
+        ``label`` or ``none``; by default ``label`` if there are labels that are known before
+        files are read.
     include, exclude : tuple of str
         Patterns for paths; ``*`` also matches ``/``.
     limit : int, optional
@@ -77,6 +85,9 @@ class Settings:
         filtered or limited listings.
     recompute : bool
         Extract every file again.
+    reuse : str, optional
+        Another table of the same corpus. Columns with the same values are copied from it, for
+        files that have not changed, and only the others are computed.
     retry_failed : bool
         Also retry files that failed because of their content.
     single_writer : bool
@@ -98,6 +109,7 @@ class Settings:
     """
 
     labels: str = "none"
+    tags: tuple[str, ...] = ()
     partition_by: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -112,6 +124,7 @@ class Settings:
     max_deleted: float = 0.1
     keep_missing: bool | None = None
     recompute: bool = False
+    reuse: str | None = None
     retry_failed: bool = False
     single_writer: bool = False
     file_timeout_s: float = 600.0
@@ -155,7 +168,32 @@ class Settings:
             )
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
+        if self.reuse is not None and self.recompute:
+            raise UsageError("recompute extracts every file, so it cannot reuse: give one of them")
+        for name in (*self.tags, *(() if self.label_tag is None else (self.label_tag,))):
+            if name not in featurelib.TAGS:
+                option = "tags" if name in self.tags else f"labels is {self.labels!r}"
+                raise UsageError(
+                    f"{option}: there is no tag {name!r}; there are {', '.join(featurelib.TAGS)}"
+                )
         self.options_for("corpus")
+
+    @property
+    def label_tag(self) -> str | None:
+        """Name of the tag that is the label of a file; None if labels are no tags."""
+        is_tag = self.labels.startswith(_TAG_PREFIX)
+        return self.labels.removeprefix(_TAG_PREFIX) if is_tag else None
+
+    @property
+    def tag_columns(self) -> list[str]:
+        """Names of the columns of tags, in table order."""
+        return [name for name in featurelib.TAGS if name in self.tags] if self.tags else []
+
+    @property
+    def has_label_file(self) -> bool:
+        """Whether `labels` is a location."""
+        is_other = self.labels.startswith(("name:", _TAG_PREFIX))
+        return self.labels not in ("none", "parent") and not is_other
 
     def options_for(self, side: str) -> dict[str, Any]:
         """Return the storage options of one side, ``corpus`` or ``table``.
@@ -217,8 +255,10 @@ def _texts(value: Any) -> Iterator[str]:
 def public(settings: Settings) -> dict[str, Any]:
     """Return the settings for a log, with only the names of storage options."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
-    if settings.labels not in ("none", "parent"):
+    if settings.has_label_file:
         values["labels"] = canonical_location(settings.labels)
+    if settings.reuse is not None:
+        values["reuse"] = canonical_location(settings.reuse)
     values["storage_options"] = [t.partition("=")[0] + "=…" for t in settings.storage_options]
     return values
 

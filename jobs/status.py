@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -203,12 +203,13 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
         raise TableError("no run has left its settings")
     last = runs[-1]
     values = {k: v for k, v in last["settings"].items() if k != "storage_options"}
-    values |= {"recompute": False, "retry_failed": False}
+    values |= {"recompute": False, "retry_failed": False, "reuse": None}
     values["storage_options"] = [
         f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
     ]
-    values["labels"] = location_from_canonical(values["labels"])
     settings = with_values(Settings(), values, "run.json")
+    if settings.has_label_file:
+        settings = replace(settings, labels=location_from_canonical(settings.labels))
     spec = table.metadata.recorded_spec
     request = RunRequest(
         location_from_canonical(last["corpus"]), table.store.address, spec, settings

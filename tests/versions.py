@@ -84,8 +84,9 @@ def test(name: str, python: Path) -> bool:
     code += "f'{m.__name__} {m.__version__}' for m in (numba, llvmlite, numpy, scipy)), sep=', ')"
     print(f"\n== {name}", flush=True)
     subprocess.run([python, "-c", code], check=True)
-    # Kernels of its own: a folder keeps those of one numba for each Python.
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(FOLDER / name / "numba")}
+    # Kernels of its own: a folder keeps those of one numba for each Python. With CI, Hypothesis
+    # sets no deadline: the first call of a kernel compiles it.
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(FOLDER / name / "numba"), "CI": "true"}
     env.pop("PYTHONPATH", None)
     # The other tests' fixtures need all that the project needs.
     line = [python, "-m", "pytest", "--noconftest", "-q", "-p", "no:cacheprovider"]

@@ -12,7 +12,14 @@ from typing import Any, NoReturn
 
 import click
 
-from jobs.cli import compiling, extract, specs, table  # noqa: F401 - each adds its commands to the group
+from jobs.cli import (  # noqa: F401 - each adds its commands to the group
+    compiling,
+    exporting,
+    extract,
+    specs,
+    table,
+    verifying,
+)
 from jobs.cli.group import cli
 from jobs.cli.slips import hint_for_option
 from jobs.cli.streams import (
@@ -53,6 +60,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     open_missing_streams()
     fit_streams()
     debug = "--debug" in arguments
+    is_run = arguments[:1] == ["extract"]
+    kept = "; finished work is kept, run again to go on" if is_run else ""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -73,8 +82,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         drop_output()
         fail(str(error), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED, debug)
-    except (JobError, TerminatedError) as error:
+        fail(f"interrupted{kept}", EXIT_INTERRUPTED, debug)
+    except TerminatedError as error:
+        fail(f"{error}{kept}", error.exit_code, debug)
+    except JobError as error:
         fail(str(error), error.exit_code, debug)
     except Exception as error:  # noqa: BLE001 - the last place to report an error
         code = _exit_code_of(error)

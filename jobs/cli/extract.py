@@ -53,8 +53,15 @@ Exit codes:
 )
 @click.option(
     "--labels",
-    metavar="parent|FILE",
-    help="Labels: each file's folder, or a CSV, TSV or Parquet file.",
+    metavar="parent|name:PATTERN|tag:NAME|FILE",
+    help="Labels: each file's folder, a part of its name (name:{label}.*), a tag (tag:genre), or a"
+    " CSV, TSV or Parquet file.",
+)
+@click.option(
+    "--tags",
+    metavar="NAMES",
+    callback=lambda _context, _option, text: None if text is None else _names(text),
+    help="Columns of tags: a list with commas of artist, album, title, date, genre, track.",
 )
 @click.option(
     "--partition-by",
@@ -108,6 +115,11 @@ Exit codes:
     help="Keep or delete rows of files that are not listed (default: delete, unless the corpus is"
     " a list, filtered or limited).",
 )
+@click.option(
+    "--reuse",
+    metavar="TABLE",
+    help="Copy columns with the same values from another table of the corpus.",
+)
 @click.option("--recompute", is_flag=True, default=None, help="Extract every file again.")
 @click.option(
     "--retry-failed", is_flag=True, default=None, help="Also retry files with unusable content."
@@ -160,6 +172,10 @@ def extract(
             raise
         raise OutputError(f"{error} (the table is published)") from error
     return report.exit_code
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _print_report(

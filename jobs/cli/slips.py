@@ -14,8 +14,8 @@ _AGAIN = "to extract every file again, say --recompute"
 _GOES_ON = "leave it out: the same command goes on where the last run stopped"
 _SPEC = "it belongs to the spec: set it below [spec] in a file, and give --config FILE.toml"
 _PARQUET = (
-    "the table is a folder of Parquet files; pandas.read_parquet('TABLE/features').to_csv('x.csv')"
-    " makes CSV of it"
+    "the table is a folder of Parquet files; featurelib export TABLE --output FILE.csv makes one"
+    " file of it"
 )
 
 #: What to say instead of an option that there is not.

@@ -27,12 +27,22 @@ def presets(as_json: bool, debug: bool) -> int:
     if as_json:
         click.echo(json.dumps({name: spec.to_dict() for name, spec in specs}, indent=1))
     else:
-        for name, spec in specs:
-            extent = "whole file" if spec.duration is None else f"first {spec.duration:g} s"
-            n_features = len(featurelib.feature_names(spec))
-            click.echo(f"{name:<14}{n_features:>4} features, {spec.sr} Hz, {extent}")
+        print_rows([_preset_cells(name, spec) for name, spec in specs])
         click.echo("What is in one: featurelib describe NAME")
     return 0
+
+
+def _preset_cells(name: str, spec: Any) -> list[str]:
+    import featurelib
+
+    n_columns = sum(len(entry.column_names()) for entry in spec.features)
+    rate = "each file's rate" if spec.sr == "native" else f"{spec.sr} Hz"
+    return [
+        name,
+        f"{n_columns} column{'s' * (n_columns > 1)}",
+        rate,
+        featurelib.preset_description(name),
+    ]
 
 
 @cli.command(short_help="List the feature families and their parameters.")
@@ -49,12 +59,11 @@ def families(markdown: bool, as_json: bool, debug: bool) -> int:
     elif markdown:
         print_lines(_markdown(described))
     else:
-        shared = {p["name"]: p for f in described for p in f["parameters"] if p["is_shared"]}
+        shared = _shared(described)
         for family in described:
             unit = f" [{family['unit']}]" if family["unit"] != "1" else ""
             print_lines([f"{family['family']}{unit}  {family['definition']}"])
-            own = [p for p in family["parameters"] if p["name"] not in shared]
-            print_rows([_parameter_cells(parameter) for parameter in own])
+            print_rows([_parameter_cells(parameter) for parameter in _own(family, shared)])
         print_lines(["", "Parameters of all that reads frames or spectra:"])
         print_rows([_parameter_cells(parameter) for parameter in shared.values()])
         print_lines(["", "Statistics:"])
@@ -63,18 +72,37 @@ def families(markdown: bool, as_json: bool, debug: bool) -> int:
     return 0
 
 
+def _shared(described: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the shared parameters by name, with their usual defaults."""
+    usual: dict[str, dict[str, Any]] = {}
+    for name in {p["name"]: None for f in described for p in f["parameters"] if p["is_shared"]}:
+        ways = [p for f in described for p in f["parameters"] if p["name"] == name]
+        defaults = [p["default"] for p in ways]
+        usual[name] = max(ways, key=lambda p: defaults.count(p["default"]))
+    return usual
+
+
+def _own(family: dict[str, Any], shared: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the parameters of a family that are not shared, or have another default there."""
+    return [
+        p
+        for p in family["parameters"]
+        if p["name"] not in shared or p["default"] != shared[p["name"]]["default"]
+    ]
+
+
 def _parameter_cells(parameter: dict[str, Any]) -> list[str]:
     default = "" if parameter["default"] is None else json.dumps(parameter["default"])
     return ["    " + parameter["name"], default, parameter["bounds"], parameter["definition"]]
 
 
 def _markdown(described: list[dict[str, Any]]) -> list[str]:
+    shared = _shared(described)
     lines = ["| family | what it is | parameters |", "|---|---|---|"]
     for family in described:
         parameters = ", ".join(
             f"`{p['name']}`" + ("" if p["default"] is None else f" {p['default']}")
-            for p in family["parameters"]
-            if not p["is_shared"]
+            for p in _own(family, shared)
         )
         lines.append(f"| `{family['family']}` | {family['definition']} | {parameters} |")
     return lines

@@ -22,7 +22,7 @@ def terminable() -> Iterator[None]:
     """Turn SIGTERM into `TerminatedError`, so that a run can clean up."""
 
     def terminate(number: int, frame: object) -> NoReturn:
-        raise TerminatedError("ended by SIGTERM; finished work is kept, run again to go on")
+        raise TerminatedError("ended by SIGTERM")
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:

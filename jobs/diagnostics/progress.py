@@ -233,6 +233,8 @@ class Plain(Progress):
     def _print(self, text: str) -> None:
         # a full disk behind standard error ends no run
         with self._printing, contextlib.suppress(OSError):
+            if self._ended.is_set():  # by the other thread, a moment ago
+                return
             self._printed_at = time.monotonic()
             print(printable(text), file=self._file, flush=True)
 
@@ -263,7 +265,8 @@ class Plain(Progress):
 
     def close(self) -> None:
         """Print nothing more."""
-        self._ended.set()
+        with self._printing:
+            self._ended.set()
 
 
 class Bar(Progress):

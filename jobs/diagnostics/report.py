@@ -54,6 +54,9 @@ class RunReport:
         Number of files extracted by this run or an interrupted one.
     n_reused : int
         Number of these files that were extracted by an interrupted run.
+    n_joined, n_copied : int
+        Number of these files that were read for some of their columns, and that were not read at
+        all, because another table has the columns (``reuse``).
     failures : Counter
         Number of these files that failed, by kind.
     example : str
@@ -84,6 +87,8 @@ class RunReport:
     n_errors: int = 0
     n_read: int = 0
     n_reused: int = 0
+    n_joined: int = 0
+    n_copied: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     example: str = ""
     signs: Counter[str] = field(default_factory=Counter)
@@ -106,6 +111,8 @@ class RunReport:
                 self.signs = Counter(event.reused_signs)
             case ShardDone(result):
                 self.n_read += event.n_files
+                self.n_joined += result.n_joined
+                self.n_copied += result.n_copied
                 self.failures.update(result.kinds)
                 self._find_example(result.failures)
                 self.signs.update(sign for _, sign in result.signs)
@@ -163,6 +170,8 @@ class RunReport:
             "errors": self.n_errors,
             "read": self.n_read,
             "reused": self.n_reused,
+            "joined": self.n_joined,
+            "copied": self.n_copied,
             "failed": dict(self.failures),
             "unread": self.n_unread,
             "signs": dict(self.signs),
@@ -213,6 +222,11 @@ class RunReport:
         lines = []
         if self.n_reused:
             lines.append(f"{self.n_reused} files were finished by an interrupted run before")
+        if n := self.n_joined + self.n_copied:
+            lines.append(
+                f"{n} files have columns of another table, {self.n_copied} of them without reading"
+                " the file"
+            )
         if self.failures:
             kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.failures.items()))
             lines.append(f"{self.n_failed} of {self.n_read} files failed: {kinds}")

@@ -12,7 +12,7 @@ from jobs.execution.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before anything loads a native library
 
-NAMES = ("start", "extractor", "clips", "job", "rows", "memory")
+NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "memory")
 
 #: Not run without its name, since it takes long. The number of files may follow, and what they
 #: are: ``list`` or ``files``.

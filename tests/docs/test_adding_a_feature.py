@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.docs.commands import shell
 from tests.docs.markdown import TOP, CodeBlock, code_blocks
+from tests.featurelib.support import value_goldens
 
 DOCUMENT = "docs/adding-a-feature.md"
 
@@ -67,8 +69,10 @@ def test_a_family_of_the_library(examples: Path) -> None:
         shutil.copy2(TOP / name, examples)
     record = Path("tests/featurelib/data/values.json")
     follow(LIBRARY, examples, examples)
-    before, after = (TOP / record).read_text().splitlines(), record.read_text().splitlines()
-    assert set(before) < set(after), "new lines only"
+    before, after = json.loads((TOP / record).read_text()), json.loads(record.read_text())
+    assert set(before["specs"]) < set(after["specs"])
+    news = [line.partition(":")[0] for line in value_goldens.problems(before, after)]
+    assert news == ["brightness", "new or removed"]
     forgotten = "every_family_has_an_oracle or readme_has_the_families"
     tests = f"python -m pytest -q tests/featurelib tests/jobs/cli -k '{forgotten}'"
     assert "2 passed" in shell(tests, examples, PYTHONPATH=str(examples))

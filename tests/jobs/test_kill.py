@@ -199,7 +199,7 @@ def test_the_scenarios_have_what_they_are_for(scenarios: dict[str, Scenario]) ->
 
 
 @pytest.mark.parametrize("scenarios", ["label file"], indirect=True)
-@pytest.mark.parametrize("stride", slow_but([4], [1, 4]))
+@pytest.mark.parametrize("stride", slow_but([7], [1, 7]))
 def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
     n = scenario.check_deaths(driver.run_killed_at_step, first=stride, step=stride)
     assert len(scenario.steps) <= n < len(scenario.steps) + stride
@@ -207,6 +207,7 @@ def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
 
 
 # every change would take minutes; the strides meet all kinds of them
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", slow_but([29], [3, 29]))
 def test_killed_before_a_change_of_a_file(scenario: Scenario, stride: int) -> None:
     n = scenario.check_deaths(driver.run_killed_at_write, first=stride, step=stride)

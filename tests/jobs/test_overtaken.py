@@ -12,6 +12,7 @@ from jobs.errors import EXIT_BUSY, TableBusyError
 from jobs.request import RunRequest
 from tests.support import driver
 from tests.support.moments import MOMENTS, at
+from tests.support.quick import slow_but_every
 from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 FIRST = {"rock/a.wav": "play a", "jazz/b.wav": "bad b", "jazz/c.wav": "bad c"}
@@ -28,7 +29,7 @@ def request_of(tmp_path: Path) -> Callable[[], RunRequest]:
     return lambda: driver.request_for(corpus, table, **values)
 
 
-@pytest.mark.parametrize("step", MOMENTS)
+@pytest.mark.parametrize("step", slow_but_every(3, MOMENTS))
 def test_overtaken_in_a_folder(
     step: str, request_of: Callable[[], RunRequest], tmp_path: Path
 ) -> None:

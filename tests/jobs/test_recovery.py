@@ -184,6 +184,7 @@ def test_early_stop_counts_what_this_run_tried(tmp_path: Path) -> None:
     assert n_tried < 60
 
 
+@pytest.mark.slow
 def test_files_that_fail_again_do_not_stop_a_run(tmp_path: Path) -> None:
     """What could not be read yesterday cannot today: the rest is done all the same."""
     corpus, table = tmp_path / "corpus", tmp_path / "table"

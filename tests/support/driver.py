@@ -8,6 +8,7 @@ with
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import multiprocessing
 import os
@@ -137,8 +138,13 @@ class Command:
         return self.process.poll() is None
 
     def wait(self, timeout: float = 120) -> int:
-        """Wait for the end and return the exit code."""
-        return self.process.wait(timeout)
+        """Wait for the end and return the exit code; fail and tell what it is at if it is late."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)  # see `main`
+            wait_until(lambda: "Current thread" in self.stderr, "a traceback", 10)
+            raise AssertionError(f"not ended after {timeout} s:\n{self.stderr}") from None
 
     def family(self) -> list[psutil.Process]:
         """Return the process and all that it started."""
@@ -193,6 +199,7 @@ def wait_until_gone(processes: list[psutil.Process], timeout: float = 120) -> No
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGUSR1)
     split = sys.argv.index("--")
     options, arguments = sys.argv[1:split], sys.argv[split + 1 :]
     if "--real" not in options:

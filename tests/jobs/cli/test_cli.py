@@ -126,8 +126,12 @@ def test_the_version() -> None:
 
 def test_presets() -> None:
     lines = output("presets").splitlines()
-    assert lines[0].split()[:3] == ["genre-v1", "98", "features,"]
-    assert lines[1].split()[:3] == ["tutorial-v1", "26", "features,"]
+    by_name = {line.split()[0]: line for line in lines[:-1]}
+    assert list(by_name) == list(featurelib.PRESETS)
+    assert by_name["genre-v1"].split()[1:5] == ["98", "columns", "22050", "Hz"]
+    assert by_name["fma-v1"].split()[1:6] == ["518", "columns", "each", "file's", "rate"]
+    for name, line in by_name.items():
+        assert line.endswith(featurelib.preset_description(name))
     found = json.loads(output("presets", "--json"))
     for name in featurelib.PRESETS:
         assert featurelib.FeatureSpec.from_dict(found[name]) == featurelib.get_spec(name)

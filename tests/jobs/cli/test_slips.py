@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,10 +35,9 @@ def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 WORKERS = "the number of worker processes is --workers N"
 SPEC = "it belongs to the spec: set it below [spec] in a file, and give --config FILE.toml"
-TO_CSV = "import pandas; pandas.read_parquet('t/features').to_csv('t.csv', index=False)"
 NO_CSV = (
     "--output is t.csv, but a table is a folder of Parquet files: give a name without .csv. To make"
-    f' CSV of it: python -c "{TO_CSV}"'
+    " one file of it: featurelib export t --output t.csv"
 )
 
 
@@ -118,8 +116,8 @@ def test_options_and_arguments(folder: Path, line: str, text: str) -> None:
                 f"extract music -o t --labels {name}",
                 2,
                 (
-                    f"--labels is '{name}': give parent, for the name of each file's folder, or a"
-                    " CSV, TSV or Parquet file"
+                    f"--labels is '{name}': give parent, for the name of each file's folder,"
+                    " name:PATTERN, for a part of its name, or a CSV, TSV or Parquet file"
                 ),
             )
             for name in ("folder", "music", "genre")
@@ -200,7 +198,8 @@ def test_an_unquoted_glob_in_a_shell(folder: Path) -> None:
 def test_the_command_that_makes_csv_works(tmp_path: Path) -> None:
     write(tmp_path / "music" / "a.wav")
     run(tmp_path / "music", tmp_path / "t")
-    subprocess.run([sys.executable, "-c", TO_CSV], cwd=tmp_path, check=True)
+    command = NO_CSV.rpartition(": featurelib ")[2].split()
+    subprocess.run([FEATURELIB, *command], cwd=tmp_path, check=True)
     assert list(pd.read_csv(tmp_path / "t.csv")["path"]) == ["a.wav"]
 
 
