@@ -86,11 +86,13 @@ class ConflictError(StorageError):
     """A conditional write found another version than expected."""
 
 
-def with_remedy(error: OSError) -> str:
-    """Return the text of an error of the table's storage; with the remedy if a disk is full."""
+def with_remedy(
+    error: OSError, then: str = "run the same command again, which uses the finished work"
+) -> str:
+    """Return the text of an error of a storage; with the remedy if a disk is full."""
     text = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text += "; make room there and run the same command again, which uses the finished work"
+        text += f"; make room there and {then}"
     return text
 
 

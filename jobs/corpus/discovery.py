@@ -14,16 +14,17 @@ from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.errors import CorpusError, UsageError
 from jobs.storage.base import Store
-from jobs.storage.names import (
-    decode_local,
-    decode_path,
-    encode_local,
-    utf8_name,
-)
+from jobs.storage.names import decode_path, utf8_name
 from jobs.storage.opening import open_store
-from jobs.storage.urls import is_url, redacted, split_name, stored_name
+from jobs.storage.urls import (
+    has_one_slash,
+    is_url,
+    real_location,
+    redacted,
+    split_name,
+    stored_name,
+)
 
-_ONE_SLASH = re.compile(r"[a-z0-9]+:/[^/]")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -95,7 +96,7 @@ def open_corpus(
         hint = "check the name, and that its disk is mounted"
         if location.startswith("~"):
             hint = "the shell replaces ~ only without quotes, at the start of a word"
-        elif _ONE_SLASH.match(location):
+        elif has_one_slash(location):
             hint = "a URL has two slashes, as in s3://bucket/prefix"
         raise CorpusError(f"there is no folder {location}: {hint}") from error
     except OSError as error:
@@ -131,7 +132,7 @@ def check_apart(corpus: Corpus, table: str) -> None:
     UsageError
         If one location is below the other, or both are the same.
     """
-    inner, outer = _real(table), _real(corpus.root)
+    inner, outer = real_location(table), real_location(corpus.root)
     if inner.startswith(outer) and corpus.rows is None:
         raise UsageError(
             f"the table {table} would be inside the corpus {corpus.root}: give another --output"
@@ -140,8 +141,3 @@ def check_apart(corpus: Corpus, table: str) -> None:
         raise UsageError(
             f"the corpus {corpus.root} is inside the table {table}: give another --output"
         )
-
-
-def _real(location: str) -> str:
-    real = location if is_url(location) else encode_local(os.path.realpath(decode_local(location)))
-    return real.rstrip("/") + "/"

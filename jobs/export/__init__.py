@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.errors import ConflictError, TableError, UsageError
+from jobs.errors import ConflictError, TableError, UsageError, with_remedy
 from jobs.export.formats import FORMATS
-from jobs.export.layouts import LAYOUTS, layout_of
+from jobs.export.layouts import LAYOUTS, Layout, layout_of
 from jobs.export.ordering import sorted_rows
-from jobs.export.target import check_name, new_file
-from jobs.storage.urls import canonical_location, split_name
+from jobs.export.target import AGAIN, check_name, new_file
+from jobs.storage.names import encode_local
+from jobs.storage.urls import local_path, real_location, redacted, split_name
 from jobs.table.reader import Table, open_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Names for `export`, of layouts and formats.
 KINDS = (*LAYOUTS, *FORMATS)
@@ -82,20 +88,26 @@ def export(
     table = open_table(location, options)
     layout = layout_of(kind, table)
     _check_apart(table, output)
+    _check_extension(kind, layout, output)
     with new_file(output, options, force=force) as sink:
-        try:
-            rows = sorted_rows(table, layout.reads)
-            n_rows = FORMATS[layout.format](sink, layout, map(layout.convert, rows))
-        except (ConflictError, FileNotFoundError) as error:
-            raise TableError(
-                f"{table.store.url} was changed by a run while it was exported: try again"
-            ) from error
+        n_rows = FORMATS[layout.format](sink, layout, _rows(table, layout))
     return Export(output, kind, n_rows, len(layout.schema))
+
+
+def _rows(table: Table, layout: Layout) -> Iterator[pa.Table]:
+    """Yield the sorted rows in the layout; errors name the table, not the file that is written."""
+    url = table.store.url
+    try:
+        yield from map(layout.convert, sorted_rows(table, layout.reads))
+    except (ConflictError, FileNotFoundError) as error:
+        raise TableError(f"{url} was changed by a run while it was exported: try again") from error
+    except OSError as error:
+        raise TableError(f"cannot sort the rows of {url}: {with_remedy(error, AGAIN)}") from error
 
 
 def _kind(kind: str | None, output: str) -> str:
     if kind is None:
-        kind = split_name(output)[1].rpartition(".")[2].lower()
+        kind = _extension(output)
         if kind not in FORMATS:
             raise UsageError(
                 f"{output} does not say by its extension what to make: say --as {'|'.join(KINDS)}"
@@ -105,8 +117,23 @@ def _kind(kind: str | None, output: str) -> str:
     return kind
 
 
+def _check_extension(kind: str, layout: Layout, output: str) -> None:
+    extension = _extension(output)
+    if extension in FORMATS and extension != layout.format:
+        raise UsageError(
+            f"--as {kind} writes {layout.format}, and {output} is named as {extension}: give a name"
+            f" ending in .{layout.format}"
+        )
+
+
+def _extension(output: str) -> str:
+    return split_name(output)[1].rpartition(".")[2].lower()
+
+
 def _check_apart(table: Table, output: str) -> None:
-    if f"{canonical_location(output)}/".startswith(f"{table.store.url}/"):
+    path = local_path(output)
+    place = redacted(output) if path is None else encode_local(os.path.abspath(path))
+    if real_location(place).startswith(real_location(table.store.url)):
         raise UsageError(
             f"{output} is in the table, where readers would take it for a part: give a place"
             " outside of it"

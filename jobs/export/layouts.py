@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +114,7 @@ def layout_of(kind: str, table: Table) -> Layout:
     if kind == "npz":
         return _matrix(table)
     names = schema.names
-    return Layout(kind, names, schema, lambda rows: rows.cast(schema), ",".join(names) + "\n")
+    return Layout(kind, names, schema, lambda rows: rows.cast(schema), _header(names))
 
 
 def _matrix(table: Table) -> Layout:
@@ -183,8 +185,14 @@ def _published(
         return pa.Table.from_arrays(columns(rows), schema=schema)
 
     if header is None:
-        header = ",".join(schema.names) + "\n"
+        header = _header(schema.names)
     return Layout("csv", [*KEY, *needs], schema, convert, header)
+
+
+def _header(names: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(names)
+    return line.getvalue()
 
 
 def _floats(names: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:

@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from jobs.errors import ConflictError, TableError, UsageError, with_remedy
-from jobs.storage.names import local_name
 from jobs.storage.opening import open_store
+from jobs.storage.retry import http_status
 from jobs.storage.scratch import temporary_file
-from jobs.storage.urls import is_url, protocol_of, redacted, split_name, stored_name
+from jobs.storage.urls import check_output, is_url, local_path, redacted, split_name, stored_name
+
+#: What to do if a disk is full.
+AGAIN = "export again; temporary files are in TMPDIR"
+
+#: What S3 services answer that have no conditional writes.
+_NO_CONDITIONS = (400, 501)
 
 
 def check_name(location: str) -> None:
@@ -22,9 +28,10 @@ def check_name(location: str) -> None:
     Raises
     ------
     UsageError
-        If the location is a folder, or ``-``.
+        If the location is a folder or ``-``, or looks like a slip.
     """
     shown = redacted(location)
+    check_output(location)
     if location == "-":
         raise UsageError("an export is one complete file, not a stream: give its name, not -")
     is_folder = not is_url(location) and os.path.isdir(location)
@@ -55,17 +62,14 @@ def new_file(location: str, options: dict[str, Any], *, force: bool) -> Iterator
     TableError
         If it cannot be written.
     """
-    shown = redacted(location)
-    is_local = protocol_of(location) == "file"
+    shown, path = redacted(location), local_path(location)
     try:
-        with _local(location, force) if is_local else _remote(location, options, force) as file:
+        with _remote(location, options, force) if path is None else _local(path, force) as file:
             yield file
     except ConflictError as error:
         raise _exists(shown) from error
     except OSError as error:
-        if error.filename is None and not isinstance(error, PermissionError):
-            raise
-        raise TableError(f"cannot write {shown}: {with_remedy(error)}") from error
+        raise TableError(f"cannot write {shown}: {with_remedy(error, AGAIN)}") from error
 
 
 def _exists(shown: str) -> UsageError:
@@ -73,13 +77,15 @@ def _exists(shown: str) -> UsageError:
 
 
 @contextlib.contextmanager
-def _local(location: str, force: bool) -> Iterator[BinaryIO]:
-    path = local_name(location.partition("://")[2]) if is_url(location) else location
+def _local(path: str, force: bool) -> Iterator[BinaryIO]:
+    if os.path.islink(path) and os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        raise _irregular(path)  # such as /dev/stdout, even if it is a regular file for now
+    path = os.path.realpath(path)  # of a link, the file behind it is replaced
     _check_local(path, force)
-    folder, name = os.path.split(os.path.abspath(path))
+    folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     # hidden, on the same file system, and not of the names that readers look for
-    temporary = os.path.join(folder, f".{name[:200]}.{uuid.uuid4().hex[:8]}.part")
+    temporary = os.path.join(folder, f".export-{uuid.uuid4().hex}.part")
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -99,9 +105,13 @@ def _check_local(path: str, force: bool) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is no regular file, so it cannot be replaced: give another one")
+        raise _irregular(path)
     if not force:
         raise _exists(path)
+
+
+def _irregular(path: str) -> UsageError:
+    return UsageError(f"{path} is no regular file, so it cannot be replaced: give another one")
 
 
 @contextlib.contextmanager
@@ -112,4 +122,9 @@ def _remote(location: str, options: dict[str, Any], force: bool) -> Iterator[Bin
         raise _exists(redacted(location))
     with temporary_file() as file:
         yield file
-        store.replace(stored, file, expected="any" if force else None)
+        try:
+            store.replace(stored, file, expected="any" if force else None)
+        except OSError as error:
+            if force or http_status(error) not in _NO_CONDITIONS:
+                raise
+            store.replace(stored, file)

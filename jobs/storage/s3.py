@@ -318,8 +318,9 @@ class S3Store:
         n_bytes = base.size_of(data)
         if n_bytes > MAX_PUT_BYTES:
             raise StorageError(
-                f"{name} would be {n_bytes / 2**30:.1f} GiB, more than one conditional write"
-                " takes: make a table of more buckets (featurelib extract --buckets)"
+                f"{name} would be {n_bytes / 2**30:.1f} GiB, more than one write takes: make a"
+                " table of more buckets (featurelib extract --buckets), or export it to a local"
+                " file and upload that"
             )
         condition: dict[str, Any] = {}
         if self._has_no_conditions:

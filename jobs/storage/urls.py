@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 
-from jobs.storage.names import encode_local, encode_path, local_name, utf8_name
+from jobs.errors import UsageError
+from jobs.storage.names import decode_local, encode_local, encode_path, local_name, utf8_name
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 _URL = re.compile(rf"{_SCHEME}(::[A-Za-z0-9+.-]*)*://")
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")  # a drive of Windows has one letter
 _CHAIN = re.compile(rf"{_SCHEME}::.*://|.*::{_SCHEME}://", re.DOTALL)
 _SAME_PROTOCOL = {"local": "file", "s3a": "s3"}
 
@@ -79,6 +81,41 @@ def stored_name(location: str, name: str) -> str:
 def canonical_location(location: str) -> str:
     """Return the canonical form of a location: absolute, in UTF-8, without credentials."""
     return redacted(location) if is_url(location) else utf8_name(os.path.abspath(location))
+
+
+def has_one_slash(location: str) -> bool:
+    """Return whether a local path looks like a URL that lacks a slash."""
+    return _ONE_SLASH.match(location) is not None
+
+
+def check_output(location: str) -> None:
+    """Refuse locations of results that new users give by mistake.
+
+    Raises
+    ------
+    UsageError
+        If the location begins with ``~``, or is a URL with one slash.
+    """
+    if location.startswith("~"):
+        raise UsageError(
+            f"--output is {location}: the shell replaces ~ only without quotes, at the start of a"
+            " word; write --output ~/…, or the whole path"
+        )
+    if has_one_slash(location):
+        raise UsageError(f"--output is {location}: a URL has two slashes, as in s3://bucket/prefix")
+
+
+def local_path(location: str) -> str | None:
+    """Return the path of a local location, which may be a URL; None for another file system."""
+    if not is_url(location):
+        return location
+    return local_name(location.partition("://")[2]) if protocol_of(location) == "file" else None
+
+
+def real_location(location: str) -> str:
+    """Return a canonical location without links, ending in a slash, to compare it with others."""
+    real = location if is_url(location) else encode_local(os.path.realpath(decode_local(location)))
+    return real.rstrip("/") + "/"
 
 
 def location_from_canonical(location: str) -> str:

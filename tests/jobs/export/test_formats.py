@@ -16,7 +16,7 @@ import featurelib
 from jobs import JobError, export_table
 from jobs.export import export
 from tests.jobs.export.tables import make_table, spec_of, value_of
-from tests.support.light import features
+from tests.support.light import features, run, write
 
 FILES = {"rock/b.wav": "b 2", "rock/a.wav": "a 3", "jazz/é,\n.wav": "c 1", "no_label.wav": "d 2"}
 
@@ -129,3 +129,15 @@ def test_carried_columns_are_exported(tmp_path: Path) -> None:
     assert found["rms_mean"].astype(np.float32).tolist() == [
         value_of(text, 0, "rms_mean") for text in "ab"
     ]
+
+
+def test_names_of_columns_that_csv_must_quote(tmp_path: Path) -> None:
+    names = ["a, b", 'quo"te', "new\nline"]
+    write(tmp_path / "music" / "a.wav")
+    rows = {"path": ["a.wav"]} | {name: ["1,5"] for name in names}
+    pq.write_table(pa.table(rows), tmp_path / "music" / "list.parquet")
+    run(tmp_path / "music" / "list.parquet", tmp_path / "table")
+    export_table(tmp_path / "table", tmp_path / "x.csv")
+    read = pd.read_csv(tmp_path / "x.csv")
+    assert list(read)[4:7] == names
+    assert read[names].to_numpy().tolist() == [["1,5"] * 3]
