@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import featurelib
-from jobs.errors import EXIT_DIFFERS, EXIT_DONE, EXIT_FAILED, JobError, TableError, UsageError
+from jobs.errors import (
+    EXIT_DIFFERS,
+    EXIT_DONE,
+    EXIT_FAILED,
+    ConflictError,
+    JobError,
+    TableError,
+    UsageError,
+)
 from jobs.storage.names import readable
 from jobs.storage.urls import location_from_canonical, redacted, split_name, stored_name
 from jobs.table.reader import Table, open_table
@@ -20,6 +29,8 @@ from jobs.verification.sampling import SampledFile, files_of, sample_files
 SAMPLE = 20
 
 _OUTSIDE_SHOWN = 20
+
+_MOVED = "moved by a run meanwhile"
 
 
 @dataclass
@@ -201,24 +212,45 @@ def verify_table(
     table = open_table(location, options)
     spec = _spec_of(table, spec)
     corpus = location_from_canonical(table.metadata.corpus)
-    chosen, n_files = sample_files(table, sample)
+    with _unchanged(table):
+        chosen, n_files = sample_files(table, sample)
     if not n_files:
         url = table.store.url
         raise TableError(f"{url} has no rows to verify; featurelib errors {url} tells why")
     names = [name for entry in spec.features for name in entry.column_names()]
 
+    result = Verification(table.store.url, spec.name, n_files)
+
     def files() -> Iterator[SampledFile]:
         for part, paths in chosen.items():
-            yield from files_of(table, part, paths, names)
+            with _unchanged(table):
+                found = list(files_of(table, part, paths, names))
+            yield from found
+            if gone := sorted({*paths} - {file.path for file in found}):
+                result.problems.setdefault(_MOVED, []).extend(gone)
 
-    result = Verification(table.store.url, spec.name, n_files)
     _verify(result, files(), Request(spec, corpus, corpus_options or {}), on_file)
+    if not result.n_verified and _MOVED in result.problems:
+        raise _changed(table)
     if not result.n_verified:
         raise TableError(
             f"no file of {table.store.url} could be verified ({_problems(result)}): if its corpus"
             f" {table.metadata.corpus} has moved, say featurelib relocate first"
         )
     return result
+
+
+@contextlib.contextmanager
+def _unchanged(table: Table) -> Iterator[None]:
+    """Context manager for reading parts, which a run may replace or delete."""
+    try:
+        yield
+    except (ConflictError, FileNotFoundError) as error:
+        raise _changed(table) from error
+
+
+def _changed(table: Table) -> TableError:
+    return TableError(f"{table.store.url} was changed by a run while it was verified: try again")
 
 
 def verify_file(

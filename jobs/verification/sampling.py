@@ -67,30 +67,32 @@ def sample_files(table: Table, n: int) -> tuple[dict[str, list[str]], int]:
         Number of files in the table.
     """
     seed = int(table.metadata.fingerprint, 16)
-    n_files = 0
+    hashes = [np.empty(0, np.uint64)]
 
     def ranked() -> Iterator[tuple[bool, int, str, str]]:
-        nonlocal n_files
         for part in sorted(table.parts):
             if is_errors(part):
                 continue
             first = table.first_rows(part, [PATH, "duration_s"])
-            n_files += len(first)
             is_long = pc.greater(first["duration_s"], MAX_S).to_pylist()
-            for path, late in zip(first[PATH].to_pylist(), is_long, strict=True):
-                yield bool(late), xxhash.xxh3_64_intdigest(path.encode(), seed), path, part
+            paths = first[PATH].to_pylist()
+            ranks = [xxhash.xxh3_64_intdigest(path.encode(), seed) for path in paths]
+            hashes.append(np.array(ranks, np.uint64))
+            for path, rank, late in zip(paths, ranks, is_long, strict=True):
+                yield bool(late), rank, path, part
 
-    chosen: dict[str, list[str]] = {}
-    seen = set()
-    for _, _, path, part in heapq.nsmallest(n, ranked()):
-        if path not in seen:  # while a run moves it, a file is in two parts
-            chosen.setdefault(part, []).append(path)
-            seen.add(path)
-    return chosen, n_files
+    chosen: dict[str, str] = {}
+    for _, _, path, part in heapq.nsmallest(2 * n, ranked()):
+        if len(chosen) < n:  # while a run moves it, a file is in two parts
+            chosen.setdefault(path, part)
+    by_part: dict[str, list[str]] = {}
+    for path, part in chosen.items():
+        by_part.setdefault(part, []).append(path)
+    return by_part, len(np.unique(np.concatenate(hashes)))
 
 
 def files_of(table: Table, part: str, paths: list[str], names: list[str]) -> Iterator[SampledFile]:
-    """Yield the chosen files of a part, with some of their rows.
+    """Yield the chosen files of a part, with some of their rows; not those that are gone from it.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def files_of(table: Table, part: str, paths: list[str], names: list[str]) -> Ite
         own = rows.filter(pc.equal(rows[PATH], path))
         own = own.sort_by([(CHANNEL, "ascending"), (SEGMENT, "ascending")])
         if not len(own):
-            continue  # a run has moved it
+            continue  # a run has moved it meanwhile
         some = np.unique(np.linspace(0, len(own) - 1, _MAX_ROWS).round().astype(np.int64))
         own = own.take(pa.array(some))
         facts = own.slice(0, 1).select(list(_FACTS)).to_pylist()[0]

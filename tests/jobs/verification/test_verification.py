@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import featurelib
-from jobs import JobError, extract_corpus
+from jobs import JobError, extract_corpus, verification
 from jobs.errors import EXIT_DIFFERS, EXIT_FAILED, EXIT_USAGE, TableError, UsageError
 from jobs.verification import Verification, sampling, verify_file, verify_table
 from jobs.verification.outcomes import FileOutcome
@@ -419,3 +420,43 @@ def test_ctrl_c_ends_it_with_its_process(made: Path, tmp_path: Path) -> None:
         assert command.wait() == 130
         driver.wait_until_gone(family)
     assert command.stderr.strip() == "featurelib: interrupted"
+
+
+def changed_meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    """Let a run change the table after the files to verify were chosen."""
+
+    def chosen(table: Any, n: int) -> Any:
+        found = sampling.sample_files(table, n)
+        change()
+        return found
+
+    monkeypatch.setattr(verification, "sample_files", chosen)
+
+
+def test_a_file_in_two_parts_counts_once(table: Path) -> None:
+    part = next((table / "features" / "by_label=rock").iterdir())
+    (table / "features" / "by_label=other").mkdir()
+    shutil.copy(part, table / "features" / "by_label=other" / part.name)
+    seen: list[str] = []
+    result = verified(table, sample=3, on_file=seen.append)
+    assert (result.n_files, result.n_verified) == (3, 3)
+    assert sorted(seen) == ["jazz/c.ogg", "rock/a.wav", "rock/b.flac"]
+
+
+def test_a_table_that_changes_meanwhile(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = sorted((table / "features" / "by_label=rock").iterdir())
+    [part] = [part for part in parts if "rock/a.wav" in pq.read_table(part)["path"].to_pylist()]
+
+    def move() -> None:
+        rows = pq.ParquetFile(part).read()
+        pq.write_table(rows.filter(pa.compute.not_equal(rows["path"], "rock/a.wav")), part)
+
+    with monkeypatch.context() as patch:
+        changed_meanwhile(patch, move)
+        result = verified(table)
+        assert result.problems == {"moved by a run meanwhile": ["rock/a.wav"]}
+        assert result.n_verified == 2
+    with monkeypatch.context() as patch:
+        changed_meanwhile(patch, part.unlink)
+        with pytest.raises(TableError, match="changed by a run while it was verified: try again"):
+            verified(table)
