@@ -18,7 +18,7 @@ from jobs.execution.version import software_version
 from jobs.request import RunRequest
 from jobs.settings import INLINE, LOCAL, Settings
 from jobs.storage.base import Store
-from jobs.storage.urls import redacted
+from jobs.storage.urls import check_output, redacted
 from jobs.table import schema
 from jobs.table.metadata import (
     TableMetadata,
@@ -91,11 +91,7 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
 
 def _check_name(table: str) -> None:
     """Refuse names that new users give by mistake."""
-    if table.startswith("~"):
-        raise UsageError(
-            f"--output is {table}: the shell replaces ~ only without quotes, at the start of a"
-            " word; write --output ~/…, or the whole path"
-        )
+    check_output(table)
     stem, extension = os.path.splitext(table.rstrip("/"))
     if extension.lower() in _FILES:
         raise UsageError(
@@ -126,7 +122,8 @@ def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
         path_labels=path_labels(settings.labels),
         taken=_taken_names(request),
         known_root=known_root,
-        verify_list=settings.verify_list,
+        # to copy a row, its file must be there with the version that the row has
+        verify_list=settings.verify_list or settings.reuse is not None,
     )
 
 

@@ -99,6 +99,28 @@ def reused(
     return report, counting
 
 
+def test_what_a_list_states_is_looked_up(few: Path, tmp_path: Path) -> None:
+    music = Path(shutil.copytree(few, tmp_path / "music"))
+    names = sorted(str(path.relative_to(music)) for path in music.rglob("*.*"))
+    status = [os.stat(music / name) for name in names]
+    lines = [
+        f"{name},{s.st_size},{s.st_mtime_ns // 10**9}.{s.st_mtime_ns % 10**9:09d}"
+        for name, s in zip(names, status, strict=True)
+    ]
+    file = music / "list.csv"
+    file.write_text("\n".join(["path,size,last_modified", *lines]))
+    extractor = featurelib.extract_rows
+    run(file, tmp_path / "old", spec=OLD, extractor=extractor)
+    write_audio(music / names[0], np.zeros((22_050, 1)), 22_050)
+    os.remove(music / names[1])
+    old = str(tmp_path / "old")
+    report = run(file, tmp_path / "new", spec=COPIED, extractor=extractor, reuse=old)
+    run(file, tmp_path / "fresh", spec=COPIED, extractor=extractor)
+    found, wanted = (features(tmp_path / name).drop(["run_id"]) for name in ("new", "fresh"))
+    assert found.equals(wanted)
+    assert (report.n_copied, report.failures["vanished"]) == (len(names) - 2, 1)
+
+
 LAYOUTS = [
     ({}, {}),
     ({"labels": "parent", "buckets": 3}, {"buckets": 2}),
