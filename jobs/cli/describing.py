@@ -56,11 +56,13 @@ def described(location: str, options: dict[str, Any]) -> tuple[list[dict[str, st
 
 def _of_spec(spec: featurelib.FeatureSpec) -> tuple[list[dict[str, str]], list[str]]:
     columns = [dataclasses.asdict(column) for column in featurelib.describe(spec)]
+    n_features = sum(len(entry.column_names()) for entry in spec.features)
+    n_facts = len(columns) - n_features
     level = spec.level
     rows = "one row a file" if level.kind == "track" else "one row a segment"
     rows += " and channel" if spec.channels == "each" else ""
     lines = [
-        f"spec        {spec.name}: {len(columns)} columns, {rows}",
+        f"spec        {spec.name}: {n_features} feature columns, {n_facts} of the file, {rows}",
         f"fingerprint {spec.fingerprint}",
     ]
     spilled = spec.spill_bytes_a_second() * 3600 / 1e6

@@ -11,8 +11,7 @@ from jobs.cli.options import common_options, options_of, storage_option
 from jobs.cli.output import print_lines
 from jobs.cli.streams import terminable
 
-_EXAMPLES = r"""
-\b
+_EXAMPLES = """\b
 Examples:
   featurelib export features/ --output features.csv
   featurelib export features/ --as gtzan --output features_30_sec.csv
@@ -48,8 +47,9 @@ def export(
     names, paths, labels, segments and channels for numpy.load.
 
     gtzan, fma and tutorial are the CSV files that others have published, with their names and
-    order of columns. The presets gtzan-v1, gtzan-segments-v1, fma-v1 and tutorial-v1 make tables
-    that have these columns.
+    order of columns. The presets gtzan-v1, gtzan-segments-v1, fma-v1, tutorial-v0 and tutorial-v1
+    make tables that have these columns. For fma, files are named by the number of their track, as
+    000002.mp3.
     """
     from jobs.export import export as export_to
 

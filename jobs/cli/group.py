@@ -24,16 +24,19 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_EXAMPLES = """\b
+Examples:
+  featurelib extract music/ --output features/ --labels parent
+  featurelib status features/
+  featurelib show music/song.mp3
+
+Every command has its own --help.
+"""
+
+
+@click.group(
+    cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="featurelib", prog_name="featurelib")
 def cli() -> None:
-    r"""Turn audio corpora into partitioned Parquet feature tables.
-
-    \b
-    Examples:
-      featurelib extract music/ --output features/ --labels parent
-      featurelib status features/
-      featurelib show music/song.mp3
-
-    Every command has its own --help.
-    """
+    """Turn audio corpora into partitioned Parquet feature tables."""

@@ -55,7 +55,7 @@ def errors(
     elif as_csv:
         print_csv(rows.column_names, rows.to_pylist())
     elif not len(rows):
-        click.echo("All decoded as a whole" if partial else "No errors")
+        click.echo("No file was decoded only in part" if partial else "No errors")
     elif partial:
         print_rows([_partial_cells(row) for row in rows.to_pylist()])
     else:

@@ -14,8 +14,7 @@ from jobs.cli.output import print_lines, print_rows
 from jobs.corpus.formats import format_of
 from jobs.errors import UsageError
 
-_EXAMPLES = r"""
-\b
+_EXAMPLES = """\b
 Examples:
   featurelib verify features/
   featurelib verify features/ --sample 100

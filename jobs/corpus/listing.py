@@ -287,7 +287,8 @@ def open_label_file(
         if not name.lower().endswith(TABULAR):
             raise UsageError(
                 f"--labels is {location!r}: give parent, for the name of each file's folder,"
-                " name:PATTERN, for a part of its name, or a CSV, TSV or Parquet file"
+                " name:PATTERN, for a part of its name, tag:NAME, for a tag such as tag:genre, or"
+                " a CSV, TSV or Parquet file"
             ) from error
         raise UsageError(f"--labels: {explain(error, location)}") from error
     notes: list[str] = []

@@ -13,8 +13,21 @@ from jobs.execution.version import code_version
 _ANSWER_S = 30.0
 
 
-def wait_for_workers(client: distributed.Client, n_workers: int, timeout_s: float) -> None:
+def wait_for_workers(
+    client: distributed.Client, n_workers: int, timeout_s: float, advice: str
+) -> None:
     """Wait until a cluster has at least `n_workers` workers.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Client of the cluster.
+    n_workers : int
+        Number of workers.
+    timeout_s : float
+        How long they may take [s].
+    advice : str
+        What to do if they do not come, for the error.
 
     Raises
     ------
@@ -27,8 +40,7 @@ def wait_for_workers(client: distributed.Client, n_workers: int, timeout_s: floa
         n_present = len(client.scheduler_info(n_workers=-1)["workers"])
         raise ClusterError(
             f"{n_present} of {n_workers} workers came within {timeout_s:g} s"
-            " (first_worker_timeout_s): start them with `dask worker`, or ask for fewer with"
-            " --workers"
+            f" (first_worker_timeout_s): {advice}"
         ) from error
 
 

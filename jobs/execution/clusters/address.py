@@ -13,6 +13,7 @@ from jobs.errors import ClusterError, UsageError
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
+_ADVICE = "start them with `dask worker`, or ask for fewer with --workers"
 _CONNECT_TIMEOUT = "20s"
 
 #: Files for TLS in Dask's configuration, below ``distributed.comm.tls``.
@@ -40,7 +41,7 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
         raise ClusterError(f"no scheduler answers at {address}: {error}") from error
     with client:
         if settings.workers is not None:  # without it the run begins, and an adaptive cluster grows
-            wait_for_workers(client, settings.workers, settings.first_worker_timeout_s)
+            wait_for_workers(client, settings.workers, settings.first_worker_timeout_s, _ADVICE)
         yield client
 
 

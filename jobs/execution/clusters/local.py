@@ -56,6 +56,8 @@ _CLOSE_TIMEOUT_S = 0.5
 #: How long the client, and then the cluster, may take to close; the process goes on after it [s].
 _LEAVE_AFTER_S = 10.0
 
+_ADVICE = "--debug shows why no process starts, and --cluster inline runs without workers"
+
 
 @contextlib.contextmanager
 def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
@@ -99,7 +101,7 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                 stack.callback(_close, client)
                 stack.enter_context(Healing(cluster, n_workers))
             try:
-                wait_for_workers(client, 1, settings.first_worker_timeout_s)
+                wait_for_workers(client, 1, settings.first_worker_timeout_s, _ADVICE)
                 yield client
             except BaseException:
                 _end_workers(cluster)

@@ -35,7 +35,10 @@ from tests.support.light import (
 from tests.support.quick import slow_but
 
 TUTORIAL = ("--preset", "tutorial-v1")
-COMMANDS = ("extract", "status", "errors", "presets", "describe", "show")
+COMMANDS = (
+    *("compile", "describe", "errors", "export", "extract", "families"),
+    *("presets", "relocate", "show", "status", "verify"),
+)
 
 
 def on_terminal(*arguments: str | Path, columns: int = 80) -> tuple[int, str]:
@@ -113,6 +116,14 @@ def test_help_has_examples_and_exit_codes() -> None:
     assert all(f"\n  {name} " in top for name in COMMANDS)
     assert "...\n" not in top.partition("Commands:")[2]  # no command's line is cut
     assert output() == top
+    assert top.index("Commands:") < top.index("  featurelib status features/\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_one_a_line(name: str) -> None:
+    text = output(name, "--help")
+    assert "\\b" not in text
+    assert len(re.findall(r"^ +featurelib ", text, re.MULTILINE)) == text.count("  featurelib ")
 
 
 def test_the_version() -> None:
