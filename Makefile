@@ -33,7 +33,7 @@ test: $(VENV)/.stamp-test  ## the quick tests, three at a time (ARGS="-k name -n
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
 	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)
 
-test-versions:  ## the kernels' tests on the lowest numba, and on each Python here (ARGS="3.12")
+test-versions:  ## the kernels' tests on the lowest and highest numba, and on each Python here (ARGS="3.12")
 	$(PYTHON3) tests/versions.py $(ARGS)
 
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
@@ -55,7 +55,7 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips job rows memory")
+bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips presets decode job rows memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
 
 bench-scale: $(VENV)/.stamp-test  ## measure the driver's work for very many files (ARGS="200000" for fewer)
