@@ -23,8 +23,11 @@ _NEEDED = {"FLAC": "PCM_16", "OGG": "VORBIS OPUS", "MP3": "MPEG_LAYER_III"}
 _UNWRITTEN = np.uint32(0x7FC0BEEF)
 
 #: Integer type of the samples of some subtypes, and the value of its unit. libsndfile reads them
-#: four times as fast as it converts them to floating point, except in FLAC.
+#: four times as fast as it converts them to floating point.
 _INTEGERS = {"PCM_16": ("int16", 2.0**-15), "PCM_32": ("int32", 2.0**-31)}
+
+#: Formats that are read as floating point: it is no slower, or integers lose bits (SDS).
+_AS_FLOATS = {"FLAC", "SDS"}
 
 #: Most samples per channel that any codec of libsndfile stores in one byte.
 MAX_FRAMES_PER_BYTE = 8192
@@ -95,7 +98,7 @@ class LibsndfileDecoder:
         self.format: str = self._decoder.format
         self._integers: np.ndarray | None = None  # memory for samples as integers
         self._unit = np.float32(1)
-        if self.format != "FLAC" and self.subtype in _INTEGERS:
+        if self.format not in _AS_FLOATS and self.subtype in _INTEGERS:
             kind, unit = _INTEGERS[self.subtype]
             self._integers, self._unit = np.empty((0, self.channels), kind), np.float32(unit)
         self._n_read = 0

@@ -145,7 +145,7 @@ class FFmpegDecoder:
                     "fflags": "+bitexact",
                     "probesize": str(_PROBED_BYTES),
                 },
-                metadata_errors="replace",
+                metadata_errors="surrogateescape",
                 io_open=_refuse,
             )
         except (av.error.FFmpegError, ValueError) as error:

@@ -24,6 +24,10 @@ MAX_TEXT_BYTES = 4 * MAX_CHARACTERS + 4
 #: Largest ID3v2 tag that is read at once, where bytes were inserted into it [bytes].
 _MAX_STUFFED_BYTES = 2**20
 
+#: Size of the chunk "data" of RF64, whose chunk "ds64" has it: at which byte, and how many bytes.
+_SIZE_ELSEWHERE = 0xFFFFFFFF
+_DS64_DATA_SIZE = 28, 8
+
 _MAX_FRAMES = 500
 _MAX_CHUNKS = 200
 
@@ -31,16 +35,16 @@ _MAX_CHUNKS = 200
 _UNPRINTABLE = re.compile("[\x00-\x20\x7f-\xa0\u2028-\u202e\u2066-\u2069\ufeff]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: Genre by number, as in ID3v1: "17", "(17)", or "(17)Rock & Roll".
-_NUMBERED = re.compile(r"\(?(\d{1,3})\)?|\(\d{1,3}\)(.+)")
+#: Genre by number, as in ID3: "17", "(17)", "(17)(18)", or "(17)Rock & Roll".
+_NUMBERED = re.compile(r"(\d{1,3})|\((\d{1,3})\)(?:\(\d{1,3}\))*(.*)")
 
-#: Genres of ID3v1 and its extension by Winamp, by number.
+#: Genres of ID3v1 and its extensions by Winamp, by number.
 _GENRE_NAMES = (
     "Blues|Classic Rock|Country|Dance|Disco|Funk|Grunge|Hip-Hop|Jazz|Metal|New Age|"
     "Oldies|Other|Pop|R&B|Rap|Reggae|Rock|Techno|Industrial|Alternative|Ska|"
     "Death Metal|Pranks|Soundtrack|Euro-Techno|Ambient|Trip-Hop|Vocal|Jazz+Funk|"
     "Fusion|Trance|Classical|Instrumental|Acid|House|Game|Sound Clip|Gospel|Noise|"
-    "Alternative Rock|Bass|Soul|Punk|Space|Meditative|Instrumental Pop|"
+    "AlternRock|Bass|Soul|Punk|Space|Meditative|Instrumental Pop|"
     "Instrumental Rock|Ethnic|Gothic|Darkwave|Techno-Industrial|Electronic|Pop-Folk|"
     "Eurodance|Dream|Southern Rock|Comedy|Cult|Gangsta|Top 40|Christian Rap|Pop/Funk|"
     "Jungle|Native American|Cabaret|New Wave|Psychedelic|Rave|Showtunes|Trailer|Lo-"
@@ -50,7 +54,16 @@ _GENRE_NAMES = (
     "Big Band|Chorus|Easy Listening|Acoustic|Humour|Speech|Chanson|Opera|"
     "Chamber Music|Sonata|Symphony|Booty Bass|Primus|Porn Groove|Satire|Slow Jam|"
     "Club|Tango|Samba|Folklore|Ballad|Power Ballad|Rhythmic Soul|Freestyle|Duet|"
-    "Punk Rock|Drum Solo|A Cappella|Euro-House|Dance Hall"
+    "Punk Rock|Drum Solo|A Cappella|Euro-House|Dance Hall|Goa|Drum & Bass|Club-House|"
+    "Hardcore Techno|Terror|Indie|BritPop|Afro-Punk|Polsk Punk|Beat|"
+    "Christian Gangsta Rap|Heavy Metal|Black Metal|Crossover|Contemporary Christian|"
+    "Christian Rock|Merengue|Salsa|Thrash Metal|Anime|Jpop|Synthpop|Abstract|Art Rock|"
+    "Baroque|Bhangra|Big Beat|Breakbeat|Chillout|Downtempo|Dub|EBM|Eclectic|Electro|"
+    "Electroclash|Emo|Experimental|Garage|Global|IDM|Illbient|Industro-Goth|Jam Band|"
+    "Krautrock|Leftfield|Lounge|Math Rock|New Romantic|Nu-Breakz|Post-Punk|Post-Rock|"
+    "Psytrance|Shoegaze|Space Rock|Trop Rock|World Music|Neoclassical|Audiobook|"
+    "Audio Theatre|Neue Deutsche Welle|Podcast|Indie Rock|G-Funk|Dubstep|Garage Rock|"
+    "Psybient"
 )
 _GENRES = _GENRE_NAMES.split("|")
 
@@ -106,13 +119,14 @@ def clean(name: str, text: str) -> str | None:
         The text as decoded.
     """
     text = _SURROGATE.sub("\ufffd", text[: 4 * MAX_CHARACTERS])
+    text = text.translate(_WINDOWS)
     text = _UNPRINTABLE.sub(" ", text).strip()[:MAX_CHARACTERS].strip()
     if name == "genre" and (match := _NUMBERED.fullmatch(text)):
-        number, rest = match.groups()
+        number, rest = int(match[1] or match[2]), match[3]
         if rest:
             text = rest.strip()
-        elif int(number) < len(_GENRES):
-            text = _GENRES[int(number)]
+        elif number < len(_GENRES):
+            text = _GENRES[number]
     return text or None
 
 
@@ -133,11 +147,18 @@ def _one_byte(byte: int) -> str:
         return chr(byte)
 
 
+#: Controls that writers on Windows mean as punctuation.
+_WINDOWS = {byte: _one_byte(byte) for byte in range(0x80, 0xA0)}
+
+
 def from_keys(metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the tags among keys of any case and their texts."""
+    """Yield the tags among keys of any case and their texts.
+
+    Bytes that are not UTF-8 are in the texts as by the error handler ``surrogateescape``.
+    """
     for key, text in metadata.items():
         if (name := _KEYS.get(key.casefold())) is not None:
-            yield name, text
+            yield name, decoded(text.encode("utf-8", "surrogateescape"))
 
 
 def from_file(read_at: ReadAt, size: int) -> Iterator[tuple[str, str]]:
@@ -151,7 +172,7 @@ def from_file(read_at: ReadAt, size: int) -> Iterator[tuple[str, str]]:
         Size of the file [bytes].
     """
     head = read_at(0, 12)
-    if head[:4] == b"RIFF":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         yield from _chunks(read_at, 12, size, "little")
     elif head[:4] == b"FORM":
         yield from _chunks(read_at, 12, size, "big")
@@ -174,6 +195,8 @@ def _chunks(
             return
         size = int.from_bytes(head[4:8], order)
         kind = head[:4]
+        if kind == b"data" and size == _SIZE_ELSEWHERE:
+            size = int.from_bytes(read_at(*_DS64_DATA_SIZE), "little")
         if kind == b"LIST" and head[8:12] == b"INFO" and not is_inner:
             stop = min(end, place + 8 + size)
             yield from _chunks(read_at, place + 12, stop, order, is_inner=True)
@@ -212,7 +235,11 @@ def _id3v2(read_at: ReadAt, place: int) -> Iterator[tuple[str, str]]:
             return
         kind, size, skipped = _frame(frame, version)
         if kind in _FRAMES and skipped is not None:
-            body = read(at + header + skipped, min(max(size - skipped, 0), MAX_TEXT_BYTES))
+            is_stuffed = version > 3 and (flags & 0x80 or frame[9] & 0x02)
+            most = (1 + MAX_TEXT_BYTES) * (2 if is_stuffed else 1)
+            body = read(at + header + skipped, min(max(size - skipped, 0), most))
+            if is_stuffed:
+                body = body.replace(b"\xff\x00", b"\xff")[: 1 + MAX_TEXT_BYTES]
             yield _FRAMES[kind], _text(body)
         at += header + size
 

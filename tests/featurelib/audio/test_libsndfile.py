@@ -33,6 +33,17 @@ def test_no_samples_are_made_of_another_file_behind_it(block, sr):
     np.testing.assert_array_equal(np.concatenate(parts), y)
 
 
+def test_formats_whose_integers_have_fewer_bits():
+    file = io.BytesIO()
+    soundfile.write(file, chord(0.2, sr=44_100)[:5_000], 44_100, "PCM_16", format="SDS")
+    decoder = LibsndfileDecoder(io.BytesIO(file.getvalue()), len(file.getvalue()))
+    y = np.empty((5_000, 1), np.float32)
+    assert decoder.read(y) == (5_000, None)
+    decoder.close()
+    expected, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(y, expected[:5_000])
+
+
 @pytest.mark.parametrize("fmt", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"])
 @pytest.mark.parametrize(("subtype", "kind"), [("PCM_16", np.int16), ("PCM_32", np.int32)])
 @pytest.mark.parametrize("channels", [1, 3])
