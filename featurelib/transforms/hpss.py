@@ -36,7 +36,8 @@ class HPSS(Node):
     `librosa.istft` of each component. Medians of 31 magnitudes along time and along frequency
     make soft masks, which add up to 1. So the harmonic component is what the percussive one leaves
     of the signal. Rounding errors then are relative to the signal in the harmonic component
-    only, which has its steady part, such as a constant offset.
+    only, which has its steady part, such as a constant offset. SciPy's medians of exactly two
+    frames are wrong, and so are librosa's components of signals that have two.
 
     Blocks: samples of both components, shape (2, n), float32. The memory is reused.
     """

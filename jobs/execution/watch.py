@@ -108,7 +108,10 @@ class ClusterWatch:
         return state
 
     def _look(self) -> ClusterState:
-        workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        info = self._client.scheduler_info(n_workers=-1)
+        if "workers" not in info:  # Dask knows nothing of a scheduler that it has lost
+            raise ConnectionError("the connection to the scheduler is lost")
+        workers: dict[str, Any] = info["workers"]
         for name, info in workers.items():
             if info.get("status") == "paused":
                 self._aside(name, self._unpause)

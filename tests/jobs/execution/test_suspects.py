@@ -163,6 +163,7 @@ def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_shard_of_several_children(tmp_path: Path) -> None:
+    before = threading.active_count()  # other tests have left some
     result = extract(tmp_path, good(40) | {"20.wav": "exit 1"})
     assert (result.n_files, [f.path for f in result.failures]) == (39, ["20.wav"])
-    assert threading.active_count() < 20
+    assert threading.active_count() < before + 15
