@@ -117,7 +117,8 @@ def test_options_and_arguments(folder: Path, line: str, text: str) -> None:
                 2,
                 (
                     f"--labels is '{name}': give parent, for the name of each file's folder,"
-                    " name:PATTERN, for a part of its name, or a CSV, TSV or Parquet file"
+                    " name:PATTERN, for a part of its name, tag:NAME, for a tag such as tag:genre,"
+                    " or a CSV, TSV or Parquet file"
                 ),
             )
             for name in ("folder", "music", "genre")

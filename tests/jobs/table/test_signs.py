@@ -141,7 +141,9 @@ def test_the_command_lists_them(table: Path) -> None:
 def test_a_table_without_any_says_so(tmp_path: Path) -> None:
     write_audio(tmp_path / "music" / "a.wav", tone())
     run(tmp_path / "music", tmp_path / "t", extractor=featurelib.extract_rows)
-    assert invoke("errors", "--partial", tmp_path / "t").stdout == "All decoded as a whole\n"
+    assert (
+        invoke("errors", "--partial", tmp_path / "t").stdout == "No file was decoded only in part\n"
+    )
 
 
 def test_what_an_interrupted_run_found_is_counted_by_the_next(music: Path, tmp_path: Path) -> None:
