@@ -102,6 +102,12 @@ def stop() -> None:
             _server.stop()
 
 
+def _check_used() -> None:
+    """Raise an error if the server was stopped: it must not start again for a late worker."""
+    if not _n_users:
+        raise ConnectionError("the server that forks workers has ended, as its run did")
+
+
 @contextlib.contextmanager
 def signals_kept_from_children() -> Iterator[None]:
     """Keep Ctrl-C and SIGTERM from the workers, which the driver ends.
@@ -200,9 +206,11 @@ else:
             finally:
                 set_spawning_popen(None)
             assert _server is not None
+            _check_used()
             try:
                 self._fork(_server, buffer)
-            except (OSError, EOFError):  # preloading found threads, or failed
+            except (OSError, EOFError):
+                _check_used()  # else preloading found threads, or failed
                 _server.give_up_preloading()
                 self._fork(_server, buffer)
 

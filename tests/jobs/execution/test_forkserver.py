@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -89,12 +90,22 @@ def test_the_server_ends_with_a_driver_that_is_killed() -> None:
 
 
 def test_stopping_leaves_no_process() -> None:
-    assert forkserver.start() == forkserver.METHOD
-    children = psutil.Process().children()
-    [server] = [c for c in children if "jobs.execution.preloaded" in " ".join(c.cmdline())]
-    forkserver.stop()
+    with forkserver.serving() as method:
+        assert method == forkserver.METHOD
+        children = psutil.Process().children()
+        [server] = [c for c in children if "jobs.execution.preloaded" in " ".join(c.cmdline())]
     wait_until(lambda: not server.is_running(), "the server's end")
     forkserver.stop()  # may be called again
+
+
+def test_a_worker_that_starts_too_late_does_not_start_the_server_again() -> None:
+    with forkserver.serving() as method:
+        late = multiprocessing.get_context(method).Process(target=print)
+    with pytest.raises(ConnectionError, match="has ended"):
+        late.start()
+    assert forkserver._server is not None
+    assert forkserver._server._forkserver_pid is None
+    assert forkserver._server._preload_modules
 
 
 @pytest.mark.parametrize("is_certain", [True, False])
