@@ -129,15 +129,15 @@ def _open_corpus(request: RunRequest, known_root: str | None = None) -> Corpus:
 
 def _open_label_file(request: RunRequest, corpus: Corpus) -> LabelFile | None:
     labels = request.settings.labels
-    if labels == "none" or corpus.path_labels is not None:
+    if labels == "none":
         return None
     if corpus.has_labels:
         raise UsageError(f"{request.corpus} has labels of its own: drop --labels")
-    if request.settings.label_tag is not None:
+    if corpus.path_labels is not None or request.settings.label_tag is not None:
         return None
     return open_label_file(
         labels,
-        corpus.root,
+        corpus.roots,
         options=request.settings.options_for("corpus"),
         taken=[*_taken_names(request), *corpus.carried.names],
     )

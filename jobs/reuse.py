@@ -55,7 +55,7 @@ def reused_table(request: RunRequest, corpus: str, table: str) -> ReusedTable | 
     others = _others(request, metadata)
     missing = shared.missing
     if missing is None and others is None:  # for a tag, the file must be read
-        missing = dataclasses.replace(spec, features=spec.features[:1])
+        missing = _least(spec)
     again = set() if missing is None else set(featurelib.feature_names(missing))
     return ReusedTable(
         location=other.store.address,
@@ -64,6 +64,16 @@ def reused_table(request: RunRequest, corpus: str, table: str) -> ReusedTable | 
         others={} if missing is not None or others is None else others,
         missing=None if missing is None else missing.to_dict(),
     )
+
+
+def _least(spec: featurelib.FeatureSpec) -> featurelib.FeatureSpec:
+    """Return a spec with one feature of a spec, and what that feature reads."""
+    chosen: list[featurelib.Entry] = []
+    for entry in spec.features:
+        chosen.append(entry)
+        if entry.column_names():
+            break
+    return dataclasses.replace(spec, features=tuple(chosen))
 
 
 def _spec_of(metadata: TableMetadata, spec: featurelib.FeatureSpec) -> featurelib.FeatureSpec:

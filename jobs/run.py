@@ -314,7 +314,7 @@ def _recomputing_runs(store: Store, run_id: str) -> frozenset[str]:
 
 def _check_deletions(plan: RunPlan, run: Transaction, request: RunRequest) -> None:
     reason = too_many_deleted(
-        plan.counts[Change.DELETED],
+        plan.counts[Change.DELETED] - plan.n_vanished,  # that these are gone is known
         plan.n_held,
         request.settings.max_deleted,
         redacted(request.corpus),

@@ -86,6 +86,8 @@ class Corpus:
         Returns the entries of files in any folder, by their names or stems, of those in a list.
     n_by_name : int
         Number of listed names whose file is in a folder.
+    listed_in : str, optional
+        Another name of the root, by which lists may name its files.
     """
 
     root: str
@@ -104,6 +106,12 @@ class Corpus:
     n_hidden_folders: int = 0
     by_name: Callable[[], Mapping[str, Entry]] | None = None
     n_by_name: int = 0
+    listed_in: str | None = None
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The root, and its other name."""
+        return (self.root,) if self.listed_in is None else (self.root, self.listed_in)
 
     @property
     def notes(self) -> list[str]:
@@ -112,10 +120,7 @@ class Corpus:
         if self.n_other_form:
             notes.append(in_another_form(self.n_other_form, self.name))
         if self.n_by_name:
-            notes.append(
-                f"{self.n_by_name} names in {self.name} are those of files in other folders, or"
-                " without their extension, and were matched"
-            )
+            notes.append(by_their_names(self.n_by_name, self.name))
         if self.n_not_utf8:
             notes.append(
                 f"{self.n_not_utf8} paths in {self.name} are not UTF-8 and name no file: if the"
@@ -189,7 +194,9 @@ class Corpus:
         n_rows = _STAT_AT_ONCE if self.stated is None else _FILES_AT_ONCE
         for start in range(0, len(self.rows), n_rows):
             rows = self.rows.slice(start, n_rows)
-            yield self._page(self._entries(rows["path"].to_pylist(), start), rows)
+            page = self._page(self._entries(rows["path"].to_pylist(), start), rows)
+            # of names, the paths to which patterns apply are known only now
+            yield page if self.by_name is None else self._matching(page)
 
     def _scanned(self) -> Iterator[Page]:
         """Yield what the store has, in larger pages: each costs as much as many files."""
@@ -315,9 +322,13 @@ class Corpus:
         if is_audio.true_count < len(page):
             self._pass_over(page.filter(pc.invert(is_audio)))
             page = page.filter(is_audio)
+        return self._matching(page)
+
+    def _matching(self, page: pa.Table) -> pa.Table:
+        """Return the files of a page that the patterns take; count the others."""
         if not self.selection.has_patterns:
             return page
-        takes = pa.array([self.selection.takes(p) for p in page["path"].to_pylist()], pa.bool_())
+        takes = self.selection.taken(page["path"])
         if n_others := len(page) - takes.true_count:
             self.passed_over["filtered out"] += n_others
         return page.filter(takes)
@@ -344,6 +355,14 @@ def in_another_form(n: int, name: str) -> str:
     )
 
 
+def by_their_names(n: int, name: str) -> str:
+    """Return a note about names that were matched with files in any folder."""
+    return (
+        f"{n} names in {name} are those of files in other folders, or without their extension, and"
+        " were matched"
+    )
+
+
 def relative_path(path: str, root: str) -> str:
     """Return the stored form of a listed path: relative if below the root, else full."""
     if is_url(path):
@@ -360,8 +379,11 @@ def relative_path(path: str, root: str) -> str:
     return stored[len(base) :] if stored.startswith(base) else stored
 
 
-def relative_paths(paths: pa.ChunkedArray, root: str) -> pa.Array:
-    """Return `relative_path` of each path; most lists have only paths that are relative already."""
+def relative_paths(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.Array:
+    """Return `relative_path` of each path, for the first root that is above it.
+
+    Most lists have only paths that are relative already.
+    """
     paths = paths.combine_chunks()
     # may be absolute, a URL, or not normalized
     is_other = pc.equal(paths, "")
@@ -374,8 +396,16 @@ def relative_paths(paths: pa.ChunkedArray, root: str) -> pa.Array:
         (pc.ends_with, "/"),
     ):
         is_other = pc.or_(is_other, test(paths, text))
-    others = [relative_path(path, root) for path in paths.filter(is_other).to_pylist()]
+    others = [_relative_to_any(path, roots) for path in paths.filter(is_other).to_pylist()]
     return pc.replace_with_mask(paths, is_other, pa.array(others, pa.string()))
+
+
+def _relative_to_any(path: str, roots: Sequence[str]) -> str:
+    """Return the path relative to the first of some names of a root; else relative to the first."""
+    forms = [relative_path(path, root) for root in roots]
+    if path.startswith("/"):
+        return next((form for form in forms if not form.startswith("/")), forms[0])
+    return forms[0]
 
 
 def explain(error: OSError, root: str) -> str:

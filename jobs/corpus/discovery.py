@@ -14,7 +14,7 @@ from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.errors import CorpusError, UsageError
 from jobs.storage.base import Store
-from jobs.storage.names import decode_path, utf8_name
+from jobs.storage.names import decode_path, encode_local, utf8_name
 from jobs.storage.opening import open_store
 from jobs.storage.urls import (
     has_one_slash,
@@ -73,23 +73,27 @@ def open_corpus(
         utf8_name(location)  # raises if this process cannot encode the name
     is_folder = not is_url(location) and os.path.isdir(location)
     if not is_folder and location.lower().endswith(LIST_EXTENSIONS):
+        folder = split_name(location)[0]
         corpus = open_list(
             location,
-            _open_root(split_name(location)[0], options, known_root),
+            _open_root(folder, options, known_root),
             options,
             selection,
             path_labels=path_labels,
             taken=taken,
+            listed_in=_other_name(folder, known_root),
         )
         return replace(corpus, stated=None) if verify_list else corpus
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
-        return Corpus(store.url, store, selection, path_labels, redacted(location))
+        corpus = Corpus(store.url, store, selection, path_labels, redacted(location))
+        return replace(corpus, listed_in=_other_name(folder, known_root))
     if is_folder or is_url(location):
         store = _open_root(location, options, known_root)
-        return Corpus(store.url, store, selection, path_labels, redacted(location))
+        corpus = Corpus(store.url, store, selection, path_labels, redacted(location))
+        return replace(corpus, listed_in=_other_name(location, known_root))
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -110,6 +114,13 @@ def open_corpus(
 
 def _open_root(location: str, options: dict[str, Any] | None, known_root: str | None) -> Store:
     return open_store(location if known_root is None else decode_path(known_root), options)
+
+
+def _other_name(folder: str, known_root: str | None) -> str | None:
+    """Return the name of a folder if the table knows it by another one, else None."""
+    if known_root is None or is_url(folder):
+        return None
+    return encode_local(os.path.abspath(folder))
 
 
 def _split_glob(location: str) -> tuple[str, str]:

@@ -35,6 +35,7 @@ def open_list(
     *,
     path_labels: PathLabels | None,
     taken: Sequence[str],
+    listed_in: str | None = None,
 ) -> Corpus:
     """Read a list of files and return its corpus.
 
@@ -52,6 +53,8 @@ def open_list(
         Rule by which each file's path gives its label.
     taken : sequence of str
         Names that the carried columns must not have.
+    listed_in : str, optional
+        Another name of the list's folder, for full paths.
 
     Raises
     ------
@@ -72,14 +75,18 @@ def open_list(
     # URLs, maybe chained, and paths from this machine's root
     is_place = pc.or_(pc.starts_with(rows["path"], "/"), pc.match_substring(rows["path"], ":"))
     store.check(rows["path"].filter(is_place).to_pylist(), location)
-    rows = rows.set_column(0, "path", relative_paths(rows["path"], home.url))
+    has_places = pc.any(pc.match_substring_regex(rows["path"], "[/:]")).as_py()
+    roots = (home.url,) if listed_in is None else (home.url, listed_in)
+    rows = rows.set_column(0, "path", relative_paths(rows["path"], roots))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
         rows = rows.set_column(index, LABEL, label_strings(rows, location))
     by_name = None
-    if stated is None and not pc.any(pc.match_substring_regex(rows["path"], "[/:]")).as_py():
+    is_selected = pa.array(np.ones(len(rows), bool))
+    if stated is None and not has_places:
         by_name = functools.cache(lambda: _files_by_name(home, rows["path"], location))
-    is_selected = _selected(rows["path"], selection)
+    elif selection.has_patterns:
+        is_selected = selection.taken(rows["path"])
     corpus = Corpus(
         home.url,
         store,
@@ -91,6 +98,7 @@ def open_list(
         carried_schema(rows, taken, location),
         list_notes=notes,
         by_name=by_name,
+        listed_in=listed_in,
     )
     corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus
@@ -131,9 +139,3 @@ def _files_by_name(home: Store, names: pa.ChunkedArray, location: str) -> dict[s
             )
         result[name] = entries[0]
     return result
-
-
-def _selected(paths: pa.ChunkedArray, selection: Selection) -> pa.BooleanArray:
-    if not selection.has_patterns:
-        return pa.array(np.ones(len(paths), bool))
-    return pa.array([selection.takes(path) for path in paths.to_pylist()], pa.bool_())

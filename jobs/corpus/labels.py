@@ -164,15 +164,18 @@ def carried_schema(rows: pa.Table, taken: Sequence[str], name: str) -> pa.Schema
 
 
 def label_strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
-    """Return the column of labels as strings.
+    """Return the column of labels as strings; NaN, as pandas writes it for no label, is null.
 
     Raises
     ------
     UsageError
         If their type cannot be converted to strings.
     """
+    labels = rows[LABEL]
+    if pa.types.is_floating(labels.type):
+        labels = pc.if_else(pc.is_nan(labels), None, labels)
     try:
-        return rows[LABEL].cast(pa.string())
+        return labels.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UsageError(
             f"{name}: the column {LABEL!r} is {rows[LABEL].type}; make it strings"
@@ -192,15 +195,25 @@ class LabelFile:
         The file's name, for errors.
     notes : sequence of str
         Notes for the user.
+    has_folders : bool
+        Whether any of the paths in the file has a folder. Otherwise they may be names of files.
 
     Attributes
     ----------
-    has_folders : bool
-        Whether any of the paths has a folder. Otherwise they may be names of files.
+    n_labels : int
+        Number of distinct labels.
+    has_empty : bool
+        Whether any label is empty.
     """
 
     def __init__(
-        self, rows: pa.Table, carried: pa.Schema, name: str, notes: Sequence[str] = ()
+        self,
+        rows: pa.Table,
+        carried: pa.Schema,
+        name: str,
+        notes: Sequence[str] = (),
+        *,
+        has_folders: bool = True,
     ) -> None:
         schema = pa.schema([("path", pa.string()), (LABEL, pa.string()), *carried])
         self.schema = schema
@@ -211,8 +224,9 @@ class LabelFile:
             rows.column_names.index(LABEL), schema.field(LABEL), label_strings(rows, name)
         )
         self.n_labels = len(rows[LABEL].unique())
+        self.has_empty = not pc.all(pc.fill_null(pc.not_equal(rows[LABEL], ""), False)).as_py()
         self.example = rows["path"][0].as_py() if len(rows) else None
-        self.has_folders = bool(pc.any(pc.match_substring(rows["path"], "/")).as_py())
+        self.has_folders = has_folders
         self._from_file = PartitionedRows(schema)
         self._from_file.add(rows.select(schema.names))
         self._matched = PartitionedRows(schema)

@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.corpus.corpus import LISTING, Corpus, explain, in_another_form, relative_paths
+from jobs.corpus.corpus import (
+    LISTING,
+    Corpus,
+    by_their_names,
+    explain,
+    in_another_form,
+    relative_paths,
+)
 from jobs.corpus.formats import guessed_durations
 from jobs.corpus.labels import (
     LABEL,
@@ -221,19 +228,43 @@ class Listing:
             n_matched += n_other
             if n_other:
                 notes.append(in_another_form(n_other, self.label_file.name))
-            n_matched += match_names(self.label_file, self._rows, n_buckets)
+            n_named = match_names(self.label_file, self._rows, n_buckets, self._others_of_corpus)
+            n_matched += n_named
+            if n_named:
+                notes.append(by_their_names(n_named, self.label_file.name))
         if n_matched == 0:
             raise UsageError(
                 f"no path in {self.label_file.name} is in the corpus: it has"
                 f" {self.label_file.example!r}, and the corpus has {self._example!r}"
             )
-        if n_files_left := self.n_files - n_matched:
+        if n_files_left := self.n_files - n_matched + self._n_without(n_buckets):
             notes.append(f"{n_files_left} files have no label in {self.label_file.name}")
         if n_labels_left := len(self.label_file) - n_matched:
             notes.append(
                 f"{n_labels_left} labels in {self.label_file.name} have no file in the corpus"
             )
         return notes
+
+    def _others_of_corpus(self, paths: list[str]) -> set[str]:
+        """Return which of these paths are files that the selection leaves out."""
+        if self.corpus.selection.everything:
+            return set()
+        return {entry.name for entry in self.corpus.store.stat(paths) if entry is not None}
+
+    def _n_without(self, n_buckets: int) -> int:
+        """Return the number of files whose label in the label file is empty."""
+        if self.label_file is None or not self.label_file.has_empty:
+            return 0
+        return sum(
+            pc.sum(pc.is_in(self._rows.bucket(bucket)["path"], self._without(bucket))).as_py() or 0
+            for bucket in range(n_buckets)
+        )
+
+    def _without(self, bucket: int) -> pa.Array:
+        assert self.label_file is not None
+        rows = self.label_file.bucket(bucket)
+        is_empty = pc.fill_null(pc.equal(rows[LABEL], ""), True)
+        return rows.filter(is_empty)["path"].combine_chunks()
 
     def _unlabelled_notes(self) -> list[str]:
         if not (self.has_labels and self._n_unlabelled):
@@ -254,7 +285,7 @@ def _paths(rows: pa.Table) -> pa.Array:
 
 
 def open_label_file(
-    location: str, root: str, *, options: dict[str, Any], taken: Sequence[str]
+    location: str, roots: Sequence[str], *, options: dict[str, Any], taken: Sequence[str]
 ) -> LabelFile:
     """Read a file of labels.
 
@@ -264,8 +295,8 @@ def open_label_file(
         A CSV, TSV or Parquet file with a column of paths and a column ``label``. Paths are
         full or relative to the corpus root, or all are names of files, with or without
         extension. All other columns are carried columns.
-    root : str
-        The corpus root.
+    roots : sequence of str
+        The corpus root, and other names of it.
     options : dict
         Storage options of the corpus, for fsspec.
     taken : sequence of str
@@ -277,7 +308,7 @@ def open_label_file(
         If the file cannot be read, or has no labels.
     """
     folder, name = split_name(location)
-    if protocol_of(root) not in ("file", protocol_of(location)):
+    if protocol_of(roots[0]) not in ("file", protocol_of(location)):
         options = {}  # they are for the corpus's protocol only
     store = open_store(folder, options)
     location = redacted(location)
@@ -299,7 +330,7 @@ def open_label_file(
         )
     if not len(rows):
         raise UsageError(f"{location} has no rows")
-    paths = relative_paths(rows["path"], root)
-    return LabelFile(
-        rows.set_column(0, "path", paths), carried_schema(rows, taken, location), location, notes
-    )
+    has_folders = pc.any(pc.match_substring(rows["path"], "/")).as_py()
+    rows = rows.set_column(0, "path", relative_paths(rows["path"], roots))
+    carried = carried_schema(rows, taken, location)
+    return LabelFile(rows, carried, location, notes, has_folders=has_folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from unicodedata import normalize
 
 import pyarrow as pa
@@ -71,7 +72,12 @@ def match_forms(labels: LabelFile, listed: PartitionedRows, root: str, n_buckets
     return n_matched
 
 
-def match_names(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> int:
+def match_names(
+    labels: LabelFile,
+    listed: PartitionedRows,
+    n_buckets: int,
+    others_of: Callable[[list[str]], set[str]] = lambda paths: set(),
+) -> int:
     """Label files by their name, or by their name without extension (stem).
 
     This is for label files whose paths have no folders. A path that is the whole path of a
@@ -85,6 +91,8 @@ def match_names(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> i
         The files of the corpus.
     n_buckets : int
         Number of hash buckets, already set for both.
+    others_of : callable
+        Returns which of some paths are files that are not listed.
 
     Returns
     -------
@@ -131,6 +139,9 @@ def match_names(labels: LabelFile, listed: PartitionedRows, n_buckets: int) -> i
                 )
             at = pc.index_in(files["path"], rows["path"].combine_chunks())
             labelled = rows.take(at.combine_chunks()).set_column(0, "path", files[_OWN])
+            if len(labelled) and (others := others_of(labelled[_OWN].to_pylist())):
+                is_other = pc.is_in(labelled[_OWN], pa.array(sorted(others), pa.string()))
+                labelled = labelled.filter(pc.invert(is_other))
             labels.add_matched(labelled.select(labels.schema.names))
             n_matched += len(labelled)
             rows = _others(rows, files)

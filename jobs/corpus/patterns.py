@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from jobs.errors import UsageError
 
 
@@ -68,6 +70,10 @@ class Selection:
             and (self.exclude is None or self.exclude.match(path) is None)
             and (self.glob is None or self.glob.fullmatch(path) is not None)
         )
+
+    def taken(self, paths: pa.Array | pa.ChunkedArray) -> pa.BooleanArray:
+        """Return for each path whether the file belongs to the corpus."""
+        return pa.array([self.takes(path) for path in paths.to_pylist()], pa.bool_())
 
     def descends(self, folder: str) -> bool:
         """Return whether a folder may contain files of the corpus."""

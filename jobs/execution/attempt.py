@@ -22,7 +22,7 @@ from jobs.execution.sharding import Shard
 from jobs.execution.stops import StopClock
 from jobs.storage.base import Fetched
 from jobs.table.schema import LABEL
-from jobs.table.signs import COLUMNS, signs_of
+from jobs.table.signs import COLUMNS, UNLABELLED, signs_of
 from jobs.table.staging import FileRows, StagingWriter
 
 #: Called with the path of each file that is opened or extracted.
@@ -277,6 +277,8 @@ class Attempt:
             for batch in self._extracted(fetched.source, old):
                 if not rows.n_rows:
                     signs = signs_of(*(batch.first(name) for name in COLUMNS))
+                    if self._context.label_tag is not None and batch.facts[LABEL] is None:
+                        signs.append(UNLABELLED)
                 rows.add(batch)
             rows.end()
         except featurelib.AudioError:

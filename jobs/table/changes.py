@@ -31,8 +31,8 @@ import pyarrow.compute as pc
 
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 
-#: Column of entries: the name of the part.
-PART = "part"
+#: Column of entries: the name of the part; no carried column can have this name.
+PART = "by_part"
 
 _NONE = -1
 
@@ -45,7 +45,7 @@ class Change(StrEnum):
     """Planning class of a path.
 
     ``MISSING`` files are not in the listing, but the listing is not the whole corpus, so
-    they are kept.
+    they are kept. Only of a file that had vanished the error is not kept.
     """
 
     NEW = "new"
@@ -128,6 +128,13 @@ class Comparison:
         return Counter({c: int(n) for c, n in zip(_CHANGES, numbers, strict=True) if n})
 
     @property
+    def n_vanished(self) -> int:
+        """Number of deleted files whose only entries say that they had vanished before."""
+        gone = np.flatnonzero(self.change == _CODE[Change.DELETED])
+        others = ~_is_in(self.entries["error_kind"], ["vanished"])
+        return len(gone) - int(np.isin(gone, self.file_of_entry[others]).sum())
+
+    @property
     def extract(self) -> np.ndarray:
         """Rows of the listing whose files are extracted."""
         return np.flatnonzero(_IS_EXTRACTED[self.change])
@@ -200,6 +207,9 @@ def compare(items: pa.Table, entries: pa.Table, options: PlanOptions) -> Compari
         change[n_items:], kept[n_items:] = _CODE[Change.DELETED], _NONE
     else:
         change[n_items:] = _CODE[Change.MISSING]
+        # perhaps it is listed under another name now
+        is_gone = _at(_is_in(entries["error_kind"], ["vanished"]), kept[n_items:])
+        change[n_items:][is_gone], kept[n_items:][is_gone] = _CODE[Change.DELETED], _NONE
     return Comparison(items, entries, only_held, file_of_entry, change, kept)
 
 

@@ -253,7 +253,7 @@ class BucketMerge:
         """Write the contents of parts into sections of a temporary file."""
         names = self.table.attribute_names
         fields = pa.schema([self.table.feature_schema.field(name) for name in names])
-        attributes = self.placement.attributes.cast(fields)
+        attributes = self.placement.attributes.select(names).cast(fields)
         picks, cache = self._picks(keep_moving), Cache()
         sources = dict.fromkeys(pick.source for of_part in picks.values() for pick in of_part)
         load_keys(sources, self.placement.paths)

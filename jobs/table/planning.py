@@ -32,6 +32,8 @@ class RunPlan:
         Number of files by planning class.
     n_surplus : int
         Number of entries that leave the table because their file has another entry.
+    n_vanished : int
+        Number of deleted files of which the table says only that they had vanished before.
     n_held : int
         Number of files in the table now.
     n_reused : int
@@ -52,6 +54,7 @@ class RunPlan:
     pending: PendingFiles = field(default_factory=PendingFiles)
     counts: Counter[Change] = field(default_factory=Counter)
     n_surplus: int = 0
+    n_vanished: int = 0
     n_held: int = 0
     n_reused: int = 0
     reused_failures: Counter[str] = field(default_factory=Counter)
@@ -96,6 +99,7 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
     compared = compare(items, held, run.options)
     plan.counts += compared.counts
     plan.n_surplus += compared.n_surplus
+    plan.n_vanished += compared.n_vanished
     plan.n_held += compared.n_held
     if compared.has_changes:
         plan.changed[bucket] = compared.n_after

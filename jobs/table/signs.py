@@ -1,4 +1,4 @@
-"""Signs of trouble in a file's first row: damaged, cut short, or cancelling channels."""
+"""Signs of trouble of a file: damaged, cut short, channels that cancel, or without a label."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pyarrow.compute as pc
 
 DAMAGED, CUT, CANCELLING = "damaged", "cut", "cancelling"
 
-#: Columns from which signs are derived.
+#: The file lacks the tag that is its label.
+UNLABELLED = "unlabelled"
+
+#: Columns of the first row from which the other signs are derived.
 COLUMNS = ("decoding", "peak", "mix_peak", "is_silent")
 
 #: Channels cancel out if less than this share of the peak is left after mixing (-40 dB).
@@ -38,6 +41,8 @@ def sign_lines(signs: dict[str, int], table: str) -> list[str]:
         )
     if n := signs.get(CANCELLING):
         lines.append(f"Channels cancel out when mixed down: {n} (mix_peak far below peak)")
+    if n := signs.get(UNLABELLED):
+        lines.append(f"Without a label: {n} (the files do not have the tag)")
     return lines
 
 

@@ -57,7 +57,7 @@ def classify(
     """Return the planning class of a path, and the entry to keep if the file is not extracted."""
     best = max(held, key=_standing, default=None)
     if item is None:
-        if best is None or options.delete_missing:
+        if best is None or options.delete_missing or best.error_kind == "vanished":
             return Change.DELETED, None
         return Change.MISSING, best
     if best is None:
@@ -106,6 +106,7 @@ class BucketPlan:
     counts: Counter[Change] = field(default_factory=Counter)
     extract: list[Item] = field(default_factory=list)
     n_surplus: int = 0
+    n_vanished: int = 0
     n_held: int = 0
     n_held_errors: int = 0
 
@@ -131,6 +132,8 @@ def plan_bucket(
         item, entries = items.get(path), held.get(path, ())
         change, kept = classify(item, entries, options)
         plan.counts[change] += 1
+        if change == Change.DELETED:
+            plan.n_vanished += all(entry.error_kind == "vanished" for entry in entries)
         plan.n_held_errors += kept is not None and kept.error_kind is not None
         if change in EXTRACTED:
             assert item is not None

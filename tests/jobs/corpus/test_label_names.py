@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.corpus.fma import read_tracks
@@ -87,7 +89,7 @@ def test_tracks_of_fma(tmp_path: Path, root: str) -> None:
         ("000/000134.mp3", "Rock", "test", "medium"),
         ("155/155000.mp3", None, None, None),
     ]
-    assert f"1 files have no label in {file}" in report.notes
+    assert f"2 files have no label in {file}" in report.notes  # one has no genre
     assert f"1 labels in {file} have no file in the corpus" in report.notes
     report = run(tmp_path / "music" / root, tmp_path / "t", labels=str(file))
     assert report.counts == {Change.UNCHANGED: 4}
@@ -102,3 +104,51 @@ def test_another_csv_is_no_tracks_of_fma() -> None:
 def test_a_track_without_a_number_is_refused() -> None:
     with pytest.raises(UsageError, match="'2a'"):
         read_tracks(TRACKS.replace("999999", "2a").encode())
+
+
+@pytest.mark.parametrize("selection", [{"include": ["x/*"]}, {"exclude": ["d.wav"]}])
+def test_a_file_that_is_left_out_keeps_its_name(music: Path, selection: dict[str, object]) -> None:
+    text = "a.1,1\nd.wav,5\n"
+    assert labelled(music, text, **selection) == {"x/a.1.wav": "1"}
+    assert labelled(music, text) == {"x/a.1.wav": "1", "d.wav": "5"}
+
+
+@pytest.mark.parametrize("form", ["./{}", "{root}/{}"])
+def test_a_path_of_the_root_is_no_name(music: Path, form: str) -> None:
+    text = "".join(f"{form.format(name, root=music)},1\n" for name in ("c.wav", "d.wav"))
+    assert labelled(music, text) == {"d.wav": "1"}
+
+
+def test_files_without_a_label_are_counted(music: Path) -> None:
+    def notes(text: str) -> list[str]:
+        file = write(music.parent / "labels.csv", f"file,label\n{text}")
+        found = run(music, music.parent / "t", labels=str(file)).notes
+        return [note.replace(str(file), "F") for note in found]
+
+    matched = "names in F are those of files in other folders, or without their extension"
+    assert notes("a.1.wav,1\nc,\nd.wav,\n") == [
+        f"2 {matched}, and were matched",
+        "5 files have no label in F",  # of six
+    ]
+    names = ["x/a.1.wav", "x/b.wav", "y/b.mp3", "y/deep/c.wav", "d.wav", "x/d.wav"]
+    assert notes("".join(f"{name},1\n" for name in names)) == []
+
+
+def test_labels_that_are_not_a_number_are_none(music: Path) -> None:
+    rows = pa.table({"path": ["d.wav", "x/d.wav"], "label": [float("nan"), 3.0]})
+    pq.write_table(rows, music.parent / "labels.parquet")
+    run(music, music.parent / "t", labels=str(music.parent / "labels.parquet"))
+    found = labels(music.parent / "t")
+    assert (found["d.wav"], found["x/d.wav"]) == (None, "3")
+
+
+def test_carried_columns_in_another_order_and_with_any_name(music: Path) -> None:
+    file, table = music.parent / "labels.csv", music.parent / "t"
+    write(file, "path,label,part,fold\nd.wav,1,A,B\n")
+    run(music, table, labels=str(file))
+    write(file, "path,label,fold,part\nd.wav,2,B,A\n")
+    write(music / "new.wav")
+    report = run(music, table, labels=str(file))
+    assert report.counts[Change.RELABELLED] == 1
+    [row] = [row for row in features(table).to_pylist() if row["path"] == "d.wav"]
+    assert (row["label"], row["part"], row["fold"]) == ("2", "A", "B")

@@ -69,3 +69,48 @@ def test_names_of_no_file_and_lists_with_folders(music: Path) -> None:
     write(music / "files.txt", "x/b.wav\n000002\n")
     run(music / "files.txt", music.parent / "t2")
     assert errors(music.parent / "t2") == {"000002": "vanished"}
+
+
+def test_patterns_are_for_the_paths_that_are_found(music: Path) -> None:
+    assert listed(music, "000002,1\nb.wav,2\n", include=["x/*"]) == {"x/b.wav": "2"}
+    report = run(music / "files.csv", music.parent / "other", exclude=["x/*"])
+    assert labels(music.parent / "other") == {"000/000002.mp3": "1"}
+    assert report.passed_over["filtered out"] == 1
+
+
+@pytest.mark.parametrize("form", ["./b.wav", "{root}/b.wav"])
+def test_a_path_of_the_root_is_no_name(music: Path, form: str) -> None:
+    assert listed(music, f"{form.format(root=music)},1\nd.wav,2\n") == {"d.wav": "2"}
+    assert errors(music.parent / "table") == {"b.wav": "vanished"}
+
+
+def test_a_name_whose_file_comes_later(music: Path) -> None:
+    listed(music, "000002,1\nlater,2\n")
+    assert errors(music.parent / "table") == {"later": "vanished"}
+    write(music / "y" / "later.wav")
+    found = listed(music, "000002,1\nlater,2\n")
+    assert found == {"000/000002.mp3": "1", "y/later.wav": "2"}
+    assert errors(music.parent / "table") == {}
+    assert run(music / "files.csv", music.parent / "table").counts == {Change.UNCHANGED: 2}
+
+
+@pytest.mark.parametrize("name", ["files.txt", "labels.csv"])
+def test_full_paths_through_another_name_of_the_corpus(music: Path, name: str) -> None:
+    link, table = music.parent / "link", music.parent / "table"
+    link.symlink_to(music)
+    for root in (link, music):
+        if name == "files.txt":
+            write(music / name, f"{root}/x/b.wav\n{root}/d.wav\n")
+            report = run(root / name, table)
+        else:
+            write(music.parent / name, f"path,label\n{root}/x/b.wav,1\n{root}/d.wav,2\n")
+            report = run(root, table, labels=str(music.parent / name), include=["*/b.wav", "d*"])
+    assert set(report.counts) <= {Change.UNCHANGED}
+    assert {"x/b.wav", "d.wav"} <= labels(table).keys()
+    assert not any(path.startswith("/") for path in labels(table))
+
+
+@pytest.mark.parametrize("rule", ["parent", "name:{label}.*", "tag:genre"])
+def test_labels_of_a_list_are_not_dropped(music: Path, rule: str) -> None:
+    with pytest.raises(UsageError, match="has labels of its own: drop --labels"):
+        listed(music, "b.wav,1\n", labels=rule)

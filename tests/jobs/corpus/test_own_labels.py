@@ -41,6 +41,12 @@ def folders(table: Path) -> set[str]:
 LABELS = {"a.wav": "rock", "b.wav": "jazz", "x/c.wav": "rock", "d.wav": None}
 
 
+def test_files_without_the_tag_are_counted(music: Path, tmp_path: Path) -> None:
+    report = run(music, tmp_path / "t", extractor=tagged, **GENRE)
+    assert report.signs == {"unlabelled": 1}
+    assert "Without a label: 1 (the files do not have the tag)" in report.summary_lines()
+
+
 def test_a_row_keeps_its_label_until_its_file_changes(music: Path, tmp_path: Path) -> None:
     table = tmp_path / "t"
     run(music, table, extractor=tagged, **GENRE)

@@ -121,6 +121,14 @@ def test_what_a_list_states_is_looked_up(few: Path, tmp_path: Path) -> None:
     assert (report.n_copied, report.failures["vanished"]) == (len(names) - 2, 1)
 
 
+def test_a_new_tag_beside_an_entry_that_only_serves_as_input(few: Path, tmp_path: Path) -> None:
+    mfcc = {"family": "mfcc", "n_mfcc": 4, "statistics": []}
+    spec = spec_of(mfcc, {"family": "delta", "of": "mfcc", "statistics": ["mean"]}, RMS)
+    report, counting = reused(few, tmp_path, spec, spec, tags=["artist"])
+    assert report.n_joined == 7
+    assert counting.specs[0] == featurelib.feature_names(spec_of(*spec.to_dict()["features"][:2]))
+
+
 LAYOUTS = [
     ({}, {}),
     ({"labels": "parent", "buckets": 3}, {"buckets": 2}),

@@ -99,5 +99,5 @@ def test_labels_elsewhere_get_no_options_of_the_corpus(
 
     monkeypatch.setattr("jobs.corpus.listing.open_store", recorded)
     for root in ("s3://bucket", "/music", "memory://x"):
-        open_label_file(f"{memory}/labels.csv", root, options={"key": "secret"}, taken=[])
+        open_label_file(f"{memory}/labels.csv", [root], options={"key": "secret"}, taken=[])
     assert given == [{}, {"key": "secret"}, {"key": "secret"}]

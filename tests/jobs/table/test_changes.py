@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 from jobs.table.changes import (
+    PART,
     Change,
     Comparison,
     Placement,
@@ -39,7 +40,7 @@ OUTCOMES = pa.schema(
         for name in ("path", "source_version", "spec_fingerprint", "run_id", "error_kind")
     ]
 )
-ENTRIES = pa.schema([*OUTCOMES, ("part", pa.string()), *ATTRIBUTES])
+ENTRIES = pa.schema([*OUTCOMES, (PART, pa.string()), *ATTRIBUTES])
 
 
 def table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
@@ -140,6 +141,9 @@ def held(
         (item(label=None), [held()], {}, Change.RELABELLED),
         (None, [held()], {}, Change.DELETED),
         (None, [held()], {"delete_missing": False}, Change.MISSING),
+        (None, [held(error="empty")], {"delete_missing": False}, Change.MISSING),
+        (None, [held(error="vanished")], {"delete_missing": False}, Change.DELETED),
+        (None, [held(error="vanished"), held()], {"delete_missing": False}, Change.MISSING),
         (item(), [held()], {"recompute": True}, Change.CHANGED),
         (item(), [held(error="empty")], {}, Change.UNCHANGED),
         (item(), [held(error="empty")], {"retry_failed": True}, Change.RETRY),
@@ -291,7 +295,7 @@ def test_columns_give_what_a_loop_over_files_gives(
     assert comparison.counts == expected.counts
     paths = rows["path"].to_pylist()
     assert sorted(paths[i] for i in comparison.extract) == [i.path for i in expected.extract]
-    for name in ("n_surplus", "n_held", "n_after", "has_changes"):
+    for name in ("n_surplus", "n_vanished", "n_held", "n_after", "has_changes"):
         assert getattr(comparison, name) == getattr(expected, name), name
     assert comparison.n_kept_errors == expected.n_held_errors
     of_file = [*paths, *comparison.only_held.to_pylist()]
