@@ -157,8 +157,8 @@ def librosa_call(feature: Feature, sr: int | None) -> str:
     -------
     str
         A Python expression of the signal ``y``, its rate ``sr``, ``np`` and ``librosa``. Its
-        value has the shape (width, n_frames), or (n_frames,) for features with one value a
-        frame.
+        value has the shape (width, n_frames). It is a number for features with a single value,
+        and has the shape (n,) for ``waveform``.
     """
     call = feature.librosa(sr)
     for samples in samples_of(feature) - {Signal()}:
@@ -277,7 +277,8 @@ def _feature_column(
     if statistic == SERIES:
         kind = f"list<float[{feature.width}]>" if feature.has_rows else "list<float>"
         definition = f"{meaning(SERIES)} of: {definition}"
-        call = call if call == "none" or not feature.has_rows else f"{call}.T"
+        take = ".T" if feature.has_rows else "" if feature.is_always_pooled else "[0]"
+        call = call if call == "none" else f"{call}{take}"
     elif statistic:
         over = feature.population if entry.pooled else "frames"
         definition = f"{meaning(statistic)} over {over} of: {definition}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
 
 from featurelib.errors import SpecError
@@ -105,11 +106,11 @@ def _coerced(name: str, kind: str, value: Any) -> Any:
             raise SpecError(f"{name}={value!r} must be true or false")
         return value
     if kind == "int":
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, Integral):  # NumPy's too
             raise SpecError(f"{name}={value!r} is not a whole number")
-        return value
+        return int(value)
     if kind == "float":
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
         if not is_number or not -_LARGEST <= value <= _LARGEST:  # NaN fails too
             raise SpecError(f"{name}={value!r} is not a number, or too large")
         return float(value)

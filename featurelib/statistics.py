@@ -232,7 +232,8 @@ class PooledMoments(MomentsOperator):
     def push(self, block: Block, port: int) -> Iterable[Block]:
         if block.x.size:
             sums = np.empty((6, 1))
-            values = block.x.reshape(-1)  # one shape, so that the kernel is compiled once
+            # of one shape and layout, so that the kernel is compiled once
+            values = np.ascontiguousarray(block.x).reshape(-1)
             kernels.moments.cell_moments(values, sums)
             self._combine(block.x.size, sums)
         return ()

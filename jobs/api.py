@@ -88,6 +88,10 @@ def extract_corpus(
     >>> extract_corpus("music", "table", labels="parent", cluster="inline").n_read
     0
     """
+    if isinstance(client, str):
+        raise UsageError(
+            f"client={client!r} is an address: give a distributed.Client, or cluster={client!r}"
+        )
     request = RunRequest(
         os.fspath(corpus),
         os.fspath(table),
@@ -159,7 +163,7 @@ def verify_table(
     table: str | os.PathLike[str],
     *,
     sample: int = SAMPLE,
-    spec: featurelib.FeatureSpec | None = None,
+    spec: str | featurelib.FeatureSpec | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Verification:
     """Compare the values of some files of a feature table with librosa's.
@@ -173,8 +177,8 @@ def verify_table(
         Folder or URL of the table.
     sample : int
         Number of files.
-    spec : FeatureSpec, optional
-        The table's spec; needed only for features of your own.
+    spec : str or FeatureSpec, optional
+        The table's spec, or the name of its preset; needed only for features of your own.
     storage_options : mapping, optional
         Options for fsspec, of the corpus and the table.
 
@@ -203,7 +207,7 @@ def verify_table(
         settings.options_for("table"),
         corpus_options=settings.options_for("corpus"),
         sample=sample,
-        spec=spec,
+        spec=None if spec is None else featurelib.get_spec(spec),
     )
 
 

@@ -258,7 +258,17 @@ def _length(piece: Piece) -> int:
     return len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
 
 
+#: What web servers answer where there is no file.
+_ABSENT = (404, 410)
+
+
 def _os_error(error: Exception, what: str) -> OSError:
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+        # fsspec turns every error of a web server into this one
+        status = getattr(cause, "status", None)
+        if status not in _ABSENT and not isinstance(cause, FileNotFoundError):
+            return OSError(f"{what}: {type(cause).__name__}: {cause}")
     if isinstance(error, OSError):
         return error
     return OSError(f"{what}: {type(error).__name__}: {error}")

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurelib.columns import feature_names, schema
-from featurelib.errors import AudioError, FeaturelibError, ParameterError
+from featurelib.errors import AudioError, FeaturelibError, ParameterError, SpecError
 from featurelib.extraction.extract import warm_up
 from featurelib.extraction.extractor import Extractor
 from featurelib.progress import Progress, progress
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Columns that identify a row; the index of the table.
 _KEY = ("path", "channel", "segment")
+
+#: Columns for files that cannot be used: the kind of the error, and the reason.
+_ERROR = ("error_kind", "message")
 
 #: Files per task of a process.
 _CHUNK_FILES = 16
@@ -83,7 +87,7 @@ def extract_files(
     SpecError, ParameterError
         If the spec or an argument is invalid.
     FeaturelibError
-        If a process dies while it reads a file.
+        If no process can start, or one dies while it reads a file.
 
     Examples
     --------
@@ -99,8 +103,11 @@ def extract_files(
     spec = get_spec(spec, preset=preset)
     if on_error not in ("raise", "row"):
         raise ParameterError(f"on_error={on_error!r}: there are 'raise' and 'row'")
-    if isinstance(sources, str | bytes | os.PathLike):
+    if isinstance(sources, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(
+        sources, "read"
+    ):
         raise ParameterError("sources is one source: give a list, or use featurelib.extract")
+    _check_names(spec, with_errors=on_error == "row")
     listed = list(sources)
     n_workers = _n_workers(workers, len(listed))
     collector = RowCollector(schema(spec), feature_names(spec))
@@ -139,8 +146,18 @@ def _table(
         messages: list[str | None] = [None] * len(paths)
         for i, error in failures.items():
             kinds[i], messages[i] = _kind(error), str(error)
-        frame["error_kind"], frame["message"] = kinds, messages
+        for name, values in zip(_ERROR, (kinds, messages), strict=True):
+            frame[name] = values
     return frame.set_index(list(_KEY))
+
+
+def _check_names(spec: FeatureSpec, *, with_errors: bool) -> None:
+    own = {"path", *(_ERROR if with_errors else ())}
+    if clash := own & {name.casefold() for name in schema(spec).names}:
+        raise SpecError(
+            f"the spec has a column {min(clash)!r}, as the result has: give the feature another"
+            " template with columns = …"
+        )
 
 
 def _kind(error: Exception) -> str:
@@ -156,11 +173,15 @@ def _name(source: Source, number: int) -> str:
 
 
 def _n_workers(workers: int | None, n_files: int) -> int:
+    is_daemon = current_process().daemon  # as in a pool of the caller; it may start no process
     if workers is None:
-        return max(1, min(len(os.sched_getaffinity(0)), n_files // _FILES_A_PROCESS))
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        most = 1 if is_daemon else len(os.sched_getaffinity(0))
+        return max(1, min(most, n_files // _FILES_A_PROCESS))
+    if isinstance(workers, bool) or not isinstance(workers, Integral) or workers < 1:
         raise ParameterError(f"workers={workers!r} is not a whole number of at least 1")
-    return workers
+    if is_daemon and workers > 1:
+        raise ParameterError(f"workers={workers}: a daemonic process can start no others: give 1")
+    return int(workers)
 
 
 @contextmanager
@@ -187,12 +208,14 @@ def _outcomes(
     for i, source in enumerate(sources):
         if not isinstance(source, str | bytes | os.PathLike):
             raise ParameterError(f"source {i} is a {type(source).__name__}: use workers=1")
+    spec.to_dict()  # raises an error if other processes cannot make the spec
     warm_up(spec)  # otherwise each process would compile the kernels
     # Not fork: it would copy locks that other threads of this process hold.
     with ProcessPoolExecutor(
         n_workers, get_context("spawn"), initializer=_begin, initargs=(spec,)
     ) as pool:
         try:
+            _start(pool, n_workers)
             yield from _by_pool(pool, sources, n_workers)
         except BrokenProcessPool as error:
             raise FeaturelibError(
@@ -200,6 +223,18 @@ def _outcomes(
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(pool: ProcessPoolExecutor, n_workers: int) -> None:
+    """Start the processes; wait for the first of them."""
+    started = [pool.submit(os.getpid) for _ in range(n_workers)]
+    try:
+        started[0].result()
+    except BrokenProcessPool as error:
+        raise FeaturelibError(
+            "no process could start: call extract_files in a file, under"
+            ' `if __name__ == "__main__":`, or give workers=1'
+        ) from error
 
 
 def _by_pool(

@@ -201,11 +201,13 @@ class Outputs(NamedTuple):
 def outputs_of(spec: FeatureSpec, sr: int) -> Outputs:
     """Return the outputs of a spec at a sampling rate [Hz], cached for `_MAX_RATES` rates."""
     kept: dict[int, Outputs] = spec.__dict__.setdefault("_outputs", {})
-    if sr not in kept:
-        if len(kept) == _MAX_RATES:  # with sr="native" each file may have another rate
-            kept.pop(next(iter(kept)), None)
-        kept[sr] = _make_outputs(spec, sr)
-    return kept[sr]
+    outputs = kept.get(sr)
+    if outputs is None:
+        outputs = _make_outputs(spec, sr)
+        for other in list(kept)[: max(0, len(kept) + 1 - _MAX_RATES)]:
+            kept.pop(other, None)  # with sr="native" each file may have another rate
+        kept[sr] = outputs
+    return outputs
 
 
 def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:

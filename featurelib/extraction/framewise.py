@@ -79,6 +79,8 @@ def extract_frames(
     frames = _common_frames(spec, entries)
     names = ["channel", "segment", "time_s"]
     names += [name for entry in spec.features for name in _frame_names(entry)]
+    if "" in names:
+        raise SpecError("columns: a template without {name} or {row} gives a column no name")
     twice = next((name for name, n in Counter(names).items() if n > 1), None)
     if twice is not None:
         raise SpecError(f"features: two columns of frames would be called {twice!r}")

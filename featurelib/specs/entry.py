@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -71,6 +71,10 @@ class Entry:
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the only way to set a field of a frozen dataclass
+        if not isinstance(self.feature, Feature):
+            raise SpecError(f"{self.feature!r} is no feature: make one with featurelib.feature")
+        if not isinstance(self.name, str):
+            raise SpecError(f"{self.feature.family}: name={self.name!r} is no name")
         put(self, "name", self.name or self.feature.family)
         put(self, "statistics", _names(f"{self.name}: statistics", self.statistics))
         if not isinstance(self.pooled, bool):
@@ -101,6 +105,8 @@ class Entry:
                 f"{self.name}: {self.feature.width} rows with {len(self.statistics)} statistics"
                 f" each are more than {_MAX_COLUMNS} columns"
             )
+        if "" in self.column_names():
+            raise SpecError(f"{self.name}: columns={self.columns!r} gives a column no name")
         for name, n in Counter(self.column_names()).items():
             if n > 1:
                 raise SpecError(
@@ -162,7 +168,9 @@ def _check_template(name: str, template: Any) -> None:
         )
     # Checked before formatting, because a large width would take gigabytes.
     if any(
-        int(width) > _MAX_WIDTH for *_, form, _ in parts for width in re.findall(r"\d+", form or "")
+        len(width) > 2 or int(width) > _MAX_WIDTH
+        for *_, form, _ in parts
+        for width in re.findall(r"\d+", form or "")
     ):
         raise SpecError(f"{name}: columns={template!r}: widths are at most {_MAX_WIDTH}")
     try:
@@ -187,15 +195,16 @@ def _filled(template: str, name: str, row: int | None, statistic: str) -> str:
     return result
 
 
-def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Feature:
+def feature(family: str, *, of: Feature | str | None = None, **parameters: Any) -> Feature:
     """Make a feature from plain keywords, as in an entry of a settings file.
 
     Parameters
     ----------
     family : str
         Name of a family; see `featurelib.families`.
-    of : Feature, optional
-        Feature that this one reads, for a family such as ``delta``.
+    of : Feature or {"harmonic", "percussive"}, optional
+        Feature that this one reads, for a family such as ``delta``, or the component of the
+        signal that it reads instead of the signal.
     **parameters
         Parameters of the family and of the nodes that it reads; see
         `featurelib.specs.keywords.find_places`.
@@ -223,7 +232,49 @@ def feature(family: str, *, of: Feature | None = None, **parameters: Any) -> Fea
     if family not in families():
         hint = did_you_mean(family, families())
         raise SpecError(f"unknown family {family!r}{hint} (there are {', '.join(families())})")
-    return build(families()[family], parameters, {} if of is None else {"of": of})
+    kind = families()[family]
+    if of is None:
+        return build(kind, parameters)
+    if _reads_feature(kind):
+        if not isinstance(of, Feature):
+            raise SpecError(f"of={of!r}: {family!r} reads a feature: give one")
+        return build(kind, parameters, {"of": of})
+    if of not in COMPONENTS:
+        raise _not_a_component(of, family)
+    own, separation = _divided(parameters)
+    return _of_component(build(kind, own), str(of), separation)
+
+
+def _reads_feature(kind: type[Feature]) -> bool:
+    return any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
+
+
+def _not_a_component(of: Any, family: str) -> SpecError:
+    components = " or ".join(repr(component) for component in COMPONENTS)
+    return SpecError(f"of={of!r}: {family!r} is of the signal, or of its component {components}")
+
+
+def _divided(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters of a feature, and those of the separation without their prefix."""
+    separation = {
+        key.removeprefix(_HPSS): value for key, value in parameters.items() if key.startswith(_HPSS)
+    }
+    return {k: v for k, v in parameters.items() if not k.startswith(_HPSS)}, separation
+
+
+def _with_defaults(
+    kind: type[Node], given: Mapping[str, Node], defaults: Mapping[str, Any], own: Mapping[str, Any]
+) -> tuple[dict[str, Any], set[str]]:
+    """Return the parameters of an entry, and which defaults apply to it.
+
+    A default is not applied to a parameter that the entry sets itself, by whatever keyword.
+    """
+    available = places(kind, frozenset(given))
+    set_here = {place.path for key in own for place in find_places(available, key)}
+    places_of = {key: {place.path for place in find_places(available, key)} for key in defaults}
+    used = {key for key, paths in places_of.items() if paths}
+    parameters = {key: defaults[key] for key in used if not places_of[key] <= set_here}
+    return parameters | dict(own), used
 
 
 def entries_from(
@@ -294,23 +345,20 @@ def _entry(
         raise SpecError(f"features: {family}: as={name!r} is no name")
     own = dict(flattened({k: v for k, v in value.items() if k not in _KEYS}))
     of = value.get("of")
-    component = of if isinstance(of, str) and of in COMPONENTS and of not in earlier else None
+    component = of if of in tuple(COMPONENTS) and not _reads_feature(kind) else None
     given = _given(kind, name, None if component else of, earlier)
-    available = places(kind, frozenset(given))
-    used = set()
+    shared = {key: v for key, v in defaults.items() if key not in ("statistics", "columns")}
+    shared, of_separation = _divided(shared)
+    separation: dict[str, Any] = {}
     try:
-        for key in defaults:
-            if key.startswith(_HPSS):
-                if component:
-                    used.add(key)
-            elif key not in ("statistics", "columns") and find_places(available, key):
-                used.add(key)
-        parameters = {key: defaults[key] for key in used} | own
-        separation = {
-            key.removeprefix(_HPSS): parameters.pop(key)
-            for key in list(parameters)
-            if component and key.startswith(_HPSS)
-        }
+        if component:
+            own, separation = _divided(own)
+            separation, used = _with_defaults(HPSS, {}, of_separation, separation)
+            used = {f"{_HPSS}{key}" for key in used}
+        else:
+            used = set()
+        parameters, used_here = _with_defaults(kind, given, shared, own)
+        used |= used_here
         feature = build(kind, parameters, given)
         if component:
             feature = _of_component(feature, component, separation)
@@ -340,14 +388,9 @@ def _given(
     kind: type[Feature], name: str, of: Any, earlier: Mapping[str, Entry]
 ) -> dict[str, Node]:
     """Return the feature for the field ``of``, by field name; empty without such a field."""
-    reads_feature = any(field.name == "of" for field in fields(kind))  # type: ignore[arg-type]
-    if not reads_feature:
+    if not _reads_feature(kind):
         if of not in (None, "signal"):
-            components = " or ".join(repr(component) for component in COMPONENTS)
-            raise SpecError(
-                f"features: {name}: of={of!r}: {kind.family!r} is of the signal, or of its"
-                f" component {components}"
-            )
+            raise SpecError(f"features: {name}: {_not_a_component(of, kind.family)}")
         return {}
     listed = ", ".join(earlier) or "none"
     if of is None:
@@ -372,7 +415,8 @@ def _given(
 
 
 def _names(field: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    # sets have no order, which that of the columns would follow
+    if isinstance(value, str | Mapping | Set) or not isinstance(value, Iterable):
         raise SpecError(f"{field}: {value!r} is not a list of names")
     names = tuple(value)
     for name in names:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,14 @@ class FeatureSpec:
             if field.metadata:
                 put(self, field.name, checked(field, getattr(self, field.name)))
         put(self, "level", Level.from_value(self.level))
-        put(self, "imports", tuple(self.imports))
-        put(self, "features", tuple(self.features))
+        for field_name, kind in (("imports", Import), ("features", Entry)):
+            values = getattr(self, field_name)
+            if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+                raise SpecError(f"{field_name}={values!r}: give a list")
+            put(self, field_name, tuple(values))
+            for value in getattr(self, field_name):
+                if not isinstance(value, kind):
+                    raise SpecError(f"{field_name}: {value!r} is not an {kind.__name__}")
         if not self.features:
             raise SpecError("features: name at least one family")
         _check_names(self.features)
@@ -201,7 +208,13 @@ class FeatureSpec:
         return {one.sha256: one.source for one in self.imports}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as values that JSON can hold, including all defaults."""
+        """Return the spec as values that JSON can hold, including all defaults.
+
+        Raises
+        ------
+        SpecError
+            If the class of a feature is neither featurelib's nor in an imported file.
+        """
         result: dict[str, Any] = {
             "name": self.name,
             "sr": self.sr,
@@ -212,6 +225,16 @@ class FeatureSpec:
         }
         if self.imports:
             result["import"] = [{"file": one.file, "sha256": one.sha256} for one in self.imports]
+        known = dict(families())
+        for one in self.imports:
+            known |= one.families()
+        for entry in self.features:
+            if known.get(entry.feature.family) is not type(entry.feature):
+                raise SpecError(
+                    f"{entry.name}: nobody else can make the feature"
+                    f" {type(entry.feature).__name__}: put its class into a Python file, and name"
+                    " the file in import"
+                )
         result["features"] = [entry_table(entry, self.features) for entry in self.features]
         return result
 
@@ -260,7 +283,12 @@ class FeatureSpec:
         imports = _imports(values.get("import", ()), Path(folder), sources or {})
         kinds = dict(families())
         for one in imports:
-            kinds |= one.families()
+            for family, kind in one.families().items():
+                if kinds.setdefault(family, kind) is not kind:
+                    raise SpecError(
+                        f"import: {one.file!r} defines the family {family!r}, as a file before it"
+                        " does: rename one"
+                    )
         entries = entries_from(values["features"], values.get("defaults", {}), kinds)
         plain = {key: values[key] for key in known[:6] if key in values}
         return cls(**plain, features=entries, imports=imports)
@@ -289,12 +317,13 @@ def _hint(key: str, known: Sequence[str]) -> str:
 def _rate(sr: Any) -> int | str:
     if sr == NATIVE:
         return NATIVE
-    if isinstance(sr, bool) or not isinstance(sr, int):
+    if isinstance(sr, bool) or not isinstance(sr, Integral):
         raise SpecError(f"sr={sr!r} is not a whole number of Hz, nor {NATIVE!r}")
+    rate = int(sr)
     low, high = SR_LIMITS
-    if not low <= sr <= high:
-        raise SpecError(f"sr={sr} must lie between {low} and {high} Hz")
-    return sr
+    if not low <= rate <= high:
+        raise SpecError(f"sr={rate} must lie between {low} and {high} Hz")
+    return rate
 
 
 def _check(node: Node, sr: int | None) -> None:
@@ -304,9 +333,6 @@ def _check(node: Node, sr: int | None) -> None:
 
 
 def _check_names(entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        if not isinstance(entry, Entry):
-            raise SpecError(f"features: {entry!r} is not an Entry")
     names = [entry.name for entry in entries]
     # Names are compared without case, because readers such as DuckDB ignore it.
     columns = dict.fromkeys(SIGNAL_COLUMNS, "the signal")

@@ -221,7 +221,7 @@ def _value_at(node: Any, path: tuple[str, ...]) -> Any:
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the items of nested tables with dotted keys; TOML's ``a.b = 1`` has ``"a.b"``."""
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from flattened(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -11,6 +11,7 @@ from typing import Any
 from featurelib.errors import SpecError
 from featurelib.parameters import did_you_mean
 from featurelib.specs.feature_spec import FeatureSpec
+from featurelib.specs.keywords import flattened
 
 #: Name of the default preset.
 DEFAULT = "genre-v1"
@@ -34,7 +35,8 @@ def _changed(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     """Return the table of a spec with other fields, and other single defaults."""
     changes = {key: value for key, value in changes.items() if key != "preset"}
     if isinstance(changes.get("defaults"), Mapping):
-        changes["defaults"] = {**table.get("defaults", {}), **changes["defaults"]}
+        before, after = table.get("defaults", {}), changes["defaults"]
+        changes["defaults"] = dict(flattened(before)) | dict(flattened(after))
     return {**table, **changes}
 
 
@@ -43,8 +45,16 @@ def _without_description(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preset_description(name: str) -> str:
-    """Return what a preset is for, in a few words."""
-    return _table(get_spec(name).name)["description"]
+    """Return what a preset is for, in a few words.
+
+    Raises
+    ------
+    SpecError
+        If no preset has the name.
+    """
+    if name not in PRESETS:
+        raise SpecError(f"unknown preset {name!r} (there are {', '.join(PRESETS)})")
+    return _table(name)["description"]
 
 
 class _Presets(Mapping[str, FeatureSpec]):

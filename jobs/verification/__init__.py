@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import featurelib
@@ -207,8 +208,8 @@ def verify_table(
     JobError
         If the table cannot be read, or no file can be verified.
     """
-    if sample < 1:
-        raise UsageError(f"--sample is {sample}: give a number of files, at least 1")
+    if isinstance(sample, bool) or not isinstance(sample, Integral) or sample < 1:
+        raise UsageError(f"--sample is {sample!r}: give a number of files, at least 1")
     table = open_table(location, options)
     spec = _spec_of(table, spec)
     corpus = location_from_canonical(table.metadata.corpus)

@@ -195,7 +195,8 @@ def test_the_librosa_counterparts_are_calls_that_give_the_values(settings):
         values = np.asarray(evaluated(match[2], y), np.float64)
         rms = float(np.sqrt(np.mean(np.square(values))))
         if column.name.endswith("_series"):
-            np.testing.assert_allclose(row[column.name][0], np.squeeze(values), 1e-4, 1e-6 * rms)
+            assert np.shape(row[column.name][0]) == values.shape
+            np.testing.assert_allclose(row[column.name][0], values, 1e-4, 1e-6 * rms)
             n_series += 1
         else:
             expected[column.name] = (oracle.statistic(values, match[1] or "mean"), rms)

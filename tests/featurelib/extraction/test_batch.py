@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 
@@ -193,3 +195,61 @@ def test_a_process_that_dies_is_said(files, tmp_path):
         [sys.executable, script], stdout=subprocess.PIPE, text=True, check=True, timeout=120
     )
     assert "a process died over a file: jobs.extract_corpus finds which" in done.stdout
+
+
+_WITHOUT_GUARD = """
+import featurelib
+spec = featurelib.FeatureSpec.from_dict({"name": "a", "features": ["rms"]})
+featurelib.extract_files(%r, spec, workers=2)
+"""
+
+
+def test_processes_that_cannot_start_are_not_blamed_on_a_file(files, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_WITHOUT_GUARD % [str(path) for path in files])
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert "no process could start" in done.stderr.splitlines()[-1]
+
+
+def _in_a_daemon(paths, queue):
+    many = paths * 50
+    queue.put(len(extract_files(many, LIGHT).groupby("path")))
+    try:
+        extract_files(many, LIGHT, workers=2)
+    except ParameterError as error:
+        queue.put(str(error))
+
+
+def test_a_daemonic_process_extracts_by_itself(files):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_in_a_daemon, args=(files, queue), daemon=True)
+    process.start()
+    assert queue.get(timeout=120) == len(files)
+    assert "a daemonic process can start no others" in queue.get(timeout=120)
+    process.join()
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview, io.BytesIO])
+def test_one_source_of_any_kind_is_refused(files, kind):
+    with pytest.raises(ParameterError, match="is one source"):
+        extract_files(kind(files[0].read_bytes()), LIGHT, on_error="row")
+
+
+@pytest.mark.parametrize("name", ["path", "Message", "error_kind"])
+def test_columns_that_the_result_has_already(files, name):
+    spec = featurelib.FeatureSpec.from_dict(
+        {"name": "a", "features": [{"family": "rms", "statistics": ["mean"], "columns": name}]}
+    )
+    with pytest.raises(SpecError, match="give the feature another template"):
+        extract_files(files, spec, on_error="row")
+    if name != "path":
+        assert name in extract_files(files[:1], spec).columns
+
+
+def test_a_server_that_does_not_answer_is_no_missing_file():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    frame = extract_files([f"http://127.0.0.1:{port}/x.wav"], LIGHT, on_error="row")
+    assert frame["error_kind"].tolist() == ["unreadable"]
+    assert "Connect" in frame["message"].iloc[0]

@@ -98,6 +98,9 @@ def test_signals_may_be_mono_double_half_or_strided():
     for same in (y[np.newaxis], y.astype(np.float64), np.repeat(y, 2)[::2]):
         pd.testing.assert_frame_equal(extract_signal(same, SR), expected)
     assert len(extract_signal(y.astype(np.float16), SR)) == 1
+    spec = spec_from_settings({"features": ["waveform"]})
+    for same in (np.repeat(y, 2)[::2], y[::-1].copy()[::-1]):
+        pd.testing.assert_frame_equal(extract_signal(same, SR, spec), extract_signal(y, SR, spec))
     pd.testing.assert_frame_equal(extract_signal(y, np.int64(SR)), expected)
 
 

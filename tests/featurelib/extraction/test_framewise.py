@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from featurelib import FeatureSpec, SpecError, extract_frames
+from featurelib import FeatureSpec, SpecError, extract_frames, spec_from_settings
 from tests.featurelib.support.signals import SR, chord, encode, noise
 
 FAMILIES = ["rms", "spectral_centroid", "spectral_flux", "mfcc", "chroma_stft", "tuning"]
@@ -101,3 +101,9 @@ def test_names_are_those_of_the_template_without_a_statistic():
 def test_a_feature_does_not_take_the_place_of_the_time():
     with pytest.raises(SpecError, match="'time_s'"):
         extract_frames(encode(chord(1.0)), spec_of({"family": "rms", "columns": "time_s_{stat}"}))
+
+
+def test_a_column_without_a_name_is_refused():
+    spec = {"features": [{"family": "rms", "columns": "{stat}"}]}
+    with pytest.raises(SpecError, match="gives a column no name"):
+        extract_frames(encode(chord()), spec_from_settings(spec))

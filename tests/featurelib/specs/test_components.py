@@ -142,3 +142,24 @@ def test_columns_say_of_which_component_they_are():
     assert mean.librosa.startswith("mean of (lambda y: librosa.feature.rms(y=y, ")
     assert ")(librosa.istft(librosa.decompose.hpss(librosa.stft(y, " in mean.librosa
     assert mean.librosa.endswith("length=len(y)))[0]")
+
+
+def test_features_from_keywords_are_those_of_tables():
+    table = {"family": "rms", "of": "percussive", "n_fft": 1024, "hpss.length": "frames"}
+    [entry] = FeatureSpec.from_dict({"name": "a", "features": [table]}).features
+    made = featurelib.feature("rms", of="percussive", n_fft=1024, **{"hpss.length": "frames"})
+    assert made == entry.feature
+    for of, family in ((RMS(), "rms"), ("bass", "rms"), ("harmonic", "delta")):
+        with pytest.raises(SpecError, match="of="):
+            featurelib.feature(family, of=of)
+
+
+def test_an_entry_may_be_called_like_its_component():
+    names = [
+        {"family": "waveform", "of": "harmonic", "as": "harmonic"},
+        {"family": "rms", "of": "harmonic", "as": "level"},
+    ]
+    for order in (names, names[::-1]):
+        spec = FeatureSpec.from_dict({"name": "a", "features": order})
+        assert all(samples_of(entry.feature) == {Harmonic()} for entry in spec.features)
+        assert pickle.loads(pickle.dumps(spec)) == spec

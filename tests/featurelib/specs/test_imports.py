@@ -98,3 +98,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         spec_from_settings({"import": ["none.py"], "features": ["rms"]}, tmp_path)
     with pytest.raises(SpecError, match="a list of Python files"):
         spec_from_settings({"import": "own.py", "features": ["rms"]}, tmp_path)
+
+
+def test_two_files_may_not_define_the_same_family(tmp_path):
+    for name, text in (("a.py", own_features.SOURCE), ("b.py", own_features.SOURCE + "# other")):
+        (tmp_path / name).write_text(text)
+    settings = {"features": ["spectral_max"]}
+    with pytest.raises(SpecError, match=r"'b\.py' defines the family 'spectral_max'"):
+        spec_from_settings({**settings, "import": ["a.py", "b.py"]}, tmp_path)
+    spec_from_settings({**settings, "import": ["a.py", "a.py"]}, tmp_path)

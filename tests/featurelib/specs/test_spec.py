@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import tomllib
 from typing import Any
 
+import numpy as np
 import pytest
 
 import featurelib
@@ -20,6 +22,7 @@ from featurelib import (
 )
 from featurelib.features.delta import Delta
 from featurelib.features.mfcc import MFCC
+from featurelib.graph import samples_of
 from featurelib.specs.presets import FOLDER
 from tests.featurelib.support.specs import GENRE, round_trip
 
@@ -186,3 +189,77 @@ def test_a_chain_of_features_has_a_limit():
     assert len(FeatureSpec.from_dict({"name": "x", "features": features[:33]}).fingerprint) == 16
     with pytest.raises(SpecError, match="d32: of='d31': more than 32 features"):
         FeatureSpec.from_dict({"name": "x", "features": features})
+
+
+@pytest.mark.parametrize(
+    ("entry", "defaults"),
+    [
+        ({"n_mels": 40}, {"mel": {"mel": {"n_mels": 64}}}),
+        ({"n_mels": 40}, {"mel.mel.n_mels": 64}),
+        ({"mel.mel.n_mels": 40}, {"n_mels": 64}),
+    ],
+)
+def test_an_entrys_own_parameter_goes_before_defaults(entry, defaults):
+    values = {"name": "a", "features": [{"family": "mfcc", **entry}]}
+    expected = FeatureSpec.from_dict(values).fingerprint
+    assert FeatureSpec.from_dict({**values, "defaults": defaults}).fingerprint == expected
+
+
+def test_one_default_of_the_separation_is_changed_by_either_spelling():
+    changes = [{"hpss": {"window": "hamming"}}, {"hpss.window": "hamming"}]
+    one, other = (
+        featurelib.spec_from_settings({"preset": "gtzan-v1", "defaults": change})
+        for change in changes
+    )
+    assert one.fingerprint == other.fingerprint
+    [harmony] = [entry for entry in one.features if entry.name == "harmony"]
+    [samples] = samples_of(harmony.feature)
+    assert (samples.hpss.length, samples.hpss.stft.window) == ("frames", "hamming")
+
+
+def test_numbers_of_numpy_are_numbers():
+    made = featurelib.feature("mfcc", n_mfcc=np.int64(13), fmin=np.float32(20))
+    assert made == featurelib.feature("mfcc", n_mfcc=13, fmin=20.0)
+    values = {"name": "a", "features": ["rms"]}
+    assert FeatureSpec.from_dict({**values, "sr": np.int32(16_000)}) == FeatureSpec.from_dict(
+        {**values, "sr": 16_000}
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Entry(feature="mfcc"), "'mfcc' is no feature"),
+        (lambda: Entry(feature=MFCC(), name=5), "name=5 is no name"),
+        (lambda: FeatureSpec(name="a", features=Entry(feature=MFCC())), "give a list"),
+        (lambda: FeatureSpec(name="a", features=["mfcc"]), "'mfcc' is not an Entry"),
+        (
+            lambda: FeatureSpec(name="a", features=[Entry(feature=MFCC())], imports="x.py"),
+            "imports='x.py': give a list",
+        ),
+        (lambda: Entry(feature=MFCC(), statistics={"mean", "std"}), "is not a list of names"),
+        (lambda: Entry(feature=MFCC(), statistics={"mean": 1}), "is not a list of names"),
+        (lambda: Entry(feature=MFCC(), pooled=True, columns=""), "no name"),
+        (lambda: Entry(feature=MFCC(), columns="{row:" + 5000 * "9" + "}"), "widths are at most"),
+        (lambda: featurelib.preset_description("genre-v9"), "unknown preset 'genre-v9'"),
+        (
+            lambda: FeatureSpec.from_dict(
+                {"name": "a", "features": [{"family": "rms", "n_ftf": {}}]}
+            ),
+            "unknown parameter 'n_ftf'",
+        ),
+    ],
+)
+def test_slips_are_refused(make, message):
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_a_feature_that_no_other_process_can_make_is_told():
+    class Own(MFCC):
+        family = "own"
+
+    spec = FeatureSpec(name="a", features=[Entry(feature=Own())])
+    for use in (spec.to_dict, lambda: pickle.dumps(spec)):
+        with pytest.raises(SpecError, match="put its class into a Python file"):
+            use()

@@ -21,6 +21,7 @@ import pytest
 
 import featurelib
 from jobs import JobError, extract_corpus, verification
+from jobs import verify_table as verify_of_jobs
 from jobs.errors import EXIT_DIFFERS, EXIT_FAILED, EXIT_USAGE, TableError, UsageError
 from jobs.verification import Verification, sampling, verify_file, verify_table
 from jobs.verification.outcomes import FileOutcome
@@ -469,3 +470,10 @@ def test_components_of_two_frames_are_not_compared(tmp_path: Path) -> None:
     [line] = [line for line in result.lines() if line.startswith("waveform: ")]
     assert line.endswith("no value was compared: librosa computes wrongly (medians of two frames)")
     assert (result.outside, result.families["rms"].n_values) == ([], 2)
+
+
+def test_arguments_of_the_python_interface(made: Path) -> None:
+    with pytest.raises(UsageError, match="--sample is '5'"):
+        verify_of_jobs(made, sample="5")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="another spec"):
+        verify_of_jobs(made, spec="genre-v1")
