@@ -71,6 +71,8 @@ class Status:
         Summaries of the last runs, oldest first.
     rerun : dict
         Number of files by planning class for another run; empty if it cannot be planned.
+    n_surplus : int
+        Number of repeated entries that a killed run has left, and another run would remove.
     n_waiting : int
         Number of files that runs have finished, and another run would publish.
     rerun_problem : str
@@ -90,6 +92,7 @@ class Status:
     n_runs: int = 0
     runs: list[dict[str, Any]] = field(default_factory=list)
     rerun: dict[str, int] = field(default_factory=dict)
+    n_surplus: int = 0
     n_waiting: int = 0
     rerun_problem: str = ""
 
@@ -127,6 +130,11 @@ class Status:
         else:
             todo = ", ".join(f"{n} {name}" for name, n in self.rerun.items() if n)
             lines.append(f"rerun    {todo or 'nothing listed'}")
+            if self.n_surplus:
+                lines.append(
+                    f"         {self.n_surplus} entries are in the table twice, since a run was"
+                    " killed while it moved rows; the next run removes them"
+                )
             if self.n_waiting:
                 lines.append(
                     f"         {self.n_waiting} of them are finished but not published;"
@@ -135,7 +143,9 @@ class Status:
         return lines
 
 
-def table_status(location: str, options: dict[str, Any]) -> Status:
+def table_status(
+    location: str, options: dict[str, Any], corpus_options: dict[str, Any] | None = None
+) -> Status:
     """Return the status of a table, with the plan of another run with the last run's settings.
 
     Parameters
@@ -144,6 +154,8 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
         Location of the table.
     options : dict
         Storage options for fsspec.
+    corpus_options : dict, optional
+        The same for the corpus, if they differ.
 
     Raises
     ------
@@ -173,8 +185,9 @@ def table_status(location: str, options: dict[str, Any]) -> Status:
     status.runs = last_summaries(table.store, runs, _RUNS_SHOWN)
     _mark_interrupted(status.runs, table.store)
     try:
-        report = _rerun(table, status.runs, options)
+        report = _rerun(table, status.runs, options, corpus_options)
         status.rerun, status.n_waiting = report.to_dict()["planned"], report.n_reused
+        status.n_surplus = report.n_surplus
     except JobError as error:
         status.rerun_problem = str(error)
     return status
@@ -194,7 +207,12 @@ def _mark_interrupted(runs: list[dict[str, Any]], store: Store) -> None:
             run["report"]["status"] = "interrupted"
 
 
-def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) -> RunReport:
+def _rerun(
+    table: Table,
+    runs: list[dict[str, Any]],
+    options: dict[str, Any],
+    corpus_options: dict[str, Any] | None,
+) -> RunReport:
     from jobs.request import RunRequest
     from jobs.run import plan_job
     from jobs.settings import Settings, with_values
@@ -204,8 +222,11 @@ def _rerun(table: Table, runs: list[dict[str, Any]], options: dict[str, Any]) ->
     last = runs[-1]
     values = {k: v for k, v in last["settings"].items() if k != "storage_options"}
     values |= {"recompute": False, "retry_failed": False, "reuse": None}
+    sides = {"table": options, "corpus": options if corpus_options is None else corpus_options}
     values["storage_options"] = [
-        f"{k}={json.dumps(v)}" if not isinstance(v, str) else f"{k}={v}" for k, v in options.items()
+        f"{side}:{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for side, own in sides.items()
+        for key, value in own.items()
     ]
     settings = with_values(Settings(), values, "run.json")
     if settings.has_label_file:

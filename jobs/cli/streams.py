@@ -11,24 +11,46 @@ import locale
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from jobs.errors import OutputError, TerminatedError
 
+#: Signals by the exceptions that they raise.
+_SIGNALS = {KeyboardInterrupt: signal.SIGINT, TerminatedError: signal.SIGTERM}
+
+#: After this time a dropped signal is sent again [s].
+_AGAIN_S = 0.05
+
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into `TerminatedError`, so that a run can clean up."""
+    """Turn SIGTERM into `TerminatedError`, so that a run can clean up.
+
+    Python drops the exception of a signal that comes in a ``__del__`` or a weak reference's
+    callback. The signal is sent again then.
+    """
+
+    def again(dropped: Any) -> None:
+        number = _SIGNALS.get(dropped.exc_type)
+        if number is None:
+            hook(dropped)
+            return
+        timer = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
 
     def terminate(number: int, frame: object) -> NoReturn:
         raise TerminatedError("ended by SIGTERM")
 
+    hook, sys.unraisablehook = sys.unraisablehook, again
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
 
 
 def open_missing_streams() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobs.cli.group import cli
-from jobs.cli.options import common_options, options_of, storage_option
+from jobs.cli.options import common_options, options_of, settings_of, storage_option
 from jobs.cli.output import print_csv, print_lines, print_rows
 
 
@@ -20,7 +20,8 @@ def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: b
     """Show the contents of TABLE, its runs, and what another run would do."""
     from jobs.status import table_status
 
-    result = table_status(table, options_of(storage_options))
+    settings, _ = settings_of(None, {"storage_options": storage_options})
+    result = table_status(table, settings.options_for("table"), settings.options_for("corpus"))
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=1, default=str))
     else:

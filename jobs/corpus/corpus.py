@@ -370,7 +370,9 @@ def relative_path(path: str, root: str) -> str:
             path = path.partition("://")[2]
         else:
             path = redacted(path)
-            return path[len(root) + 1 :] if path.startswith(f"{root}/") else path
+            rest = path.removeprefix(f"{root}/")
+            # a key that looks like a URL must not become one, which may name any place
+            return path if is_url(rest) else rest
     if is_url(root):
         return path.lstrip("/")
     full = os.path.normpath(os.path.join(decode_path(root), decode_path(path)))

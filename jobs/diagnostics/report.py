@@ -238,6 +238,8 @@ class RunReport:
         )
         if others := by_reason(self.passed_over, self.not_audio):
             lines.append(f"{others} passed over")
+        if self.n_surplus:
+            changes += f"{', ' if changes else ''}{self.n_surplus} repeated entries removed"
         lines.append(f"Done: {changes}" if changes else "Everything is up to date")
         rows = f" in {self.n_rows} rows" if self.n_rows != self.n_files else ""
         lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
@@ -123,8 +124,14 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.close()
+        elif not self._is_closed:
+            self._is_closed = True
+            if self._opened is not None:
+                with contextlib.suppress(pa.ArrowException, OSError):  # it may be broken by now
+                    self._opened.close()
 
     @property
     def _writer(self) -> pq.ParquetWriter:

@@ -53,6 +53,9 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 #: Suffix of the names of directory buckets, whose ETags are not MD5s.
 _DIRECTORY_BUCKET = "--x-s3"
 
+#: Begins the names of objects that test the service. Those that are older belong to nobody [s].
+_PROBE, _PROBE_S = "_job/probe-", 3600.0
+
 _MAX_KEY_BYTES = 1024
 _READ_AHEAD = 256 * 2**10
 _ARCHIVED = "InvalidObjectState"
@@ -372,10 +375,19 @@ class S3Store:
                 raise StorageError(f"cannot delete {failed['Key']}: {failed.get('Code')}")
 
     def delete_leftovers(self) -> None:
-        return  # a write is one request: there are no temporary files
+        # a write is one request: there are no temporary files
+        answer = self._call("list_objects_v2", Prefix=self.key(_PROBE))
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        old = [
+            item["Key"]
+            for item in answer.get("Contents", ())
+            if (now - item["LastModified"]).total_seconds() > _PROBE_S
+        ]
+        skip = len(self.key(_PROBE)) - len(_PROBE)
+        self.delete([encode_path(key[skip:]) for key in old])
 
     def check_writable(self) -> None:
-        name = f"_job/probe-{uuid.uuid4().hex}"
+        name = f"{_PROBE}{uuid.uuid4().hex}"
         self.replace(name, b"may this be written?")
         self.delete([name])
 
@@ -385,7 +397,7 @@ class S3Store:
         Some services refuse the conditions, and some ignore them. They also differ in
         whether the ETag must be quoted.
         """
-        name = f"_job/probe-{uuid.uuid4().hex}"
+        name = f"{_PROBE}{uuid.uuid4().hex}"
         try:
             self.conditional = self._honours_conditions(name)
             self._has_no_conditions = not self.conditional

@@ -16,6 +16,7 @@ from jobs.execution.child import die_with
 from jobs.storage.base import Fetched, Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
+from jobs.storage.urls import is_url
 from jobs.verification.comparison import Comparison, Place, segment_of, signals
 from jobs.verification.outcomes import FileOutcome
 from jobs.verification.process import Request
@@ -36,17 +37,23 @@ def main(descriptor: int, parent: int) -> None:
     connection = Connection(descriptor)
     try:
         request: Request = connection.recv()
-        store = ListedStore(open_store(request.corpus, request.options), request.options)
+        store = open_store(request.corpus, request.options)
+        listed = ListedStore(store, request.options)
         comparison = Comparison(request.spec)
         connection.send("ready")
         while True:
-            connection.send(verify(connection.recv(), request.spec, store, comparison))
+            file = connection.recv()
+            connection.send(verify(file, request.spec, store, listed, comparison))
     except (EOFError, BrokenPipeError):  # there are no more files
         return
 
 
 def verify(
-    file: SampledFile, spec: featurelib.FeatureSpec, store: Store, comparison: Comparison
+    file: SampledFile,
+    spec: featurelib.FeatureSpec,
+    store: Store,
+    listed: ListedStore,
+    comparison: Comparison,
 ) -> FileOutcome:
     """Compare the rows of a file with librosa's values.
 
@@ -58,6 +65,8 @@ def verify(
         The spec.
     store : Store
         Store of the corpus.
+    listed : ListedStore
+        The same for files that a list named by URLs.
     comparison : Comparison
         The comparison with librosa.
     """
@@ -66,7 +75,7 @@ def verify(
         outcome.problem = f"longer than {MAX_S / 60:g} minutes"
         return outcome
     try:
-        fetched = store.fetch(file.path)
+        fetched = _fetched(file.path, store, listed)
     except FileNotFoundError:
         outcome.problem = "not there any more"
         return outcome
@@ -89,6 +98,17 @@ def verify(
     finally:
         fetched.close()
     return outcome
+
+
+def _fetched(path: str, store: Store, listed: ListedStore) -> Fetched:
+    """Return a file of the corpus; of a URL only if no file of the corpus has this name."""
+    try:
+        return store.fetch(path)
+    except (FileNotFoundError, PermissionError):  # S3 may answer 403 where there is none
+        if not is_url(path):
+            raise
+    listed.check([path], store.url)
+    return listed.fetch(path)
 
 
 def _compare(

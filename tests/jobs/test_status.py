@@ -21,6 +21,7 @@ from jobs.errors import TableBusyError, TableError
 from jobs.status import error_rows, table_status
 from jobs.storage.local import LocalStore
 from jobs.storage.parquet import read_parquet
+from tests.conftest import S3
 from tests.support import driver
 from tests.support.light import digest, run, write
 from tests.support.tables import write_files
@@ -219,3 +220,33 @@ def test_of_a_thousand_old_runs_only_the_last_are_read(
     assert [run["run_id"] for run in status.runs] == [*shown, own.name]
     assert status.n_runs == 1001
     assert len([name for name in read if name.endswith("run.json")]) == 6
+
+
+def test_rows_that_a_killed_run_has_left_twice(table: Path) -> None:
+    part = next((table / "features" / "by_label=rock").iterdir())
+    (table / "features" / "by_label=jazz").mkdir()
+    shutil.copy(part, table / "features" / "by_label=jazz" / part.name)
+    status = table_status(str(table), {})
+    assert status.n_surplus == 2
+    assert any("2 entries are in the table twice" in line for line in status.lines())
+    report = run(table.parent / "music", table, labels="parent")
+    assert "Done: 2 repeated entries removed" in report.summary_lines()
+    assert table_status(str(table), {}).n_surplus == 0
+
+
+def test_options_of_the_corpus_alone(s3: S3, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.client.put_object(Bucket=bucket, Key="music/a.wav", Body=b"x")
+    options = s3.storage_options
+    wanted = {"corpus": options}
+    run(f"s3://{bucket}/music", tmp_path / "t", storage_options=tuple(_texts(wanted)))
+    assert table_status(str(tmp_path / "t"), {}, options).rerun["unchanged"] == 1
+    assert table_status(str(tmp_path / "t"), {}).rerun_problem
+
+
+def _texts(sides: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"{side}:{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for side, options in sides.items()
+        for key, value in options.items()
+    ]

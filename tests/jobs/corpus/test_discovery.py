@@ -314,6 +314,8 @@ def test_what_only_looks_like_parquet(tmp_path: Path) -> None:
         ("s3://bucket/a.wav", "/music", "s3://bucket/a.wav"),
         ("s3://bucket/music/a.wav", "s3://bucket/music", "a.wav"),
         ("a.wav", "s3://bucket/music", "a.wav"),
+        ("s3://bucket/file:///a.wav", "s3://bucket", "s3://bucket/file:///a.wav"),
+        ("http://host/c/http://x/a.wav", "http://host/c", "http://host/c/http://x/a.wav"),
         ("s3://bucket/music2/a.wav", "s3://bucket/music", "s3://bucket/music2/a.wav"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,3 +86,29 @@ def test_a_file_without_rows_has_a_row_group_for_readers() -> None:
         writer.close()
     assert pq.read_metadata(sink).num_row_groups == 1
     assert len(pq.read_table(sink)) == 0
+
+
+def test_a_signal_in_the_middle_is_the_error_that_is_raised() -> None:
+    class Broken:
+        """What pyarrow's writer may be like after a signal."""
+
+        def write_table(self, rows: pa.Table, **options: Any) -> None:
+            if len(rows):
+                raise KeyboardInterrupt
+            self.close()
+
+        def close(self) -> None:
+            raise pa.ArrowInvalid("Operation on closed file")
+
+    class Form(FileSchema):
+        def open(self, *arguments: Any, **options: Any) -> Any:
+            return Broken()
+
+    rows = pa.table({"a": [1]})
+
+    def write() -> None:
+        with Writer(io.BytesIO(), Form(rows.schema)) as writer:
+            writer.write(rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()

@@ -262,6 +262,18 @@ class TestS3(Contract):
             store.replace("p", b"01234567890")
         assert store.stat(["p"]) == [None]
 
+    def test_probes_of_dead_runs_are_deleted(
+        self, store: S3Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = ["_job/probe-1", "_job/other", "probe-1"]
+        for name in names:
+            store.replace(name, b"x")
+        store.delete_leftovers()  # it is young: its run may live
+        assert None not in store.stat(names)
+        monkeypatch.setattr("jobs.storage.s3._PROBE_S", -60.0)
+        store.delete_leftovers()
+        assert [entry is None for entry in store.stat(names)] == [True, False, False]
+
     def test_the_address_and_its_stored_form(self, s3: S3) -> None:
         store = open_store("s3://bucket/a\\b/c d/", s3.storage_options)
         assert store.url == "s3://bucket/a\\\\b/c d"

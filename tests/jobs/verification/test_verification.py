@@ -25,6 +25,7 @@ from jobs import verify_table as verify_of_jobs
 from jobs.errors import EXIT_DIFFERS, EXIT_FAILED, EXIT_USAGE, TableError, UsageError
 from jobs.verification import Verification, sampling, verify_file, verify_table
 from jobs.verification.outcomes import FileOutcome
+from tests.conftest import S3
 from tests.support import driver
 from tests.support.audio_files import tone, write_audio, write_tone
 from tests.support.light import invoke
@@ -477,3 +478,16 @@ def test_arguments_of_the_python_interface(made: Path) -> None:
         verify_of_jobs(made, sample="5")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="another spec"):
         verify_of_jobs(made, spec="genre-v1")
+
+
+def test_a_key_that_looks_like_a_url_is_a_key(s3: S3, tmp_path: Path) -> None:
+    bucket, options = s3.bucket(), s3.storage_options
+    sample = write_tone(tmp_path / "a.wav", 330.0, seconds=0.5)
+    for key in ("arch/http://127.0.0.1:9/a.wav", "arch/file:///a.wav"):
+        s3.client.put_object(Bucket=bucket, Key=key, Body=sample.read_bytes())
+    spec = featurelib.spec_from_settings({"features": ["rms"]})
+    table = tmp_path / "table"
+    corpus = f"s3://{bucket}/arch"
+    extract_corpus(corpus, table, spec=spec, cluster="inline", storage_options=options)
+    result = verify_table(str(table), {}, corpus_options=options)
+    assert (result.n_verified, result.problems) == (2, {})
