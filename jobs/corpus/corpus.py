@@ -31,7 +31,7 @@ from jobs.storage.names import (
     other_forms,
 )
 from jobs.storage.parallel import read_ahead
-from jobs.storage.urls import is_url, protocol_of, redacted, stored_name
+from jobs.storage.urls import is_url, protocol_of, real_location, redacted, stored_name
 
 _STAT_AT_ONCE = 1000
 _FILES_AT_ONCE = 8000
@@ -110,8 +110,8 @@ class Corpus:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The root, and its other name."""
-        return (self.root,) if self.listed_in is None else (self.root, self.listed_in)
+        """The root, and its other names."""
+        return names_of_root(self.root, self.listed_in)
 
     @property
     def notes(self) -> list[str]:
@@ -361,6 +361,12 @@ def by_their_names(n: int, name: str) -> str:
         f"{n} names in {name} are those of files in other folders, or without their extension, and"
         " were matched"
     )
+
+
+def names_of_root(root: str, other: str | None) -> tuple[str, ...]:
+    """Return a root, another name of it, and its name without links."""
+    real = real_location(root).rstrip("/") or "/"
+    return tuple(dict.fromkeys(name for name in (root, other, real) if name is not None))
 
 
 def relative_path(path: str, root: str) -> str:

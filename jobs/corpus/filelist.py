@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.corpus.corpus import Corpus, explain, relative_paths
+from jobs.corpus.corpus import Corpus, explain, names_of_root, relative_paths
 from jobs.corpus.formats import has_audio_extension
 from jobs.corpus.labels import LABEL, TABULAR, carried_schema, label_strings, read_rows
 from jobs.corpus.path_labels import PathLabels
@@ -76,7 +76,7 @@ def open_list(
     is_place = pc.or_(pc.starts_with(rows["path"], "/"), pc.match_substring(rows["path"], ":"))
     store.check(rows["path"].filter(is_place).to_pylist(), location)
     has_places = pc.any(pc.match_substring_regex(rows["path"], "[/:]")).as_py()
-    roots = (home.url,) if listed_in is None else (home.url, listed_in)
+    roots = names_of_root(home.url, listed_in)
     rows = rows.set_column(0, "path", relative_paths(rows["path"], roots))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
