@@ -239,7 +239,7 @@ def feature(family: str, *, of: Feature | str | None = None, **parameters: Any) 
         if not isinstance(of, Feature):
             raise SpecError(f"of={of!r}: {family!r} reads a feature: give one")
         return build(kind, parameters, {"of": of})
-    if of not in COMPONENTS:
+    if of not in tuple(COMPONENTS):
         raise _not_a_component(of, family)
     own, separation = _divided(parameters)
     return _of_component(build(kind, own), str(of), separation)

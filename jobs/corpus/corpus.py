@@ -86,7 +86,7 @@ class Corpus:
         Returns the entries of files in any folder, by their names or stems, of those in a list.
     n_by_name : int
         Number of listed names whose file is in a folder.
-    listed_in : str, optional
+    other_root : str, optional
         Another name of the root, by which lists may name its files.
     """
 
@@ -106,12 +106,12 @@ class Corpus:
     n_hidden_folders: int = 0
     by_name: Callable[[], Mapping[str, Entry]] | None = None
     n_by_name: int = 0
-    listed_in: str | None = None
+    other_root: str | None = None
 
     @property
     def roots(self) -> tuple[str, ...]:
         """The root, and its other names."""
-        return names_of_root(self.root, self.listed_in)
+        return names_of_root(self.root, self.other_root)
 
     @property
     def notes(self) -> list[str]:
@@ -410,10 +410,12 @@ def relative_paths(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.Array:
 
 def _relative_to_any(path: str, roots: Sequence[str]) -> str:
     """Return the path relative to the first of some names of a root; else relative to the first."""
-    forms = [relative_path(path, root) for root in roots]
-    if path.startswith("/"):
-        return next((form for form in forms if not form.startswith("/")), forms[0])
-    return forms[0]
+    first, *others = roots
+    form = relative_path(path, first)
+    if path.startswith("/") and form.startswith("/"):
+        forms = (relative_path(path, root) for root in others)
+        return next((other for other in forms if not other.startswith("/")), form)
+    return form
 
 
 def explain(error: OSError, root: str) -> str:

@@ -81,19 +81,23 @@ def open_corpus(
             selection,
             path_labels=path_labels,
             taken=taken,
-            listed_in=_other_name(folder, known_root),
+            other_root=_other_name(folder, known_root),
         )
         return replace(corpus, stated=None) if verify_list else corpus
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)
         selection = Selection.of(include, exclude, limit, stored_name(folder, pattern))
-        corpus = Corpus(store.url, store, selection, path_labels, redacted(location))
-        return replace(corpus, listed_in=_other_name(folder, known_root))
+        other = _other_name(folder, known_root)
+        return Corpus(
+            store.url, store, selection, path_labels, redacted(location), other_root=other
+        )
     if is_folder or is_url(location):
         store = _open_root(location, options, known_root)
-        corpus = Corpus(store.url, store, selection, path_labels, redacted(location))
-        return replace(corpus, listed_in=_other_name(location, known_root))
+        other = _other_name(location, known_root)
+        return Corpus(
+            store.url, store, selection, path_labels, redacted(location), other_root=other
+        )
     try:
         os.stat(location)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -35,7 +35,7 @@ def open_list(
     *,
     path_labels: PathLabels | None,
     taken: Sequence[str],
-    listed_in: str | None = None,
+    other_root: str | None = None,
 ) -> Corpus:
     """Read a list of files and return its corpus.
 
@@ -53,7 +53,7 @@ def open_list(
         Rule by which each file's path gives its label.
     taken : sequence of str
         Names that the carried columns must not have.
-    listed_in : str, optional
+    other_root : str, optional
         Another name of the list's folder, for full paths.
 
     Raises
@@ -76,7 +76,7 @@ def open_list(
     is_place = pc.or_(pc.starts_with(rows["path"], "/"), pc.match_substring(rows["path"], ":"))
     store.check(rows["path"].filter(is_place).to_pylist(), location)
     has_places = pc.any(pc.match_substring_regex(rows["path"], "[/:]")).as_py()
-    roots = names_of_root(home.url, listed_in)
+    roots = names_of_root(home.url, other_root)
     rows = rows.set_column(0, "path", relative_paths(rows["path"], roots))
     if LABEL in rows.column_names:
         index = rows.column_names.index(LABEL)
@@ -98,7 +98,7 @@ def open_list(
         carried_schema(rows, taken, location),
         list_notes=notes,
         by_name=by_name,
-        listed_in=listed_in,
+        other_root=other_root,
     )
     corpus.passed_over["filtered out"] += len(is_selected) - is_selected.true_count
     return corpus
