@@ -18,7 +18,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-versions test-servers lint format bench bench-scale profile clean
+.PHONY: help demo test test-slow test-versions test-browser test-servers lint format bench bench-scale profile clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,13 +28,18 @@ demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show th
 
 # Three at a time also on two cores, since tests wait for processes now and then.
 test: $(VENV)/.stamp-test  ## the quick tests, three at a time (ARGS="-k name -n 4" selects, and says how many)
-	$(PYTEST) -n 3 -m "not slow" $(ARGS)
+	$(PYTEST) -n 3 -m "not slow and not browser" $(ARGS)
 
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
-	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(ARGS)
+	$(PYTEST) -m "(slow or hypothesis) and not browser" --hypothesis-profile thorough $(ARGS)
 
 test-versions:  ## the kernels' tests on the lowest and highest numba, and on each Python here (ARGS="3.12")
 	$(PYTHON3) tests/versions.py $(ARGS)
+
+test-browser: $(VENV)/.stamp-test  ## the pages of `featurelib report` in Debian's chromium
+	@command -v chromium > /dev/null || { \
+		echo "make test-browser needs chromium: apt-get install chromium (.ci/run does)" >&2; exit 1; }
+	$(PYTEST) -m browser $(ARGS)
 
 test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \

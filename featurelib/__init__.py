@@ -8,7 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from featurelib.errors import AudioError, DecoderError, FeaturelibError, ParameterError, SpecError
+from featurelib.errors import (
+    AudioError,
+    DecoderError,
+    FeaturelibError,
+    MissingExtraError,
+    ParameterError,
+    SpecError,
+)
 
 if TYPE_CHECKING:
     from featurelib.audio import TAGS, check_decoders, ffmpeg_version
@@ -97,6 +104,7 @@ __all__ = [
     "FeatureSpec",
     "FeaturelibError",
     "Level",
+    "MissingExtraError",
     "ParameterError",
     "Reuse",
     "RowCollector",

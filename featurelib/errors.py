@@ -45,5 +45,9 @@ class AudioError(FeaturelibError):
         return self.message
 
 
+class MissingExtraError(FeaturelibError, ImportError):
+    """A library is missing that only some commands need; the message says what to install."""
+
+
 class DecoderError(FeaturelibError):
     """A library that decodes audio is missing, too old, or built without a codec."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobs.api import export_table, extract_corpus, verify_table
-    from jobs.diagnostics.report import RunReport
+    from jobs.diagnostics.run_report import RunReport
     from jobs.errors import JobError
 
 __all__ = ["JobError", "RunReport", "export_table", "extract_corpus", "verify_table"]
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
         "extract_corpus": "jobs.api",
         "verify_table": "jobs.api",
         "JobError": "jobs.errors",
-        "RunReport": "jobs.diagnostics.report",
+        "RunReport": "jobs.diagnostics.run_report",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ import featurelib
 from jobs import verification
 from jobs.diagnostics.events import Observer, broadcast
 from jobs.diagnostics.progress import progress_for_terminal
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import UsageError
 from jobs.execution import forkserver
 from jobs.execution.opening import open_executor

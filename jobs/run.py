@@ -21,7 +21,7 @@ from jobs.diagnostics.events import (
     step,
 )
 from jobs.diagnostics.recorder import Recorder, ended_by
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import HeldError, TableError
 from jobs.execution.context import TaskContext
 from jobs.execution.costs import CostModel

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import JobError, TableError
 from jobs.storage.base import Store
 from jobs.storage.urls import location_from_canonical

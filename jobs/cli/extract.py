@@ -19,7 +19,7 @@ from jobs.errors import OutputError
 from jobs.execution import forkserver
 
 if TYPE_CHECKING:
-    from jobs.diagnostics.report import RunReport
+    from jobs.diagnostics.run_report import RunReport
 
 _EXTRACT_EPILOG = """\b
 Examples:

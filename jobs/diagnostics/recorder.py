@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from jobs.diagnostics.events import Observer, RunEnded, RunStarted, broadcast
-from jobs.diagnostics.report import RunReport
 from jobs.diagnostics.run_log import RunLog
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import HeldError, TerminatedError
 from jobs.execution.version import code_version
 from jobs.request import RunRequest

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import featurelib
 from jobs.diagnostics.events import Observer, ignore
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings

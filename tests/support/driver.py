@@ -29,7 +29,7 @@ import jobs.cli
 import jobs.execution.opening
 import jobs.request
 from jobs.diagnostics.events import Observer, ignore
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.execution.version import code_version
 from jobs.request import RunRequest
 from jobs.run import run_job

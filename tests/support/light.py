@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 import featurelib
 import jobs.cli
 from jobs.diagnostics.events import Observer, ignore
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.execution.executor import InlineExecutor
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.corpus.stated import add_urls, nanoseconds, stated_of, take_stated
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import UsageError
 from jobs.relocation import relocate
 from jobs.storage.base import Stated

@@ -15,7 +15,7 @@ import distributed
 import pytest
 
 import jobs.execution.version
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
 from jobs.execution.context import TaskContext

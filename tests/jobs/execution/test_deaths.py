@@ -19,7 +19,7 @@ import distributed
 import pytest
 
 from jobs.diagnostics.events import Event, Note, Waiting
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_client
 from jobs.execution.dask import DaskExecutor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from jobs.diagnostics.report import RunReport
+from jobs.diagnostics.run_report import RunReport
 from jobs.table.changes import Change
 
 

@@ -1,0 +1,1 @@
+"""Pictures of one signal, drawn by librosa.display and matplotlib."""

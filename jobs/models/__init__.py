@@ -1,0 +1,1 @@
+"""Classifiers of feature tables: reading a table, cross-validation, training, prediction."""

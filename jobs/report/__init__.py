@@ -1,0 +1,1 @@
+"""One page about a table: what is in the corpus, and what is wrong with it."""
