@@ -7,6 +7,7 @@ import functools
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,10 @@ def _one_at_a_time(access: Callable[..., Any]) -> Callable[..., Any]:
 
 IndexDataCacheFile.save = _one_at_a_time(IndexDataCacheFile.save)
 IndexDataCacheFile.load = _one_at_a_time(IndexDataCacheFile.load)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # started in the background by a shell: the tests of Ctrl-C, and their processes, need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _MOTO = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
 
