@@ -25,7 +25,11 @@ _RUNS_SHOWN = 5
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
     """Return the error rows of a table, sorted by path."""
-    table = open_table(location, options)
+    return errors_of(open_table(location, options))
+
+
+def errors_of(table: Table) -> pa.Table:
+    """Return the error rows of an open table, sorted by path."""
     parts = [part for part in table.parts if is_errors(part)]
     rows = [table.read_columns(part, table.error_schema.names) for part in sorted(parts)]
     errors = pa.concat_tables(rows) if rows else table.error_schema.empty_table()
@@ -38,10 +42,8 @@ def partial_rows(location: str, options: dict[str, Any]) -> pa.Table:
     names = ["path", "decoding", "lost_s", "duration_s", "header_duration_s", "decoder"]
     schema = pa.schema([table.feature_schema.field(name) for name in names])
     rows = [schema.empty_table()]
-    for part in sorted(table.parts):
-        if not is_errors(part):
-            first = table.first_rows(part, names)
-            rows.append(first.filter(pc.is_in(first["decoding"], pa.array([DAMAGED, CUT]))))
+    for _, first in table.each_first_rows(names):
+        rows.append(first.filter(pc.is_in(first["decoding"], pa.array([DAMAGED, CUT]))))
     return pa.concat_tables([r.replace_schema_metadata(None) for r in rows]).sort_by("path")
 
 

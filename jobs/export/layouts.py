@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import featurelib
 from jobs.errors import UsageError
 from jobs.export.ordering import KEY
 from jobs.storage.names import readable
@@ -120,11 +119,7 @@ def layout_of(kind: str, table: Table) -> Layout:
 def _matrix(table: Table) -> Layout:
     """Return the layout of key, label and all feature columns with one number a row."""
     schema = table.feature_schema
-    features = [
-        field.name
-        for field in table.metadata.recorded_spec.schema
-        if field.name not in featurelib.SIGNAL_COLUMNS and field.type == pa.float32()
-    ]
+    features = table.metadata.recorded_spec.feature_names
     if not features:
         raise UsageError(
             f"{table.store.url} has series only, which are no matrix: export it as parquet"

@@ -74,6 +74,15 @@ class RecordedSpec:
         """Arrow schema of extracted rows."""
         return schema.row_schema(self.columns)
 
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the feature columns with one number a row, in table order."""
+        return [
+            field.name
+            for field in self.schema
+            if field.name not in featurelib.SIGNAL_COLUMNS and field.type == pa.float32()
+        ]
+
 
 @dataclass(frozen=True)
 class TableMetadata:
