@@ -249,6 +249,17 @@ def _signal_columns(spec: FeatureSpec) -> Iterator[ColumnDescription]:
         ),
         ("is_silent", "bool", "", "whether the peak is below -80 dBFS (1e-4)", "none"),
         (
+            "cutoff_hz",
+            "double",
+            "Hz",
+            (
+                "frequency at which the spectrum of the file breaks off, by 25 dB or more, with"
+                " nothing above (-70 dB of its strongest bin); null if there is none: content up to"
+                " the Nyquist frequency, a gradual decay, noise, silence, less than 1024 samples"
+            ),
+            "none",
+        ),
+        (
             "audio_hash",
             "string",
             "",

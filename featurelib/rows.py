@@ -17,7 +17,7 @@ SIGNAL_COLUMNS = (
     *("channel", "segment", "start_s", "end_s"),
     *("duration_s", "header_duration_s", "sample_rate_hz", "channels"),
     *("format", "subtype", "decoder", "decoding", "lost_s", "n_streams"),
-    *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "audio_hash"),
+    *("n_frames", "peak", "mix_peak", "clipped_fraction", "is_silent", "cutoff_hz", "audio_hash"),
 )
 
 _LIST = re.compile(r"list<(.+)>")

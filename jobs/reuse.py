@@ -10,7 +10,7 @@ from jobs.errors import TableError, UsageError
 from jobs.request import RunRequest
 from jobs.storage.urls import redacted
 from jobs.table import schema
-from jobs.table.metadata import TAG_PREFIX, TableMetadata, is_same_place
+from jobs.table.metadata import TAG_PREFIX, TableMetadata, absent_columns, is_same_place
 from jobs.table.reader import open_table
 from jobs.table.reused import ReusedTable
 
@@ -54,7 +54,7 @@ def reused_table(request: RunRequest, corpus: str, table: str) -> ReusedTable | 
         raise UsageError(f"{where}: {error}; drop --reuse") from error
     others = _others(request, metadata)
     missing = shared.missing
-    if missing is None and others is None:  # for a tag, the file must be read
+    if missing is None and others is None:  # for a tag or a cutoff, the file must be read
         missing = _least(spec)
     again = set() if missing is None else set(featurelib.feature_names(missing))
     return ReusedTable(
@@ -103,8 +103,10 @@ def note_of(reused: ReusedTable, request: RunRequest) -> str:
 def _others(request: RunRequest, metadata: TableMetadata) -> dict[str, str] | None:
     """Return the columns that are not features, and their names in the other table.
 
-    None if a tag is not in the other table.
+    None if a tag is not in the other table, or a column that an earlier version did not have.
     """
+    if absent_columns(metadata):
+        return None
     names = {name: name for name in featurelib.SIGNAL_COLUMNS}
     label_tag = request.settings.label_tag
     for name in request.settings.tag_columns:

@@ -47,7 +47,7 @@ from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
 from jobs.table.history import new_run_id, read_summaries, run_ids
 from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
-from jobs.table.metadata import TableMetadata, read_metadata, write_metadata
+from jobs.table.metadata import TableMetadata, absent_columns, read_metadata, write_metadata
 from jobs.table.planning import RunPlan, plan_run
 from jobs.table.reader import Table
 from jobs.table.reused import ReusedTable
@@ -274,6 +274,7 @@ def task_context(run: Transaction, request: RunRequest) -> TaskContext:
         tags=tuple(settings.tag_columns),
         label_tag=settings.label_tag,
         reuse=run.reuse,
+        absent=absent_columns(run.table.metadata),
     )
 
 

@@ -1,5 +1,6 @@
 """Audio decoding: from a file or bytes to samples, resampled and measured."""
 
+from featurelib.audio.cutoff import CutoffMeter
 from featurelib.audio.decoding import (
     BLOCK_SAMPLES,
     AudioFile,
@@ -32,6 +33,7 @@ __all__ = [
     "TAGS",
     "AudioFile",
     "Blocks",
+    "CutoffMeter",
     "DecodingFacts",
     "JoiningResampler",
     "MoreAudioError",

@@ -237,7 +237,7 @@ def warm_up(
         If the spec is unknown, or fits none of the usual sampling rates.
     """
     spec = get_spec(spec)
-    fact = f"kernels of {spec.fingerprint}"
+    fact = f"kernels of {spec.fingerprint} and of cutoffs"
     with compiling():
         is_cold = kernels.NAME == "compiled" and not remembered.knows(fact)
         is_kept = is_cold and _compile(spec, on_compile or (lambda done, total: None))
@@ -277,6 +277,7 @@ def _warm_up(spec: FeatureSpec) -> None:
     analysis.finish()
     statistics.warm_up()
     tuning.warm_up()
+    audio.cutoff.warm_up()
     outputs.statistics.row(analysis.operators)
 
 

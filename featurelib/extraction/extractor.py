@@ -248,6 +248,7 @@ class _Run:
         self._spec = spec
         self._max_series_bytes = max_series_bytes
         self._meter = audio.SignalMeter()
+        self._cutoff = audio.CutoffMeter()
         self._channels: list[_Channel] = []
 
     def take(self, blocks: audio.Blocks) -> None:
@@ -256,6 +257,7 @@ class _Run:
         mixed = spec.channels == "mix"
         for sr, block in blocks:
             peak = self._meter.add(block, sr)
+            self._cutoff.add(block, sr)
             if not self._channels:
                 self._begin(sr, block.shape[1])
             if mixed:
@@ -290,7 +292,7 @@ class _Run:
 
     def rows(self, file: dict[str, Any]) -> Iterator[Rows]:
         """Return the rows, with the facts about their file."""
-        facts = self._meter.facts()._asdict() | file
+        facts = {**self._meter.facts()._asdict(), "cutoff_hz": self._cutoff.cutoff_hz(), **file}
         if self._spec.channels != "each":
             return self._channels[0].rows(facts)
         numbered = enumerate(self._channels)

@@ -59,6 +59,8 @@ class TaskContext:
         Name of the tag that is the label of a file.
     reuse : ReusedTable, optional
         Another table, whose columns are copied.
+    absent : tuple of str
+        Columns of rows that the table does not have, since an earlier version made it.
     """
 
     run_id: str
@@ -77,6 +79,7 @@ class TaskContext:
     tags: tuple[str, ...] = ()
     label_tag: str | None = None
     reuse: ReusedTable | None = None
+    absent: tuple[str, ...] = ()
 
     @property
     def tags_read(self) -> tuple[str, ...]:
@@ -97,7 +100,8 @@ def spec_of(context: TaskContext) -> featurelib.FeatureSpec:
 
 def schema_of(context: TaskContext) -> pa.Schema:
     """Return the schema of the staged files of a run."""
-    rows = featurelib.schema(spec_of(context))
+    fields = featurelib.schema(spec_of(context))
+    rows = pa.schema([field for field in fields if field.name not in context.absent])
     return staged_schema(rows, context.tags, has_label=context.label_tag is not None)
 
 

@@ -75,12 +75,6 @@ def read_tracks(table: Table) -> pd.DataFrame:
     ------
     TableError
         If a part is damaged.
-
-    Examples
-    --------
-    >>> from jobs.table.reader import open_table
-    >>> tracks = read_tracks(open_table("TABLE", {}))  # doctest: +SKIP
-    >>> tracks.groupby("label", observed=True)["duration_s"].sum()  # doctest: +SKIP
     """
     has = {field.name for field in table.metadata.recorded_spec.schema} | {PATH, LABEL}
     has.add("size_bytes")

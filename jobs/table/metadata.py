@@ -183,6 +183,12 @@ class TableMetadata:
         return pa.schema([(name, arrow_type(text)) for name, text in self.carried.items()])
 
 
+def absent_columns(metadata: TableMetadata) -> tuple[str, ...]:
+    """Return the columns about signals that a table lacks, since an earlier version made it."""
+    recorded = {column["name"] for column in metadata.columns}
+    return tuple(name for name in featurelib.SIGNAL_COLUMNS if name not in recorded)
+
+
 def carried_types(carried: pa.Schema) -> dict[str, str]:
     """Return the carried columns in the form of table.json: types by name.
 

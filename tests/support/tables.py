@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.storage.parquet import to_parquet
+
 
 def read_table(table: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a table's features and errors, sorted and without the runs' names."""
@@ -93,3 +95,14 @@ def write_labels(file: str | Path, labels: dict[str, str]) -> Path:
     lines = ["path,label", *(f"{path},{label}" for path, label in labels.items())]
     Path(file).write_text("\n".join(lines) + "\n")
     return Path(file)
+
+
+def make_older(table: str | Path, *columns: str) -> None:
+    """Take columns out of a table, as if a version without them had made it."""
+    file = Path(table) / "_job" / "table.json"
+    metadata = json.loads(file.read_text())
+    metadata["columns"] = [one for one in metadata["columns"] if one["name"] not in columns]
+    file.write_text(json.dumps(metadata))
+    for path in Path(table).glob("features/**/*.parquet"):
+        rows = pq.ParquetFile(path).read(use_threads=False).drop_columns(list(columns))
+        path.write_bytes(to_parquet(rows))
