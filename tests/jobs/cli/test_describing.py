@@ -40,7 +40,7 @@ def output(*arguments: object) -> str:
 def test_a_preset_is_described():
     text = output("describe", "tutorial-v1")
     assert text.startswith("channel  int32\n")
-    assert "tutorial-v1: 26 feature columns, 20 of the file, one row a file" in text
+    assert "tutorial-v1: 26 feature columns, 21 of the file, one row a file" in text
     columns = json.loads(output("describe", "tutorial-v1", "--json"))
     assert [c["name"] for c in columns] == featurelib.schema("tutorial-v1").names
 

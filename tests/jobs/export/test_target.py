@@ -36,7 +36,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command(table: Path, tmp_path: Path) -> None:
     output = tmp_path / "new" / "x.csv"
     done = invoke("export", table, "--output", output)
-    assert (done.returncode, done.stdout) == (0, f"{output}: 1 rows, 28 columns\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{output}: 1 rows, 29 columns\n"), done.stderr
     before = output.read_bytes()
     denied = invoke("export", table, "--output", output)
     assert denied.returncode == EXIT_USAGE
