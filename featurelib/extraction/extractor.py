@@ -13,9 +13,10 @@ from featurelib import audio
 from featurelib.errors import AudioError, ParameterError, SpecError
 from featurelib.extraction.row_buffer import RowBuffer
 from featurelib.extraction.segments import Segment, Segmenter, SegmentPeaks
+from featurelib.extraction.signals import signal_blocks
 from featurelib.extraction.stretch import cut, stretch
 from featurelib.graph import Analysis, Plan
-from featurelib.parameters import SR_LIMITS, did_you_mean
+from featurelib.parameters import did_you_mean
 from featurelib.rows import Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
@@ -46,8 +47,6 @@ _OWN = {
 
 #: Largest number in a table, which holds float32.
 _LARGEST = float(np.finfo(np.float32).max)
-
-_NUMBERS = (int, float, np.number)
 
 #: Most channels of a file with separate rows per channel.
 _MAX_CHANNELS = 32
@@ -159,14 +158,8 @@ class Extractor:
         AudioError, ParameterError
             As for `featurelib.extract_signal`.
         """
-        samples = _checked(y)
-        low, high = SR_LIMITS
-        if isinstance(sr, bool) or not isinstance(sr, _NUMBERS) or sr % 1 != 0:
-            raise ParameterError(f"sr={sr!r} is not a whole number of Hz")
-        if not low <= sr <= high:
-            raise ParameterError(f"sr={sr!r} must lie between {low} and {high} Hz")
+        blocks = signal_blocks(y, sr)
         run = _Run(self.spec, self._max_series_bytes)
-        blocks = ((int(sr), block) for block in _slices(samples))
         run.take(cut(blocks, self.spec.offset, self.spec.duration))
         return run.rows({})
 
@@ -375,29 +368,3 @@ class _Channel:
     def rows(self, facts: dict[str, Any]) -> Iterator[Rows]:
         """Return the rows, with the facts about their file."""
         return self._rows.rows(facts)
-
-
-def _checked(y: Any) -> np.ndarray:
-    """Check `y` and return it as float32, shape (channels, n)."""
-    if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
-        kind = y.dtype if isinstance(y, np.ndarray) else type(y).__name__
-        raise ParameterError(f"y must be an array of floating-point samples, not {kind}")
-    if y.ndim not in (1, 2):
-        raise ParameterError(f"y.shape={y.shape} is neither (n,) nor (channels, n)")
-    if y.ndim == 2 and y.shape[0] > y.shape[1] > 0:
-        raise ParameterError(
-            f"y.shape={y.shape} has more channels than samples: give (channels, n), as y.T is"
-        )
-    if y.ndim == 2 and len(y) == 0:
-        raise AudioError("empty", "no channels")
-    if y.dtype != np.float32:
-        with np.errstate(over="ignore"):  # SignalMeter raises the error
-            y = y.astype(np.float32)
-    return np.atleast_2d(y)
-
-
-def _slices(samples: np.ndarray) -> Iterator[np.ndarray]:
-    step = max(audio.BLOCK_SAMPLES // len(samples), 1)
-    for start in range(0, samples.shape[1], step):
-        # This memory layout makes the mean of the channels equal to librosa's.
-        yield samples[:, start : start + step].T

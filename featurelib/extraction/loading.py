@@ -71,6 +71,23 @@ def load(
     >>> y.shape, sr
     ((2, 44100), 44100)
     """
+    check_part(sr, offset, duration)
+    with stretch(source, offset, duration) as file:
+        while True:
+            try:
+                return _samples(file.blocks(), sr, mono)
+            except audio.MoreAudioError:
+                continue
+
+
+def check_part(sr: int | None, offset: float, duration: float | None) -> None:
+    """Check what part of a file is read, and at which rate; see `load`.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is invalid.
+    """
     low, high = SR_LIMITS
     if sr is not None and not (isinstance(sr, int | np.integer) and low <= sr <= high):
         raise ParameterError(f"sr={sr!r} is not a whole number from {low} to {high} Hz, nor None")
@@ -78,12 +95,6 @@ def load(
         raise ParameterError(f"offset={offset!r} must be a number of seconds, at least 0")
     if duration is not None and (not _is_number(duration) or duration <= 0):
         raise ParameterError(f"duration={duration!r} must be a number of seconds above 0, or None")
-    with stretch(source, offset, duration) as file:
-        while True:
-            try:
-                return _samples(file.blocks(), sr, mono)
-            except audio.MoreAudioError:
-                continue
 
 
 def _is_number(value: object) -> bool:
