@@ -18,6 +18,7 @@ from featurelib.errors import (
 )
 
 if TYPE_CHECKING:
+    from featurelib import plot
     from featurelib.audio import TAGS, check_decoders, ffmpeg_version
     from featurelib.columns import (
         ColumnDescription,
@@ -82,6 +83,7 @@ _LAZY = {
     "get_spec": "specs.presets",
     "librosa_call": "columns",
     "load": "extraction.loading",
+    "plot": "plot",
     "preset_description": "specs.presets",
     "reuse": "specs.reuse",
     "schema": "columns",
@@ -129,6 +131,7 @@ __all__ = [
     "get_spec",
     "librosa_call",
     "load",
+    "plot",
     "preset_description",
     "reuse",
     "schema",
@@ -141,7 +144,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    module = import_module(f"{__name__}.{_LAZY[name]}")
+    value = module if name == _LAZY[name] else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -26,6 +26,7 @@ FIRST = [
     *(featurelib.extract, featurelib.extract_files, featurelib.extract_signal),
     *(featurelib.extract_frames, featurelib.load, featurelib.get_spec, featurelib.describe),
     *(featurelib.feature, featurelib.families, featurelib.FeatureSpec, jobs.extract_corpus),
+    featurelib.plot.page,
 ]
 
 
