@@ -84,6 +84,8 @@ def _refuse_arguments(
 def _hint_for_arguments(command: str, given: dict[str, object], rest: Sequence[str]) -> str:
     if command == "show":
         return "it shows one file; for many, say featurelib extract FOLDER --output TABLE"
+    if command == "plot":
+        return "it draws one file; call it once for each"
     if command != "extract":
         return ""
     if all(os.path.isdir(name) for name in rest):

@@ -16,14 +16,21 @@ from jobs.storage.scratch import temporary_file
 from jobs.storage.urls import check_output, is_url, local_path, redacted, split_name, stored_name
 
 #: What to do if a disk is full.
-AGAIN = "export again; temporary files are in TMPDIR"
+AGAIN = "run the command again; temporary files are in TMPDIR"
 
 #: What S3 services answer that have no conditional writes.
 _NO_CONDITIONS = (400, 501)
 
 
-def check_name(location: str) -> None:
+def check_name(location: str, *, example: str = "table.csv") -> None:
     """Refuse locations that name no file.
+
+    Parameters
+    ----------
+    location : str
+        Path or URL of the file.
+    example : str
+        Name of a file, for the message.
 
     Raises
     ------
@@ -33,11 +40,12 @@ def check_name(location: str) -> None:
     shown = redacted(location)
     check_output(location)
     if location == "-":
-        raise UsageError("an export is one complete file, not a stream: give its name, not -")
+        raise UsageError("the output is one complete file, not a stream: give its name, not -")
     is_folder = not is_url(location) and os.path.isdir(location)
     if is_folder or not split_name(location)[1]:
-        example = os.path.join(shown, "table.csv")
-        raise UsageError(f"{shown} is a folder: give a file, such as {example}")
+        raise UsageError(
+            f"{shown} is a folder: give a file, such as {os.path.join(shown, example)}"
+        )
 
 
 @contextlib.contextmanager
