@@ -16,13 +16,13 @@ UNLABELLED = "unlabelled"
 COLUMNS = ("decoding", "peak", "mix_peak", "is_silent")
 
 #: Channels cancel out if less than this share of the peak is left after mixing (-40 dB).
-_CANCELS_BELOW = 0.01
+CANCELS_BELOW = 0.01
 
 
 def signs_of(decoding: str | None, peak: float, mix_peak: float, is_silent: bool) -> list[str]:
     """Return the signs of one row: ``damaged`` or ``cut``, and ``cancelling``."""
     signs = [decoding] if decoding in (DAMAGED, CUT) else []
-    if not is_silent and mix_peak < _CANCELS_BELOW * peak:
+    if not is_silent and mix_peak < CANCELS_BELOW * peak:
         signs.append(CANCELLING)
     return [sign for sign in signs if sign is not None]
 
@@ -49,7 +49,7 @@ def sign_lines(signs: dict[str, int], table: str) -> list[str]:
 def count_signs(rows: pa.Table) -> Counter[str]:
     """Return the number of rows with each sign; `signs_of` gives those of one row."""
     counts = count_values(rows["decoding"])
-    peak = pc.multiply(rows["peak"].cast("double"), _CANCELS_BELOW)
+    peak = pc.multiply(rows["peak"].cast("double"), CANCELS_BELOW)
     cancels = pc.less(rows["mix_peak"].cast("double"), peak)
     n_cancelling = pc.sum(pc.and_not(cancels, pc.fill_null(rows["is_silent"], False))).as_py()
     signs = {DAMAGED: counts[DAMAGED], CUT: counts[CUT], CANCELLING: n_cancelling or 0}
