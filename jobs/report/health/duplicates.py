@@ -23,14 +23,15 @@ from jobs.table.schema import LABEL, PATH
 
 _HASH = "audio_hash"
 
-#: Two tracks are nearly the same if half of their features differ by less than this, in robust
-#: standard deviations. Copies encoded again (MP3, AAC, Vorbis at 96 kbit/s) of 54 recordings
-#: have 0.004 to 0.13, most below 0.04; two takes of one word by one speaker have 0.14.
-_NEAR = 0.1
+#: Two tracks are nearly the same if half of their features differ by less than this share of
+#: what they usually differ by from track to track nearest to it. Copies of 54 recordings, encoded
+#: as MP3 or AAC, differ by 0.01 to 0.5, nine in ten by less than 0.12; excerpts of one recording
+#: of waves by 0.3, two takes of one word by one speaker by 0.4.
+_NEAR = 0.15
 
-#: And if that is less than this share of their distance to other near tracks: in a large corpus,
-#: tracks of one kind are near to each other too.
-_SHARE = 0.5
+#: And if that is less than this share of their distance to the farthest of the nearest tracks: in
+#: a dense part of a corpus, others are near too.
+_SHARE = 0.2
 
 #: And if their durations differ by less: encoders pad [s], as a share of the duration.
 _PADDING_S = 0.3
@@ -44,46 +45,63 @@ _NEIGHBOURS = 6
 
 _BLOCK = 1024
 
+_KEEP_ONE = (
+    "Delete all but one of each group. Until then, keep copies on one side of every split, as"
+    " featurelib train does: otherwise a classifier is tested on what it has learned."
+)
+
 
 def copies(tracks: pd.DataFrame) -> Iterator[Finding]:
     """Find tracks with equal samples, those of different labels apart; not silent ones."""
-    heard = tracks[~flags(tracks["is_silent"])]
-    hashes = heard[_HASH]
-    again = heard[hashes.duplicated(keep=False).to_numpy(bool) & hashes.notna().to_numpy(bool)]
-    alike: list[pd.DataFrame] = []
-    contradicting: list[pd.DataFrame] = []
-    for _, rows in again.groupby(_HASH, sort=False):
-        (contradicting if rows[LABEL].dropna().nunique() > 1 else alike).append(rows)
-    if contradicting:
-        yield _copies(
+    again, group, differs = _same_audio(tracks)
+    for kind, title, chosen, advice in (
+        (
             "contradicting",
             "The same audio with different labels",
-            contradicting,
-            len(tracks),
+            differs,
             "Listen to one of each group, keep the file whose label is right, delete the others.",
-        )
-    if alike:
-        yield _copies(
+        ),
+        (
             "duplicates",
             "The same audio more than once",
-            alike,
+            ~differs,
+            _KEEP_ONE,
+        ),
+    ):
+        if not chosen.any():
+            continue
+        sizes = np.bincount(group, minlength=len(differs))
+        shown = np.flatnonzero(chosen)
+        shown = shown[np.argsort(-sizes[shown], kind="stable")][:N_EXAMPLES]
+        yield Finding(
+            kind,
+            title,
+            "problem",
+            int(sizes[chosen].sum()),
             len(tracks),
-            "Delete all but one of each group. Until then, keep copies on one side of every split,"
-            " as featurelib train does: otherwise a classifier is tested on what it has learned.",
+            [_example(again[group == one], "the same as") for one in shown],
+            advice,
         )
 
 
-def _copies(kind: str, title: str, groups: list[pd.DataFrame], total: int, advice: str) -> Finding:
-    groups.sort(key=len, reverse=True)
-    return Finding(
-        kind,
-        title,
-        "problem",
-        sum(map(len, groups)),
-        total,
-        [_example(rows, "the same as") for rows in groups[:N_EXAMPLES]],
-        advice,
-    )
+def is_contradicting(tracks: pd.DataFrame) -> np.ndarray:
+    """Return which tracks have the same audio as one of another label."""
+    again, group, differs = _same_audio(tracks)
+    return tracks.index.isin(again.index[differs[group]])
+
+
+def _same_audio(tracks: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return the tracks whose audio occurs again, their groups, and which groups' labels differ."""
+    heard = tracks[~flags(tracks["is_silent"]) & tracks[_HASH].notna().to_numpy(bool)]
+    again = heard[heard[_HASH].duplicated(keep=False).to_numpy(bool)]
+    group, _ = pd.factorize(again[_HASH])
+    label = again[LABEL].cat.codes.to_numpy(np.int64)
+    n_groups = int(group.max(initial=-1)) + 1
+    # the least and the largest label of each group; -1 is none
+    largest, least = np.full(n_groups, -1), np.full(n_groups, np.iinfo(np.int64).max)
+    np.maximum.at(largest, group, label)
+    np.minimum.at(least, group[label >= 0], label[label >= 0])
+    return again, group, least < largest
 
 
 def _example(rows: pd.DataFrame, relation: str) -> Example:
@@ -138,29 +156,38 @@ def near_pairs(values: np.ndarray, seconds: np.ndarray) -> list[tuple[int, int]]
     """
     z = scaled(values)
     z = z[:, z.any(axis=0)]
-    n, width = z.shape
-    if n < 2 or width < _MIN_FEATURES:
+    if len(z) < 3 or z.shape[1] < _MIN_FEATURES:
         return []
-    k = min(_NEIGHBOURS, n - 1)
+    near = _nearest(z, min(_NEIGHBOURS, len(z) - 1))
+    # What neighbours differ by, feature by feature: a corpus has clusters, which make the
+    # deviation of a feature large.
+    differences = np.stack([np.abs(z - z[one]) for one in near.T], axis=1)
+    usual = np.median(np.median(differences, axis=1), axis=0)
+    z, differences = z[:, usual > 0], differences[:, :, usual > 0] / usual[usual > 0]
+    if z.shape[1] < _MIN_FEATURES:
+        return []
+    medians = np.median(differences, axis=2)
+    is_near = (medians < _NEAR) & (medians < _SHARE * medians.max(axis=1, keepdims=True))
+    apart = np.abs(seconds[:, np.newaxis] - seconds[near])
+    is_near &= apart < np.maximum(_PADDING_S, _PADDING_SHARE * seconds[:, np.newaxis])
+    found = {
+        (min(i, int(near[i, j])), max(i, int(near[i, j]))): float(medians[i, j])
+        for i, j in np.argwhere(is_near).tolist()
+    }
+    return sorted(found, key=lambda pair: (found[pair], pair))
+
+
+def _nearest(z: np.ndarray, k: int) -> np.ndarray:
+    """Return the indices of the nearest tracks of each, shape (n_tracks, k)."""
     clipped = np.clip(z, -5, 5)  # a few features that differ much do not hide that the rest agree
     squares = (clipped**2).sum(axis=1)
-    found: dict[tuple[int, int], float] = {}
-    for start in range(0, n, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, n))
+    near = np.empty((len(z), k), np.int64)
+    for start in range(0, len(z), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(z)))
         distances = squares - 2 * clipped[rows] @ clipped.T  # and the rows' own squares
         distances[np.arange(len(rows)), rows] = np.inf
-        near = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        medians = np.stack(
-            [np.median(np.abs(z[rows] - z[near[:, j]]), axis=1) for j in range(k)], 1
-        )
-        usual = medians.max(axis=1) if k == _NEIGHBOURS else np.full(len(rows), np.inf)
-        difference = np.abs(seconds[rows, None] - seconds[near])
-        is_near = (medians < _NEAR) & (medians < _SHARE * usual[:, None])
-        is_near &= difference < np.maximum(_PADDING_S, _PADDING_SHARE * seconds[rows, None])
-        for i, j in np.argwhere(is_near):
-            a, b = int(rows[i]), int(near[i, j])
-            found[min(a, b), max(a, b)] = float(medians[i, j])
-    return sorted(found, key=lambda pair: (found[pair], pair))
+        near[rows] = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    return near
 
 
 def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:

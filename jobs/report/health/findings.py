@@ -18,7 +18,7 @@ from jobs.report.health import (
     levels,
     values,
 )
-from jobs.report.health.finding import Finding
+from jobs.report.health.finding import Finding, flags
 from jobs.report.reading import Features
 
 
@@ -108,14 +108,16 @@ def _all(
     yield from decoding.wrong_headers(tracks, spec)
     yield from decoding.streams(tracks)
     yield from decoding.decoders(tracks)
-    yield from values.outliers(features, _explained(features.tracks))
+    is_explained = pd.Series(_explained(tracks, spec), tracks.index)[features.tracks.index]
+    yield from values.outliers(features, is_explained.to_numpy())
     yield from values.constant(features)
 
 
-def _explained(tracks: pd.DataFrame) -> np.ndarray:
+def _explained(tracks: pd.DataFrame, spec: Mapping[str, Any]) -> np.ndarray:
     """Return the tracks whose features are unusual for a reason that another finding gives."""
     is_explained = levels.is_quiet(tracks) | levels.is_cancelling(tracks) | levels.is_short(tracks)
-    is_explained |= tracks["is_silent"].fillna(False).to_numpy(bool)
+    is_explained |= flags(tracks["is_silent"]) | duplicates.is_contradicting(tracks)
+    is_explained |= forms.is_low(tracks, spec)
     is_explained |= (tracks["decoding"] != "whole").to_numpy(bool)
     if bandwidth.CUTOFF in tracks:
         is_explained |= ~np.isnan(bandwidth.original_rates(tracks))

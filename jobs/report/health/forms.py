@@ -11,6 +11,15 @@ import pandas as pd
 from jobs.report.health.finding import Finding, examples_of, kilohertz, numbers, worst
 
 
+def is_low(tracks: pd.DataFrame, spec: Mapping[str, Any]) -> np.ndarray:
+    """Return which tracks have a lower sampling rate than the features, if not all have."""
+    sr = spec.get("sr")
+    if not isinstance(sr, (int, float)):
+        return np.zeros(len(tracks), bool)
+    found = numbers(tracks["sample_rate_hz"]) < sr
+    return found & ~found.all()
+
+
 def mixed_rates(tracks: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[Finding]:
     """Find tracks that have another sampling rate than most, where that shows in the features."""
     rates = numbers(tracks["sample_rate_hz"])
@@ -19,10 +28,7 @@ def mixed_rates(tracks: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[Findi
         return
     sr = spec.get("sr")
     if isinstance(sr, (int, float)):
-        is_low = rates < sr
-        if is_low.all():
-            return
-        rows = worst(tracks, is_low, -rates)
+        rows = worst(tracks, is_low(tracks, spec), -rates)
         if len(rows):
             yield Finding(
                 "low_rates",

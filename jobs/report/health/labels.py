@@ -118,8 +118,8 @@ def confounded(tracks: pd.DataFrame) -> Iterator[Finding]:
             len(_FORMS),
             [example for _, example in examples],
             "Get tracks of each label in each form, or convert all of them to one: low-pass,"
-            " resample and mix them alike. Otherwise a classifier may learn the form, and fail on new"
-            " tracks.",
+            " resample and mix them alike. Otherwise a classifier may learn the form, and fail on"
+            " new tracks.",
             unit="properties",
         )
 
