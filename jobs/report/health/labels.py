@@ -185,6 +185,7 @@ def mislabelled(
     found = found[np.argsort(-margin[found], kind="stable")]
     if not len(found):
         return
+    right = np.mean(p.argmax(axis=1) == own)
     examples = [
         Example(
             str(tracks[PATH].iloc[known[i]]),
@@ -202,6 +203,7 @@ def mislabelled(
         len(known),
         examples,
         "Listen to them, from the top, and correct the labels that are wrong. A classifier that did"
-        " not see these tracks is sure of another label; it may be wrong too.",
+        f" not see these tracks, and is right for {100 * right:.0f} % of all, is sure of another"
+        " label; it may be wrong too.",
         sampled,
     )
