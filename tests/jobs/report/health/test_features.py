@@ -69,6 +69,17 @@ def test_clusters_are_no_copies() -> None:
     assert duplicates.near_pairs(X, np.full(500, 30.0)) == []
 
 
+def test_two_tracks_apart_that_differ_as_neighbours_do_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(302, 40))
+    X[:150] -= 10
+    X[150:300] += 10
+    X[300:] += 100
+    assert duplicates.near_pairs(X, np.full(302, 30.0)) == []
+    X[301] = X[300] + 0.05 * rng.normal(size=40)
+    assert duplicates.near_pairs(X, np.full(302, 30.0)) == [(300, 301)]
+
+
 def test_too_little_to_compare() -> None:
     assert duplicates.near_pairs(np.zeros((0, 20)), np.zeros(0)) == []
     assert duplicates.near_pairs(np.ones((50, 20)), np.ones(50)) == []

@@ -75,6 +75,15 @@ def test_sure_contradictions_are_named_worst_first() -> None:
     assert "right for 84 % of all" in found.advice  # 16 of 19
 
 
+def test_sure_is_as_sure_as_of_the_label_s_own_tracks() -> None:
+    p = np.tile([0.99, 0.01], (10, 1))
+    p[5:] = 0.05, 0.95
+    p[0] = 0.1, 0.9  # less than what it gives for tracks that are of b
+    p[1] = 0.03, 0.97
+    tracks = tracks_of(n=10, label=["a"] * 5 + ["b"] * 5)
+    assert named(labels.mislabelled(tracks, ["a", "b"], p)) == ["0001.wav"]
+
+
 def test_a_classifier_that_knows_nothing_accuses_few() -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(4, 5.0), 400)
