@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from featurelib.extraction.framewise import extract_frames
     from featurelib.extraction.loading import load
     from featurelib.features import Feature, families
+    from featurelib.raster import Raster
     from featurelib.rows import SIGNAL_COLUMNS, RowCollector, Rows, arrow_field, arrow_type
     from featurelib.specs.differences import spec_differences
     from featurelib.specs.entry import Entry, feature
@@ -60,6 +61,7 @@ _LAZY = {
     "Feature": "features",
     "FeatureSpec": "specs.feature_spec",
     "Level": "specs.level",
+    "Raster": "raster",
     "SIGNAL_COLUMNS": "rows",
     "Reuse": "specs.reuse",
     "RowCollector": "rows",
@@ -108,6 +110,7 @@ __all__ = [
     "Level",
     "MissingExtraError",
     "ParameterError",
+    "Raster",
     "Reuse",
     "RowCollector",
     "Rows",

@@ -15,6 +15,7 @@ from featurelib.errors import AudioError, SpecError
 from featurelib.features.base import Feature
 from featurelib.graph import Block, Node, Operator
 from featurelib.parameters import parameter
+from featurelib.raster import RasterBuffer
 from featurelib.spill import SpillBuffer
 
 #: Frames that are collected before they are reduced to moments.
@@ -433,7 +434,7 @@ class Series(Node):
 
 
 class SeriesOperator(Operator):
-    """Keeps the values of all frames, up to a bound.
+    """Keeps the values of all frames, up to a bound, or a grid of their means.
 
     Parameters
     ----------
@@ -446,16 +447,22 @@ class SeriesOperator(Operator):
         Most bytes that all series of a row may take.
     share : float
         Fraction of these bytes that belongs to this series.
+    raster : RasterBuffer, optional
+        Keeps a grid instead of the frames.
     """
 
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
+        self.raster: RasterBuffer | None = None
         self.max_row_bytes, self.share = MAX_SERIES_BYTES, 1.0
         self._blocks: list[np.ndarray] = []
         self._n_bytes = 0
 
     def push(self, block: Block, port: int) -> Iterable[Block]:
         check_width(block.x, self._feature.width)
+        if self.raster is not None:
+            self.raster.add(block.x)
+            return ()
         values = np.array(block.x, np.float32)
         self._n_bytes += values.nbytes
         # The series of a row differ by some frames. The check of the whole row is exact.
@@ -464,7 +471,12 @@ class SeriesOperator(Operator):
         return ()
 
     def series(self) -> np.ndarray:
-        """Return the values: shape (n_frames, width) if the feature has rows, else (n_frames,)."""
+        """Return the values: shape (n_frames, width) if the feature has rows, else (n_frames,).
+
+        With a raster it is the grid, shape (columns, rows).
+        """
+        if self.raster is not None:
+            return self.raster.grid()
         width = self._feature.width
         values = np.concatenate([np.empty((0, width), np.float32), *self._blocks])
         return values if self._feature.has_rows else values[:, 0]

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.api import export_table, extract_corpus, verify_table
+    from jobs.api import export_table, extract_corpus, make_spectrograms, verify_table
     from jobs.diagnostics.run_report import RunReport
     from jobs.errors import JobError
 
-__all__ = ["JobError", "RunReport", "export_table", "extract_corpus", "verify_table"]
+__all__ = [
+    "JobError",
+    "RunReport",
+    "export_table",
+    "extract_corpus",
+    "make_spectrograms",
+    "verify_table",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +25,7 @@ def __getattr__(name: str) -> Any:
     homes = {
         "export_table": "jobs.api",
         "extract_corpus": "jobs.api",
+        "make_spectrograms": "jobs.api",
         "verify_table": "jobs.api",
         "JobError": "jobs.errors",
         "RunReport": "jobs.diagnostics.run_report",

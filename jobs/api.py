@@ -1,4 +1,4 @@
-"""The Python interface: `extract_corpus`, `export_table`, `verify_table`."""
+"""The Python interface: `extract_corpus`, `make_spectrograms`, `export_table`, `verify_table`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from jobs.errors import UsageError
 from jobs.execution import forkserver
 from jobs.execution.opening import open_executor
 from jobs.export import Export, export
+from jobs.images.request import image_request
+from jobs.images.style import image_style
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job
 from jobs.settings import Settings, with_values
@@ -88,16 +90,133 @@ def extract_corpus(
     >>> extract_corpus("music", "table", labels="parent", cluster="inline").n_read
     0
     """
-    if isinstance(client, str):
-        raise UsageError(
-            f"client={client!r} is an address: give a distributed.Client, or cluster={client!r}"
-        )
     request = RunRequest(
         os.fspath(corpus),
         os.fspath(table),
         featurelib.get_spec(spec, preset=preset),
         with_values(Settings(), _plain(settings), "extract_corpus"),
     )
+    return _run(request, client, progress, observer, dry_run=dry_run)
+
+
+def make_spectrograms(
+    corpus: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    style: str = "librosa",
+    width: int | None = None,
+    height: int | None = None,
+    colormap: str | None = None,
+    scale: str | None = None,
+    top_db: float | str | None = None,
+    duration: float | str | None = None,
+    segment: float | None = None,
+    last: str | None = None,
+    sr: int | None = None,
+    n_fft: int | None = None,
+    hop_length: int | None = None,
+    n_mels: int | None = None,
+    client: distributed.Client | None = None,
+    progress: bool = False,
+    observer: Observer | None = None,
+    dry_run: bool = False,
+    **settings: Any,
+) -> RunReport:
+    """Make or update the spectrogram images of a corpus of audio files.
+
+    Parameters
+    ----------
+    corpus : str or path
+        A folder, ``s3://bucket/prefix`` or another fsspec URL, a glob, or a file list.
+    output : str or path
+        Folder or URL; created if missing. ``images/<label>/`` has the images, and ``index/``
+        a Parquet table with a row for each.
+    style : {"librosa", "tutorial"}
+        Values that are not given: those of `librosa.stft` and a mel spectrogram, or those of
+        `matplotlib.pyplot.specgram` in a widely copied tutorial (the first 5 s, NFFT 2048,
+        overlap 128, inferno).
+    width, height : int, optional
+        Size of an image [pixels]; 256 and 128 by default (``tutorial``: 256 and 256).
+    colormap : str, optional
+        Name of one of matplotlib's colour maps; ``magma`` by default.
+    scale : {"mel", "linear"}, optional
+        Scale of the frequency axis; ``mel`` by default.
+    top_db : float or "auto", optional
+        Range of the colours below the largest level [dB], 80 by default; ``"auto"`` for down to
+        the smallest level.
+    duration : float or "all", optional
+        Duration from the beginning of each file [s]; ``"all"`` by default.
+    segment : float, optional
+        Make an image of each segment of this duration [s].
+    last : {"pad", "drop", "keep"}, optional
+        A shorter last segment is padded with silence, left out, or drawn as wide as the others.
+    sr : int, optional
+        Sampling rate to which signals are resampled [Hz]; 22 050 by default.
+    n_fft, hop_length : int, optional
+        Length of a frame, and distance between frames [samples]; 2048 and 512 by default.
+    n_mels : int, optional
+        Number of mel bands; 128 by default.
+    client, progress, observer, dry_run
+        As for `extract_corpus`.
+    **settings
+        See `jobs.settings.Settings`: ``labels``, ``include``, ``limit``, ``workers``, …
+
+    Returns
+    -------
+    RunReport
+        Counts, times and notes of the run.
+
+    Raises
+    ------
+    JobError
+        If the run fails; the message names the cause and the remedy in one line.
+    featurelib.SpecError
+        If values do not fit together.
+    featurelib.MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from jobs import make_spectrograms
+    >>> report = make_spectrograms("music", "pictures", labels="parent", cluster="inline")
+    >>> report.n_files, report.n_errors
+    (4, 0)
+    """
+    request = image_request(
+        os.fspath(corpus),
+        os.fspath(output),
+        image_style(
+            style,
+            width=width,
+            height=height,
+            colormap=colormap,
+            scale=scale,
+            top_db=top_db,
+            duration=duration,
+            segment=segment,
+            last=last,
+            sr=sr,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            n_mels=n_mels,
+        ),
+        with_values(Settings(), _plain(settings), "make_spectrograms"),
+    )
+    return _run(request, client, progress, observer, dry_run=dry_run)
+
+
+def _run(
+    request: RunRequest,
+    client: distributed.Client | None,
+    progress: bool,
+    observer: Observer | None,
+    *,
+    dry_run: bool,
+) -> RunReport:
+    if isinstance(client, str):
+        raise UsageError(
+            f"client={client!r} is an address: give a distributed.Client, or cluster={client!r}"
+        )
     opener = functools.partial(open_executor, request.settings, client)
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(progress_for_terminal(quiet=not progress))

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, field
 
 import featurelib
-from jobs.execution.context import Extractor
+from jobs.execution.context import Extractor, Product
 from jobs.settings import Settings
 from jobs.table.metadata import RecordedSpec
 
@@ -25,6 +25,8 @@ class RunRequest:
         All other options.
     extractor : callable
         Extracts a file.
+    product : Product, optional
+        What is made of each file in place of features. `spec` is its record then.
     """
 
     corpus: str
@@ -32,6 +34,7 @@ class RunRequest:
     spec: featurelib.FeatureSpec | RecordedSpec
     settings: Settings = field(default_factory=Settings)
     extractor: Extractor = featurelib.extract_rows
+    product: Product | None = None
 
     @functools.cached_property
     def recorded_spec(self) -> RecordedSpec:

@@ -10,7 +10,13 @@ from jobs.errors import TableError, UsageError
 from jobs.request import RunRequest
 from jobs.storage.urls import redacted
 from jobs.table import schema
-from jobs.table.metadata import TAG_PREFIX, TableMetadata, absent_columns, is_same_place
+from jobs.table.metadata import (
+    FEATURES,
+    TAG_PREFIX,
+    TableMetadata,
+    absent_columns,
+    is_same_place,
+)
 from jobs.table.reader import open_table
 from jobs.table.reused import ReusedTable
 
@@ -43,6 +49,8 @@ def reused_table(request: RunRequest, corpus: str, table: str) -> ReusedTable | 
     metadata = other.metadata
     if is_same_place(other.store.url, table):
         raise UsageError(f"{where} is the table that is written: give another, or drop --reuse")
+    if metadata.kind != FEATURES:
+        raise UsageError(f"{where} is a table of {metadata.kind}, not of features: drop --reuse")
     if not is_same_place(metadata.corpus, corpus):
         raise UsageError(
             f"{where} is the table of the corpus {metadata.corpus}, not of {corpus}: drop --reuse"

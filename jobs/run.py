@@ -46,8 +46,15 @@ from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
 from jobs.table.history import new_run_id, read_summaries, run_ids
+from jobs.table.images import ImageFiles
 from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
-from jobs.table.metadata import TableMetadata, absent_columns, read_metadata, write_metadata
+from jobs.table.metadata import (
+    IMAGES,
+    TableMetadata,
+    absent_columns,
+    read_metadata,
+    write_metadata,
+)
 from jobs.table.planning import RunPlan, plan_run
 from jobs.table.reader import Table
 from jobs.table.reused import ReusedTable
@@ -134,7 +141,7 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
     store = open_store(request.table, request.settings.options_for("table"))
     listing, metadata = preflight(request, store)
     reuse = reused_table(request, listing.corpus.root, store.url)
-    report = RunReport(new_run_id(), store.url)
+    report = RunReport(new_run_id(), store.url, kind=request.recorded_spec.kind)
     notify = broadcast(report, observer)
     try:
         listing.read(notify)
@@ -147,7 +154,7 @@ def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
                 notify(Note(note_of(reuse, request)))
             run = Transaction(
                 report.run_id,
-                Table(store, metadata),
+                _open_table(store, metadata),
                 listing,
                 list_staged(store),
                 _options(request, listing, store, report.run_id),
@@ -182,7 +189,7 @@ def _begin(
         write_metadata(store, metadata, lock.check)
         if note := tiny_parts(listing, metadata):
             recorder.notify(Note(note))
-    table = Table(store, metadata)
+    table = _open_table(store, metadata)
     if note := outgrown(request, listing, table):
         recorder.notify(Note(note))
     for note in unused_settings(request.settings):
@@ -194,6 +201,13 @@ def _begin(
         *(recorder.run_id, table, listing, list_staged(store), options, lock, recorder.notify),
         reuse=reuse,
     )
+
+
+def _open_table(store: Store, metadata: TableMetadata) -> Table:
+    table = Table(store, metadata)
+    if metadata.kind == IMAGES:
+        table.images = ImageFiles(store)
+    return table
 
 
 def _carry_out(run: Transaction, request: RunRequest, open_executor: OpenExecutor) -> None:
@@ -275,6 +289,7 @@ def task_context(run: Transaction, request: RunRequest) -> TaskContext:
         label_tag=settings.label_tag,
         reuse=run.reuse,
         absent=absent_columns(run.table.metadata),
+        product=request.product,
     )
 
 
@@ -288,13 +303,15 @@ def _match(listing: Listing, metadata: TableMetadata, notify: Observer) -> None:
 def _options(request: RunRequest, listing: Listing, store: Store, run_id: str) -> PlanOptions:
     settings = request.settings
     keep = settings.keep_missing
+    is_of_images = request.recorded_spec.kind == IMAGES  # a label is in the names of images
     return PlanOptions(
         fingerprint=request.recorded_spec.fingerprint,
         delete_missing=listing.corpus.complete if keep is None else not keep,
         retry_failed=settings.retry_failed,
         recompute=settings.recompute,
         reusable_runs=_recomputing_runs(store, run_id) if settings.recompute else None,
-        own_labels=settings.label_tag is not None,
+        own_labels=settings.label_tag is not None or is_of_images,
+        label_decides=settings.label_tag is None and is_of_images,
     )
 
 

@@ -14,7 +14,7 @@ TOP = Path(__file__).resolve().parents[1]
 LAYERS = {
     "featurelib": [
         {"errors", "extras", "progress"},
-        {"audio", "kernels", "parameters", "rows", "spill"},
+        {"audio", "kernels", "parameters", "raster", "rows", "spill"},
         {"filters", "graph"},
         {"transforms"},
         {"features"},

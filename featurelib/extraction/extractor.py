@@ -17,6 +17,7 @@ from featurelib.extraction.signals import signal_blocks
 from featurelib.extraction.stretch import cut, stretch
 from featurelib.graph import Analysis, Plan
 from featurelib.parameters import did_you_mean
+from featurelib.raster import Raster, RasterBuffer
 from featurelib.rows import Rows
 from featurelib.specs.feature_spec import FeatureSpec
 from featurelib.specs.presets import get_spec
@@ -69,6 +70,8 @@ class Extractor:
     tags : collection of str
         Names from `featurelib.TAGS`. They become facts of the rows of a file: one line of
         text, or None.
+    raster : Raster, optional
+        Reduce each series to a grid of this size, whatever the length of the signal.
 
     Attributes
     ----------
@@ -80,7 +83,7 @@ class Extractor:
     SpecError
         If the spec is unknown.
     ParameterError
-        If there is no such tag.
+        If there is no such tag, or a series has no rows to reduce.
     """
 
     def __init__(
@@ -90,9 +93,16 @@ class Extractor:
         preset: str | None = None,
         max_series_bytes: int = MAX_SERIES_BYTES,
         tags: Collection[str] = (),
+        raster: Raster | None = None,
     ) -> None:
         self.spec = get_spec(spec, preset=preset)
-        self._max_series_bytes = max_series_bytes
+        self._keeping = _Keeping(max_series_bytes, raster)
+        for entry in self.spec.features if raster is not None else ():
+            if SERIES in entry.statistics and not entry.feature.has_rows:
+                raise ParameterError(
+                    f"{entry.name}: its series has one value per frame: a raster needs a feature"
+                    " with rows, such as melspectrogram"
+                )
         for name in tags:
             if name not in audio.TAGS:
                 raise ParameterError(
@@ -129,7 +139,7 @@ class Extractor:
         with_tags = bool(self._tags)
         with stretch(source, spec.offset, spec.duration, with_tags=with_tags) as file:
             while True:
-                run = _Run(spec, self._max_series_bytes)
+                run = _Run(spec, self._keeping)
                 try:
                     run.take(file.blocks(block_samples))
                 except audio.MoreAudioError:
@@ -159,9 +169,16 @@ class Extractor:
             As for `featurelib.extract_signal`.
         """
         blocks = signal_blocks(y, sr)
-        run = _Run(self.spec, self._max_series_bytes)
+        run = _Run(self.spec, self._keeping)
         run.take(cut(blocks, self.spec.offset, self.spec.duration))
         return run.rows({})
+
+
+class _Keeping(NamedTuple):
+    """How series are kept: the most bytes of a row's series, and the size of their grid."""
+
+    max_series_bytes: int
+    raster: Raster | None
 
 
 class Outputs(NamedTuple):
@@ -237,9 +254,9 @@ def _make_outputs(spec: FeatureSpec, sr: int) -> Outputs:
 class _Run:
     """Extraction of one signal."""
 
-    def __init__(self, spec: FeatureSpec, max_series_bytes: int) -> None:
+    def __init__(self, spec: FeatureSpec, keeping: _Keeping) -> None:
         self._spec = spec
-        self._max_series_bytes = max_series_bytes
+        self._keeping = keeping
         self._meter = audio.SignalMeter()
         self._cutoff = audio.CutoffMeter()
         self._channels: list[_Channel] = []
@@ -279,7 +296,7 @@ class _Run:
         target = spec.fixed_sr or sr
         try:
             outputs = outputs_of(spec, target)
-            self._channels = [_Channel(spec, outputs, self._max_series_bytes) for _ in range(n)]
+            self._channels = [_Channel(spec, outputs, self._keeping) for _ in range(n)]
         except SpecError as error:  # only at a native rate; a fixed one is checked by the spec
             raise AudioError("unsuitable", f"at its own rate of {sr} Hz: {error}") from error
 
@@ -294,28 +311,35 @@ class _Run:
         )
 
 
-def _begin_analysis(outputs: Outputs, max_series_bytes: int) -> Analysis:
+def _begin_analysis(outputs: Outputs, keeping: _Keeping) -> Analysis:
     analysis = Analysis(outputs.plan)
-    for i, share in zip(outputs.series, outputs.series_shares, strict=True):
-        analysis.operators[i].max_row_bytes = max_series_bytes
+    widths = outputs.series_widths.values()
+    for i, share, width in zip(outputs.series, outputs.series_shares, widths, strict=True):
+        analysis.operators[i].max_row_bytes = keeping.max_series_bytes
         analysis.operators[i].share = share
+        if keeping.raster is not None:
+            assert width is not None
+            analysis.operators[i].raster = RasterBuffer(keeping.raster, width)
     return analysis
 
 
 class _Channel:
     """Extraction of one channel, or of the mix of all channels."""
 
-    def __init__(self, spec: FeatureSpec, outputs: Outputs, max_series_bytes: int) -> None:
+    def __init__(self, spec: FeatureSpec, outputs: Outputs, keeping: _Keeping) -> None:
         sr = outputs.plan.sr
-        self._max_series_bytes = max_series_bytes
+        self._max_series_bytes = keeping.max_series_bytes
         self._spec = spec
         self._outputs = outputs
         self._resampler = audio.JoiningResampler(sr)
         # Not a bound method: a reference cycle would delay the release of memory.
-        begin = functools.partial(_begin_analysis, outputs, max_series_bytes)
+        begin = functools.partial(_begin_analysis, outputs, keeping)
         self._segmenter = Segmenter(spec.level, sr, begin)
         self._peaks = SegmentPeaks(spec.level, sr)
-        self._rows = RowBuffer(_OWN, outputs.series_widths)
+        widths = outputs.series_widths
+        if keeping.raster is not None:
+            widths = dict.fromkeys(widths, keeping.raster.rows)
+        self._rows = RowBuffer(_OWN, widths)
         self._is_track = spec.level.kind == "track"
         self._duration_s = 0.0
         self._n = 0

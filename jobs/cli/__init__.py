@@ -18,6 +18,7 @@ from jobs.cli import (  # noqa: F401 - each adds its commands to the group
     extract,
     plotting,
     specs,
+    spectrograms,
     table,
     verifying,
 )
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     open_missing_streams()
     fit_streams()
     debug = "--debug" in arguments
-    is_run = arguments[:1] == ["extract"]
+    is_run = arguments[:1] in (["extract"], ["spectrograms"])
     kept = "; finished work is kept, run again to go on" if is_run else ""
     try:
         os.getcwd()
@@ -102,7 +103,10 @@ def _show_warning(message: Warning | str, *_: Any) -> None:
 def _with_help(error: click.ClickException) -> str:
     text = error.format_message().rstrip(".")
     text = text[:1].lower() + text[1:]
-    if isinstance(error, click.NoSuchOption) and (hint := hint_for_option(error.option_name)):
+    command = error.ctx.info_name if isinstance(error, click.UsageError) and error.ctx else None
+    if isinstance(error, click.NoSuchOption) and (
+        hint := hint_for_option(error.option_name, command)
+    ):
         text = f"no such option {error.option_name!r}: {hint}"
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text += f" (see {error.ctx.command_path} --help)"

@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, settings_of, spec_of, storage_option
 from jobs.cli.output import print_lines
+from jobs.cli.running import (
+    EXIT_CODES,
+    cluster_options,
+    corpus_options,
+    print_report,
+    update_options,
+)
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
-from jobs.errors import OutputError
 from jobs.execution import forkserver
 
-if TYPE_CHECKING:
-    from jobs.diagnostics.run_report import RunReport
-
-_EXTRACT_EPILOG = """\b
+_EXTRACT_EPILOG = f"""\b
 Examples:
   featurelib extract music/ --output features/ --labels parent
   featurelib extract s3://bucket/music --output s3://bucket/features --workers 8
@@ -29,17 +31,7 @@ Examples:
   featurelib extract tracks.csv --output features/ --preset tutorial-v1
   featurelib extract music/ --output features/ --cluster tcp://127.0.0.1:8786
 
-\b
-Exit codes:
-  0    done
-  1    the run failed; finished work is kept for the next run
-  2    usage error: an option, a settings file, a label file, or another spec
-  3    nothing published: a limit (--max-failed, --max-deleted) was exceeded
-  4    published, but files could not be read; run the same command again
-  75   another run is writing the table, or has taken it over
-  130  ended by Ctrl-C; finished work is kept for the next run
-  143  ended by SIGTERM; finished work is kept for the next run
-"""
+{EXIT_CODES}"""
 
 
 @cli.command(epilog=_EXTRACT_EPILOG, short_help="Make or update the table of a corpus.")
@@ -51,87 +43,22 @@ Exit codes:
 @click.option(
     "--config", metavar="FILE.toml", help="File with a spec [spec] and with options [run]."
 )
-@click.option(
-    "--labels",
-    metavar="parent|name:PATTERN|tag:NAME|FILE",
-    help="Labels: each file's folder, a part of its name (name:{label}.*), a tag (tag:genre), or a"
-    " CSV, TSV or Parquet file.",
-)
-@click.option(
-    "--tags",
-    metavar="NAMES",
-    callback=lambda _context, _option, text: None if text is None else _names(text),
-    help="Columns of tags: a list with commas of artist, album, title, date, genre, track.",
-)
+@corpus_options
 @click.option(
     "--partition-by",
     metavar="label|none",
     help="One folder per label, or a flat table (default label if there are labels).",
 )
-@click.option(
-    "--include", metavar="PATTERN", multiple=True, help="Take only matching paths; repeatable."
-)
-@click.option(
-    "--exclude", metavar="PATTERN", multiple=True, help="Leave out matching paths; repeatable."
-)
-@click.option("--limit", metavar="N", type=int, help="Take at most N files.")
-@click.option(
-    "--verify-list",
-    is_flag=True,
-    default=None,
-    help="Look up every file of a list, even if the list has sizes and versions.",
-)
-@click.option(
-    "--cluster",
-    metavar="local|inline|ADDRESS",
-    help="Local worker processes, this process, or a Dask scheduler (default local).",
-)
-@click.option(
-    "--workers",
-    metavar="N",
-    type=int,
-    help="Number of local workers (default one per core), or of workers to wait for at an address.",
-)
-@click.option("--worker-memory", metavar="SIZE", help="Memory limit of each local worker.")
+@cluster_options
 @click.option(
     "--buckets", metavar="N", type=int, help="Parts per label of a new table (default by size)."
-)
-@storage_option
-@click.option(
-    "--max-failed",
-    metavar="FRACTION",
-    type=float,
-    help="Publish nothing if more of the files fail (default 1.0).",
-)
-@click.option(
-    "--max-deleted",
-    metavar="FRACTION",
-    type=float,
-    help="Do nothing if more of the table would be deleted (default 0.1).",
-)
-@click.option(
-    "--keep-missing/--delete-missing",
-    default=None,
-    help="Keep or delete rows of files that are not listed (default: delete, unless the corpus is"
-    " a list, filtered or limited).",
 )
 @click.option(
     "--reuse",
     metavar="TABLE",
     help="Copy columns with the same values from another table of the corpus.",
 )
-@click.option("--recompute", is_flag=True, default=None, help="Extract every file again.")
-@click.option(
-    "--retry-failed", is_flag=True, default=None, help="Also retry files with unusable content."
-)
-@click.option(
-    "--single-writer",
-    is_flag=True,
-    default=None,
-    help="Run on storage without locks; no other run may write the table.",
-)
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@update_options
 @common_options
 def extract(
     corpus: str,
@@ -165,36 +92,8 @@ def extract(
         else:
             opener = functools.partial(open_executor, settings, debug=debug)
             report = run_job(request, opener, progress)
-    try:
-        _print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
-    except OutputError as error:
-        if report.status != "done":
-            raise
-        raise OutputError(f"{error} (the table is published)") from error
+    print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
     return report.exit_code
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _print_report(
-    report: RunReport, table: str, *, dry_run: bool, quiet: bool, as_json: bool
-) -> None:
-    if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
-    elif dry_run:
-        print_lines([*report.plan_lines(), *report.notes])
-        if report.reason:
-            print_lines([f"Nothing would be published: {report.reason}"])
-    elif report.reason:
-        print_lines([*([] if quiet else report.notes), *report.summary_lines()], err=True)
-    elif not quiet:
-        print_lines([*report.notes, *report.summary_lines()])
-        if report.failures:
-            print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
-    if line := report.unread_line():
-        print_lines([f"featurelib: {line}"], err=True)
 
 
 @cli.command(short_help="Continue a table whose corpus has moved.")

@@ -18,6 +18,8 @@ _PARQUET = (
     " file of it"
 )
 
+_OF_EXTRACT = (_SPEC, _PARQUET)
+
 #: What to say instead of an option that there is not.
 _OPTIONS = {
     **dict.fromkeys(("-j", "-w", "--jobs", "--n-jobs", "--n_jobs", "--num-workers"), _WORKERS),
@@ -55,9 +57,10 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-def hint_for_option(option: str) -> str:
+def hint_for_option(option: str, command: str | None) -> str:
     """Return what to say instead of an option that there is not; empty if that is not known."""
-    return _OPTIONS.get(option, "")
+    hint = _OPTIONS.get(option, "")
+    return "" if hint in _OF_EXTRACT and command == "spectrograms" else hint
 
 
 def hint_for_command(name: str) -> str:
@@ -86,7 +89,7 @@ def _hint_for_arguments(command: str, given: dict[str, object], rest: Sequence[s
         return "it shows one file; for many, say featurelib extract FOLDER --output TABLE"
     if command == "plot":
         return "it draws one file; call it once for each"
-    if command != "extract":
+    if command not in ("extract", "spectrograms"):
         return ""
     if all(os.path.isdir(name) for name in rest):
         if "table" not in given and len(rest) == 1:

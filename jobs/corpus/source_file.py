@@ -17,8 +17,11 @@ class SourceFile:
         Size in bytes; None if it is not known.
     version : str
         Version token (see `jobs.storage.base.Entry`).
+    label : str, optional
+        Listed label, where it decides what is made of the file.
     """
 
     path: str
     size: int | None
     version: str
+    label: str | None = None

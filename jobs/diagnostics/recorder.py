@@ -52,7 +52,7 @@ class Recorder:
 
     def __init__(self, request: RunRequest, store: Store, run_id: str, observer: Observer) -> None:
         self.run_id = run_id
-        self.report = RunReport(run_id, store.url)
+        self.report = RunReport(run_id, store.url, kind=request.recorded_spec.kind)
         self._request = request
         self._store = store
         self._code = code_version()

@@ -75,6 +75,8 @@ class RunReport:
         Why nothing was published.
     notes : list of str
         Notes for the user.
+    kind : str
+        What is made of each file: ``features`` or ``images``.
     """
 
     run_id: str
@@ -98,6 +100,7 @@ class RunReport:
     seconds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     notes: list[str] = field(default_factory=list)
+    kind: str = "features"
 
     def __call__(self, event: Event) -> None:
         """Update the report from an event."""
@@ -243,6 +246,6 @@ class RunReport:
         lines.append(f"Done: {changes}" if changes else "Everything is up to date")
         rows = f" in {self.n_rows} rows" if self.n_rows != self.n_files else ""
         lines.append(
-            f"{self.table}: {self.n_files} files with features{rows}, {self.n_errors} failed"
+            f"{self.table}: {self.n_files} files with {self.kind}{rows}, {self.n_errors} failed"
         )
         return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow as pa
 import featurelib
 from jobs.corpus.formats import format_of, guessed_seconds
 from jobs.errors import StorageError, TableError
-from jobs.execution.context import TaskContext, forget_stores, schema_of, spec_of, stores_of
+from jobs.execution.context import TaskContext, forget_stores, form_of, spec_of, stores_of
 from jobs.execution.native import captured_output
 from jobs.execution.prefetch import Prefetch
 from jobs.execution.results import Failure, ShardResult
@@ -55,10 +55,9 @@ class Attempt:
 
     def __init__(self, context: TaskContext, shard: Shard, on_file: OnFile) -> None:
         self._context, self._shard, self._on_file = context, shard, on_file
-        self._spec = spec_of(context)
-        self._store, table = stores_of(context)
+        self._store, self._table = stores_of(context)
         self._staging = StagingWriter(
-            *(table, shard.bucket, self._spec, context.run_id, context.origin), schema_of(context)
+            self._table, shard.bucket, form_of(context), context.run_id, context.origin
         )
         self.result = ShardResult(shard.bucket)
         self._changes = threading.Lock()
@@ -110,20 +109,15 @@ class Attempt:
 
     def _abandon(self) -> None:
         self._abandoned = True
-        files, sizes = self._shard.files, self._shard.sizes
-        prefetch = self._prefetch
+        shard, prefetch = self._shard, self._prefetch
         overdue = prefetch.overdue(self._context.file_timeout_s) if prefetch is not None else None
         hung = self._current if overdue is None else overdue
-        path, version = files[hung]
+        path, version = shard.files[hung]
         message = f"not done after {self._context.file_timeout_s:g} s (file_timeout_s)"
-        self._add_failure(Failure(path, "timed_out", message), version, None)
-        done, after = self._n_done, hung + 1
-        if files[done:hung] or files[after:]:
-            self.result.unfinished = Shard(
-                self._shard.bucket,
-                files[done:hung] + files[after:],
-                sizes[done:hung] + sizes[after:],
-            )
+        failure = Failure(path, "timed_out", message)
+        self._add_failure(failure, version, None, shard.label_of(hung))
+        if left := [i for i in range(self._n_done, len(shard)) if i != hung]:
+            self.result.unfinished = shard.only(left)
         forget_stores()  # the hung thread may keep their connections forever
         self.result.is_hung = True
 
@@ -213,7 +207,7 @@ class Attempt:
                 old = self._old_rows(index, fetched.version == listed and not is_other)
                 is_joined = old is not None
                 try:
-                    signs = self._extract_rows(fetched, rows, old)
+                    signs = self._extract_rows(index, fetched, rows, old)
                 except OtherRowsError:
                     is_other = True
                     rows.close()
@@ -252,7 +246,8 @@ class Attempt:
             if not self._abandoned:
                 version = fetched.version if fetched else listed
                 size = fetched.size if fetched else None
-                self._add_failure(Failure(path, kind, message, details), version, size)
+                failure = Failure(path, kind, message, details)
+                self._add_failure(failure, version, size, self._shard.label_of(index))
 
     def _stage_now_and_then(self) -> None:
         if time.monotonic() - self._staged_at > _STAGE_EVERY_S:
@@ -263,7 +258,7 @@ class Attempt:
         return self._old.rows(index) if self._old is not None and is_wanted else None
 
     def _extract_rows(
-        self, fetched: Fetched, rows: FileRows, old: pa.Table | None
+        self, index: int, fetched: Fetched, rows: FileRows, old: pa.Table | None
     ) -> list[str] | None:
         """Collect the rows of a file; return its signs, or None if it changed meanwhile.
 
@@ -274,7 +269,7 @@ class Attempt:
         """
         signs: list[str] = []
         try:
-            for batch in self._extracted(fetched.source, old):
+            for batch in self._made(index, fetched.source, old):
                 if not rows.n_rows:
                     signs = signs_of(*(batch.first(name) for name in COLUMNS))
                     if self._context.label_tag is not None and batch.facts[LABEL] is None:
@@ -287,24 +282,35 @@ class Attempt:
             return None  # a mixture of two versions cannot be decoded
         return signs if fetched.is_unchanged() else None
 
-    def _extracted(self, source: Any, old: pa.Table | None) -> Iterator[featurelib.Rows]:
-        context, spec = self._context, self._spec
-        if old is not None:
-            assert self._copier is not None
-            assert self._copier.missing is not None
-            spec = self._copier.missing
-        tags = {"tags": context.tags_read} if context.tags_read else {}
-        found = context.extractor(source, spec, **tags)
-        if old is not None and self._copier is not None:
-            found = self._copier.joined(found, old)
-        for batch in found:
+    def _made(self, index: int, source: Any, old: pa.Table | None) -> Iterator[featurelib.Rows]:
+        """Yield the rows of a file as they are staged; write the files that go with them."""
+        context = self._context
+        path, label = self._shard.files[index][0], self._shard.label_of(index)
+        for batch in self._extracted(source, old):
             if context.label_tag is not None:
                 label = batch.facts.get(context.label_tag)
+            if context.label_tag is not None or context.product is not None:
                 batch = batch._replace(facts={**batch.facts, LABEL: label})
+            if context.product is not None and not self._abandoned:
+                batch = context.product.put(batch, path, label, self._table)
             yield batch
 
-    def _add_failure(self, failure: Failure, version: str, size: int | None) -> None:
-        self._staging.add_error(failure.path, version, size, failure.kind, failure.message)
+    def _extracted(self, source: Any, old: pa.Table | None) -> Iterable[featurelib.Rows]:
+        context = self._context
+        if context.product is not None:
+            return context.product.rows(source, context.tags_read)
+        tags = {"tags": context.tags_read} if context.tags_read else {}
+        if old is None:
+            return context.extractor(source, spec_of(context), **tags)
+        assert self._copier is not None
+        found = context.extractor(source, self._copier.missing, **tags)
+        return self._copier.joined(found, old)
+
+    def _add_failure(
+        self, failure: Failure, version: str, size: int | None, label: str | None
+    ) -> None:
+        kind, message = failure.kind, failure.message
+        self._staging.add_error(failure.path, version, size, kind, message, label)
         self.result.failures.append(failure)
 
 

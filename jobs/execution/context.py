@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -15,12 +15,35 @@ from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
 from jobs.storage.opening import open_store
 from jobs.table.reused import ReusedTable
-from jobs.table.schema import staged_schema
-from jobs.table.staging import Origin
+from jobs.table.schema import row_schema, staged_schema
+from jobs.table.staging import Origin, RowForm
 
 #: Yields the rows of a file, at least one, by channel and segment. It raises before the first.
 #: Gets a source and a spec, and the keyword ``tags`` if tags are read.
 Extractor = Callable[..., Iterable[featurelib.Rows]]
+
+
+class Product(Protocol):
+    """What a run makes of each file in place of features: files in the table, with a row each."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that can change what is made."""
+
+    @property
+    def columns(self) -> list[dict[str, str]]:
+        """Descriptions of the rows' columns, as in `jobs.table.metadata.RecordedSpec`."""
+
+    def prepare(self, on_compile: Callable[[int, int], None] | None) -> None:
+        """Prepare this process; see `featurelib.warm_up`."""
+
+    def rows(self, source: Any, tags: tuple[str, ...]) -> Iterable[featurelib.Rows]:
+        """Yield what a source gives, in rows of any columns; as an `Extractor`."""
+
+    def put(
+        self, rows: featurelib.Rows, path: str, label: str | None, table: Store
+    ) -> featurelib.Rows:
+        """Write the files of rows to the table, and return the rows as they are staged."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,8 @@ class TaskContext:
         Another table, whose columns are copied.
     absent : tuple of str
         Columns of rows that the table does not have, since an earlier version made it.
+    product : Product, optional
+        What is made of each file; features if None.
     """
 
     run_id: str
@@ -80,6 +105,7 @@ class TaskContext:
     label_tag: str | None = None
     reuse: ReusedTable | None = None
     absent: tuple[str, ...] = ()
+    product: Product | None = None
 
     @property
     def tags_read(self) -> tuple[str, ...]:
@@ -98,11 +124,22 @@ def spec_of(context: TaskContext) -> featurelib.FeatureSpec:
     return _specs[context.run_id]
 
 
-def schema_of(context: TaskContext) -> pa.Schema:
-    """Return the schema of the staged files of a run."""
-    fields = featurelib.schema(spec_of(context))
-    rows = pa.schema([field for field in fields if field.name not in context.absent])
-    return staged_schema(rows, context.tags, has_label=context.label_tag is not None)
+def form_of(context: TaskContext) -> RowForm:
+    """Return the form of the rows of a run."""
+    if context.product is not None:
+        made = context.product
+        rows = _without(row_schema(made.columns), context.absent)
+        schema = staged_schema(rows, context.tags, has_label=True)
+        return RowForm(schema, [], made.fingerprint)
+    spec = spec_of(context)
+    has_label = context.label_tag is not None
+    rows = _without(featurelib.schema(spec), context.absent)
+    schema = staged_schema(rows, context.tags, has_label=has_label)
+    return RowForm(schema, featurelib.feature_names(spec), spec.fingerprint)
+
+
+def _without(rows: pa.Schema, absent: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([field for field in rows if field.name not in absent])
 
 
 _specs: dict[str, featurelib.FeatureSpec] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from jobs.execution.context import TaskContext, schema_of
+from jobs.execution.context import TaskContext, form_of
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.storage.base import Store
@@ -40,7 +40,7 @@ def recovered(
     """
     staged = list_staged(table, context.run_id).of_bucket(shard.bucket)
     unknown = [name for name in staged if name not in known]
-    schema = schema_of(context)
+    schema = form_of(context).schema
     wanted = {path for path, _ in shard.files}
     result, done = ShardResult(shard.bucket), set()
     for name, rows in read_outcomes(table, unknown, schema, context.origin).items():

@@ -22,6 +22,8 @@ class Shard:
         Path and listed version of each file.
     sizes : tuple of int
         Size of each file in bytes, 0 if unknown; empty if no size is known.
+    labels : tuple of (str or None)
+        Label of each file; empty if no file has a label that decides what is made of it.
     is_suspect : bool
         Whether one of the files may end its process, so that they are extracted in a child.
     n_deaths : int
@@ -33,14 +35,23 @@ class Shard:
     sizes: tuple[int, ...] = ()
     is_suspect: bool = False
     n_deaths: int = 0
+    labels: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def only(self, indices: Sequence[int]) -> Shard:
         """Return a shard of some of the files."""
-        sizes = tuple(self.sizes[index] for index in indices) if self.sizes else ()
-        return replace(self, files=tuple(self.files[index] for index in indices), sizes=sizes)
+        return replace(
+            self,
+            files=tuple(self.files[index] for index in indices),
+            sizes=tuple(self.sizes[index] for index in indices) if self.sizes else (),
+            labels=tuple(self.labels[index] for index in indices) if self.labels else (),
+        )
+
+    def label_of(self, index: int) -> str | None:
+        """Return the label of a file, if it is known."""
+        return self.labels[index] if self.labels else None
 
     def without(self, index: int) -> Shard:
         """Return a shard of all files except one."""
@@ -87,6 +98,7 @@ def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
         bucket,
         tuple((item.path, item.version) for item in items),
         tuple(item.size or 0 for item in items),
+        labels=tuple(item.label for item in items) if any(item.label for item in items) else (),
     )
 
 

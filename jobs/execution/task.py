@@ -10,7 +10,7 @@ from collections.abc import Callable
 import featurelib
 from jobs.errors import ClusterError, JobError
 from jobs.execution.attempt import Attempt, OnFile
-from jobs.execution.context import TaskContext, schema_of, spec_of, stores_of
+from jobs.execution.context import TaskContext, form_of, spec_of, stores_of
 from jobs.execution.memory import resident_bytes
 from jobs.execution.native import keep_freed_memory
 from jobs.execution.results import Failure, ShardResult
@@ -106,11 +106,17 @@ def prepare(
     keep_freed_memory()
     connecting = threading.Thread(target=_connect, args=(context,), name="connect", daemon=True)
     connecting.start()
-    if context.extractor is featurelib.extract_rows:
-        spec = spec_of(context)
-        featurelib.warm_up(spec, on_compile=on_compile)
+    is_real = context.extractor is featurelib.extract_rows
+    if context.product is not None:
+        try:
+            context.product.prepare(on_compile)
+        except featurelib.MissingExtraError as error:
+            raise ClusterError(f"on a worker, {error}") from error
+    elif is_real:
+        featurelib.warm_up(spec_of(context), on_compile=on_compile)
+    if is_real:
         # loads the Parquet writer, which is imported lazily
-        to_parquet(schema_of(context).empty_table())
+        to_parquet(form_of(context).schema.empty_table())
     connecting.join(_CONNECT_S)
     if memory_limit is not None and (used := resident_bytes()) > memory_limit:
         raise ClusterError(
@@ -134,10 +140,8 @@ def stage_failure(
 ) -> ShardResult:
     """Write the error row of a file that could not be extracted; the shard has only this file."""
     [(path, version)] = shard.files
-    staging = StagingWriter(
-        *(table, shard.bucket, spec_of(context), context.run_id, context.origin),
-        schema_of(context),
-    )
-    staging.add_error(path, version, shard.sizes[0] if shard.sizes else None, kind, message)
+    staging = StagingWriter(table, shard.bucket, form_of(context), context.run_id, context.origin)
+    size = shard.sizes[0] if shard.sizes else None
+    staging.add_error(path, version, size, kind, message, shard.label_of(0))
     staging.flush()
     return ShardResult(shard.bucket, staging.names, failures=[Failure(path, kind, message)])

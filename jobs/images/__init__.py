@@ -1,1 +1,1 @@
-"""One picture of the spectrogram of each file of a corpus, by a Dask job."""
+"""Spectrogram images of a corpus: one PNG a file or segment, and a table that names them."""

@@ -82,7 +82,10 @@ class PlanOptions:
     reusable_runs : frozenset of str, optional
         Runs whose staged files may be used; None for all.
     own_labels : bool
-        Whether labels are of the files, not of the listing.
+        Whether rows keep the labels with which they were extracted.
+    label_decides : bool
+        Whether the listed label decides what is made of a file. A file with another label is
+        extracted again then.
     """
 
     fingerprint: str
@@ -91,6 +94,7 @@ class PlanOptions:
     recompute: bool = False
     reusable_runs: frozenset[str] | None = None
     own_labels: bool = False
+    label_decides: bool = False
 
 
 @dataclass(frozen=True)
@@ -429,18 +433,31 @@ def _is_current(
     options: PlanOptions,
 ) -> np.ndarray:
     """Return for each listed entry whether it is what a run would compute now."""
-    entries = entries.select(_OF_OUTCOMES).take(pa.array(listed))
-    versions = _plain(items["source_version"]).take(pa.array(file_of_entry[listed]))
-    return _true(pc.equal(entries["source_version"], versions)) & _is_wanted(entries, options)
+    rows = pa.array(file_of_entry[listed])
+    entries = entries.take(pa.array(listed))
+    versions = _plain(items["source_version"]).take(rows)
+    is_same = _true(pc.equal(entries["source_version"], versions))
+    if options.label_decides:
+        is_same &= _has_label(entries, items, rows)
+    return is_same & _is_wanted(entries, options)
 
 
 def _is_reusable(outcomes: pa.Table, items: pa.Table, options: PlanOptions) -> np.ndarray:
-    item = pc.index_in(outcomes["path"], _plain(items["path"]))
-    versions = _plain(items["source_version"]).take(_plain(item))
+    item = _plain(pc.index_in(outcomes["path"], _plain(items["path"])))
+    versions = _plain(items["source_version"]).take(item)
     is_same = _true(pc.equal(outcomes["source_version"], versions))
+    if options.label_decides:
+        is_same &= _has_label(outcomes, items, item)
     if options.reusable_runs is not None:
         is_same &= _is_in(outcomes["run_id"], options.reusable_runs)
     return is_same & _is_wanted(outcomes, options)
+
+
+def _has_label(rows: pa.Table, items: pa.Table, of_items: pa.Array) -> np.ndarray:
+    """Return for each row whether it has the listed label, or is an error, which has no need."""
+    names = attribute_names(items)[:1]
+    listed = items.select(names).take(of_items)
+    return same_attributes(rows.select(names), listed) | _is_error(rows)
 
 
 def _is_wanted(rows: pa.Table, options: PlanOptions) -> np.ndarray:

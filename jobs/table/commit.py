@@ -8,22 +8,32 @@ a reader that opens the table in between, or whose scan is shorter than the grac
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+import pyarrow as pa
+
+from jobs.corpus.hashing import path_hashes
 from jobs.corpus.partitioned_rows import repeated
 from jobs.diagnostics.events import (
     BucketCommitted,
     Committed,
     Conflict,
     Counted,
+    Note,
     counting,
 )
 from jobs.errors import ConflictError, TableError
+from jobs.storage.parquet import read_groups
+from jobs.table.images import unnamed_images
+from jobs.table.layout import is_errors
 from jobs.table.merge import BucketMerge, DamagedStagedFileError, MergedBucket
 from jobs.table.parts import list_parts
 from jobs.table.planning import RunPlan
-from jobs.table.schema import PATH
-from jobs.table.staging import list_staged
+from jobs.table.reader import Table
+from jobs.table.schema import IMAGE, PATH
+from jobs.table.staging import list_staged, open_staged
 from jobs.table.transaction import Transaction
 
 
@@ -165,3 +175,34 @@ def clean_up(run: Transaction, plan: RunPlan) -> None:
     # listed again: a worker may have died between staging a file and telling the driver
     own = list_staged(run.table.store, run.run_id)
     run.table.store.delete([*plan.obsolete, *own.names()])
+    if run.table.images is not None:
+        _clean_up_images(run)
+
+
+def _clean_up_images(run: Transaction) -> None:
+    """Delete the images that no row names: their files are gone, changed or failed."""
+    table = run.table
+    names = (table.read_columns(part, [IMAGE]) for part in table.parts if not is_errors(part))
+    named = _hashes(names)
+    # a run over another part of the corpus, which was killed, has left images and rows of theirs
+    waiting = _hashes(_staged_names(table))
+    unnamed, n_lost = unnamed_images(table.store, named, waiting)
+    run.lock.check()
+    table.store.delete(unnamed)
+    if n_lost:
+        run.notify(
+            Note(f"{n_lost} images were deleted by others: run the same command again to make them")
+        )
+
+
+def _staged_names(table: Table) -> Iterator[pa.Table]:
+    for name in list_staged(table.store).names():
+        source, _ = table.store.open(name)
+        with source:
+            if file := open_staged(source, table.staged_schema, table.origin):
+                yield read_groups(file, [IMAGE])
+
+
+def _hashes(names: Iterable[pa.Table]) -> np.ndarray:
+    columns = (rows[IMAGE].drop_null().combine_chunks() for rows in names)
+    return np.concatenate([np.zeros(0, np.uint64), *map(path_hashes, columns)])

@@ -15,6 +15,10 @@ RUNS = "_job/runs"
 FEATURES = "features"
 ERRORS = "errors"
 
+#: Folder of the rows of a table of images, and folder of the images.
+INDEX = "index"
+IMAGES = "images"
+
 #: Folder key of the files without a label (a null key breaks pandas).
 UNLABELLED = "unlabelled"
 
@@ -41,14 +45,27 @@ def label_folder(label: str | None) -> str:
     """
     if label is None:
         return f"by_label={UNLABELLED}"
-    key = _quoted(label) + _capitals(label)
+    prefix = "_" if _GUESSED.match(label) else ""
+    return f"by_label={_key(label, prefix)}"
+
+
+def safe_name(text: str) -> str:
+    """Return a name for a file or folder that stands for a text, as that of a label does.
+
+    It is ASCII and unique, also on file systems that ignore case or normalize names. It is
+    never empty, ``.`` or ``..``, and has no ``/``.
+    """
+    return _key(text) or "~"
+
+
+def _key(text: str, prefix: str = "") -> str:
+    key = _quoted(text) + _capitals(text)
     if key.endswith((".", " ")):  # Windows and exFAT drop these at the end of a name
         key = f"{key[:-1]}%{ord(key[-1]):02X}"
-    if _GUESSED.match(label):
-        key = f"_{key}"
+    key = prefix + key
     if len(key) > _MAX_FOLDER_BYTES:
-        key = f"{_beginning(label)}~~{xxhash.xxh3_64_hexdigest(label.encode())}"
-    return f"by_label={key}"
+        key = f"{_beginning(text)}~~{xxhash.xxh3_64_hexdigest(text.encode())}"
+    return key
 
 
 def _quoted(text: str) -> str:

@@ -24,6 +24,9 @@ from jobs.table.parts import list_parts
 #: Version of the table format; tables of other versions are refused.
 FORMAT = 3
 
+#: Kinds of tables: what is made of each file.
+FEATURES, IMAGES = "features", "images"
+
 #: Begins the source of labels that are tags.
 TAG_PREFIX = "tag:"
 
@@ -82,6 +85,11 @@ class RecordedSpec:
             for field in self.schema
             if field.name not in featurelib.SIGNAL_COLUMNS and field.type == pa.float32()
         ]
+
+    @property
+    def kind(self) -> str:
+        """What is made of each file: ``features`` or ``images``."""
+        return str(self.values.get("kind", FEATURES))
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,16 @@ class TableMetadata:
     def has_own_labels(self) -> bool:
         """Whether the label of a file is one of its tags, known only when the file is read."""
         return self.labels.startswith(TAG_PREFIX)
+
+    @property
+    def kind(self) -> str:
+        """What is made of each file: ``features`` or ``images``."""
+        return self.recorded_spec.kind
+
+    @property
+    def stages_labels(self) -> bool:
+        """Whether staged rows have the label: a label that is a tag, or in an image's name."""
+        return self.has_own_labels or self.kind == IMAGES
 
     @property
     def carried_schema(self) -> pa.Schema:
@@ -334,6 +352,10 @@ def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> No
         raise UsageError(
             f"{where} is the table of the corpus {metadata.corpus}, not of {wanted.corpus}: give"
             " another --output or, if that corpus has moved, use featurelib relocate first"
+        )
+    if metadata.kind != wanted.kind:
+        raise UsageError(
+            f"{where} is a table of {metadata.kind}, not of {wanted.kind}: give another --output"
         )
     if metadata.fingerprint != wanted.fingerprint:
         differences = featurelib.spec_differences(metadata.spec, wanted.spec)

@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from jobs.corpus.formats import guessed_costs, guessed_seconds
 from jobs.corpus.partitioned_rows import spilled
 from jobs.corpus.source_file import SourceFile
-from jobs.table.schema import PATH
+from jobs.table.schema import LABEL, PATH
 
 _LARGE_SECONDS = 20.0
 _SCHEMA = pa.schema(
     [(PATH, pa.string()), ("size_bytes", pa.int64()), ("source_version", pa.string())]
 )
+_LABELLED = _SCHEMA.append(pa.field(LABEL, pa.string()))
 
 
 class PendingFiles:
@@ -47,10 +48,14 @@ class PendingFiles:
         self._n_spilled = 0
 
     def add(self, bucket: int, files: pa.Table) -> None:
-        """Add files of a hash bucket: ``path``, ``size_bytes`` and ``source_version``."""
+        """Add files of a hash bucket: ``path``, ``size_bytes``, ``source_version``.
+
+        They may have a ``label`` too, all or none.
+        """
         if not len(files):
             return
-        files = files.select(_SCHEMA.names).cast(_SCHEMA)
+        form = _SCHEMA if LABEL not in files.column_names else _LABELLED
+        files = files.select(form.names).cast(form)
         costs = guessed_costs(files[PATH], files["size_bytes"])
         self.n_files += len(files)
         self.seconds += float(costs.sum())

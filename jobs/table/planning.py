@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from jobs.diagnostics.events import Counted, Planned, counting
 from jobs.table.changes import Change, compare, usable_outcomes
 from jobs.table.pending import PendingFiles
-from jobs.table.schema import ERROR_KIND, PATH
+from jobs.table.schema import ERROR_KIND, LABEL, PATH
 from jobs.table.signs import count_signs, count_values
 from jobs.table.staging import read_outcomes
 from jobs.table.transaction import Transaction
@@ -107,7 +107,8 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
         plan.n_errors_unchanged += compared.n_kept_errors
         plan.n_files_unchanged += compared.n_after - compared.n_kept_errors
         plan.n_rows_unchanged += sum(table.n_rows_by_part(bucket).values())
-    extract = items.select(_PENDING).take(pa.array(compared.extract))
+    names = [*_PENDING, LABEL] if run.options.label_decides else _PENDING
+    extract = items.select(names).take(pa.array(compared.extract))
     if staged:
         extract = _without_reused(extract, items, pa.concat_tables(staged.values()), run, plan)
     plan.pending.add(bucket, extract.sort_by(PATH))

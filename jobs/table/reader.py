@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.errors import ConflictError, TableError
 from jobs.storage import parquet
@@ -16,8 +17,17 @@ from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.retry import with_retries
 from jobs.table import schema
 from jobs.table.changes import PART
-from jobs.table.layout import ERRORS, FEATURES, bucket_of_part, is_errors, label_folder, part_name
-from jobs.table.metadata import TableMetadata, read_metadata
+from jobs.table.images import ImageFiles
+from jobs.table.layout import (
+    ERRORS,
+    FEATURES,
+    INDEX,
+    bucket_of_part,
+    is_errors,
+    label_folder,
+    part_name,
+)
+from jobs.table.metadata import IMAGES, TableMetadata, read_metadata
 from jobs.table.parts import list_parts
 from jobs.table.staging import Origin
 
@@ -44,17 +54,21 @@ class Table:
     ----------
     parts : dict
         Version of each part, by name, as last listed, read or written.
+    images : ImageFiles, optional
+        The images that are there. `held` then gives the files whose images are not there a null
+        version, so that they are made again.
     """
 
     def __init__(self, store: Store, metadata: TableMetadata) -> None:
         self.store = store
         self.metadata = metadata
+        self.images: ImageFiles | None = None
         self.carried = metadata.carried_schema
         rows = metadata.recorded_spec.schema
         self.feature_schema = schema.feature_schema(rows, self.carried, metadata.tags)
         self.error_schema = schema.error_schema(self.carried)
         self.staged_schema = schema.staged_schema(
-            rows, metadata.tags, has_label=metadata.has_own_labels
+            rows, metadata.tags, has_label=metadata.stages_labels
         )
         self._n_rows: dict[tuple[str, str], int] = {}
         self.parts: dict[str, str] = {}
@@ -94,9 +108,10 @@ class Table:
         """Return the name of the part for a file's rows, or for its error row."""
         if is_error:
             return f"{ERRORS}/{part_name(bucket)}"
+        folder = INDEX if self.metadata.kind == IMAGES else FEATURES
         if self.metadata.partition_by == "none":
-            return f"{FEATURES}/{part_name(bucket)}"
-        return f"{FEATURES}/{label_folder(label)}/{part_name(bucket)}"
+            return f"{folder}/{part_name(bucket)}"
+        return f"{folder}/{label_folder(label)}/{part_name(bucket)}"
 
     def schema_of(self, part: str) -> pa.Schema:
         """Return the schema of a part."""
@@ -133,11 +148,23 @@ class Table:
         for part, read_part in zip(parts, found, strict=True):
             rows = self._noted(part, read_part).replace_schema_metadata(None)
             if not is_errors(part):
+                rows = self._without_lost_images(part, rows)
                 rows = rows.append_column(wanted.field(-1), pa.nulls(len(rows), pa.string()))
             pieces.append(rows.cast(wanted))
         of_part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in pieces[1:]])
         part_column = pa.DictionaryArray.from_arrays(of_part, pa.array(parts, pa.string()))
         return pa.concat_tables(pieces).append_column(PART, part_column).combine_chunks()
+
+    def _without_lost_images(self, part: str, rows: pa.Table) -> pa.Table:
+        """Return first rows with a null version for files some of whose images are not there."""
+        if self.images is None:
+            return rows
+        found = self.read_columns(part, [schema.PATH, schema.IMAGE, schema.IMAGE_BYTES])
+        is_there = self.images.are_there(found[schema.IMAGE], found[schema.IMAGE_BYTES])
+        lost = found[schema.PATH].filter(pa.array(~is_there)).combine_chunks()
+        versions = rows["source_version"]
+        kept = pc.if_else(pc.is_in(rows[schema.PATH], lost), pa.scalar(None, pa.string()), versions)
+        return rows.set_column(rows.column_names.index("source_version"), "source_version", kept)
 
     def first_rows(self, part: str, names: list[str]) -> pa.Table:
         """Return some columns of each file's first row in a part.

@@ -17,6 +17,10 @@ LABEL = "label"
 ERROR_KIND = "error_kind"
 ERROR_CLASS = "error_class"
 
+#: Columns of a table of images: the file of a row, relative to the table, and its size.
+IMAGE = "image"
+IMAGE_BYTES = "image_bytes"
+
 MAX_MESSAGE = 500
 
 
@@ -89,7 +93,7 @@ def staged_schema(
     tags : sequence of str
         Names of the columns of tags.
     has_label : bool
-        Whether the label of a file is one of its tags. Other labels are not staged.
+        Whether the label is staged: it is one of the file's tags, or decides the row.
     """
     key, rest = _split(rows)
     label = [_LABEL] if has_label else []

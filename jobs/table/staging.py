@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +31,6 @@ from jobs.table.schema import (
     PATH,
     ROW_KEY,
     is_first,
-    staged_schema,
 )
 from jobs.table.signs import COLUMNS
 
@@ -108,6 +107,24 @@ class Origin:
         return all(metadata.get(k.encode()) == v.encode() for k, v in self.metadata().items())
 
 
+class RowForm(NamedTuple):
+    """Form of the rows of a run.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Schema of staged files.
+    value_names : list of str
+        Names of the columns in `featurelib.Rows.values`.
+    fingerprint : str
+        Fingerprint of the spec.
+    """
+
+    schema: pa.Schema
+    value_names: list[str]
+    fingerprint: str
+
+
 class StagingWriter:
     """Collect the rows and errors of a shard, and write them to staged files.
 
@@ -120,14 +137,12 @@ class StagingWriter:
         Store of the table.
     bucket : int
         Hash bucket of the shard.
-    spec : FeatureSpec
-        The extracted features.
+    form : RowForm
+        Form of the rows.
     run_id : str
         Name of the run.
     origin : Origin
         Written to the metadata of the staged files.
-    schema : pyarrow.Schema, optional
-        Schema of the staged files; by default that of the spec without tags.
 
     Attributes
     ----------
@@ -139,17 +154,15 @@ class StagingWriter:
         self,
         store: Store,
         bucket: int,
-        spec: featurelib.FeatureSpec,
+        form: RowForm,
         run_id: str,
         origin: Origin,
-        schema: pa.Schema | None = None,
     ) -> None:
         self._store, self._bucket = store, bucket
-        self._common = {"spec_fingerprint": spec.fingerprint, "run_id": run_id}
+        self._common = {"spec_fingerprint": form.fingerprint, "run_id": run_id}
         self._run_id = run_id
-        schema = schema or staged_schema(featurelib.schema(spec))
-        self._schema = schema.with_metadata(origin.metadata())
-        self._value_names = featurelib.feature_names(spec)
+        self._schema = form.schema.with_metadata(origin.metadata())
+        self._value_names = form.value_names
         self._rows = self._collector()
         self.names: list[str] = []
 
@@ -177,8 +190,16 @@ class StagingWriter:
         if self._rows.n_bytes >= STAGED_BYTES:
             self.flush()
 
-    def add_error(self, path: str, version: str, size: int | None, kind: str, message: str) -> None:
-        """Add an error row of a file."""
+    def add_error(
+        self,
+        path: str,
+        version: str,
+        size: int | None,
+        kind: str,
+        message: str,
+        label: str | None = None,
+    ) -> None:
+        """Add an error row of a file; its label is left out where labels are not staged."""
         attributes = {
             PATH: path,
             "size_bytes": size,
@@ -186,6 +207,7 @@ class StagingWriter:
             ERROR_KIND: kind,
             # a message may quote a name that is not UTF-8
             "message": encode_path(message)[:MAX_MESSAGE],
+            LABEL: label,
             **self._common,
         }
         self._rows.add(featurelib.Rows(1, attributes, {}))
