@@ -96,6 +96,9 @@ class Extractor:
         raster: Raster | None = None,
     ) -> None:
         self.spec = get_spec(spec, preset=preset)
+        if raster is not None:  # which bounds the size itself
+            n_series = sum(SERIES in entry.statistics for entry in self.spec.features)
+            max_series_bytes = 4 * n_series * raster.columns * raster.rows
         self._keeping = _Keeping(max_series_bytes, raster)
         for entry in self.spec.features if raster is not None else ():
             if SERIES in entry.statistics and not entry.feature.has_rows:

@@ -197,6 +197,9 @@ class Store(Protocol):
     def delete(self, names: list[str]) -> None:
         """Delete files; a file that does not exist is not an error."""
 
+    def delete_empty_folders(self, prefix: str) -> None:
+        """Delete the folders below `prefix` that have no files; object stores have none."""
+
     def delete_leftovers(self) -> None:
         """Delete temporary files of killed writers. Call only while holding the write lock."""
 

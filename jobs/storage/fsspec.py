@@ -289,6 +289,9 @@ class GenericStore:
     def _remove(self, name: str) -> None:
         self.fs.rm_file(self.path(name))
 
+    def delete_empty_folders(self, prefix: str) -> None:
+        return  # a folder is a part of names
+
     def delete_leftovers(self) -> None:
         return  # a write is one request: there are no temporary files
 

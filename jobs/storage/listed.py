@@ -173,6 +173,9 @@ class ListedStore:
     def delete(self, names: list[str]) -> None:
         raise StorageError("the files of a list are only read")
 
+    def delete_empty_folders(self, prefix: str) -> None:
+        raise StorageError("the files of a list are only read")
+
     def delete_leftovers(self) -> None:
         raise StorageError("the files of a list are only read")
 

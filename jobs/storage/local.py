@@ -205,6 +205,13 @@ class LocalStore:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(name))
 
+    def delete_empty_folders(self, prefix: str) -> None:
+        top = self.path(prefix)
+        for folder, _, _ in os.walk(top, topdown=False):
+            if folder != top:
+                with contextlib.suppress(OSError):  # it is not empty
+                    os.rmdir(folder)
+
     def delete_leftovers(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for page in self.scan(TEMPORARY):

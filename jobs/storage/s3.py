@@ -374,6 +374,9 @@ class S3Store:
             for failed in answer.get("Errors", ()):
                 raise StorageError(f"cannot delete {failed['Key']}: {failed.get('Code')}")
 
+    def delete_empty_folders(self, prefix: str) -> None:
+        return  # a folder is a part of names
+
     def delete_leftovers(self) -> None:
         # a write is one request: there are no temporary files
         answer = self._call("list_objects_v2", Prefix=self.key(_PROBE))

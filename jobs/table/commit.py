@@ -27,7 +27,7 @@ from jobs.diagnostics.events import (
 from jobs.errors import ConflictError, TableError
 from jobs.storage.parquet import read_groups
 from jobs.table.images import unnamed_images
-from jobs.table.layout import is_errors
+from jobs.table.layout import IMAGES, is_errors
 from jobs.table.merge import BucketMerge, DamagedStagedFileError, MergedBucket
 from jobs.table.parts import list_parts
 from jobs.table.planning import RunPlan
@@ -189,6 +189,8 @@ def _clean_up_images(run: Transaction) -> None:
     unnamed, n_lost = unnamed_images(table.store, named, waiting)
     run.lock.check()
     table.store.delete(unnamed)
+    if unnamed:  # readers take folders for labels
+        table.store.delete_empty_folders(IMAGES)
     if n_lost:
         run.notify(
             Note(f"{n_lost} images were deleted by others: run the same command again to make them")

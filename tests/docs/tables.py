@@ -12,8 +12,9 @@ import re
 import pyarrow as pa
 
 import featurelib
+from jobs.images.style import image_style
 from jobs.table.metadata import RecordedSpec
-from jobs.table.schema import error_schema, feature_schema
+from jobs.table.schema import error_schema, feature_schema, row_schema
 from tests.docs.markdown import TOP
 
 DOCUMENT = TOP / "docs" / "table-format.md"
@@ -25,7 +26,9 @@ def schemas() -> dict[str, pa.Schema]:
     carried = pa.schema([])
     found = feature_schema(RecordedSpec.of(spec).schema, carried)
     fixed = [field for field in found if field.name not in featurelib.feature_names(spec)]
-    return {"features": pa.schema(fixed), "errors": error_schema(carried)}
+    own = [row_schema([column]).field(0) for column in image_style().columns]
+    images = pa.schema([field for field in own if field.name not in featurelib.SIGNAL_COLUMNS])
+    return {"features": pa.schema(fixed), "errors": error_schema(carried), "images": images}
 
 
 def markdown(schema: pa.Schema) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from jobs import extract_corpus
+from jobs import extract_corpus, make_spectrograms
 from jobs.cli import cli
 from jobs.diagnostics import run_log
 from jobs.table.layout import label_folder
@@ -28,6 +28,9 @@ TEXT = tables.DOCUMENT.read_text()
 _PLACEHOLDERS = {
     "TABLE/": "",
     "<key>": r"[^/]+",
+    "<label>": r"[^/]+",
+    "<file>": r"[^/]+",
+    "<segment>": r"\d{4,}",
     "<bucket>": r"\d{5,}",
     "<random>": r"[0-9a-f]{32}",
     "<piece>": r"\d{5,}",
@@ -59,18 +62,33 @@ def test_columns_are_those_of_the_code() -> None:
     assert tables.with_tables(TEXT) == TEXT, "write them: python -m tests.docs.tables"
 
 
-def test_every_file_of_a_table_is_in_the_layout(made: Path) -> None:
-    patterns = []
-    for line in titled(DOCUMENT, "layout").splitlines():
+def patterns(title: str) -> list[str]:
+    """Return the regular expressions that the lines of a layout stand for."""
+    found = []
+    for line in titled(DOCUMENT, title).splitlines():
         pattern = line.split("   ")[0]
         for placeholder, expression in _PLACEHOLDERS.items():
             pattern = pattern.replace(placeholder, expression)
-        patterns.append(pattern.replace(".parquet", r"\.parquet"))
+        found.append(re.sub(r"\.(parquet|png)$", r"\\.\1", pattern))
+    return found
+
+
+def test_every_file_of_a_table_is_in_the_layout(made: Path) -> None:
     table = made / "TABLE"
     names = [str(path.relative_to(table)) for path in table.rglob("*") if path.is_file()]
     assert len(names) == 7
     for name in names:
-        assert any(re.fullmatch(pattern, name) for pattern in patterns), name
+        assert any(re.fullmatch(pattern, name) for pattern in patterns("layout")), name
+
+
+def test_every_file_of_a_table_of_images_is_in_the_layouts(made: Path) -> None:
+    table = made / "PICTURES"
+    make_spectrograms(made / "music", table, labels="parent", segment=0.3, cluster="inline")
+    names = [str(path.relative_to(table)) for path in table.rglob("*") if path.is_file()]
+    assert len(names) == 14
+    known = patterns("layout") + patterns("layout of images")
+    for name in names:
+        assert any(re.fullmatch(pattern, name) for pattern in known), name
 
 
 def test_folders_of_labels() -> None:

@@ -99,6 +99,11 @@ def test_memory_is_bounded() -> None:
     np.testing.assert_allclose(buffer.grid(), 1.0, rtol=1e-6)
 
 
+def test_a_grid_may_be_larger_than_a_series() -> None:
+    [grid] = grids(spec_of(), featurelib.Raster(columns=4096, rows=2100), noise(0.1))
+    assert grid.shape == (4096, 2100)
+
+
 def test_each_segment_has_a_grid() -> None:
     y = noise(5)
     spec = spec_of(level={"length_s": 2.0, "last": "pad"})

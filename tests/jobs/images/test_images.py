@@ -181,6 +181,8 @@ def test_the_image_of_a_file_with_another_label_moves(tmp_path: Path, pictures: 
     assert list(images(pictures)) == ["Pop~1/b.wav.png", "Pop~1/c.wav.png", "rock/a.wav.png"]
     assert_consistent(pictures)
     assert list(index(pictures)["label"]) == ["rock", "Pop", "Pop"]
+    # a folder without images would be a class for those who train
+    assert sorted(path.name for path in (pictures / "images").iterdir()) == ["Pop~1", "rock"]
     assert list(index(pictures)["year"].dropna()) == ["1999"] * 3
     assert run(files, pictures, labels=label_file(tmp_path, again)).n_read == 0
 

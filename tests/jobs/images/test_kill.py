@@ -83,12 +83,12 @@ def scenario(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Scenario(top, is_first=request.param == "first")
 
 
-@pytest.mark.parametrize("stride", slow_but([11], [1, 11]))
+@pytest.mark.parametrize("stride", slow_but([11], [2, 11]))
 def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
     assert scenario.check_deaths(driver.run_killed_at_step, stride, stride) > 7
 
 
-@pytest.mark.parametrize("stride", slow_but([47], [2, 47]))
+@pytest.mark.parametrize("stride", slow_but([47], [5, 47]))
 def test_killed_before_a_change_of_a_file(scenario: Scenario, stride: int) -> None:
     assert scenario.check_deaths(driver.run_killed_at_write, stride, stride) >= 47
 

@@ -50,6 +50,15 @@ class Contract:
     def store(self) -> Iterator[Store]:
         raise NotImplementedError
 
+    def test_folders_without_files_are_deleted_and_files_stay(self, store: Store) -> None:
+        names = ["a/deep/1.wav", "a/2.wav", "b/3.wav", "top.wav"]
+        for name in names:
+            store.replace(name, b"1")
+        store.delete(["a/deep/1.wav", "b/3.wav"])
+        store.delete_empty_folders("a")
+        store.delete_empty_folders("never there")
+        assert names_in(store) == ["a/2.wav", "top.wav"]
+
     def test_every_name_is_kept(self, store: Store) -> None:
         for name in filter(self.takes, NAMES):
             stored, data = encode_path(name), name.encode()

@@ -45,6 +45,15 @@ class TestLocal(Contract):
         monkeypatch.setattr(Path, "touch", touched_and_cleaned_up)
         store.check_writable()
 
+    def test_empty_folders_are_gone_below_a_prefix_only(self, store: LocalStore) -> None:
+        for name in ("in/a/1", "in/b/2", "out/3"):
+            store.replace(name, b"1")
+        store.delete(["in/a/1", "out/3"])
+        store.delete_empty_folders("in")
+        root = Path(store.root)
+        folders = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
+        assert folders - {"_job", "_job/tmp"} == {"in", "in/b", "out"}
+
     def test_bytes_that_are_not_utf8(self, store: LocalStore) -> None:
         name = encode_path("\udcff\udc80/ü\udcff.wav")
         store.replace(name, b"1")
