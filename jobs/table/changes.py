@@ -454,10 +454,10 @@ def _is_reusable(outcomes: pa.Table, items: pa.Table, options: PlanOptions) -> n
 
 
 def _has_label(rows: pa.Table, items: pa.Table, of_items: pa.Array) -> np.ndarray:
-    """Return for each row whether it has the listed label, or is an error, which has no need."""
+    """Return for each row whether it has the label of its item."""
     names = attribute_names(items)[:1]
     listed = items.select(names).take(of_items)
-    return same_attributes(rows.select(names), listed) | _is_error(rows)
+    return same_attributes(rows.select(names), listed)
 
 
 def _is_wanted(rows: pa.Table, options: PlanOptions) -> np.ndarray:

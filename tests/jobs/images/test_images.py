@@ -175,9 +175,11 @@ def test_the_image_of_a_file_with_another_label_moves(tmp_path: Path, pictures: 
     labels = {"a.wav": "rock", "b.wav": "rock", "bad.wav": "rock"}
     run(files, pictures, labels=label_file(tmp_path, labels))
     assert list(images(pictures)) == ["rock/a.wav.png", "rock/b.wav.png", "unlabelled/c.wav.png"]
-    again = labels | {"b.wav": "Pop", "c.wav": "Pop"}
+    again = labels | {"b.wav": "Pop", "c.wav": "Pop", "bad.wav": "Pop"}
     report = run(files, pictures, labels=label_file(tmp_path, again))
-    assert (report.counts[Change.CHANGED], report.n_read) == (2, 2)
+    assert (report.counts[Change.UNCHANGED], report.n_read) == (1, 3)
+    [error] = error_rows(str(pictures), {}).to_pylist()
+    assert error["label"] == "Pop"
     assert list(images(pictures)) == ["Pop~1/b.wav.png", "Pop~1/c.wav.png", "rock/a.wav.png"]
     assert_consistent(pictures)
     assert list(index(pictures)["label"]) == ["rock", "Pop", "Pop"]

@@ -31,6 +31,15 @@ def test_names(path: str, label: str | None, segment: int | None, by_folder: boo
     assert image_name(path, label, segment, by_folder=by_folder) == f"images/{name}"
 
 
+def test_folders_that_are_read_alike_stay_apart() -> None:
+    r"""A byte that is not UTF-8, and the four characters with which it is shown."""
+    byte, text = r"\xe9", r"\\xe9"
+    assert readable(byte) == readable(text) == byte
+    paths = [f"{byte}/a.wav", f"{text}/a.wav", f"{text}/{byte}/a.wav", f"~~/{text}/{byte}/a.wav"]
+    names = {image_name(path, byte, None, by_folder=True) for path in paths}
+    assert len(names) == len(paths)
+
+
 PIECES = st.one_of(
     st.sampled_from(["a", "A", "a.wav", "A.WAV", "a.mp3", "..", ".", "", "a~1", "~", "~~", "rock"]),
     st.sampled_from(["unlabelled", "%75nlabelled", "é", "e\u0301", "x" * 300, "X" * 300, "x\\\\"]),
