@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featurelib.parameters import checked, parameter
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 #: Most columns and rows of a grid.
 MAX_CELLS_A_SIDE = 4096
@@ -79,7 +82,7 @@ class RasterBuffer:
 
     def __init__(self, raster: Raster, width: int) -> None:
         self._raster = raster
-        self._shares = row_shares(width, raster.rows)
+        self._shares = shares(np.arange(width + 1), np.linspace(0, width, raster.rows + 1))
         # Few rows are repeated at the end, many are averaged at once.
         self._is_reduced = raster.rows < width
         self._edges = np.ones(width, np.float32)
@@ -97,7 +100,7 @@ class RasterBuffer:
         """Add frames, shape (n, width)."""
         x = x**self._raster.power * self._edges
         if self._is_reduced:
-            x = x @ self._shares
+            x = (self._shares @ x.T).T
         while len(x):
             if self._n == self._most:
                 self._join_pairs()
@@ -128,29 +131,30 @@ class RasterBuffer:
         if self._n_summed:
             groups = np.concatenate((groups, self._sum[np.newaxis] / self._n_summed))
             n_frames += self._n_summed
-        starts = np.arange(len(groups)) * self._length
-        ends = np.append(starts[1:], n_frames)
-        grid = np.empty((self._raster.columns, groups.shape[1]), np.float32)
+        group_edges = np.append(np.arange(len(groups)) * self._length, n_frames)
         edges = np.linspace(0, n_frames, self._raster.columns + 1)
-        for i, (a, b) in enumerate(itertools.pairwise(edges)):
-            first, last = int(a / self._length), int(np.ceil(b / self._length))
-            some = slice(min(first, len(groups) - 1), last)
-            weights = np.minimum(ends[some], b) - np.maximum(starts[some], a)
-            weights = np.maximum(weights, 0)  # an edge is a rounded number
-            grid[i] = weights / weights.sum() @ groups[some]
-        return grid if self._is_reduced else grid @ self._shares
+        grid = (shares(group_edges, edges) @ groups).astype(np.float32)
+        return grid if self._is_reduced else (self._shares @ grid.T).T
 
 
-def row_shares(width: int, n_rows: int) -> np.ndarray:
-    """Return the share of each of `width` values in each of `n_rows` means.
+def shares(parts: np.ndarray, cells: np.ndarray) -> csr_array:
+    """Return the share of each part in the mean of each cell, by the edges of both.
+
+    Parameters
+    ----------
+    parts, cells : np.ndarray [shape=(n_parts + 1,) and (n_cells + 1,)]
+        Edges that rise. The first and the last one are the same.
 
     Returns
     -------
-    np.ndarray [shape=(width, n_rows), dtype=float32]
-        Each column has the sum 1.
+    scipy.sparse.csr_array [shape=(n_cells, n_parts), dtype=float32]
+        Each row has the sum 1.
     """
-    edges = np.linspace(0, width, n_rows + 1)
-    values = np.arange(width)[:, np.newaxis]
-    overlap = np.minimum(values + 1, edges[1:]) - np.maximum(values, edges[:-1])
-    overlap = np.maximum(overlap, 0)
-    return (overlap / overlap.sum(axis=0)).astype(np.float32)
+    from scipy.sparse import csr_array
+
+    points = np.unique(np.concatenate((parts, cells)))
+    middles = (points[1:] + points[:-1]) / 2  # each stretch is of one part and one cell
+    cell, part = (np.searchsorted(edges, middles) - 1 for edges in (cells, parts))
+    weights = np.diff(points) / np.diff(cells)[cell]
+    shape = (len(cells) - 1, len(parts) - 1)
+    return csr_array((weights.astype(np.float32), (cell, part)), shape=shape)
