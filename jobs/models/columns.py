@@ -1,0 +1,52 @@
+"""The feature columns of a table, and the feature that each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import featurelib
+from jobs.table.metadata import TableMetadata
+
+_SERIES = "list<"
+
+
+def feature_columns(metadata: TableMetadata) -> list[str]:
+    """Return the feature columns with one number per row, in the order of the spec.
+
+    They are those of `featurelib.feature_names`, but as the table has recorded them, so that no
+    code of the user's own features is run.
+    """
+    return [
+        column["name"]
+        for column in metadata.columns
+        if column["name"] not in featurelib.SIGNAL_COLUMNS
+        and not column["type"].startswith(_SERIES)
+    ]
+
+
+def columns_by_feature(spec: Mapping[str, Any], columns: list[str]) -> dict[str, list[str]]:
+    """Return the columns of each feature (entry) of a spec, by its name.
+
+    Parameters
+    ----------
+    spec : mapping
+        The spec as recorded in a table.
+    columns : list of str
+        The feature columns of the table.
+
+    Returns
+    -------
+    dict of str to list of str
+        If the spec has features of the user's own, whose code the table does not have, each
+        column is a feature.
+    """
+    try:
+        entries = featurelib.FeatureSpec.from_dict(spec).features
+    except featurelib.SpecError:
+        return {name: [name] for name in columns}
+    known = set(columns)
+    found = {
+        entry.name: [name for name in entry.column_names() if name in known] for entry in entries
+    }
+    return {name: names for name, names in found.items() if names}

@@ -1,0 +1,217 @@
+"""The classifiers: how each is made and fitted, without a look at held-out files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import featurelib.extras
+import numpy as np
+
+from jobs.errors import UsageError
+from jobs.settings import did_you_mean
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+#: The tutorial's network.
+DEFAULT = "mlp"
+
+_HIDDEN = (256, 128, 64)
+_BATCH_ROWS = 32
+_MAX_BATCH_ROWS = 256
+
+#: A network is trained for at most so many epochs, and updates.
+_EPOCHS = 200
+_UPDATES = 20_000
+
+_TREES = 300
+
+#: Trees of large tables have leaves of at least this share of the rows, which bounds their size.
+_LEAF_SHARE = 1e-5
+
+#: Rows that are standardized or predicted at once.
+_CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pipeline.
+
+    Attributes
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        Steps ``scale``, ``impute`` and ``classify``.
+    converged : bool
+        Whether the solver reached its tolerance.
+    """
+
+    pipeline: Pipeline
+    converged: bool
+
+    def probabilities(self, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Return the probability of each class for each row.
+
+        Parameters
+        ----------
+        X : np.ndarray [shape=(n_rows, n_columns), dtype=float32]
+            Features; NaN is a missing value.
+        classes : np.ndarray of str
+            The classes of the result. One that the training rows did not have gets 0.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_rows, n_classes), dtype=float64]
+        """
+        return probabilities(self.pipeline, X, classes)
+
+
+def probabilities(pipeline: Pipeline, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the probability of each class for each row, by a fitted pipeline."""
+    places = np.searchsorted(classes, pipeline.classes_)
+    found = np.zeros((len(X), len(classes)))
+    for start in range(0, len(X), _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        found[chunk, places] = pipeline.predict_proba(X[chunk])
+    return found
+
+
+def fit(
+    name: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    groups: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> Fitted:
+    """Fit a classifier; the scaler sees only these rows.
+
+    Parameters
+    ----------
+    name : str
+        One of `ESTIMATORS`.
+    X : np.ndarray [shape=(n_rows, n_columns), dtype=float32]
+        Features; NaN is a missing value. It is overwritten.
+    y : np.ndarray of str [shape=(n_rows,)]
+        Labels.
+    groups : np.ndarray of int [shape=(n_rows,)]
+        Groups, which an inner split must not separate.
+    weights : np.ndarray [shape=(n_rows,)]
+        Weights of the rows.
+    seed : int
+        Seed of all that is random.
+
+    Returns
+    -------
+    Fitted
+    """
+    check_name(name)
+    with featurelib.extras.needing("ml"):
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import Pipeline
+        from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for start in range(0, len(X), _CHUNK_ROWS):  # all rows at once would be copied as float64
+        scaler.partial_fit(X[start : start + _CHUNK_ROWS])
+    imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
+    imputer.fit(X[:1])
+    for start in range(0, len(X), _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        X[chunk] = imputer.transform(scaler.transform(X[chunk]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        classifier = ESTIMATORS[name](X, y, groups, weights / weights.mean(), seed)
+    is_late = [issubclass(warning.category, ConvergenceWarning) for warning in caught]
+    for warning, late in zip(caught, is_late, strict=True):
+        if not late:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    steps = [("scale", scaler), ("impute", imputer), ("classify", classifier)]
+    return Fitted(Pipeline(steps), not any(is_late))
+
+
+def check_name(name: str) -> None:
+    """Refuse names of no estimator.
+
+    Raises
+    ------
+    UsageError
+        If there is none of the name.
+    """
+    if name not in ESTIMATORS:
+        hint = did_you_mean(name, ESTIMATORS) or f": there are {', '.join(ESTIMATORS)}"
+        raise UsageError(f"there is no estimator {name!r}{hint}")
+
+
+def _mlp(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int) -> Any:
+    """Fit the tutorial's network.
+
+    It does not stop early, since scikit-learn would choose the rows that decide about it without
+    regard to groups.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    batch = int(np.clip(len(X) // 50, _BATCH_ROWS, _MAX_BATCH_ROWS))
+    epochs = int(np.clip(_UPDATES * batch // len(X), 5, _EPOCHS))
+    network = MLPClassifier(
+        _HIDDEN,
+        activation="relu",
+        solver="adam",
+        batch_size=min(batch, len(X)),
+        max_iter=epochs,
+        random_state=seed,
+    )
+    return network.fit(X, y, sample_weight=weights)
+
+
+def _svm(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int) -> Any:
+    from jobs.models.svm import CalibratedSVC
+
+    return CalibratedSVC(random_state=seed).fit(X, y, groups=groups, sample_weight=weights)
+
+
+def _extra_trees(
+    X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int
+) -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    leaf = max(1, round(_LEAF_SHARE * len(X)))
+    trees = ExtraTreesClassifier(_TREES, min_samples_leaf=leaf, n_jobs=-1, random_state=seed)
+    return trees.fit(X, y, sample_weight=weights)
+
+
+def _gradient_boosting(
+    X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int
+) -> Any:
+    """Fit gradient boosting; as the network, it does not stop early."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    leaf = int(np.clip(len(X) // 100, 2, 20))
+    boosting = HistGradientBoostingClassifier(
+        early_stopping=False, min_samples_leaf=leaf, random_state=seed
+    )
+    return boosting.fit(X, y, sample_weight=weights)
+
+
+def _logistic(
+    X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int
+) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=200, tol=1e-3).fit(X, y, sample_weight=weights)
+
+
+#: By name, the function that fits a classifier to standardized rows.
+ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], Any]] = {
+    "mlp": _mlp,
+    "svm": _svm,
+    "extra-trees": _extra_trees,
+    "gradient-boosting": _gradient_boosting,
+    "logistic": _logistic,
+}

@@ -1,0 +1,62 @@
+"""Groups of tracks that must not be separated: connected components of what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def joined(n: int, columns: Iterable[pa.Array]) -> np.ndarray:
+    """Number the groups of items that share a value of any column, also by way of others.
+
+    Parameters
+    ----------
+    n : int
+        Number of items.
+    columns : iterable of pyarrow.Array
+        Values of each item. Equal values of one column join items. Null and empty text join
+        nothing.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+        Number of each item's group, from 0, in the order in which groups first occur.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    items: list[np.ndarray] = []
+    nodes: list[np.ndarray] = []
+    n_nodes = n
+    for column in columns:
+        codes = _codes(column)
+        known = np.flatnonzero(codes >= 0)
+        items.append(known)
+        nodes.append(codes[known] + n_nodes)
+        n_nodes += int(codes.max(initial=-1)) + 1
+    ends = (np.concatenate([*items, []]).astype(np.int64), np.concatenate([*nodes, []]))
+    edges = coo_array(
+        (np.ones(len(ends[0]), np.int8), (ends[0], ends[1].astype(np.int64))),
+        shape=(n_nodes, n_nodes),
+    )
+    components = connected_components(edges, directed=False)[1][:n]
+    return numbered(components)
+
+
+def numbered(values: np.ndarray) -> np.ndarray:
+    """Number values from 0, in the order in which they first occur."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+def _codes(column: pa.Array) -> np.ndarray:
+    """Return a number for each value; -1 for null and empty text."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = pc.if_else(pc.equal(column, ""), None, column)
+    encoded = column.dictionary_encode()
+    return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
