@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import featurelib.extras
 import numpy as np
 
+import featurelib.extras
 from jobs.errors import UsageError
 from jobs.models.dataset import Dataset
 from jobs.models.estimators import Fitted, check_name, fit

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import featurelib.extras
 import numpy as np
 
+import featurelib.extras
 from jobs.errors import UsageError
 from jobs.settings import did_you_mean
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 
 def joined(n: int, columns: Iterable[pa.Array]) -> np.ndarray:
-    """Number the groups of items that share a value of any column, also by way of others.
+    """Return the group of each item: items that share a value of any column, also by way of others.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def joined(n: int, columns: Iterable[pa.Array]) -> np.ndarray:
 
 
 def numbered(values: np.ndarray) -> np.ndarray:
-    """Number values from 0, in the order in which they first occur."""
+    """Return values as numbers from 0, in the order in which they first occur."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))

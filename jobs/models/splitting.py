@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import featurelib.extras
 import numpy as np
+
+import featurelib.extras
 
 #: The groups of a class are joined at random to at most so many for each fold: the search for the
 #: best fold takes each group by itself.

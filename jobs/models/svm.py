@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import featurelib.extras
 import numpy as np
 
+import featurelib.extras
 from jobs.models.splitting import n_groups_by_class, stratified_folds
 
 with featurelib.extras.needing("ml"):
