@@ -11,7 +11,7 @@ import numpy as np
 import featurelib.extras
 from jobs.errors import UsageError
 from jobs.models.dataset import Dataset
-from jobs.models.estimators import Fitted, check_name, fit
+from jobs.models.estimators import Fitted, check_name, fit, probabilities
 from jobs.models.importance import Importance, Losses
 from jobs.models.splitting import n_groups_by_class, stratified_folds
 
@@ -25,6 +25,8 @@ _TRAINING = {"train", "training", "tr", "validation", "valid", "val", "dev", "de
 _TEST = {"test", "testing", "te", "eval", "evaluation"}
 
 _MAX_VALUES = 100
+
+_CHUNK_ROWS = 65_536
 
 
 class Scores(NamedTuple):
@@ -229,34 +231,31 @@ def cross_validate(
     check_name(estimator)
     if folds < 2:
         raise UsageError(f"folds is {folds}: give a whole number of at least 2")
+    classes, row_codes = dataset.encoded()
     firsts = dataset.track_rows
-    labels = dataset.y.to_numpy(dtype=object)[firsts].astype(str)
-    groups = dataset.groups[firsts]
-    classes, codes = np.unique(labels, return_inverse=True)
+    codes, groups = row_codes[firsts], dataset.groups[firsts]
     if len(classes) < 2:
         raise UsageError(
             f"all {len(firsts)} files have the label {classes[0]!r}: a classifier needs two"
         )
     notes: list[str] = []
     if split_column is None:
-        n_folds = _n_folds(labels, groups, folds, notes)
-        splits = _stratified(labels, groups, n_folds, seed)
+        n_folds = _n_folds(classes, codes, groups, folds, notes)
+        splits = _stratified(codes, groups, n_folds, seed)
     else:
         values = dataset.rows[split_column].iloc[firsts]
         splits = iter(_official(split_column, values, groups, notes))
-    n_rows = np.bincount(dataset.tracks)
     held_out = np.full((len(firsts), len(classes)), np.nan, np.float32)
     losses = Losses(dataset.features) if importance else None
     found = []
     n_late = 0
     for split in splits:
-        on_fold(f"training, {split.name}")
-        is_train, is_test = split.train[dataset.tracks], split.test[dataset.tracks]
         _check_split(split, codes)
-        fitted = fit_rows(dataset, np.flatnonzero(is_train), estimator, n_rows, seed)
+        on_fold(f"training, {split.name}")
+        fitted = fit_rows(dataset, np.flatnonzero(split.train[dataset.tracks]), estimator, seed)
         n_late += not fitted.converged
-        rows = np.flatnonzero(is_test)
-        by_row = _predicted(fitted, dataset, rows, classes)
+        rows = np.flatnonzero(split.test[dataset.tracks])
+        by_row = _predicted(fitted, dataset, rows, len(classes))
         held_out[split.test] = by_track(by_row, dataset.tracks[rows])
         found.append(
             Fold(
@@ -264,12 +263,12 @@ def cross_validate(
                 int(split.train.sum()),
                 int(split.test.sum()),
                 scores_of(codes[split.test], held_out[split.test].argmax(axis=1)),
-                scores_of(codes[dataset.tracks[rows]], by_row.argmax(axis=1)),
+                scores_of(row_codes[rows], by_row.argmax(axis=1)),
             )
         )
         if losses is not None:
             on_fold(f"shuffling features, {split.name}")
-            losses.add(fitted, dataset, split.test, classes, codes, seed)
+            losses.add(fitted.pipeline, dataset, split.test, codes, seed)
     if n_late:
         notes.append(
             f"in {n_late} of {len(found)} folds {estimator} ended before it had converged: the"
@@ -280,7 +279,7 @@ def cross_validate(
     np.add.at(confusion, (codes[is_known], held_out[is_known].argmax(axis=1)), 1)
     return CrossValidation(
         estimator,
-        classes.tolist(),
+        classes,
         held_out,
         found,
         confusion,
@@ -290,10 +289,10 @@ def cross_validate(
     )
 
 
-def fit_rows(
-    dataset: Dataset, rows: np.ndarray, estimator: str, n_rows: np.ndarray, seed: int
-) -> Fitted:
+def fit_rows(dataset: Dataset, rows: np.ndarray, estimator: str, seed: int) -> Fitted:
     """Fit an estimator to some rows of a dataset; each track weighs the same.
+
+    Its classes are numbers of the dataset's.
 
     Parameters
     ----------
@@ -303,15 +302,15 @@ def fit_rows(
         Positions of the rows.
     estimator : str
         Name of the estimator.
-    n_rows : np.ndarray of int [shape=(n_tracks,)]
-        Number of rows of each track.
     seed : int
         Seed of the estimator.
     """
+    _, codes = dataset.encoded()
+    n_rows = np.bincount(dataset.tracks)
     return fit(
         estimator,
         dataset.X.to_numpy()[rows],  # a copy, which `fit` may overwrite
-        dataset.y.iloc[rows].to_numpy(dtype=object).astype(str),
+        codes[rows],
         groups=dataset.groups[rows],
         weights=1.0 / n_rows[dataset.tracks[rows]],
         seed=seed,
@@ -342,25 +341,25 @@ def scores_of(truth: np.ndarray, predicted: np.ndarray) -> Scores:
     return Scores(float((truth == predicted).mean()), float(macro_f1))
 
 
-def _predicted(
-    fitted: Fitted, dataset: Dataset, rows: np.ndarray, classes: np.ndarray
-) -> np.ndarray:
+def _predicted(fitted: Fitted, dataset: Dataset, rows: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the probabilities of some rows, without a copy of all of them."""
     matrix = dataset.X.to_numpy()
-    found = np.empty((len(rows), len(classes)))
-    for start in range(0, len(rows), 2**16):
-        chunk = rows[start : start + 2**16]
-        found[start : start + len(chunk)] = fitted.probabilities(matrix[chunk], classes)
+    found = np.empty((len(rows), n_classes))
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk = rows[start : start + _CHUNK_ROWS]
+        found[start : start + len(chunk)] = probabilities(fitted.pipeline, matrix[chunk], n_classes)
     return found
 
 
-def _n_folds(labels: np.ndarray, groups: np.ndarray, folds: int, notes: list[str]) -> int:
+def _n_folds(
+    classes: list[str], codes: np.ndarray, groups: np.ndarray, folds: int, notes: list[str]
+) -> int:
     """Return the number of folds that all classes have groups for."""
-    counts = n_groups_by_class(labels, groups)
-    label = min(counts, key=lambda name: (counts[name], name))
-    fewest = counts[label]
+    counts = n_groups_by_class(codes, groups)
+    rarest = int(counts.argmin())
+    label, fewest = classes[rarest], int(counts[rarest])
     if fewest < 2:
-        n_files = int((labels == label).sum())
+        n_files = int((codes == rarest).sum())
         copies = "" if n_files == 1 else ", all of one group (copies, or of one --group-by value)"
         raise UsageError(
             f"the label {label!r} has {n_files} file{'s' * (n_files > 1)}{copies}: cross-validation"
@@ -374,10 +373,8 @@ def _n_folds(labels: np.ndarray, groups: np.ndarray, folds: int, notes: list[str
     return min(folds, fewest)
 
 
-def _stratified(
-    labels: np.ndarray, groups: np.ndarray, n_folds: int, seed: int
-) -> Iterator[_Split]:
-    folds = stratified_folds(labels, groups, n_folds=n_folds, seed=seed)
+def _stratified(codes: np.ndarray, groups: np.ndarray, n_folds: int, seed: int) -> Iterator[_Split]:
+    folds = stratified_folds(codes, groups, n_folds=n_folds, seed=seed)
     for number, test in enumerate(folds, 1):
         yield _Split(f"fold {number} of {n_folds}", ~test, test)
 

@@ -94,6 +94,16 @@ class Dataset:
         """Whether some file has several rows."""
         return len(self.track_rows) < len(self)
 
+    def encoded(self) -> tuple[list[str], np.ndarray]:
+        """Return the classes, sorted, and the number of each row's class, int64."""
+        labels = pa.chunked_array(pa.Array.from_pandas(self.y)).combine_chunks()
+        encoded = labels.cast(pa.string()).dictionary_encode()
+        names = encoded.dictionary.to_pylist()
+        classes = sorted(names)
+        place = {name: i for i, name in enumerate(classes)}
+        codes = np.array([place[name] for name in names], np.int64)
+        return classes, codes[encoded.indices.to_numpy()]
+
     def take(self, indices: np.ndarray) -> Dataset:
         """Return some rows as a dataset of their own.
 

@@ -51,30 +51,27 @@ class Fitted:
     pipeline: Pipeline
     converged: bool
 
-    def probabilities(self, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Return the probability of each class for each row.
 
-        Parameters
-        ----------
-        X : np.ndarray [shape=(n_rows, n_columns), dtype=float32]
-            Features; NaN is a missing value.
-        classes : np.ndarray of str
-            The classes of the result. One that the training rows did not have gets 0.
+def probabilities(pipeline: Pipeline, X: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the probability of each class for each row, by a fitted pipeline.
 
-        Returns
-        -------
-        np.ndarray [shape=(n_rows, n_classes), dtype=float64]
-        """
-        return probabilities(self.pipeline, X, classes)
+    Parameters
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        The pipeline.
+    X : np.ndarray [shape=(n_rows, n_columns), dtype=float32]
+        Features; NaN is a missing value.
+    n_classes : int
+        Number of classes. A class that the training rows did not have gets 0.
 
-
-def probabilities(pipeline: Pipeline, X: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the probability of each class for each row, by a fitted pipeline."""
-    places = np.searchsorted(classes, pipeline.classes_)
-    found = np.zeros((len(X), len(classes)))
+    Returns
+    -------
+    np.ndarray [shape=(n_rows, n_classes), dtype=float64]
+    """
+    found = np.zeros((len(X), n_classes))
     for start in range(0, len(X), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
-        found[chunk, places] = pipeline.predict_proba(X[chunk])
+        found[chunk, pipeline.classes_] = pipeline.predict_proba(X[chunk])
     return found
 
 
@@ -95,8 +92,8 @@ def fit(
         One of `ESTIMATORS`.
     X : np.ndarray [shape=(n_rows, n_columns), dtype=float32]
         Features; NaN is a missing value. It is overwritten.
-    y : np.ndarray of str [shape=(n_rows,)]
-        Labels.
+    y : np.ndarray of int [shape=(n_rows,)]
+        Number of each row's class.
     groups : np.ndarray of int [shape=(n_rows,)]
         Groups, which an inner split must not separate.
     weights : np.ndarray [shape=(n_rows,)]
@@ -183,7 +180,8 @@ def _extra_trees(
 
     leaf = max(1, round(_LEAF_SHARE * len(X)))
     trees = ExtraTreesClassifier(_TREES, min_samples_leaf=leaf, n_jobs=-1, random_state=seed)
-    return trees.fit(X, y, sample_weight=weights)
+    # several threads would add up the votes in another order each time
+    return trees.fit(X, y, sample_weight=weights).set_params(n_jobs=None)
 
 
 def _gradient_boosting(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jobs.models.dataset import Dataset
-from jobs.models.estimators import Fitted
+from jobs.models.estimators import probabilities
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 _REPEATS = 3
 
@@ -49,10 +53,9 @@ class Losses:
 
     def add(
         self,
-        fitted: Fitted,
+        pipeline: Pipeline,
         dataset: Dataset,
         is_held_out: np.ndarray,
-        classes: np.ndarray,
         codes: np.ndarray,
         seed: int,
     ) -> None:
@@ -60,14 +63,12 @@ class Losses:
 
         Parameters
         ----------
-        fitted : Fitted
+        pipeline : sklearn.pipeline.Pipeline
             The estimator, which has not seen these tracks.
         dataset : Dataset
             All rows.
         is_held_out : np.ndarray of bool [shape=(n_tracks,)]
             The tracks.
-        classes : np.ndarray of str
-            The classes.
         codes : np.ndarray of int [shape=(n_tracks,)]
             Number of each track's class.
         seed : int
@@ -76,12 +77,12 @@ class Losses:
         random = np.random.default_rng(seed)
         rows = _sample(dataset, np.flatnonzero(is_held_out), random)
         X = dataset.X.to_numpy()[rows]
-        tracks = dataset.tracks[rows]
-        kept, members = np.unique(tracks, return_inverse=True)
+        kept, members = np.unique(dataset.tracks[rows], return_inverse=True)
+        n_classes = int(codes.max()) + 1
 
         def accuracy() -> float:
-            sums = np.zeros((len(kept), len(classes)))
-            np.add.at(sums, members, fitted.probabilities(X, classes))
+            sums = np.zeros((len(kept), n_classes))
+            np.add.at(sums, members, probabilities(pipeline, X, n_classes))
             # the mean has the same maximum as the sum
             return float((sums.argmax(axis=1) == codes[kept]).mean())
 

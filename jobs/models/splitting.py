@@ -13,22 +13,32 @@ import featurelib.extras
 _GROUPS_A_FOLD = 100
 
 
-def n_groups_by_class(labels: np.ndarray, groups: np.ndarray) -> dict[str, int]:
-    """Return the number of groups that have items of each class."""
-    pairs = np.unique(np.stack([_codes(labels), groups]), axis=1)
-    counts = np.bincount(pairs[0])
-    return dict(zip(np.unique(labels).tolist(), counts.tolist(), strict=True))
+def n_groups_by_class(codes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the number of groups that have items of each class.
+
+    Parameters
+    ----------
+    codes, groups : np.ndarray of int [shape=(n,)]
+        Class and group of each item, as numbers from 0.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_classes,), dtype=int64]
+    """
+    n_classes = int(codes.max()) + 1
+    pairs = np.unique(groups.astype(np.int64) * n_classes + codes)
+    return np.bincount(pairs % n_classes, minlength=n_classes)
 
 
 def stratified_folds(
-    labels: np.ndarray, groups: np.ndarray, *, n_folds: int, seed: int
+    codes: np.ndarray, groups: np.ndarray, *, n_folds: int, seed: int
 ) -> Iterator[np.ndarray]:
     """Yield whether each item is held out, for each fold.
 
     Parameters
     ----------
-    labels : np.ndarray of str [shape=(n,)]
-        Class of each item. Folds have about equal shares of each class.
+    codes : np.ndarray of int [shape=(n,)]
+        Class of each item, as a number from 0. Folds have about equal shares of each class.
     groups : np.ndarray of int [shape=(n,)]
         Group of each item. All of a group are held out in the same fold.
     n_folds : int
@@ -44,14 +54,14 @@ def stratified_folds(
         from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    bundles = _bundles(labels, groups, _GROUPS_A_FOLD * n_folds, seed)
-    for _, test in splitter.split(np.empty((len(labels), 0)), labels, bundles):
-        is_held_out = np.zeros(len(labels), bool)
+    bundles = _bundles(codes, groups, _GROUPS_A_FOLD * n_folds, seed)
+    for _, test in splitter.split(np.empty((len(codes), 0)), codes, bundles):
+        is_held_out = np.zeros(len(codes), bool)
         is_held_out[test] = True
         yield is_held_out
 
 
-def _bundles(labels: np.ndarray, groups: np.ndarray, n_most: int, seed: int) -> np.ndarray:
+def _bundles(codes: np.ndarray, groups: np.ndarray, n_most: int, seed: int) -> np.ndarray:
     """Join the groups of each class at random until there are at most `n_most` of it.
 
     What is joined is a coarser grouping, so that no group is separated.
@@ -60,7 +70,7 @@ def _bundles(labels: np.ndarray, groups: np.ndarray, n_most: int, seed: int) -> 
     if len(names) <= n_most:
         return members
     of_group = np.zeros(len(names), np.int64)
-    of_group[members] = _codes(labels)  # of several classes, the last item's
+    of_group[members] = codes  # of several classes, the last item's
     random = np.random.default_rng(seed)
     bundle = np.empty(len(names), np.int64)
     n_bundles = 0
@@ -70,7 +80,3 @@ def _bundles(labels: np.ndarray, groups: np.ndarray, n_most: int, seed: int) -> 
         bundle[mine] = n_bundles + np.arange(len(mine)) % max(n, 1)
         n_bundles += n
     return bundle[members]
-
-
-def _codes(labels: np.ndarray) -> np.ndarray:
-    return np.unique(labels, return_inverse=True)[1]

@@ -31,7 +31,7 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : np.ndarray of str
+    classes_ : np.ndarray
         The classes, sorted.
     svc_ : sklearn.svm.SVC
         The machine, fitted to all rows.
@@ -57,18 +57,18 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
         ----------
         X : np.ndarray [shape=(n_rows, n_columns)]
             Standardized features.
-        y : np.ndarray of str [shape=(n_rows,)]
-            Labels.
+        y : np.ndarray of int [shape=(n_rows,)]
+            Number of each row's class.
         groups : np.ndarray of int [shape=(n_rows,)]
             Groups, which are not separated.
         sample_weight : np.ndarray [shape=(n_rows,)]
             Weights of the rows.
         """
-        self.classes_ = np.unique(y)
+        self.classes_, y = np.unique(y, return_inverse=True)
         self.n_features_in_ = X.shape[1]
         self.svc_ = self._machine().fit(X, y, sample_weight=sample_weight)
         values = self._values(self.svc_, X)
-        n_folds = min(_FOLDS, *n_groups_by_class(y, groups).values())
+        n_folds = min(_FOLDS, int(n_groups_by_class(y, groups).min()))
         if n_folds > 1:  # else the machine's own values have to do
             for is_held_out in stratified_folds(y, groups, n_folds=n_folds, seed=self.random_state):
                 train = ~is_held_out
