@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from featurelib.specs.presets import PRESETS, get_spec, preset_description, spec_from_settings
     from featurelib.specs.reuse import Reuse, reuse
     from featurelib.statistics import STATISTICS
+    from jobs.models.loading import load_table
+
+#: The one module of the package `jobs` that has a public name here: it reads the tables of `jobs`.
+_OF_TABLES = "jobs.models.loading"
 
 _LAZY = {
     "PRESETS": "specs.presets",
@@ -85,6 +89,7 @@ _LAZY = {
     "get_spec": "specs.presets",
     "librosa_call": "columns",
     "load": "extraction.loading",
+    "load_table": _OF_TABLES,
     "plot": "plot",
     "preset_description": "specs.presets",
     "reuse": "specs.reuse",
@@ -134,6 +139,7 @@ __all__ = [
     "get_spec",
     "librosa_call",
     "load",
+    "load_table",
     "plot",
     "preset_description",
     "reuse",
@@ -147,8 +153,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_LAZY[name]}")
-    value = module if name == _LAZY[name] else getattr(module, name)
+    home = _LAZY[name]
+    module = import_module(home if home == _OF_TABLES else f"{__name__}.{home}")
+    value = module if name == home else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.api import export_table, extract_corpus, make_spectrograms, verify_table
+    from jobs.api import (
+        export_table,
+        extract_corpus,
+        make_spectrograms,
+        predict,
+        train_model,
+        verify_table,
+    )
     from jobs.diagnostics.run_report import RunReport
     from jobs.errors import JobError
 
@@ -15,6 +22,8 @@ __all__ = [
     "export_table",
     "extract_corpus",
     "make_spectrograms",
+    "predict",
+    "train_model",
     "verify_table",
 ]
 
@@ -26,6 +35,8 @@ def __getattr__(name: str) -> Any:
         "export_table": "jobs.api",
         "extract_corpus": "jobs.api",
         "make_spectrograms": "jobs.api",
+        "predict": "jobs.api",
+        "train_model": "jobs.api",
         "verify_table": "jobs.api",
         "JobError": "jobs.errors",
         "RunReport": "jobs.diagnostics.run_report",

@@ -1,11 +1,11 @@
-"""The Python interface: `extract_corpus`, `make_spectrograms`, `export_table`, `verify_table`."""
+"""The Python interface: `extract_corpus`, `export_table`, `train_model`, `predict` and more."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import featurelib
@@ -19,9 +19,12 @@ from jobs.execution.opening import open_executor
 from jobs.export import Export, export
 from jobs.images.request import image_request
 from jobs.images.style import image_style
+from jobs.models.prediction import Predictions
+from jobs.models.prediction import predict as predict_labels
+from jobs.models.training import Training, TrainingOptions, train
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job
-from jobs.settings import Settings, with_values
+from jobs.settings import Settings, storage_texts, with_values
 from jobs.verification import SAMPLE, Verification
 
 if TYPE_CHECKING:
@@ -330,25 +333,138 @@ def verify_table(
     )
 
 
+def train_model(
+    table: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Training:
+    """Train a classifier on the features and labels of a table, and cross-validate it.
+
+    No group of files is on both sides of a split: the rows of a file, copies of it (equal
+    ``audio_hash``), and what `group_by` joins. Each file weighs the same, however long it is.
+
+    Parameters
+    ----------
+    table : str or path
+        Folder or URL of the table.
+    output : str or path
+        Path or URL of the model. Beside it are two pictures, ``<output>.confusion.png`` and
+        ``<output>.importance.png``.
+    force : bool
+        Replace files that exist.
+    progress : bool
+        Show what is done on a terminal or in a notebook, or lines elsewhere.
+    storage_options : mapping, optional
+        Options for fsspec.
+    **options
+        See `jobs.models.training.TrainingOptions`: ``estimator``, ``group_by``, ``folds``,
+        ``seed``, ``split_column``, ``partial``, ``silent``.
+
+    Returns
+    -------
+    Training
+        Scores, and what was left out.
+
+    Raises
+    ------
+    JobError
+        If the table cannot be read, there is nothing to learn from, or a file exists; the
+        message names the cause and the remedy in one line.
+    featurelib.MissingExtraError
+        If ``featurelib[ml]`` is not installed.
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus, train_model
+    >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
+    >>> training = train_model("table", "genre.model", estimator="logistic")
+    >>> training.result.classes
+    ['blues', 'rock']
+    >>> training.outputs[0]
+    'genre.model'
+    """
+    plain = _plain({"storage_options": storage_options or {}})
+    stored = with_values(Settings(), plain, "train_model").options_for("table")
+    with progress_for_terminal(quiet=not progress) as observer:
+        return train(
+            os.fspath(table),
+            os.fspath(output),
+            TrainingOptions.of(**options),
+            stored,
+            force=force,
+            observer=observer,
+        )
+
+
+def predict(
+    model: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = False,
+    **settings: Any,
+) -> Predictions:
+    """Predict the labels of a table, a corpus or one audio file.
+
+    Parameters
+    ----------
+    model : str or path
+        Path or URL of a model that `train_model` has written.
+    source : str or path
+        A table of the model's spec; or a corpus, as for `extract_corpus`, or one audio file,
+        whose features are extracted with the model's spec.
+    output : str or path, optional
+        Path or URL of a file to write, ending in ``.csv`` or ``.parquet``.
+    force : bool
+        Replace the file if it exists.
+    progress : bool
+        Show the progress of the extraction.
+    **settings
+        How a corpus is extracted, as for `extract_corpus`: ``workers``, ``include``,
+        ``storage_options``, …
+
+    Returns
+    -------
+    Predictions
+        ``frame`` has a row for each file: its path, label, and the probability of each label.
+
+    Raises
+    ------
+    JobError
+        If the model or the source cannot be read, or the table has another spec; the message
+        names the cause and the remedy in one line.
+    featurelib.MissingExtraError
+        If ``featurelib[ml]`` is not installed.
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus, predict, train_model
+    >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
+    >>> training = train_model("table", "genre.model", estimator="logistic")
+    >>> predict("genre.model", "music/rock/rock.00000.wav").frame["label"].tolist()
+    ['rock']
+    """
+    with progress_for_terminal(quiet=not progress) as observer:
+        return predict_labels(
+            os.fspath(model),
+            os.fspath(source),
+            output=None if output is None else os.fspath(output),
+            force=force,
+            settings=with_values(Settings(), _plain(settings), "predict"),
+            observer=observer,
+        )
+
+
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     options = settings.get("storage_options")
     if isinstance(options, Mapping):
-        settings["storage_options"] = tuple(_flat(options))
+        settings["storage_options"] = tuple(storage_texts(options))
     return {
         name: list(value) if isinstance(value, tuple | list) else value
         for name, value in settings.items()
     }
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, bool):
-            yield f"{prefix}{key}={str(value).lower()}"
-        elif isinstance(value, str | int):
-            yield f"{prefix}{key}={value}"
-        else:
-            raise UsageError(
-                f"storage option {prefix}{key} is {value!r}: give a string, number or flag"
-            )

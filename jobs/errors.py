@@ -41,6 +41,10 @@ class TableError(JobError):
     """The table cannot be read or written, or is not a featurelib table."""
 
 
+class ModelError(JobError):
+    """A model cannot be read, or is not featurelib's."""
+
+
 class TableBusyError(JobError):
     """Another driver is writing the table."""
 

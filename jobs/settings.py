@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -234,6 +234,27 @@ def _value(text: str) -> Any:
         except ValueError:
             return text
     return text
+
+
+def storage_texts(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield storage options of a mapping as values of `Settings.storage_options`.
+
+    Raises
+    ------
+    UsageError
+        If a value is no text, number or flag.
+    """
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from storage_texts(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            yield f"{prefix}{key}={str(value).lower()}"
+        elif isinstance(value, str | int):
+            yield f"{prefix}{key}={value}"
+        else:
+            raise UsageError(
+                f"storage option {prefix}{key} is {value!r}: give a string, number or flag"
+            )
 
 
 def secrets_of(settings: Settings) -> list[str]:

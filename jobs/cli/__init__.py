@@ -16,6 +16,7 @@ from jobs.cli import (  # noqa: F401 - each adds its commands to the group
     compiling,
     exporting,
     extract,
+    models,
     plotting,
     specs,
     spectrograms,

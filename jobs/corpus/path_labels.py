@@ -17,8 +17,7 @@ NAME = "name"
 
 _PREFIX = f"{NAME}:"
 _FIELD = "{label}"
-_WILDCARDS = {"*": "[^/]*?", "?": "[^/]", _FIELD: "(?P<label>[^/]+?)"}
-_TOKEN = re.compile(r"\{label\}|[*?]")
+_WILDCARDS = {"*": "[^/]*?", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,19 @@ class PathLabels:
     why_none: str
 
 
-def path_labels(setting: str) -> PathLabels | None:
+def path_labels(
+    setting: str, *, option: str = "--labels", field: str = _FIELD
+) -> PathLabels | None:
     """Return the rule of a value of `Settings.labels`; None if labels are not from paths.
+
+    Parameters
+    ----------
+    setting : str
+        ``parent``, ``name:PATTERN``, or something else.
+    option : str
+        Name of the option, for errors.
+    field : str
+        What stands for the label in a pattern.
 
     Raises
     ------
@@ -52,7 +62,7 @@ def path_labels(setting: str) -> PathLabels | None:
         return PathLabels(PARENT, parent_labels, "they are in no folder below it")
     if not setting.startswith(_PREFIX):
         return None
-    pattern = _pattern(setting.removeprefix(_PREFIX))
+    pattern = _pattern(setting.removeprefix(_PREFIX), option, field)
     return PathLabels(
         NAME,
         lambda paths: _extracted(paths, pattern),
@@ -68,27 +78,28 @@ def parent_labels(paths: pa.Array) -> pa.Array:
     return _readable(pieces.values.take(pc.if_else(has_folder, at, None)))
 
 
-def _pattern(text: str) -> str:
+def _pattern(text: str, option: str, field: str) -> str:
     """Return the regular expression (RE2) of a pattern.
 
     It matches the end of a path, from the beginning of a name: a pattern without ``/`` is for
-    the file's own name. ``*`` and ``{label}`` match as few characters as possible.
+    the file's own name. ``*`` and the field match as few characters as possible.
     """
-    example = "write, for example, 'name:{label}.*' for blues.00000.wav"
-    if text.count(_FIELD) != 1:
+    example = f"write, for example, 'name:{field}.*' for blues.00000.wav"
+    if text.count(field) != 1:
         raise UsageError(
-            f"--labels is {_PREFIX + text!r}: the pattern has to have {_FIELD} once; {example}"
+            f"{option} is {_PREFIX + text!r}: the pattern has to have {field} once; {example}"
         )
-    rest = text.replace(_FIELD, "")
+    rest = text.replace(field, "")
     if wrong := re.search(r"\{[^}]*\}?|\}", rest):
         raise UsageError(
-            f"--labels is {_PREFIX + text!r}: {wrong[0]!r} has no meaning in a pattern, which has"
-            f" {_FIELD}, * and ?; {example}"
+            f"{option} is {_PREFIX + text!r}: {wrong[0]!r} has no meaning in a pattern, which has"
+            f" {field}, * and ?; {example}"
         )
     stored = stored_path(text.removeprefix("/"))
     regex, start = "", 0
-    for token in _TOKEN.finditer(stored):
-        regex += re.escape(stored[start : token.start()]) + _WILDCARDS[token[0]]
+    wildcards = {**_WILDCARDS, field: "(?P<label>[^/]+?)"}
+    for token in re.finditer(rf"{re.escape(field)}|[*?]", stored):
+        regex += re.escape(stored[start : token.start()]) + wildcards[token[0]]
         start = token.end()
     return f"(?s)(?:^|/){regex}{re.escape(stored[start:])}$"
 

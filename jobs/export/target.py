@@ -1,4 +1,4 @@
-"""The file that an export writes: it appears when it is complete."""
+"""A file that a command writes: it appears when it is complete."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.corpus.path_labels import PathLabels, path_labels
 from jobs.errors import TableError, UsageError
 from jobs.models.columns import columns_by_feature, feature_columns
 from jobs.models.grouping import joined, numbered
@@ -22,6 +23,11 @@ from jobs.table.signs import CUT, DAMAGED
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class NoRowsError(UsageError):
+    """No row is left."""
+
 
 SILENT, UNLABELLED = "silent", "without a label"
 
@@ -142,8 +148,9 @@ def read_dataset(
     table : Table
         The table.
     group_by : sequence of str
-        Columns, such as ``artist``. Files that share a value are in one group. Null and empty
-        text are no value.
+        Columns, such as ``artist``, or parts of paths: ``parent`` for the folder,
+        ``name:PATTERN`` for the part ``{group}`` of a pattern, as for labels. Files that share a
+        value are in one group. Null and empty text are no value.
     columns : sequence of str
         More columns for `Dataset.rows`.
     partial : bool
@@ -160,8 +167,9 @@ def read_dataset(
     Raises
     ------
     UsageError
-        If there is no such column, the spec has no feature with one number per row, or no file
-        is left.
+        If there is no such column, or the spec has no feature with one number per row.
+    NoRowsError
+        If no file is left.
     TableError
         If the table is damaged, or a run changes it meanwhile.
     """
@@ -172,7 +180,8 @@ def read_dataset(
             f"{url} has series only, and a classifier needs one number per column: make a table"
             " with statistics such as mean and std"
         )
-    more = [*dict.fromkeys([*group_by, *columns])]
+    rules = {text: path_labels(text, option="--group-by", field="{group}") for text in group_by}
+    more = [*dict.fromkeys([*(text for text in rules if rules[text] is None), *columns])]
     _check_columns(table, names, more)
     parts = [name for name in sorted(table.parts) if not is_errors(name)]
     wanted = [*dict.fromkeys([*_FACTS, *more])]
@@ -182,7 +191,7 @@ def read_dataset(
     ends = np.cumsum([0, *map(len, facts)])
     order, left_out = _selected(rows, partial=partial, silent=silent, unlabelled=unlabelled)
     if not len(order):
-        raise UsageError(_nothing_left(url, left_out))
+        raise NoRowsError(_nothing_left(url, left_out))
     target = np.full(len(rows), -1, np.int64)
     target[order] = np.arange(len(order))
     matrix = np.empty((len(order), len(names)), np.float32)
@@ -191,7 +200,7 @@ def read_dataset(
             raise _changed(url)
         _fill(matrix, values.select(names), target[ends[part] : ends[part + 1]])
     del facts
-    return _dataset(rows.take(order), matrix, names, table, group_by, left_out)
+    return _dataset(rows.take(order), matrix, names, table, rules, left_out)
 
 
 def _dataset(
@@ -199,7 +208,7 @@ def _dataset(
     matrix: np.ndarray,
     names: list[str],
     table: Table,
-    group_by: Sequence[str],
+    group_by: Mapping[str, PathLabels | None],
     left_out: Mapping[str, int],
 ) -> Dataset:
     """Return the dataset of rows that are selected and sorted."""
@@ -211,7 +220,10 @@ def _dataset(
     is_first[1:] = pc.not_equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False)
     tracks = np.cumsum(is_first) - 1
     firsts = rows.filter(pa.array(is_first))
-    shared = [firsts[name].combine_chunks() for name in (HASH, *group_by)]
+    shared = [firsts[HASH].combine_chunks()]
+    for name, rule in group_by.items():
+        known = firsts[PATH if rule else name].combine_chunks()
+        shared.append(rule.of(known) if rule else known)
     frame = rows.drop_columns([LABEL]).to_pandas()
     return Dataset(
         X=pd.DataFrame(matrix, columns=names, copy=False),

@@ -29,6 +29,8 @@ _UPDATES = 20_000
 
 _TREES = 300
 
+_SVM_ROWS = 100_000
+
 #: Trees of large tables have leaves of at least this share of the rows, which bounds their size.
 _LEAF_SHARE = 1e-5
 
@@ -144,6 +146,21 @@ def check_name(name: str) -> None:
     if name not in ESTIMATORS:
         hint = did_you_mean(name, ESTIMATORS) or f": there are {', '.join(ESTIMATORS)}"
         raise UsageError(f"there is no estimator {name!r}{hint}")
+
+
+def check_size(name: str, n_rows: int) -> None:
+    """Refuse an estimator that would take days.
+
+    Raises
+    ------
+    UsageError
+        If there are too many rows for it.
+    """
+    if name == "svm" and n_rows > _SVM_ROWS:
+        raise UsageError(
+            f"the time of svm grows with the square of the rows, and there are {n_rows}: give"
+            f" another estimator, such as {DEFAULT} or logistic, or at most {_SVM_ROWS} rows"
+        )
 
 
 def _mlp(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int) -> Any:

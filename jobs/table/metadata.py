@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -331,6 +331,15 @@ def is_same_place(one: str, other: str) -> bool:
         return False
 
 
+def named_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """Return the first differences between two specs for a message; empty if there is none."""
+    differences = featurelib.spec_differences(a, b)
+    named = "; ".join(differences[:_DIFFERENCES_NAMED])
+    if len(differences) > _DIFFERENCES_NAMED:
+        named += f"; and {len(differences) - _DIFFERENCES_NAMED} more"
+    return named
+
+
 def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> None:
     """Refuse a run whose corpus, spec or options differ from the table's.
 
@@ -358,11 +367,7 @@ def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> No
             f"{where} is a table of {metadata.kind}, not of {wanted.kind}: give another --output"
         )
     if metadata.fingerprint != wanted.fingerprint:
-        differences = featurelib.spec_differences(metadata.spec, wanted.spec)
-        if differences:
-            named = "; ".join(differences[:_DIFFERENCES_NAMED])
-            if len(differences) > _DIFFERENCES_NAMED:
-                named += f"; and {len(differences) - _DIFFERENCES_NAMED} more"
+        if named := named_differences(metadata.spec, wanted.spec):
             raise UsageError(
                 f"{where} was made with another spec ({named}): another spec is"
                 " another table, give another --output"
