@@ -63,7 +63,7 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips presets decode job rows memory")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
 
-bench-scale: $(VENV)/.stamp-test  ## measure the driver's work for very many files (ARGS="200000" for fewer)
+bench-scale: $(VENV)/.stamp-test  ## measure the driver, and what reads tables, for very many files (ARGS="200000" for fewer)
 	$(PYTHON) -m tests.benchmarks scale $(ARGS)
 
 profile: $(VENV)/.stamp-test  ## show where the time of one file goes (ARGS="genre-v1 FILE")

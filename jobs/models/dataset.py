@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from jobs.corpus.path_labels import PathLabels, path_labels
 from jobs.errors import TableError, UsageError
 from jobs.models.columns import columns_by_feature, feature_columns
-from jobs.models.grouping import joined, numbered
+from jobs.models.grouping import joined, numbered, shared_codes
 from jobs.settings import did_you_mean
 from jobs.storage.parallel import in_threads, requests_at_once
+from jobs.storage.urls import is_url
 from jobs.table.layout import is_errors
 from jobs.table.reader import Table
 from jobs.table.schema import CHANNEL, LABEL, PATH, SEGMENT
@@ -185,22 +186,26 @@ def read_dataset(
     _check_columns(table, names, more)
     parts = [name for name in sorted(table.parts) if not is_errors(name)]
     wanted = [*dict.fromkeys([*_FACTS, *more])]
-    facts = list(_read(table, parts, wanted))
-    empty = pa.schema([table.feature_schema.field(name).remove_metadata() for name in wanted])
-    rows = pa.concat_tables([empty.empty_table(), *(part.cast(empty) for part in facts)])
-    ends = np.cumsum([0, *map(len, facts)])
+    rows = pa.concat_tables([_schema(table, wanted).empty_table(), *_read(table, parts, wanted)])
     order, left_out = _selected(rows, partial=partial, silent=silent, unlabelled=unlabelled)
     if not len(order):
         raise NoRowsError(_nothing_left(url, left_out))
     target = np.full(len(rows), -1, np.int64)
     target[order] = np.arange(len(order))
     matrix = np.empty((len(order), len(names)), np.float32)
-    for part, values in enumerate(_read(table, parts, [*_KEY, *names])):
-        if not values.select(_KEY).equals(facts[part].select(_KEY)):
+    start = 0
+    for values in _read(table, parts, [*_KEY, *names]):
+        stop = start + len(values)
+        if not values.select(_KEY).equals(rows.select(_KEY).slice(start, len(values))):
             raise _changed(url)
-        _fill(matrix, values.select(names), target[ends[part] : ends[part + 1]])
-    del facts
-    return _dataset(rows.take(order), matrix, names, table, rules, left_out)
+        _fill(matrix, values.select(names), target[start:stop])
+        start = stop
+    if start != len(rows):
+        raise _changed(url)
+    del values
+    dataset = _dataset(rows.take(order), matrix, names, table, rules, left_out)
+    pa.default_memory_pool().release_unused()
+    return dataset
 
 
 def _dataset(
@@ -219,7 +224,7 @@ def _dataset(
     is_first = np.ones(len(rows), bool)
     is_first[1:] = pc.not_equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False)
     tracks = np.cumsum(is_first) - 1
-    firsts = rows.filter(pa.array(is_first))
+    firsts = rows if is_first.all() else rows.filter(pa.array(is_first))
     shared = [firsts[HASH].combine_chunks()]
     for name, rule in group_by.items():
         known = firsts[PATH if rule else name].combine_chunks()
@@ -249,16 +254,26 @@ def _check_columns(table: Table, features: Sequence[str], names: Sequence[str]) 
             )
 
 
-def _read(table: Table, parts: Sequence[str], names: list[str]) -> Iterator[pa.Table]:
-    """Yield columns of each part, in order."""
+def _schema(table: Table, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([table.feature_schema.field(name).remove_metadata() for name in names])
 
-    def read(part: str) -> pa.Table:
-        groups = [rows.replace_schema_metadata(None) for rows in table.row_groups(part, names)]
-        none = pa.schema([table.feature_schema.field(name).remove_metadata() for name in names])
-        return pa.concat_tables([none.empty_table(), *(rows.cast(none) for rows in groups)])
+
+def _read(table: Table, parts: Sequence[str], names: list[str]) -> Iterator[pa.Table]:
+    """Yield columns of all parts, one row group at a time."""
+    schema = _schema(table, names)
+
+    def read(part: str) -> list[pa.Table]:
+        groups = table.row_groups(part, names)
+        return [rows.replace_schema_metadata(None).cast(schema) for rows in groups]
 
     try:
-        yield from in_threads(read, parts, requests_at_once(table.store))
+        if is_url(table.store.url):  # of several parts at once, since each answer is waited for
+            for groups in in_threads(read, parts, requests_at_once(table.store)):
+                yield from groups
+        else:
+            for part in parts:
+                for rows in table.row_groups(part, names):
+                    yield rows.replace_schema_metadata(None).cast(schema)
     except FileNotFoundError as error:
         raise _changed(table.store.url) from error
 
@@ -324,11 +339,12 @@ def _fill(matrix: np.ndarray, values: pa.Table, target: np.ndarray) -> None:
 
 def _contradictions(firsts: pa.Table) -> tuple[Contradiction, ...]:
     """Return the copies with different labels among the first rows of files."""
-    known = firsts.select([HASH, LABEL, PATH]).filter(pc.is_valid(firsts[HASH]))
-    labels = known.group_by(HASH).aggregate([(LABEL, "count_distinct")])
-    hashes = labels.filter(pc.greater(labels[f"{LABEL}_count_distinct"], 1))[HASH]
+    is_copy = shared_codes(firsts[HASH].combine_chunks()) >= 0
     found: dict[str, list[tuple[str, str]]] = {}
-    copies = known.filter(pc.is_in(known[HASH], hashes.combine_chunks()))
-    for row in copies.to_pylist():
+    for row in firsts.select([HASH, LABEL, PATH]).filter(pa.array(is_copy)).to_pylist():
         found.setdefault(row[HASH], []).append((row[PATH], row[LABEL]))
-    return tuple(Contradiction(digest, tuple(files)) for digest, files in found.items())
+    return tuple(
+        Contradiction(digest, tuple(files))
+        for digest, files in found.items()
+        if len({label for _, label in files if label is not None}) > 1
+    )

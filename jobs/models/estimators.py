@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,8 @@ _LEAF_SHARE = 1e-5
 
 #: Rows that are standardized or predicted at once.
 _CHUNK_ROWS = 65_536
+
+_FEW_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,25 @@ def probabilities(pipeline: Pipeline, X: np.ndarray, n_classes: int) -> np.ndarr
     np.ndarray [shape=(n_rows, n_classes), dtype=float64]
     """
     found = np.zeros((len(X), n_classes))
-    for start in range(0, len(X), _CHUNK_ROWS):
-        chunk = slice(start, start + _CHUNK_ROWS)
-        found[chunk, pipeline.classes_] = pipeline.predict_proba(X[chunk])
+    with _threads(len(X)):
+        for start in range(0, len(X), _CHUNK_ROWS):
+            chunk = slice(start, start + _CHUNK_ROWS)
+            found[chunk, pipeline.classes_] = pipeline.predict_proba(X[chunk])
     return found
+
+
+@contextlib.contextmanager
+def _threads(n_rows: int) -> Iterator[None]:
+    """Context manager for one thread if there are few rows: several would wait for each other."""
+    with _thread_pools().limit(limits=1) if n_rows < _FEW_ROWS else contextlib.nullcontext():
+        yield
+
+
+@functools.cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def fit(
@@ -122,7 +141,7 @@ def fit(
     for start in range(0, len(X), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
         X[chunk] = imputer.transform(scaler.transform(X[chunk]))
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _threads(len(X)):
         warnings.simplefilter("always")
         classifier = ESTIMATORS[name](X, y, groups, weights / weights.mean(), seed)
     is_late = [issubclass(warning.category, ConvergenceWarning) for warning in caught]

@@ -32,7 +32,7 @@ def joined(n: int, columns: Iterable[pa.Array]) -> np.ndarray:
     nodes: list[np.ndarray] = []
     n_nodes = n
     for column in columns:
-        codes = _codes(column)
+        codes = shared_codes(column)
         known = np.flatnonzero(codes >= 0)
         items.append(known)
         nodes.append(codes[known] + n_nodes)
@@ -54,9 +54,19 @@ def numbered(values: np.ndarray) -> np.ndarray:
     return rank[inverse]
 
 
-def _codes(column: pa.Array) -> np.ndarray:
-    """Return a number for each value; -1 for null and empty text."""
+def shared_codes(column: pa.Array) -> np.ndarray:
+    """Return a number for each value that occurs more than once; -1 for all others.
+
+    Null and empty text are not shared.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=int64]
+    """
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.if_else(pc.equal(column, ""), None, column)
-    encoded = column.dictionary_encode()
-    return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    indices = column.dictionary_encode().indices
+    codes = pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    is_shared = np.bincount(codes[codes >= 0], minlength=1) > 1
+    numbers = np.where(is_shared, np.cumsum(is_shared) - 1, -1)
+    return np.where(codes >= 0, numbers[codes], -1)

@@ -36,14 +36,15 @@ def confusion_picture(result: CrossValidation) -> bytes:
     Colours are shares of the tracks of each class; numbers are tracks.
     """
     n = len(result.classes)
+    names = [_short(label) for label in result.classes] if n <= _CLASSES_WITH_NAMES else []
     side = float(np.clip(0.34 * n, 2.4, 24.0))
-    figure = _figure(side + 2.6, side + 1.9)
+    margin = 0.08 * max(map(len, names), default=0)  # room for the names, in inches
+    figure = _figure(side + 2.0 + margin, side + 1.3 + margin)
     axes = figure.add_subplot()
     totals = result.confusion.sum(axis=1, keepdims=True)
     shares = result.confusion / np.maximum(totals, 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    if n <= _CLASSES_WITH_NAMES:
-        names = [_short(label) for label in result.classes]
+    if names:
         size = 9 if n <= 60 else 6
         rotation = 90 if n > 6 or max(map(len, names)) > 8 else 0
         axes.set_xticks(range(n), names, rotation=rotation, fontsize=size, parse_math=False)
@@ -116,7 +117,9 @@ def _png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         # characters that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        FigureCanvasAgg(figure).print_figure(sink, format="png", dpi=_DPI)
+        FigureCanvasAgg(figure).print_figure(
+            sink, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.15
+        )
     return sink.getvalue()
 
 

@@ -243,8 +243,8 @@ def _of_table(model: Model, location: str, options: dict[str, Any]) -> Predictio
     named = [f"{n} {sign}" for sign, n in counts.items() if n]
     if named:
         found.notes.append(
-            f"{' and '.join(named)} files have predictions too, which mean little: models are not"
-            " trained on such files unless asked for"
+            f"predictions of damaged, cut and silent files ({', '.join(named)}) mean little: models"
+            " are not trained on such files unless asked for"
         )
     return found
 

@@ -14,9 +14,9 @@ os.environ.update(ONE_THREAD)  # before anything loads a native library
 
 NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "memory")
 
-#: Not run without its name, since it takes long. The number of files may follow, and what they
-#: are: ``list`` or ``files``.
-SCALE = "scale"
+#: Not run without their names, since they take long. The number of files or rows may follow, and
+#: for ``scale`` what the files are: ``list`` or ``files``. ``scale`` ends with ``tables``.
+SCALE, TABLES = "scale", "tables"
 
 
 def main(names: list[str]) -> None:
@@ -26,6 +26,12 @@ def main(names: list[str]) -> None:
 
         with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
             bench_scale.run(Path(folder), *map(int, names[1:2]), *names[2:3])
+    if names[:1] in ([SCALE], [TABLES]):
+        os.environ.update(dict.fromkeys(ONE_THREAD, str(os.cpu_count())))  # as for a user
+        from tests.benchmarks import bench_tables
+
+        with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
+            bench_tables.run(Path(folder), *map(int, names[1:2]))
         return
     unknown = set(names) - set(NAMES)
     if unknown:

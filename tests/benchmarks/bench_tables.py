@@ -1,0 +1,57 @@
+"""Commands that read a table of very many rows: time and peak memory of each.
+
+``python -m tests.benchmarks tables 200000`` takes fewer rows.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks.million import make_table
+from tests.benchmarks.timing import ratio, timed
+from tests.support.memory import peak_bytes
+
+_ROWS = 1_000_000
+_LABELS = 10
+
+
+def run(folder: Path, n_rows: int = _ROWS) -> None:
+    """Measure each command in a process of its own; print seconds and memory."""
+    table = folder / "table"
+    made = timed(lambda: make_table(table, n_rows, n_labels=_LABELS))
+    print(f"a table of {n_rows} rows and {_LABELS} labels, made in {made:.1f} s")
+    for name, aim_s, aim_mib in COMMANDS:
+        seconds, peak = _measured(name, table, folder)
+        print(ratio(f"{name}: time [s]", seconds, f"about {aim_s}"))
+        print(ratio(f"{name}: peak memory [MiB]", peak, f"at most {aim_mib}"))
+
+
+def _measured(name: str, table: Path, folder: Path) -> tuple[float, float]:
+    context = multiprocessing.get_context("spawn")
+    result = folder / "result.json"
+    process = context.Process(target=_run, args=(name, table, folder, result))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    seconds, peak = json.loads(result.read_text())
+    return seconds, peak
+
+
+def _run(name: str, table: Path, folder: Path, result: Path) -> None:
+    seconds = timed(lambda: _CALLS[name](table, folder))
+    result.write_text(json.dumps([seconds, peak_bytes() / 2**20]))
+
+
+def _train(table: Path, folder: Path) -> None:
+    from jobs import train_model
+
+    train_model(table, folder / "genre.model", estimator="logistic")
+
+
+_CALLS: dict[str, Callable[[Path, Path], None]] = {"train --estimator logistic": _train}
+
+#: Names, and what is aimed at for a million rows: seconds, and MiB. The matrix has 374 MiB.
+COMMANDS = [("train --estimator logistic", 120, 1500)]
