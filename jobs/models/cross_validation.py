@@ -381,7 +381,7 @@ def _stratified(codes: np.ndarray, groups: np.ndarray, n_folds: int, seed: int) 
 
 def _official(column: str, values: pd.Series, groups: np.ndarray, notes: list[str]) -> list[_Split]:
     """Return the splits that a column gives; no group is on both sides."""
-    is_known = values.notna().to_numpy()
+    is_known = values.notna().to_numpy(copy=True)
     texts = values.astype(str).to_numpy(dtype=object)
     is_known &= texts != ""
     if not is_known.all():

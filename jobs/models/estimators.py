@@ -134,8 +134,9 @@ def fit(
         from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()
-    for start in range(0, len(X), _CHUNK_ROWS):  # all rows at once would be copied as float64
-        scaler.partial_fit(X[start : start + _CHUNK_ROWS])
+    with np.errstate(invalid="ignore"):  # a column may have no value
+        for start in range(0, len(X), _CHUNK_ROWS):  # all at once would be copied as float64
+            scaler.partial_fit(X[start : start + _CHUNK_ROWS])
     imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     imputer.fit(X[:1])
     for start in range(0, len(X), _CHUNK_ROWS):
