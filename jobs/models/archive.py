@@ -32,13 +32,12 @@ _SCHEMA = "schema.json"
 _MAX_METADATA_BYTES = 64 * 2**20
 
 #: Kinds of skops nodes, and the types of each, that the estimators consist of.
-_KNOWN: dict[str, set[str] | None] = {
+_KNOWN = {
     "JsonNode": {"builtins.str"},
     "ListNode": {"builtins.list"},
     "TupleNode": {"builtins.tuple"},
     "DictNode": {"builtins.dict"},
     "TypeNode": {"builtins.str"},
-    "CachedNode": None,  # refers to another node
     "DTypeNode": {"numpy.dtype"},
     "NdArrayNode": {
         "numpy.ndarray",
@@ -141,14 +140,22 @@ def unpack_pipeline(data: bytes, where: str, *, n_columns: int, n_classes: int) 
     with featurelib.extras.needing("ml"):
         import skops.io
 
-    trusted = sorted(set().union(*(types for types in _KNOWN.values() if types)))
+    trusted = sorted(set().union(*_KNOWN.values()))
+    sink = io.BytesIO()
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for node in _nodes(json.loads(archive.read(_SCHEMA))):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(sink, "w") as checked:
+            schema = json.loads(archive.read(_SCHEMA))
+            for node in _nodes(schema):
                 _check_node(node, where)
+                # by these, a node that was checked could stand for another one
+                node.pop("__id__", None)
                 if node["__loader__"] == "TreeNode":
                     check_tree_node(node, archive, n_columns=n_columns, n_classes=n_classes)
-        pipeline = skops.io.loads(data, trusted=trusted)
+            checked.writestr(_SCHEMA, json.dumps(schema))
+            for name in archive.namelist():
+                if name not in (METADATA, DIGEST, _SCHEMA):
+                    checked.writestr(name, archive.read(name))
+        pipeline = skops.io.load(sink, trusted=trusted)
         check_pipeline(pipeline, n_columns=n_columns, n_classes=n_classes)
     except (*_BROKEN, AttributeError, ImportError, IndexError, MemoryError, OSError) as error:
         raise _damaged(where, error) from error
@@ -218,8 +225,7 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_node(node: dict[str, Any], where: str) -> None:
     loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
-    types = _KNOWN.get(loader, set())
-    if types is not None and name not in types:
+    if name not in _KNOWN.get(loader, ()):
         raise ModelError(
             f"{where} has a {name} ({loader}), which no model of featurelib has: it may run foreign"
             " code and is not read; give a file that featurelib train has made"
