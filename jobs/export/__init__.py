@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,8 @@ from jobs.errors import ConflictError, TableError, UsageError, with_remedy
 from jobs.export.formats import FORMATS
 from jobs.export.layouts import LAYOUTS, Layout, layout_of
 from jobs.export.ordering import sorted_rows
-from jobs.export.target import AGAIN, check_name, new_file
-from jobs.storage.names import encode_local
-from jobs.storage.opening import open_store
-from jobs.storage.urls import local_path, real_location, split_name, stored_name
+from jobs.export.target import AGAIN, check_apart, check_name, new_file
+from jobs.storage.urls import split_name
 from jobs.table.reader import Table, open_table
 
 if TYPE_CHECKING:
@@ -88,7 +85,7 @@ def export(
     kind = _kind(kind, output)
     table = open_table(location, options)
     layout = layout_of(kind, table)
-    _check_apart(table, output, options)
+    check_apart(table.store.url, output, options)
     _check_extension(kind, layout, output)
     with new_file(output, options, force=force) as sink:
         n_rows = FORMATS[layout.format](sink, layout, _rows(table, layout))
@@ -129,17 +126,3 @@ def _check_extension(kind: str, layout: Layout, output: str) -> None:
 
 def _extension(output: str) -> str:
     return split_name(output)[1].rpartition(".")[2].lower()
-
-
-def _check_apart(table: Table, output: str, options: dict[str, Any]) -> None:
-    path = local_path(output)
-    if path is None:
-        folder, name = split_name(output)
-        place = f"{open_store(folder, options).url}/{stored_name(output, name)}"
-    else:
-        place = encode_local(os.path.abspath(path))
-    if real_location(place).startswith(real_location(table.store.url)):
-        raise UsageError(
-            f"{output} is in the table, where readers would take it for a part: give a place"
-            " outside of it"
-        )

@@ -10,10 +10,19 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from jobs.errors import ConflictError, TableError, UsageError, with_remedy
+from jobs.storage.names import encode_local
 from jobs.storage.opening import open_store
 from jobs.storage.retry import http_status
 from jobs.storage.scratch import temporary_file
-from jobs.storage.urls import check_output, is_url, local_path, redacted, split_name, stored_name
+from jobs.storage.urls import (
+    check_output,
+    is_url,
+    local_path,
+    real_location,
+    redacted,
+    split_name,
+    stored_name,
+)
 
 #: What to do if a disk is full.
 AGAIN = "run the command again; temporary files are in TMPDIR"
@@ -45,6 +54,36 @@ def check_name(location: str, *, example: str = "table.csv") -> None:
     if is_folder or not split_name(location)[1]:
         raise UsageError(
             f"{shown} is a folder: give a file, such as {os.path.join(shown, example)}"
+        )
+
+
+def check_apart(table: str, output: str, options: dict[str, Any]) -> None:
+    """Refuse a file in a table.
+
+    Parameters
+    ----------
+    table : str
+        Canonical location of the table.
+    output : str
+        Path or URL of the file.
+    options : dict
+        Storage options for fsspec.
+
+    Raises
+    ------
+    UsageError
+        If the file would be below the table.
+    """
+    path = local_path(output)
+    if path is None:
+        folder, name = split_name(output)
+        place = f"{open_store(folder, options).url}/{stored_name(output, name)}"
+    else:
+        place = encode_local(os.path.abspath(path))
+    if real_location(place).startswith(real_location(table)):
+        raise UsageError(
+            f"{redacted(output)} is in the table, where readers would take it for a part: give a"
+            " place outside of it"
         )
 
 

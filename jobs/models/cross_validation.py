@@ -271,8 +271,8 @@ def cross_validate(
             losses.add(fitted.pipeline, dataset, split.test, codes, seed)
     if n_late:
         notes.append(
-            f"in {n_late} of {len(found)} folds {estimator} ended before it had converged: the"
-            " scores hold for that"
+            f"{estimator} reached its limit of steps before it had converged, in {n_late} of"
+            f" {len(found)} folds"
         )
     is_known = ~np.isnan(held_out[:, 0])
     confusion = np.zeros((len(classes), len(classes)), np.int64)

@@ -247,10 +247,9 @@ def _check_columns(table: Table, features: Sequence[str], names: Sequence[str]) 
     for name in names:
         if name not in known or pa.types.is_nested(table.feature_schema.field(name).type):
             others = [*table.attribute_names[1:], *table.metadata.tags]
-            there = f"; the columns of its lists and tags are {', '.join(others)}" if others else ""
             raise UsageError(
                 f"{table.store.url} has no column {name!r} by which files can be grouped or"
-                f" split{did_you_mean(name, known) or there}"
+                f" split{did_you_mean(name, others or known)}"
             )
 
 

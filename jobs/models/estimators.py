@@ -33,6 +33,8 @@ _TREES = 300
 
 _SVM_ROWS = 100_000
 
+_INTERRUPTED = "interrupted by user"
+
 #: Trees of large tables have leaves of at least this share of the rows, which bounds their size.
 _LEAF_SHARE = 1e-5
 
@@ -145,14 +147,18 @@ def fit(
     with warnings.catch_warnings(record=True) as caught, _threads(len(X)):
         warnings.simplefilter("always")
         classifier = ESTIMATORS[name](X, y, groups, weights / weights.mean(), seed)
-    is_late = [issubclass(warning.category, ConvergenceWarning) for warning in caught]
-    for warning, late in zip(caught, is_late, strict=True):
-        if not late:
+    converged = True
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            converged = False
+        elif _INTERRUPTED in str(warning.message):  # the network makes a warning of Ctrl-C
+            raise KeyboardInterrupt
+        else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
     steps = [("scale", scaler), ("impute", imputer), ("classify", classifier)]
-    return Fitted(Pipeline(steps), not any(is_late))
+    return Fitted(Pipeline(steps), converged)
 
 
 def check_name(name: str) -> None:
@@ -164,8 +170,7 @@ def check_name(name: str) -> None:
         If there is none of the name.
     """
     if name not in ESTIMATORS:
-        hint = did_you_mean(name, ESTIMATORS) or f": there are {', '.join(ESTIMATORS)}"
-        raise UsageError(f"there is no estimator {name!r}{hint}")
+        raise UsageError(f"there is no estimator {name!r}{did_you_mean(name, ESTIMATORS)}")
 
 
 def check_size(name: str, n_rows: int) -> None:

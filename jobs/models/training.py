@@ -13,7 +13,7 @@ import xxhash
 import featurelib.extras
 from jobs.diagnostics.events import Observer, StepStarted, ignore
 from jobs.errors import UsageError
-from jobs.export.target import check_name, new_file
+from jobs.export.target import check_apart, check_name, new_file
 from jobs.models.columns import feature_columns
 from jobs.models.cross_validation import FOLDS, CrossValidation, cross_validate, fit_rows
 from jobs.models.dataset import CUT, DAMAGED, SILENT, UNLABELLED, Dataset, read_dataset
@@ -222,6 +222,7 @@ def train(
         pass
     outputs = [output, f"{output}.confusion.png", f"{output}.importance.png"]
     table = open_table(location, storage_options)
+    check_apart(table.store.url, output, storage_options)
 
     def say(what: str) -> None:
         observer(StepStarted(what))

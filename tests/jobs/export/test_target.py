@@ -7,19 +7,16 @@ import os
 import resource
 import signal
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import fsspec
 import pytest
 
 from jobs import JobError, export_table
 from jobs.errors import EXIT_USAGE, UsageError
-from jobs.export import _check_apart
-from jobs.export.target import new_file
+from jobs.export.target import check_apart, new_file
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
-from jobs.table.reader import Table
 from tests.conftest import S3
 from tests.jobs.export.tables import make_table, spec_of
 from tests.jobs.table.test_conditional_writes import refused
@@ -215,5 +212,5 @@ def test_an_s3_table_is_known_by_other_names(s3: S3) -> None:
     table = open_store(f"s3://{bucket}/table", options)
     for name in (f"s3a://{bucket}/table/x.csv", f"s3://{bucket}//table/features/x.parquet"):
         with pytest.raises(UsageError, match="is in the table"):
-            _check_apart(cast(Table, SimpleNamespace(store=table)), name, options)
-    _check_apart(cast(Table, SimpleNamespace(store=table)), f"s3://{bucket}/table.csv", options)
+            check_apart(table.url, name, options)
+    check_apart(table.url, f"s3://{bucket}/table.csv", options)

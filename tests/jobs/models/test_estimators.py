@@ -144,7 +144,7 @@ def test_unfinished_solvers_are_said_and_not_shown(recwarn: pytest.WarningsRecor
 def test_names_and_sizes_are_checked() -> None:
     with pytest.raises(UsageError, match=r"no estimator 'mpl'.*did you mean 'mlp'"):
         check_name("mpl")
-    with pytest.raises(UsageError, match="there are mlp, svm, extra-trees"):
+    with pytest.raises(UsageError, match="; there are mlp, svm, extra-trees"):
         check_name("resnet")
     with pytest.raises(UsageError, match="grows with the square of the rows, and there are 500000"):
         check_size("svm", 500_000)
