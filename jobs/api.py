@@ -445,8 +445,8 @@ def predict(
     --------
     >>> from jobs import extract_corpus, predict, train_model
     >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
-    >>> training = train_model("table", "genre.model", estimator="logistic")
-    >>> predict("genre.model", "music/rock/rock.00000.wav").frame["label"].tolist()
+    >>> training = train_model("table", "my.model", estimator="logistic")
+    >>> predict("my.model", "music/rock/rock.00000.wav").frame["label"].tolist()
     ['rock']
     """
     with progress_for_terminal(quiet=not progress) as observer:

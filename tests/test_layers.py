@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import featurelib
+
 TOP = Path(__file__).resolve().parents[1]
 
 #: A module may import the rooms before its own, and its own room.
@@ -112,6 +114,21 @@ def test_featurelib_knows_nothing_of_the_job() -> None:
         if module.startswith("featurelib.plot"):
             unknown -= {"librosa", "matplotlib"}
         assert not others & unknown, module
+
+
+def test_one_public_name_of_featurelib_is_of_the_job() -> None:
+    """`load_table` reads a table of `jobs`: it is found when it is asked for."""
+    package = TOP / "featurelib"
+    places = [
+        (path.name, node.value)
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("jobs.")
+    ]
+    assert places == [("__init__.py", "jobs.models.loading")]
+    names = [name for name, home in featurelib._LAZY.items() if home == "jobs.models.loading"]
+    assert names == ["load_table"]
+    assert featurelib.load_table.__module__ == "jobs.models.loading"
 
 
 def test_the_job_enters_featurelib_by_the_front_door() -> None:
