@@ -37,7 +37,8 @@ def test_other_names_are_attribute_errors():
 def test_nothing_heavy_is_imported_before_it_is_used():
     code = (
         "import sys, featurelib, jobs, jobs.cli; featurelib.get_spec('genre-v1');"
-        "print(*{'numba', 'scipy', 'pandas', 'pyarrow', 'librosa', 'dask', 'sklearn', 'skops', 'matplotlib'} & set(sys.modules))"
+        "print(*{'numba', 'scipy', 'pandas', 'pyarrow', 'librosa', 'dask', 'sklearn', 'skops',"
+        "'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

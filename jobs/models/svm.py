@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 import featurelib.extras
 from jobs.models.splitting import n_groups_by_class, stratified_folds
 
 with featurelib.extras.needing("ml"):
     from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
 _FOLDS = 5
@@ -18,9 +19,10 @@ _FOLDS = 5
 class CalibratedSVC(ClassifierMixin, BaseEstimator):
     """Support vector machine (radial basis functions) with calibrated probabilities.
 
-    The probabilities are a logistic regression of decision values (Platt, 1999). The decision
-    values that it learns from are those of held-out groups: scikit-learn's own calibration would
-    separate files from their copies.
+    The probabilities are the softmax of the decision values times a factor, which is that of the
+    largest likelihood (temperature scaling; Guo et al., 2017, "On calibration of modern neural
+    networks"). The decision values that it is chosen by are those of held-out groups:
+    scikit-learn's own calibration would separate files from their copies.
 
     Parameters
     ----------
@@ -35,8 +37,8 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
         The classes, sorted.
     svc_ : sklearn.svm.SVC
         The machine, fitted to all rows.
-    calibration_ : sklearn.linear_model.LogisticRegression
-        From decision values to probabilities.
+    factor_ : float
+        Factor of the decision values.
     """
 
     def __init__(self, C: float = 10.0, random_state: int = 0) -> None:
@@ -76,13 +78,12 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
                     continue
                 machine = self._machine().fit(X[train], y[train], sample_weight[train])
                 values[is_held_out] = self._values(machine, X[is_held_out])
-        self.calibration_ = LogisticRegression(max_iter=1000)
-        self.calibration_.fit(values, y, sample_weight=sample_weight)
+        self.factor_ = _factor(values, y, sample_weight)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return the probability of each class, float64 [shape=(n_rows, n_classes)]."""
-        return self.calibration_.predict_proba(self._values(self.svc_, X))
+        return softmax(self.factor_ * self._values(self.svc_, X), axis=1)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the most probable class of each row."""
@@ -94,4 +95,14 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
     @staticmethod
     def _values(machine: SVC, X: np.ndarray) -> np.ndarray:
         values = machine.decision_function(X)
-        return values[:, np.newaxis] if values.ndim == 1 else values
+        return np.stack([-values, values], axis=1) / 2 if values.ndim == 1 else values
+
+
+def _factor(values: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+    """Return the factor of decision values that makes the labels most likely."""
+
+    def loss(exponent: float) -> float:
+        shares = log_softmax(np.exp(exponent) * values, axis=1)
+        return -float(np.average(shares[np.arange(len(y)), y], weights=weights))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-6.0, 5.0), method="bounded").x))
