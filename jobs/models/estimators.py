@@ -26,7 +26,7 @@ _BATCH_ROWS = 32
 _MAX_BATCH_ROWS = 256
 
 #: A network is trained for at most so many epochs, and updates.
-_EPOCHS = 200
+_EPOCHS = 100
 _UPDATES = 20_000
 
 #: Penalty of weights. It is divided by the number of rows, so that it matters for small tables:
@@ -200,7 +200,7 @@ def _mlp(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, 
     """
     from sklearn.neural_network import MLPClassifier
 
-    batch = int(np.clip(len(X) // 50, _BATCH_ROWS, _MAX_BATCH_ROWS))
+    batch = int(np.clip(len(X) // 20, _BATCH_ROWS, _MAX_BATCH_ROWS))
     epochs = int(np.clip(_UPDATES * batch // len(X), 5, _EPOCHS))
     network = MLPClassifier(
         _HIDDEN,

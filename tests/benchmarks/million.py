@@ -1,8 +1,8 @@
 """A table of very many rows, made without audio: what reads tables is measured with it.
 
 The parts have the schema and the metadata of a real table. Features are random numbers around a
-mean of their label, so that a classifier finds something. Some files are copies, silent, cut or
-clipped.
+mean of their label, so that a classifier finds something. Some files are copies, silent, cut,
+clipped or upsampled.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from jobs.table.reader import Table, open_table
 
 _GROUP_ROWS = 50_000
 
-#: One of so many files is a copy of the one before it, silent, cut or clipped.
-_COPY, _SILENT, _CUT, _CLIPPED = 100, 1000, 500, 200
+#: Of the files of a label, one of so many is a copy of the one before it, silent, cut, clipped or
+#: upsampled.
+_COPY, _SILENT, _CUT, _CLIPPED, _UPSAMPLED = 100, 1000, 500, 200, 300
 
 
 def make_table(
@@ -127,6 +128,7 @@ def _rows(
         "mix_peak": peak,
         "clipped_fraction": np.where(order % _CLIPPED == 3, 0.02, 0.0),
         "is_silent": is_silent,
+        "cutoff_hz": np.where(order % _UPSAMPLED == 5, 11_025.0, np.nan).astype(np.float32),
         "audio_hash": [f"{i - 10 * (i // 10 % _COPY == 1):032x}" for i in numbers],
         "size_bytes": (seconds * 24_000).astype(np.int64),
         "source_version": [f"1-{i}" for i in numbers],
@@ -136,7 +138,8 @@ def _rows(
     columns = []
     for field in table.feature_schema:
         if field.name in known:
-            columns.append(pa.array(known[field.name]).cast(field.type))
+            # NaN is null
+            columns.append(pa.Array.from_pandas(known[field.name]).cast(field.type))
         elif field.name in means:
             values = random.standard_normal(n, np.float32) + np.float32(means[field.name])
             columns.append(pa.array(values))
