@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         predict,
         train_model,
         verify_table,
+        write_report,
     )
     from jobs.diagnostics.run_report import RunReport
     from jobs.errors import JobError
@@ -25,6 +26,7 @@ __all__ = [
     "predict",
     "train_model",
     "verify_table",
+    "write_report",
 ]
 
 
@@ -38,6 +40,7 @@ def __getattr__(name: str) -> Any:
         "predict": "jobs.api",
         "train_model": "jobs.api",
         "verify_table": "jobs.api",
+        "write_report": "jobs.api",
         "JobError": "jobs.errors",
         "RunReport": "jobs.diagnostics.run_report",
     }

@@ -30,6 +30,8 @@ from jobs.verification import SAMPLE, Verification
 if TYPE_CHECKING:
     import distributed
 
+    from jobs.report.writing import Page
+
 
 def extract_corpus(
     corpus: str | os.PathLike[str],
@@ -458,6 +460,57 @@ def predict(
             settings=with_values(Settings(), _plain(settings), "predict"),
             observer=observer,
         )
+
+
+def write_report(
+    table: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Page:
+    """Write one HTML page about a feature table: what is in it, and what is wrong with it.
+
+    The page opens offline and loads nothing. The same table gives the same page. It appears when
+    it is complete.
+
+    Parameters
+    ----------
+    table : str or path
+        Folder or URL of the table.
+    output : str or path
+        Path or URL of the page.
+    force : bool
+        Replace the file if it exists.
+    storage_options : mapping, optional
+        Options for fsspec.
+
+    Returns
+    -------
+    Page
+        Location and size of the page, and the findings on it.
+
+    Raises
+    ------
+    JobError
+        If the table cannot be read, or the file exists; the message names the cause and the
+        remedy in one line.
+    featurelib.MissingExtraError
+        If libraries for reports are not installed (``pip install 'featurelib[report]'``).
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus, write_report
+    >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
+    >>> page = write_report("table", "report.html")
+    >>> page.n_files, page.n_errors
+    (4, 0)
+    """
+    from jobs.report.writing import write_report as write
+
+    plain = _plain({"storage_options": storage_options or {}})
+    options = with_values(Settings(), plain, "write_report").options_for("table")
+    return write(os.fspath(table), os.fspath(output), options, force=force)
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from jobs.cli import (  # noqa: F401 - each adds its commands to the group
     extract,
     models,
     plotting,
+    reporting,
     specs,
     spectrograms,
     table,
