@@ -17,6 +17,9 @@ from tests.support.memory import peak_bytes
 _ROWS = 1_000_000
 _LABELS = 10
 
+#: Most bytes of a page.
+_PAGE_BYTES = 10_000_000
+
 
 def run(folder: Path, n_rows: int = _ROWS) -> None:
     """Measure each command in a process of its own; print seconds and memory."""
@@ -51,7 +54,18 @@ def _train(table: Path, folder: Path) -> None:
     train_model(table, folder / "genre.model", estimator="logistic")
 
 
-_CALLS: dict[str, Callable[[Path, Path], None]] = {"train --estimator logistic": _train}
+def _report(table: Path, folder: Path) -> None:
+    from jobs import write_report
+
+    page = write_report(table, folder / "report.html", force=True)
+    assert page.n_bytes < _PAGE_BYTES
+    print(f"a page of {page.n_bytes / 1e6:.1f} MB, {len(page.findings)} findings")
+
+
+_CALLS: dict[str, Callable[[Path, Path], None]] = {
+    "train --estimator logistic": _train,
+    "report": _report,
+}
 
 #: Names, and what is aimed at for a million rows: seconds, and MiB. The matrix has 374 MiB.
-COMMANDS = [("train --estimator logistic", 120, 1500)]
+COMMANDS = [("train --estimator logistic", 120, 1500), ("report", 60, 1500)]
