@@ -10,7 +10,7 @@ from tests.docs.markdown import TOP
 
 DOCUMENTS = sorted(
     str(path.relative_to(TOP))
-    for pattern in ("*.md", "docs/*.md", "deploy/*.md", "tests/**/*.md")
+    for pattern in ("*.md", "docs/*.md", "deploy/*.md", "examples/*.md", "tests/**/*.md")
     for path in TOP.glob(pattern)
 )
 
@@ -40,7 +40,7 @@ def test_links_lead_somewhere(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_paths_are_those_of_the_repository(document: str) -> None:
     text = (TOP / document).read_text()
-    for name in re.findall(r"`((?:featurelib|jobs|tests|docs|deploy)/[\w./-]*)`", text):
+    for name in re.findall(r"`((?:featurelib|jobs|examples|tests|docs|deploy)/[\w./-]*)`", text):
         assert (TOP / name).exists(), name
     for name in re.findall(r"`(\w+\.py)`", text):
         assert name in (*EXAMPLES, *(path.name for path in TOP.glob("featurelib/**/*.py"))), name
