@@ -79,6 +79,8 @@ def main() -> None:
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:
         rows = load(table, Path(cache))
+        if not len(rows):
+            raise SystemExit(f"{table}: no row has a label (featurelib extract --labels parent)")
         parts = split(rows).with_format("numpy", columns=["features", "label"])
         for name, part in parts.items():
             print(f"{name}: {len(part)} rows of {len(np.unique(part['label'][:]))} labels")

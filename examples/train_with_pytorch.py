@@ -129,9 +129,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
+    data = TableDataset(arguments.table)
+    if not len(data):
+        raise SystemExit(
+            f"{arguments.table}: no row has a label (featurelib extract --labels parent)"
+        )
     torch.manual_seed(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = TableDataset(arguments.table)
     train, held_out = split(data.audio_hash)
     model = network(data.X[train], len(data.labels)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs import extract_corpus
 from tests.docs.markdown import TOP
 from tests.examples.conftest import COPY, ORIGINAL
+from tests.support.audio_files import write_tone
 
 EXAMPLES = TOP / "examples"
 LABELS = ["ambient", "disco", "folk", "jazz", "metal", "vocal"]
@@ -104,6 +106,18 @@ def test_copies_stay_together(script: str, request: pytest.FixtureRequest) -> No
         train, test = parts["train"]["audio_hash"], parts["test"]["audio_hash"]
     assert not set(train) & set(test)
     assert (len(train), len(test)) == (240, 60)
+
+
+@pytest.mark.parametrize("script", ["load_with_datasets.py", "train_with_pytorch.py"])
+def test_a_table_without_labels_is_refused(
+    script: str, run: Callable[..., str], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if script == "train_with_pytorch.py":
+        request.getfixturevalue("torch_or_double")
+    write_tone(tmp_path / "music" / "a.wav")
+    extract_corpus(tmp_path / "music", tmp_path / "table", cluster="inline")
+    with pytest.raises(SystemExit, match="table: no row has a label"):
+        run(script, tmp_path / "table")
 
 
 def test_every_example_is_in_the_list() -> None:
