@@ -91,6 +91,14 @@ def test_datasets(run: Callable[..., str], table: Path, monkeypatch: pytest.Monk
     assert "first row: (98,) float32" in said
 
 
+def test_sklearn(run: Callable[..., str], table: Path) -> None:
+    said = run("classify_with_sklearn.py", table)
+    assert "31 rows, 98 features, 30 groups\n" in said  # a copy is in the group of its original
+    [score] = re.findall(r"balanced accuracy: ([\d.]+) ± [\d.]+", said)
+    assert 0.6 < float(score) < 1  # the copy with another label is contradicted
+    assert "by chance: 0.167" in said
+
+
 @pytest.mark.parametrize("script", ["load_with_datasets.py", "train_with_pytorch.py"])
 def test_copies_stay_together(script: str, request: pytest.FixtureRequest) -> None:
     if script == "train_with_pytorch.py":
