@@ -23,7 +23,7 @@ PYTHON3 ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyt
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: $(VENV)/.stamp-test  ## synthesize a small corpus, extract it, and show the table (in demo/)
+demo: $(VENV)/.stamp-test  ## synthesize a small corpus; show its table, a picture, a classifier's score, a report (in demo/)
 	@$(PYTHON) -m jobs.demo $(ARGS)
 
 # Three at a time also on two cores, since tests wait for processes now and then.

@@ -1,4 +1,4 @@
-"""``make demo``: synthesize a small corpus, extract and export it, and show the tables.
+"""``make demo``: from a small synthesized corpus to tables, a classifier's score and a report.
 
 Every command is printed before it is run, so that users see what to type.
 """
@@ -16,6 +16,10 @@ from pathlib import Path
 import click
 
 from jobs.demo.synthesize import GENRES, synthesize_corpus
+
+#: The file of which a picture is made, and what the picture shows. The README has this picture.
+PICTURED = "folk/folk.00000.wav"
+KINDS = ("waveform", "mel", "onset_strength", "chroma")
 
 SNIPPET = """\
 import pandas as pd
@@ -38,10 +42,10 @@ print(table[columns].head().to_string(index=False))
 
 @click.command()
 @click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--files", default=60, type=click.IntRange(min=3), help="Number of audio files.")
+@click.option("--files", default=60, type=click.IntRange(min=15), help="Number of audio files.")
 @click.option("--seed", default=0, help="Seed of the music.", show_default=True)
 def main(folder: Path, files: int, seed: int) -> None:
-    """Make FOLDER/corpus, extract it into FOLDER/table and FOLDER/gtzan, and show the tables.
+    """Make FOLDER/corpus, and from it a picture, two tables, a classifier and a report.
 
     An existing corpus is kept, so the second run shows an update.
     """
@@ -51,6 +55,11 @@ def main(folder: Path, files: int, seed: int) -> None:
     else:
         make_corpus(corpus, files, seed)
         click.echo(f"{corpus}: {files} files of {len(GENRES)} genres; three of the files are odd.")
+
+    picture = folder / "folk.png"
+    kinds = [word for kind in KINDS for word in ("--kind", kind)]
+    plot = ("featurelib", "plot", str(corpus / PICTURED), *kinds, "--width", "12", "--dpi", "80")
+    run(*plot, "--output", str(picture), "--force")
 
     run("featurelib", "extract", str(corpus), "--output", str(table), "--labels", "parent")
 
@@ -63,8 +72,13 @@ def main(folder: Path, files: int, seed: int) -> None:
     run("featurelib", "export", str(gtzan), "--as", "gtzan", "--output", str(csv), "--force")
     run_python(GTZAN_SNIPPET.format(csv=str(csv)))
 
+    model, page = folder / "genres.model", folder / "report.html"
+    run("featurelib", "report", str(table), "--output", str(page), "--force")
+    run("featurelib", "train", str(table), "--output", str(model), "--force")
+
     click.echo(f"\nThe table is in {table.resolve()}: features/ is plain Parquet.")
     click.echo(f"The columns of the published GTZAN table are in {csv.resolve()}.")
+    click.echo(f"Look at {picture.resolve()}, and open {page.resolve()} in a browser.")
     click.echo("For music of your own, in one folder a genre:\n")
     bin_folder = Path(sys.executable).parent
     if str(bin_folder) not in os.environ.get("PATH", "").split(os.pathsep):
