@@ -363,12 +363,12 @@ def _n_folds(
         copies = "" if n_files == 1 else ", all of one group (copies, or of one --group-by value)"
         raise UsageError(
             f"the label {label!r} has {n_files} file{'s' * (n_files > 1)}{copies}: cross-validation"
-            " needs two independent files of each label; add files, or leave that label out"
+            " needs two groups of each label; add files, or leave that label out"
             " (extract with --exclude)"
         )
     if fewest < folds:
         notes.append(
-            f"{fewest} folds instead of {folds}: the label {label!r} has {fewest} independent files"
+            f"{fewest} folds instead of {folds}: the label {label!r} has {fewest} groups of files"
         )
     return min(folds, fewest)
 

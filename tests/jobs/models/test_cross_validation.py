@@ -154,7 +154,7 @@ def test_few_files_give_fewer_folds_or_an_error(tmp_path: Path) -> None:
     }
     found = cross_validate(dataset_of(make_table(tmp_path / "1", files)), "logistic")
     assert len(found.folds) == 3
-    assert found.notes[0] == "3 folds instead of 5: the label 'c' has 3 independent files"
+    assert found.notes[0] == "3 folds instead of 5: the label 'c' has 3 groups of files"
     one = {**clusters(8, "ab"), "rare/0.wav": told([9] * 5)}
     with pytest.raises(UsageError, match="the label 'rare' has 1 file: cross-validation needs two"):
         cross_validate(dataset_of(make_table(tmp_path / "2", one)), "logistic")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 import warnings
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
@@ -135,10 +139,48 @@ def test_the_network_is_quick() -> None:
     assert time.process_time() - started < 30
 
 
-def test_unfinished_solvers_are_said_and_not_shown(recwarn: pytest.WarningsRecorder) -> None:
-    X = np.random.default_rng(0).normal(size=(60, 5))
-    assert not fitted("mlp", X, np.arange(60) % 3).converged or len(recwarn) == 0
+def test_unfinished_solvers_are_said_and_not_shown(
+    recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 3
+    assert fitted("logistic", X, y).converged
+
+    def short(X: Any, y: Any, groups: Any, weights: Any, seed: int) -> Any:
+        return LogisticRegression(max_iter=1).fit(X, y)
+
+    monkeypatch.setitem(ESTIMATORS, "logistic", short)
+    assert not fitted("logistic", X, y).converged
     assert [str(one.message) for one in recwarn] == []
+
+
+def test_other_warnings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loud(X: Any, y: Any, groups: Any, weights: Any, seed: int) -> Any:
+        warnings.warn("look at this", UserWarning, stacklevel=1)
+        return LogisticRegression().fit(X, y)
+
+    monkeypatch.setitem(ESTIMATORS, "logistic", loud)
+    X, y = clusters(30, 2)
+    with pytest.warns(UserWarning, match="look at this"):
+        fitted("logistic", X, y)
+
+
+def test_ctrl_c_within_the_network_is_ctrl_c() -> None:
+    """scikit-learn makes a warning of it."""
+    X, y = clusters(2000, 3)
+
+    def train() -> None:
+        for _ in range(50):
+            fitted("mlp", X, y)
+
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_names_and_sizes_are_checked() -> None:
