@@ -8,7 +8,7 @@ from typing import Any
 import featurelib
 from jobs.table.metadata import TableMetadata
 
-_SERIES = "list<"
+_NUMBER = "float"
 
 
 def feature_columns(metadata: TableMetadata) -> list[str]:
@@ -20,8 +20,7 @@ def feature_columns(metadata: TableMetadata) -> list[str]:
     return [
         column["name"]
         for column in metadata.columns
-        if column["name"] not in featurelib.SIGNAL_COLUMNS
-        and not column["type"].startswith(_SERIES)
+        if column["name"] not in featurelib.SIGNAL_COLUMNS and column["type"] == _NUMBER
     ]
 
 

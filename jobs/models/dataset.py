@@ -18,6 +18,7 @@ from jobs.settings import did_you_mean
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.urls import is_url
 from jobs.table.layout import is_errors
+from jobs.table.metadata import IMAGES, TableMetadata
 from jobs.table.reader import Table
 from jobs.table.schema import CHANNEL, LABEL, PATH, SEGMENT
 from jobs.table.signs import CUT, DAMAGED
@@ -176,6 +177,7 @@ def read_dataset(
     """
     names = feature_columns(table.metadata)
     url = table.store.url
+    check_features(table.metadata, url)
     if not names:
         raise UsageError(
             f"{url} has series only, and a classifier needs one number per column: make a table"
@@ -206,6 +208,21 @@ def read_dataset(
     dataset = _dataset(rows.take(order), matrix, names, table, rules, left_out)
     pa.default_memory_pool().release_unused()
     return dataset
+
+
+def check_features(metadata: TableMetadata, where: str) -> None:
+    """Refuse a folder of spectrogram images, which has no features.
+
+    Raises
+    ------
+    UsageError
+        If the table is one of images.
+    """
+    if metadata.kind == IMAGES:
+        raise UsageError(
+            f"{where} has images, not features: make a table of the corpus with featurelib extract"
+            " CORPUS --output TABLE --labels parent"
+        )
 
 
 def _dataset(

@@ -250,6 +250,15 @@ def test_slips_of_predict(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_images_are_no_features(tones: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    jobs.make_spectrograms(tones / "music", pictures, labels="parent", cluster="inline")
+    with pytest.raises(UsageError, match="pictures has images, not features: make a table"):
+        jobs.train_model(pictures, tmp_path / "m")
+    with pytest.raises(UsageError, match="pictures has images, not features"):
+        jobs.predict(tones / "tone.model", pictures)
+
+
 def test_a_corpus_without_one_good_file(tones: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     found = jobs.predict(tones / "tone.model", tmp_path, cluster="inline")
