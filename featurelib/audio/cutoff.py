@@ -91,7 +91,7 @@ class CutoffMeter:
         self._filled = 0
 
     def cutoff_hz(self) -> float | None:
-        """Return the cutoff of all samples so far [Hz].
+        """Return the cutoff of all samples [Hz]. It ends the measurement: add none afterwards.
 
         Returns
         -------

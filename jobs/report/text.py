@@ -94,12 +94,12 @@ def size(n_bytes: int) -> str:
 
     Examples
     --------
-    >>> size(999), size(1_500_000)
-    ('999 byte', '1.5 MB')
+    >>> size(999), size(1_500_000), size(999_999)
+    ('999 byte', '1.5 MB', '1 MB')
     """
     value, unit = float(n_bytes), _BYTES[0]
     for unit in _BYTES:
-        if value < 1000 or unit == _BYTES[-1]:
+        if value < 999.5 or unit == _BYTES[-1]:  # it is rounded to three digits
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == _BYTES[0] else f"{value:.3g} {unit}"

@@ -128,7 +128,7 @@ def _rows(
         "mix_peak": peak,
         "clipped_fraction": np.where(order % _CLIPPED == 3, 0.02, 0.0),
         "is_silent": is_silent,
-        "cutoff_hz": np.where(order % _UPSAMPLED == 5, 11_025.0, np.nan).astype(np.float32),
+        "cutoff_hz": np.where(order % _UPSAMPLED == 5, 3_900.0, np.nan).astype(np.float32),
         "audio_hash": [f"{i - 10 * (i // 10 % _COPY == 1):032x}" for i in numbers],
         "size_bytes": (seconds * 24_000).astype(np.int64),
         "source_version": [f"1-{i}" for i in numbers],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jobs.report.health.finding import Finding, examples_of, flags, numbers, worst
+from jobs.report.text import percent
 from jobs.table.signs import CANCELS_BELOW
 
 #: Peaks below it are very quiet: -40 dBFS. Samples of 16 bits have fewer than ten bits there.
@@ -79,7 +80,7 @@ def clipped(tracks: pd.DataFrame) -> Iterator[Finding]:
             len(rows),
             len(tracks),
             examples_of(
-                rows, lambda row: f"{100 * row.clipped_fraction:.2g} % of the samples at full scale"
+                rows, lambda row: f"{percent(row.clipped_fraction)} of the samples at full scale"
             ),
             "Get a copy with a lower level. Clipping adds harmonics, which change the features of"
             " the spectrum.",

@@ -115,7 +115,10 @@ def test_levels() -> None:
     assert named(levels.quiet(tracks)) == ["0002.wav", "0001.wav"]
     assert only(levels.quiet(tracks)).examples[0].detail == "peak -54 dBFS"
     assert named(levels.clipped(tracks)) == ["0005.wav", "0004.wav"]
-    assert only(levels.clipped(tracks)).examples[0].detail.startswith("30 %")
+    details = [example.detail for example in only(levels.clipped(tracks)).examples]
+    assert details == [f"{share} of the samples at full scale" for share in ("30 %", "0.1 %")]
+    tracks = tracks.assign(clipped_fraction=1.0)
+    assert only(levels.clipped(tracks)).examples[0].detail.startswith("100 %")
     assert named(levels.cancelling(tracks)) == ["0006.wav"]
 
 

@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from jobs.report.health import Finding, Predictions, findings
 from jobs.report.reading import Features, read_errors, read_features, read_tracks
-from jobs.table.reader import Table
+from jobs.table.reader import Table, open_table
+from tests.benchmarks.million import make_table as make_large_table
 from tests.jobs.report.health.planted import (
     GENRES,
     N_GOOD,
@@ -104,6 +105,14 @@ def test_details_say_what_is_the_matter(planted: dict[str, Finding]) -> None:
         "undecodable",
         "empty",
     }
+
+
+def test_the_table_of_the_benchmarks_has_defects_too(tmp_path: Path) -> None:
+    table = open_table(str(make_large_table(tmp_path / "table", 12_000)), {})
+    tracks = read_tracks(table)
+    found = findings(tracks, read_errors(table), read_features(table, tracks))
+    kinds = {finding.kind for finding in found}
+    assert kinds >= {"duplicates", "silent", "cut", "clipped", "upsampled", "unusable"}
 
 
 def test_swapped_labels_look_mislabelled(good: Path, planted: dict[str, Finding]) -> None:
