@@ -16,6 +16,7 @@ from jobs.report.classifier import Classification
 from jobs.report.contents import Histogram
 from jobs.report.correlations import Correlations
 from jobs.report.runs import Run
+from jobs.report.text import shown
 
 #: The data of each specification.
 _ROWS = "rows"
@@ -151,7 +152,7 @@ def correlation_chart(found: Correlations) -> tuple[Spec, Columns]:
     """Return the heat map of correlations, and its data."""
     with needing("report"):
         import altair as alt
-    axis = alt.Axis(title=None, labelLimit=150, ticks=False, domain=False, labelOverlap=False)
+    axis = alt.Axis(title=None, labelLimit=300, ticks=False, domain=False, labelOverlap=False)
     chart = (
         _chart(width=alt.Step(_CELL), height=alt.Step(_CELL))
         .mark_rect()
@@ -184,7 +185,7 @@ def confusion_chart(found: Classification) -> tuple[Spec, Columns]:
     with needing("report"):
         import altair as alt
     axis = alt.Axis(labelLimit=150, ticks=False, domain=False, labelOverlap=False)
-    names = found.shown
+    names = [shown(name) for name in found.shown]
     base = _chart(width=alt.Step(_CONFUSION_CELL), height=alt.Step(_CONFUSION_CELL)).encode(
         x=alt.X(
             "predicted:N",

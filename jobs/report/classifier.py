@@ -62,8 +62,13 @@ class Classification:
 
     @property
     def accuracy(self) -> float:
-        """Mean accuracy of the folds."""
-        return self.result.mean().accuracy
+        """Share of all held-out tracks whose label was predicted, 0 to 1."""
+        return float(self.result.confusion.trace() / self.result.confusion.sum())
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels, over all held-out tracks."""
+        return float(np.mean([score.f1 for score in self.result.by_class]))
 
     @property
     def weakest(self) -> list[ClassScore]:
@@ -102,8 +107,8 @@ def classify(features: Features, *, seed: int = 0) -> Classification:
         enough = [label for label, n in counts.items() if n >= _FEWEST]
     if len(enough) < 2:
         raise UsageError(
-            f"of {len(counts)} labels of tracks, {len(enough)} with at least {_FEWEST} tracks: a"
-            " classifier needs two"
+            f"{len(enough)} of {len(counts)} labels have at least {_FEWEST} tracks, and a"
+            " classifier needs two such labels"
         )
     is_used &= tracks[LABEL].isin(enough)
     tracks, values = tracks[is_used], values[is_used]

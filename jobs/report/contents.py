@@ -237,7 +237,9 @@ def duration_histogram(seconds: pd.Series) -> Histogram | None:
         edges = np.geomspace(values.min(), values.max(), _N_BINS + 1)
         edges[0], edges[-1] = values.min(), values.max()
         return Histogram(edges, np.histogram(values, edges)[0], is_log=True, n_outside=0)
-    low, high = np.quantile(values, [0.001, 0.999])
+    # Few tracks are all on the axis.
+    low = np.quantile(values, 0.001, method="lower")
+    high = np.quantile(values, 0.999, method="higher")
     if low == high:
         low, high = values.min(), values.max()
     counts, edges = np.histogram(values, _N_BINS, range=(low, high))

@@ -238,7 +238,7 @@ def _charts(report: Report) -> dict[str, dict[str, Any]]:
         found["durations"] = {"spec": spec, "columns": columns}
     if report.classification is not None:
         spec, columns = charts.confusion_chart(report.classification)
-        found["confusion"] = {"spec": spec, "columns": _shown(columns)}
+        found["confusion"] = {"spec": spec, "columns": columns}
     if report.map is not None:
         found["map"] = _map(report.map)
     if report.features is not None:
@@ -250,13 +250,6 @@ def _charts(report: Report) -> dict[str, dict[str, Any]]:
         spec, columns = charts.throughput_chart(report.runs[-N_RUNS:])
         found["throughput"] = {"spec": spec, "columns": columns}
     return found
-
-
-def _shown(columns: charts.Columns) -> charts.Columns:
-    return {
-        name: [text.shown(v) if isinstance(v, str) else v for v in values]
-        for name, values in columns.items()
-    }
 
 
 def _map(found: TrackMap) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 "use strict";
-// The charts of the page. They are drawn when they come near the view, and again when the reader
-// changes between light and dark. Names of files and labels only ever become text.
+// The charts of the page. They are drawn when they come near the view or are printed, and again when
+// the reader changes between light and dark. Names of files and labels only ever become text.
 (() => {
   const data = JSON.parse(document.getElementById("report-data").textContent);
   const byId = (id) => document.getElementById(id);
   const drawn = new Map(); // element of a chart: function that draws it
+  const ends = new Map(); // element of a chart: function that ends what listens in it
   const format = (value) => (value === null ? "" : String(Number(value.toPrecision(4))));
 
   function rowsOf(columns) {
@@ -67,10 +68,15 @@
       config: theme(category),
     };
     const canvas = document.createElement("div");
+    ends.get(element)?.();
+    ends.delete(element);
     element.replaceChildren(canvas);
     try {
       const complete = { ...fitted(spec), data: { name: "rows", values: rows } };
-      return (await vegaEmbed(canvas, complete, options)).view;
+      const { view, finalize } = await vegaEmbed(canvas, complete, options);
+      if (canvas.isConnected) ends.set(element, finalize);
+      else finalize(); // it was drawn once more meanwhile
+      return view;
     } catch (error) {
       const note = document.createElement("p");
       note.className = "failed";
@@ -82,17 +88,22 @@
 
   const watcher = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) {
-        watcher.unobserve(target);
-        const paint = drawn.get(target);
-        target.dataset.state = "drawing";
-        paint().then(() => { target.dataset.state = "drawn"; });
-      }
+      if (isIntersecting) first(target);
     }
   }, { rootMargin: "400px" });
 
+  function first(element) {
+    watcher.unobserve(element);
+    element.dataset.state = "drawing";
+    drawn.get(element)().then(() => { element.dataset.state = "drawn"; });
+  }
+
   function later(id, paint) {
     const element = byId(`chart-${id}`);
+    const waiting = document.createElement("p");
+    waiting.className = "waiting";
+    waiting.textContent = "The chart is drawn when it comes into view.";
+    element.append(waiting);
     drawn.set(element, () => paint(element));
     watcher.observe(element);
   }
@@ -102,6 +113,20 @@
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    drawn.forEach((_, element) => again(element));
+  });
+
+  // Paper is light, and has all charts and all that was found.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("print");
+    opened = [...document.querySelectorAll("#health details:not([open]), #errors details:not([open])")];
+    for (const details of opened) details.open = true;
+    drawn.forEach((_, element) => (element.dataset.state ? again(element) : first(element)));
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("print");
+    for (const details of opened) details.open = false;
     drawn.forEach((_, element) => again(element));
   });
 
@@ -216,12 +241,15 @@
       return draw(element, titled(all.boxes, one), rows.filter((row) => row.n), colours(all));
     }
 
-    function histogram(element) {
-      const one = chosen();
+    function bins(one) {
       const [low, high] = one.edges;
       const width = (high - low) / one.bins.length;
-      const rows = one.bins.map((n, i) => ({ low: low + i * width, high: low + (i + 1) * width, n }));
-      return draw(element, titled(all.histogram, one), rows);
+      return one.bins.map((n, i) => ({ low: low + i * width, high: low + (i + 1) * width, n }));
+    }
+
+    function histogram(element) {
+      const one = chosen();
+      return draw(element, titled(all.histogram, one), bins(one));
     }
 
     // Both charts have the same axis of values, with the name of the feature and its unit.
@@ -250,6 +278,12 @@
         const line = document.createElement("tr");
         line.append(cell("th", group), cell("td", one.counts[i], "n"));
         line.append(...one.quantiles[i].map((value) => cell("td", format(value), "n")));
+        return line;
+      }));
+      byId("feature-bins").replaceChildren(...bins(one).filter(({ n }) => n).map((bin) => {
+        const line = document.createElement("tr");
+        line.append(cell("td", format(bin.low), "n"), cell("td", format(bin.high), "n"));
+        line.append(cell("td", bin.n, "n"));
         return line;
       }));
     }

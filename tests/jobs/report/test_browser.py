@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ SWAPPED = "disco/swapped.wav"
 
 _CHROMIUM = "/usr/bin/chromium"
 _PHONE = {"width": 390, "height": 844}
+
+
+#: Colours of the border of an element and of the page.
+BORDER_AND_PAPER = """element => [getComputedStyle(element).borderTopColor,
+    getComputedStyle(document.body).backgroundColor]"""
+
+
+def contrast(colours: list[str]) -> float:
+    """Contrast ratio of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        shares = [int(n) / 255 for n in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    dark, light = sorted(map(luminance, colours))
+    return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +178,67 @@ def test_charts_follow_the_theme(browser: Browser, report: Path) -> None:
     found.page.close()
 
 
+def test_paper_is_light_and_has_all_charts_and_findings(browser: Browser, report: Path) -> None:
+    found = opened(browser, report, color_scheme="dark")
+    page = found.page
+    page.evaluate(
+        """() => {
+            window.printed = [];
+            addEventListener("beforeprint", () => {
+                const style = getComputedStyle(document.documentElement);
+                window.printed.push(style.getPropertyValue("--paper").trim());
+                window.printed.push(document.querySelectorAll(
+                    "#health details:not([open]), #errors details:not([open])").length);
+            });
+            // Before other listeners of the page: what was on paper is still there.
+            addEventListener("afterprint", () => {
+                window.printed.push(document.querySelectorAll(".chart canvas").length);
+            }, { capture: true });
+        }"""
+    )
+    n_closed = "document.querySelectorAll('details:not([open])').length"
+    closed = page.evaluate(n_closed)
+    page.pdf()
+    assert page.evaluate("window.printed") == ["#ffffff", 0, len(CHARTS)]
+    page.wait_for_function("[...document.querySelectorAll('.chart canvas')].length === 6")
+    assert page.evaluate(n_closed) == closed
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert found.troubles == []
+    page.close()
+
+
+def test_a_chart_that_is_drawn_again_leaves_no_listeners(browser: Browser, report: Path) -> None:
+    page = browser.new_page()
+    page.add_init_script(
+        """window.listening = 0;
+        const { addEventListener: add, removeEventListener: remove } = window;
+        window.addEventListener = (...all) => { window.listening += 1; add(...all); };
+        window.removeEventListener = (...all) => { window.listening -= 1; remove(...all); };"""
+    )
+    page.goto(report.as_uri())
+    page.locator("#chart-histogram").scroll_into_view_if_needed()
+    page.wait_for_selector("#chart-histogram[data-state=drawn] canvas")
+    page.wait_for_selector("#chart-boxes[data-state=drawn] canvas")
+    counts = []
+    for _ in range(8):
+        page.locator("#feature-on").click()
+        page.wait_for_selector("#chart-histogram canvas")
+        page.wait_for_timeout(100)
+        counts.append(page.evaluate("window.listening"))
+    assert counts[-1] == counts[2]
+    page.close()
+
+
+def test_without_scripts_it_does_not_promise_charts(browser: Browser, report: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert "Scripts are off" in page.inner_text("#main")
+    assert "is drawn when" not in page.inner_text("#main")
+    assert SWAPPED in str(page.text_content("#finding-mislabelled"))
+    context.close()
+
+
 def test_hover_shows_the_file(browser: Browser, report: Path) -> None:
     found = opened(browser, report, viewport={"width": 1280, "height": 900})
     found.draw_all()
@@ -193,8 +272,12 @@ def test_another_feature_is_chosen(browser: Browser, report: Path) -> None:
     found.draw_all()
     page.locator("#feature-pick").select_option(value="0")
     assert "root" in page.locator("#feature-definition").inner_text().lower()
-    page.locator("figure:has(#feature-rows) summary").click()
+    page.locator("figure:has(#feature-rows) summary").first.click()
     first = page.locator("#feature-rows").inner_text()
+    page.locator("figure:has(#feature-bins) summary").last.click()
+    counts = [int(n) for n in page.locator("#feature-bins td:last-child").all_inner_texts()]
+    data = page.evaluate("JSON.parse(document.getElementById('report-data').textContent)")
+    assert counts == [n for n in data["features"]["features"][0]["bins"] if n]
     page.locator("#feature-on").click()
     assert page.locator("#feature-pick").input_value() == "1"
     assert page.locator("#feature-rows").inner_text() != first
@@ -219,6 +302,8 @@ def test_for_keyboards_and_screen_readers(browser: Browser, report: Path) -> Non
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    borders = page.locator("select, input, button").all()
+    assert all(contrast(border.evaluate(BORDER_AND_PAPER)) >= 3 for border in borders)
     unnamed = page.evaluate(
         """[...document.querySelectorAll("select, input, button")].filter(
             (e) => !e.closest("label") && !e.ariaLabel && !e.textContent.trim()).length"""

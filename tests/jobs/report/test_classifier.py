@@ -44,6 +44,18 @@ def test_features_that_say_nothing_give_no_score() -> None:
     assert 0.3 < found.accuracy < 0.7
 
 
+def test_scores_are_those_of_the_confusion_matrix() -> None:
+    """Not the means of the folds, which weigh tracks of small folds more."""
+    found = classify(features(["a"] * 9 + ["b"] * 8 + ["c"] * 6, distance=0.3))
+    matrix = found.result.confusion
+    right = np.diag(matrix)
+    f1 = 2 * right / (matrix.sum(0) + matrix.sum(1))
+    assert matrix.sum() == 23
+    assert found.accuracy == pytest.approx(right.sum() / 23)
+    assert found.macro_f1 == pytest.approx(f1.mean())
+    assert found.accuracy != pytest.approx(found.result.mean().accuracy)
+
+
 def test_copies_are_never_on_both_sides() -> None:
     """Without features that say anything, only a copy that was learned gives its label away."""
     some = features(["a", "b"] * 60, distance=0.0)
@@ -82,9 +94,9 @@ def test_a_few_tracks_of_each_label_give_fewer_folds() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([None] * 20, "of 0 labels"),
-        (["a"] * 20, "of 1 labels of tracks, 1 with at least 2 tracks"),
-        (["a"] * 20 + ["b"], "of 2 labels of tracks, 1 with at least 2 tracks"),
+        ([None] * 20, "0 of 0 labels"),
+        (["a"] * 20, "1 of 1 labels have at least 2 tracks"),
+        (["a"] * 20 + ["b"], "1 of 2 labels have at least 2 tracks"),
         ([], "of 0 labels"),
     ],
 )

@@ -71,6 +71,13 @@ def test_durations_that_differ_much_are_on_a_logarithmic_axis() -> None:
     assert similar.counts.sum() + similar.n_outside == 500
 
 
+def test_few_durations_are_all_in_the_histogram() -> None:
+    found = duration_histogram(pd.Series(np.linspace(29, 31, 40)))
+    assert found is not None
+    assert found.counts.sum() == 40
+    assert found.n_outside == 0
+
+
 @pytest.mark.parametrize("seconds", [[], [30.0], [30.0] * 5, [np.nan, 30.0], [0.0, 0.0]])
 def test_durations_without_a_histogram(seconds: list[float]) -> None:
     assert duration_histogram(pd.Series(seconds, dtype="float64")) is None

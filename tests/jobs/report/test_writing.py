@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 import featurelib
 from jobs import JobError, write_report
 from jobs.errors import TableError, UsageError
+from jobs.report.health import Finding
 from jobs.report.page import safe_json
+from jobs.report.writing import Page
 from tests.conftest import S3
 from tests.jobs.report import tables
 from tests.support.audio_files import write_audio
@@ -94,6 +97,22 @@ def test_the_same_table_gives_the_same_bytes(
     for name in ("one.html", "other.html"):
         write_report(small_table, tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+
+
+def test_tables_behind_charts_of_cells_have_their_values(page: Parsed) -> None:
+    for chart, value, error in (("confusion", "n", 0), ("correlations", "r", 0.006)):
+        columns = page.data[chart]["columns"]
+        side = math.isqrt(len(columns[value]))
+        rows = [columns[value][i : i + side] for i in range(0, side**2, side)]
+        names = columns["label" if chart == "confusion" else "other"][::side]
+        title = "Confusion matrix" if chart == "confusion" else "Correlations"
+        table = page.text.partition(f"{title} as a table")[2].split()
+        start = table.index(names[-1]) + 1
+        for name, row in zip(names, rows, strict=True):
+            assert table[start] == name
+            found = [float(word) for word in table[start + 1 : start + 1 + side]]
+            np.testing.assert_allclose(found, row, rtol=0, atol=error)
+            start += 1 + side
 
 
 def test_errors_are_listed_with_messages(page: Parsed) -> None:
@@ -189,6 +208,17 @@ def test_a_table_of_errors_only(tmp_path: Path) -> None:
     assert ids == SECTIONS
     assert "no track with features" in page.text
     assert "empty.wav" in page.text
+    links = [value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert "finding-unusable" in links
+    assert set(links) <= {value for _, name, value in page.attributes if name == "id"}
+
+
+def test_what_a_terminal_shows_is_printable() -> None:
+    """A terminal gets large numbers without the thin spaces that the page has."""
+    silent = Finding("silent", "Silent tracks", "problem", 1234, 20_000, [], "")
+    lines = Page("report.html", 1_500_000, 20_000, 1000, [silent], 0.5).lines()
+    assert lines[0] == "report.html: 20000 files, 1000 errors, 1.5 MB"
+    assert lines[-1] == "problem: Silent tracks (1234 of 20000 tracks)"
 
 
 def test_an_existing_page_is_replaced_only_if_asked(small_table: Path, tmp_path: Path) -> None:
