@@ -56,13 +56,13 @@ def _histogram(title: str, n_axis: Any, *, is_log: bool) -> Spec:
     with needing("report"):
         import altair as alt
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(nice=False, zero=False)
+    # A phone has no room for all numbers.
+    axis = alt.Axis(title=title, labelFlush=True, labelOverlap="greedy", labelSeparation=6)
     chart = (
         _chart(height=150)
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X(
-                "low:Q", bin="binned", scale=scale, axis=alt.Axis(title=title, labelFlush=True)
-            ),
+            x=alt.X("low:Q", bin="binned", scale=scale, axis=axis),
             x2="high:Q",
             y=alt.Y("n:Q", axis=n_axis),
             tooltip=[
