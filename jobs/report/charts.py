@@ -16,7 +16,7 @@ from jobs.report.classifier import Classification
 from jobs.report.contents import Histogram
 from jobs.report.correlations import Correlations
 from jobs.report.runs import Run
-from jobs.report.text import shown
+from jobs.report.text import distinct
 
 #: The data of each specification.
 _ROWS = "rows"
@@ -185,7 +185,7 @@ def confusion_chart(found: Classification) -> tuple[Spec, Columns]:
     with needing("report"):
         import altair as alt
     axis = alt.Axis(labelLimit=150, ticks=False, domain=False, labelOverlap=False)
-    names = [shown(name) for name in found.shown]
+    names = distinct(found.shown)
     base = _chart(width=alt.Step(_CONFUSION_CELL), height=alt.Step(_CONFUSION_CELL)).encode(
         x=alt.X(
             "predicted:N",

@@ -260,12 +260,12 @@ def _map(found: TrackMap) -> dict[str, Any]:
     names = sorted(counts.index, key=lambda name: (-counts[name], name))
     place = {name: i for i, name in enumerate(names)}
     x, y = found.map.points.T
-    groups = [text.shown(name) for name in found.groups.names]
+    groups = text.distinct(found.groups.names)
     return {
         "spec": charts.map_chart(groups),
         "groups": groups,
         "n_labels": found.groups.n_labels,
-        "labels": [text.shown(name) for name in names],
+        "labels": text.distinct(names),
         "counts": [int(counts[name]) for name in names],
         "columns": {
             "x": charts.rounded(x, 4),
@@ -280,7 +280,7 @@ def _map(found: TrackMap) -> dict[str, Any]:
 
 def _features(found: Features) -> dict[str, Any]:
     """Return the distributions, from which the page draws the one that is chosen."""
-    groups = [text.shown(name) for name in found.groups.names]
+    groups = text.distinct(found.groups.names)
     return {
         "boxes": charts.feature_boxes(groups),
         "histogram": charts.feature_histogram(),

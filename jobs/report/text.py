@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from jobs.diagnostics.progress import printable
 
@@ -29,6 +30,25 @@ def shown(value: object, length: int = MAX_LENGTH) -> str:
         half = (length - 1) // 2
         text = f"{text[:half]}…{text[len(text) - (length - 1 - half) :]}"
     return printable(text)
+
+
+def distinct(values: Iterable[object]) -> list[str]:
+    r"""Return untrusted texts as `shown` does, with a number where two would be the same.
+
+    Examples
+    --------
+    >>> distinct(["rock", "a\n", r"a\n"])
+    ['rock', 'a\\n', 'a\\n (2)']
+    """
+    found: dict[str, None] = {}
+    for value in values:
+        text = name = shown(value)
+        n = 1
+        while name in found:
+            n += 1
+            name = f"{text} ({n})"
+        found[name] = None
+    return list(found)
 
 
 def count(n: int) -> str:

@@ -25,6 +25,10 @@ _MIN_TRACKS = 50
 #: Least difference between the probability of another label and that of the own one.
 _MARGIN = 0.5
 
+#: Of the tracks for which a classifier is sure of a label, so many have it. If fewer do, it says
+#: little of a track that it contradicts it: with features that say nothing, it does so everywhere.
+_USUALLY_RIGHT = 0.7
+
 #: Columns that say how a track was recorded or stored, and what they are called.
 _FORMS = {
     "sample_rate_hz": "sampling rate",
@@ -157,7 +161,8 @@ def mislabelled(
 
     A classifier is sure of a label if it gives it at least the probability that it gives it on
     average for tracks which have it (C. Northcutt et al., Confident Learning, Journal of
-    Artificial Intelligence Research 70, 2021), and 0.5 more than the track's own.
+    Artificial Intelligence Research 70, 2021), and 0.5 more than the track's own. It must be right
+    for seven in ten of the tracks for which it is sure of that label, with half of the probability.
 
     Parameters
     ----------
@@ -181,6 +186,7 @@ def mislabelled(
     other = np.where(is_own, -1.0, p).argmax(axis=1)
     margin = p[at, other] - p[at, own]
     is_found = (margin >= _MARGIN) & (p[at, other] >= sure[other])
+    is_found &= _is_usually_right(p, own, sure)[other]
     found = np.flatnonzero(is_found)
     found = found[np.argsort(-margin[found], kind="stable")]
     if not len(found):
@@ -207,3 +213,13 @@ def mislabelled(
         " label; it may be wrong too.",
         sampled,
     )
+
+
+def _is_usually_right(p: np.ndarray, own: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Return for each label whether most tracks have it for which a classifier is sure of it."""
+    top = p.argmax(axis=1)
+    largest = p.max(axis=1)
+    is_sure = (largest >= sure[top]) & (largest >= _MARGIN)
+    n_sure = np.bincount(top[is_sure], minlength=len(sure))
+    n_right = np.bincount(top[is_sure & (top == own)], minlength=len(sure))
+    return n_right >= _USUALLY_RIGHT * n_sure

@@ -14,6 +14,9 @@ from jobs.report.charts import confusion_chart, correlation_chart, feature_histo
 from jobs.report.classifier import classify
 from jobs.report.correlations import correlations
 from jobs.report.distributions import N_BINS
+from jobs.report.groups import group_labels
+from jobs.report.page import TrackMap, _map
+from jobs.report.projection import Map
 from tests.jobs.report.test_classifier import features
 
 
@@ -45,6 +48,18 @@ def test_names_of_features_are_whole() -> None:
     assert found is not None
     svg = drawn(*correlation_chart(found))
     assert {text for _, text in texts(svg)} >= set(names)
+
+
+def test_labels_that_are_shortened_alike_stay_apart() -> None:
+    labels = [f"{'L' * 100}{middle}{'M' * 100}" for middle in "xy"]
+    spec, columns = confusion_chart(classify(features([name for name in labels for _ in range(9)])))
+    cells = set(zip(columns["label"], columns["predicted"], strict=True))
+    assert len(cells) == 4
+    assert len(set(spec["layer"][0]["encoding"]["x"]["sort"])) == 2
+    tracks = pd.DataFrame({"path": ["1", "2"], "label": labels, "duration_s": 1.0})
+    place = Map(np.zeros((2, 2)), "", is_tsne=False, kept=1.0)
+    data = _map(TrackMap(place, tracks, group_labels(tracks["label"]), is_sample=False))
+    assert len(set(data["groups"])) == len(set(data["labels"])) == 2
 
 
 def test_the_confusion_matrix_has_the_same_order_in_both_directions() -> None:

@@ -84,12 +84,20 @@ def test_sure_is_as_sure_as_of_the_label_s_own_tracks() -> None:
     assert named(labels.mislabelled(tracks, ["a", "b"], p)) == ["0001.wav"]
 
 
-def test_a_classifier_that_knows_nothing_accuses_few() -> None:
+@pytest.mark.parametrize("concentration", [5.0, 0.1])  # unsure of all tracks, or sure of each
+def test_a_classifier_that_knows_nothing_accuses_none(concentration: float) -> None:
     rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.full(4, 5.0), 400)
+    p = rng.dirichlet(np.full(4, concentration), 400)
     tracks = tracks_of(n=400, label=rng.choice(list("abcd"), 400))
-    found = list(labels.mislabelled(tracks, list("abcd"), p))
-    assert sum(finding.count for finding in found) <= 4
+    assert list(labels.mislabelled(tracks, list("abcd"), p)) == []
+
+
+def test_a_label_that_is_often_predicted_wrongly_accuses_none() -> None:
+    """Of those for which it is sure of b, 6 of 10 are of b; of those for a, 9 of 10."""
+    sure_of_a, sure_of_b = (0.95, 0.05), (0.05, 0.95)
+    tracks = tracks_of(n=20, label=["a"] * 9 + ["b"] + ["b"] * 6 + ["a"] * 4)
+    p = np.array([sure_of_a] * 10 + [sure_of_b] * 10)
+    assert named(labels.mislabelled(tracks, ["a", "b"], p)) == ["0009.wav"]
 
 
 def test_tracks_of_other_labels_take_no_part() -> None:
