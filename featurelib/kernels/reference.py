@@ -125,7 +125,9 @@ def percussive_medians(S: Array, row: int, turned: Array, P: Array) -> None:
     """Median of 31 magnitudes along frequency, and the magnitudes with bins as lanes."""
     from scipy.ndimage import median_filter
 
-    P[:, : S.shape[1]] = median_filter(S, size=(1, 31, 1), mode="reflect")
+    # mirrored here, since SciPy reads beyond an axis of two or three values
+    mirrored = np.pad(S, ((0, 0), (15, 15), (0, 0)), mode="symmetric")
+    P[:, : S.shape[1]] = median_filter(mirrored, size=(1, 31, 1))[:, 15:-15]
     frames = rows(S)
     for group, start in enumerate(range(0, S.shape[1], LANES)):
         bins = frames[:, start : start + LANES]

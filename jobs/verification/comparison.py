@@ -146,9 +146,10 @@ def _separated(call: str) -> str:
 def _wrong_medians(D: np.ndarray) -> str:
     """Return why librosa's components of a spectrum are wrong; empty if they are right.
 
-    SciPy's median filter reads other rows where an axis has two values.
+    SciPy's median filter reads beyond an axis of two or three values.
     """
-    return "librosa computes wrongly (medians of two frames)" if D.shape[-1] == 2 else ""
+    n = D.shape[-1]
+    return f"librosa computes wrongly (medians of {n} frames)" if n in (2, 3) else ""
 
 
 def _frames(values: Values, call: str, feature: featurelib.Feature) -> np.ndarray:

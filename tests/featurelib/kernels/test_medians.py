@@ -27,7 +27,7 @@ def spectra(seed, n_batches, n_bins, distinct):
 SHAPES = {
     "seed": st.integers(0, 2**32),
     "n_batches": st.integers(1, 5),
-    "n_bins": st.integers(3, 80),  # of 2 values, SciPy reads beyond the ends
+    "n_bins": st.integers(1, 80),
     "distinct": st.sampled_from([0, 1, 3, 1000, 1_000_000]),
 }
 
@@ -43,7 +43,9 @@ def test_medians_along_frequency_are_scipys(seed, n_batches, n_bins, distinct, r
     S[:] = np.abs(D[:, 0] + 1j * D[:, 1])
     medians.percussive_medians(S, row, turned, P)
     for batch in range(n_batches):
-        expected = median_filter(S[batch], size=(31, 1), mode="reflect")
+        # mirrored here, since SciPy reads beyond an axis of two or three values
+        mirrored = np.pad(S[batch], ((15, 15), (0, 0)), mode="symmetric")
+        expected = median_filter(mirrored, size=(31, 1))[15:-15]
         np.testing.assert_array_equal(P[batch, :n_bins], expected)
     found = turned[:, row:].transpose(1, 0, 2).reshape(n_batches * LANES, -1)[:, :n_bins]
     np.testing.assert_array_equal(found, reference.rows(S))

@@ -464,12 +464,16 @@ def test_a_table_that_changes_meanwhile(table: Path, monkeypatch: pytest.MonkeyP
             verified(table)
 
 
-def test_components_of_two_frames_are_not_compared(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("n_frames", "n_samples"), [(2, 600), (3, 1100)])
+def test_components_of_few_frames_are_not_compared(
+    n_frames: int, n_samples: int, tmp_path: Path
+) -> None:
     spec = spec_of(features=[{"family": "waveform", "of": "percussive"}, "rms"])
-    write_audio(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 600), 22_050)
+    write_audio(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, n_samples), 22_050)
     result = verify_file(str(tmp_path / "a.wav"), spec)
     [line] = [line for line in result.lines() if line.startswith("waveform: ")]
-    assert line.endswith("no value was compared: librosa computes wrongly (medians of two frames)")
+    why = f"librosa computes wrongly (medians of {n_frames} frames)"
+    assert line.endswith(f"no value was compared: {why}")
     assert (result.outside, result.families["rms"].n_values) == ([], 2)
 
 
