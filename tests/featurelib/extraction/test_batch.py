@@ -204,6 +204,7 @@ featurelib.extract_files(%r, spec, workers=2)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_start_are_not_blamed_on_a_file(files, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(_WITHOUT_GUARD % [str(path) for path in files])

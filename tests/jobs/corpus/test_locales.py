@@ -208,6 +208,7 @@ def on_a_terminal(arguments: list[str], env: dict[str, str]) -> bytes:
     return said
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_not_utf_8(tmp_path: Path, latin1: dict[str, str]) -> None:
     for name in ("é.wav", "日.wav"):
         write(tmp_path / "music" / name, "bad")

@@ -196,6 +196,7 @@ def test_files_that_are_gone_are_errors(bucket: Bucket, tmp_path: Path) -> None:
 # local lists
 
 
+@pytest.mark.slow
 def test_results_of_a_killed_run_are_used_whatever_the_list_states(tmp_path: Path) -> None:
     corpus = write_files(tmp_path / "corpus", FILES)
     columns = {"path": list(FILES), "size": [1] * N, "version": ["from a catalogue"] * N}

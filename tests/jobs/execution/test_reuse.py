@@ -121,6 +121,7 @@ def test_what_a_list_states_is_looked_up(few: Path, tmp_path: Path) -> None:
     assert (report.n_copied, report.failures["vanished"]) == (len(names) - 2, 1)
 
 
+@pytest.mark.slow
 def test_a_new_tag_beside_an_entry_that_only_serves_as_input(few: Path, tmp_path: Path) -> None:
     mfcc = {"family": "mfcc", "n_mfcc": 4, "statistics": []}
     spec = spec_of(mfcc, {"family": "delta", "of": "mfcc", "statistics": ["mean"]}, RMS)
@@ -371,6 +372,7 @@ def test_a_row_that_is_in_two_parts_is_copied_once(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "new" / "features").num_rows == 4
 
 
+@pytest.mark.slow
 def test_the_command_on_workers(few: Path, tmp_path: Path) -> None:
     config = tmp_path / "new.toml"
     config.write_text(

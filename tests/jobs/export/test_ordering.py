@@ -82,6 +82,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         export_table(table, tmp_path / "x.csv")
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_few_pieces(tmp_path: Path) -> None:
     """The rows take 30 times what is in memory at once."""
     table = make_table(tmp_path, SPEC, {f"{i}.wav": f"{i}" for i in range(40)}, buckets=4)

@@ -173,6 +173,7 @@ def _limited(table: Path, output: Path) -> None:
         export_table(table, output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "npz"])
 def test_what_cannot_be_written_is_told(table: Path, tmp_path: Path, form: str) -> None:
     assert driver.exit_code_of(_limited, table, tmp_path / f"x.{form}") == 0

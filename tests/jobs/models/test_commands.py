@@ -76,6 +76,7 @@ def test_what_train_says(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"music", "table", *left}
 
 
+@pytest.mark.slow
 def test_the_same_seed_says_the_same(tmp_path: Path) -> None:
     table = make_table(tmp_path, clusters(8, distance=1.0))
     said = [invoke("train", table, "-o", tmp_path / "m", "--force", "--json") for _ in range(2)]
@@ -288,6 +289,7 @@ def test_options_of_python_are_checked(tones: Path, tmp_path: Path) -> None:
         jobs.predict(tones / "music" / "low" / "1.wav", tones / "table")
 
 
+@pytest.mark.slow
 def test_models_and_tables_on_s3(tones: Path, s3: S3) -> None:
     options, bucket = s3.storage_options, s3.bucket()
     table, model = f"s3://{bucket}/table", f"s3://{bucket}/tone.model"

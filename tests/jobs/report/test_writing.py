@@ -265,6 +265,7 @@ def test_no_table(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_page_on_s3(small_table: Path, s3: S3) -> None:
     bucket = s3.bucket()
     url = f"s3://{bucket}/pages/report.html"

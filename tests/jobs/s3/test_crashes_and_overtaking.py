@@ -99,6 +99,7 @@ def test_stopped_and_overtaken(changed: Prepared, name: str, n: int) -> None:
     place.assert_tidy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", slow_but(["ended"], MOMENTS))
 def test_overtaken_in_a_bucket(step: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another driver has the lease, and has deleted what this one staged."""
@@ -198,6 +199,7 @@ def test_a_part_that_is_replaced_while_it_is_read(
     assert set(opened.values()) == {3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "name", "n"),
     slow_but(

@@ -24,6 +24,7 @@ CRC = {"ChecksumAlgorithm": "CRC32"}
 pytestmark = pytest.mark.usefixtures("clock_of_leases")
 
 
+@pytest.mark.slow
 def test_a_service_that_fails_now_and_then(changed: Prepared, waits: list[float]) -> None:
     n_asked, n_puts = 0, 0
     failures: dict[int, int | str] = {0: 503, 4: 500, 8: RESET}

@@ -129,6 +129,7 @@ def test_no_permission(
         assert here in str(caught.value)
 
 
+@pytest.mark.slow
 def test_archived_objects(place: Place) -> None:
     files = {f"cold/{i}.wav": f"play {i}" for i in range(4)}
     place.write(files)

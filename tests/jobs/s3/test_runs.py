@@ -104,6 +104,7 @@ def test_runs_with_a_label_file(place: Place) -> None:
     assert driver.run_inline(request).parts_written == 0
 
 
+@pytest.mark.slow
 def test_a_list_of_files_in_a_bucket(place: Place) -> None:
     place.write(FIRST)
     names = [name for name in FIRST if name.endswith("wav")]

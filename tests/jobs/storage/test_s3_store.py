@@ -63,6 +63,7 @@ class TestS3(Contract):
         for name in named:
             assert store.read(name)[0] == b"1"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", slow_but([100_000], [100, 100_000]))
     @pytest.mark.parametrize(
         ("written", "options", "is_compared"),

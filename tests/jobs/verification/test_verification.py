@@ -435,6 +435,7 @@ def changed_meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None
     monkeypatch.setattr(verification, "sample_files", chosen)
 
 
+@pytest.mark.slow
 def test_a_file_in_two_parts_counts_once(table: Path) -> None:
     part = next((table / "features" / "by_label=rock").iterdir())
     (table / "features" / "by_label=other").mkdir()
@@ -445,6 +446,7 @@ def test_a_file_in_two_parts_counts_once(table: Path) -> None:
     assert sorted(seen) == ["jazz/c.ogg", "rock/a.wav", "rock/b.flac"]
 
 
+@pytest.mark.slow
 def test_a_table_that_changes_meanwhile(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = sorted((table / "features" / "by_label=rock").iterdir())
     [part] = [part for part in parts if "rock/a.wav" in pq.read_table(part)["path"].to_pylist()]
@@ -464,6 +466,7 @@ def test_a_table_that_changes_meanwhile(table: Path, monkeypatch: pytest.MonkeyP
             verified(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_frames", "n_samples"), [(2, 600), (3, 1100)])
 def test_components_of_few_frames_are_not_compared(
     n_frames: int, n_samples: int, tmp_path: Path
