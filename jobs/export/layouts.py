@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from jobs.errors import UsageError
 from jobs.export.ordering import KEY
 from jobs.storage.names import readable
+from jobs.table.metadata import check_features
 from jobs.table.reader import Table
 from jobs.table.schema import LABEL, PATH, SEGMENT
 
@@ -118,6 +119,7 @@ def layout_of(kind: str, table: Table) -> Layout:
 
 def _matrix(table: Table) -> Layout:
     """Return the layout of key, label and all feature columns with one number a row."""
+    check_features(table.metadata, table.store.url)
     schema = table.feature_schema
     features = table.metadata.recorded_spec.feature_names
     if not features:

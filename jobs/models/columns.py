@@ -1,4 +1,4 @@
-"""The feature columns of a table, and the feature that each belongs to."""
+"""The feature that each column of a table belongs to."""
 
 from __future__ import annotations
 
@@ -6,22 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import featurelib
-from jobs.table.metadata import TableMetadata
-
-_NUMBER = "float"
-
-
-def feature_columns(metadata: TableMetadata) -> list[str]:
-    """Return the feature columns with one number per row, in the order of the spec.
-
-    They are those of `featurelib.feature_names`, but as the table has recorded them, so that no
-    code of the user's own features is run.
-    """
-    return [
-        column["name"]
-        for column in metadata.columns
-        if column["name"] not in featurelib.SIGNAL_COLUMNS and column["type"] == _NUMBER
-    ]
 
 
 def columns_by_feature(spec: Mapping[str, Any], columns: list[str]) -> dict[str, list[str]]:

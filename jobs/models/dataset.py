@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from jobs.corpus.path_labels import PathLabels, path_labels
 from jobs.errors import TableError, UsageError
-from jobs.models.columns import columns_by_feature, feature_columns
+from jobs.models.columns import columns_by_feature
 from jobs.models.grouping import joined, numbered, shared_codes
 from jobs.settings import did_you_mean
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.urls import is_url
 from jobs.table.layout import is_errors
-from jobs.table.metadata import IMAGES, TableMetadata
+from jobs.table.metadata import check_features
 from jobs.table.reader import Table
 from jobs.table.schema import CHANNEL, LABEL, PATH, SEGMENT
 from jobs.table.signs import CUT, DAMAGED
@@ -169,15 +169,16 @@ def read_dataset(
     Raises
     ------
     UsageError
-        If there is no such column, or the spec has no feature with one number per row.
+        If there is no such column, the spec has no feature with one number per row, or the
+        table is of images.
     NoRowsError
         If no file is left.
     TableError
         If the table is damaged, or a run changes it meanwhile.
     """
-    names = feature_columns(table.metadata)
     url = table.store.url
     check_features(table.metadata, url)
+    names = table.metadata.recorded_spec.feature_names
     if not names:
         raise UsageError(
             f"{url} has series only, and a classifier needs one number per column: make a table"
@@ -208,21 +209,6 @@ def read_dataset(
     dataset = _dataset(rows.take(order), matrix, names, table, rules, left_out)
     pa.default_memory_pool().release_unused()
     return dataset
-
-
-def check_features(metadata: TableMetadata, where: str) -> None:
-    """Refuse a folder of spectrogram images, which has no features.
-
-    Raises
-    ------
-    UsageError
-        If the table is one of images.
-    """
-    if metadata.kind == IMAGES:
-        raise UsageError(
-            f"{where} has images, not features: make a table of the corpus with featurelib extract"
-            " CORPUS --output TABLE --labels parent"
-        )
 
 
 def _dataset(

@@ -13,11 +13,10 @@ import numpy as np
 
 from jobs.errors import ModelError, UsageError
 from jobs.models import archive
-from jobs.models.columns import feature_columns
 from jobs.models.estimators import probabilities
 from jobs.storage.opening import open_store
 from jobs.storage.urls import redacted, split_name, stored_name
-from jobs.table.metadata import TableMetadata, named_differences
+from jobs.table.metadata import TableMetadata, check_features, named_differences
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -271,9 +270,11 @@ def check_fits(model: ModelMetadata, table: TableMetadata, where: str) -> None:
     Raises
     ------
     UsageError
-        If the specs differ; the message names the differences.
+        If the specs differ; the message names the differences. Or if the table is of images.
     """
-    if model.fingerprint == table.fingerprint and model.columns == feature_columns(table):
+    check_features(table, where)
+    names = table.recorded_spec.feature_names
+    if model.fingerprint == table.fingerprint and model.columns == names:
         return
     named = named_differences(model.spec, table.spec)
     if not named:

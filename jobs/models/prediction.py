@@ -24,7 +24,7 @@ from jobs.execution.native import captured_output
 from jobs.execution.opening import open_executor
 from jobs.export.target import check_name, new_file
 from jobs.models.cross_validation import by_track
-from jobs.models.dataset import NoRowsError, check_features, read_dataset
+from jobs.models.dataset import NoRowsError, read_dataset
 from jobs.models.model import Model, check_fits, read_model
 from jobs.request import RunRequest
 from jobs.run import run_job
@@ -221,7 +221,6 @@ def _is_file(source: str) -> bool:
 
 def _of_table(model: Model, location: str, options: dict[str, Any]) -> Predictions:
     table = open_table(location, options)
-    check_features(table.metadata, table.store.url)
     check_fits(model.metadata, table.metadata, table.store.url)
     errors = error_rows(location, options)
     failed = [

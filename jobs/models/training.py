@@ -14,7 +14,6 @@ import featurelib.extras
 from jobs.diagnostics.events import Observer, StepStarted, ignore
 from jobs.errors import UsageError
 from jobs.export.target import check_apart, check_name, new_file
-from jobs.models.columns import feature_columns
 from jobs.models.cross_validation import FOLDS, CrossValidation, cross_validate, fit_rows
 from jobs.models.dataset import CUT, DAMAGED, SILENT, UNLABELLED, Dataset, read_dataset
 from jobs.models.estimators import DEFAULT, check_size
@@ -276,7 +275,7 @@ def _metadata(
         estimator=options.estimator,
         seed=options.seed,
         classes=result.classes,
-        columns=feature_columns(table.metadata),
+        columns=table.metadata.recorded_spec.feature_names,
         spec=table.metadata.spec,
         fingerprint=table.metadata.fingerprint,
         featurelib=table.metadata.featurelib,

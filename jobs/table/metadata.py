@@ -340,6 +340,28 @@ def named_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     return named
 
 
+def check_features(metadata: TableMetadata, where: str) -> None:
+    """Refuse a table that is not of features.
+
+    Parameters
+    ----------
+    metadata : TableMetadata
+        Metadata of the table.
+    where : str
+        The table's location, for errors.
+
+    Raises
+    ------
+    UsageError
+        If the table is of something else.
+    """
+    if metadata.kind != FEATURES:
+        raise UsageError(
+            f"{where} is a table of {metadata.kind}, not of features: give one that featurelib"
+            " extract has made"
+        )
+
+
 def check_same(metadata: TableMetadata, wanted: TableMetadata, where: str) -> None:
     """Refuse a run whose corpus, spec or options differ from the table's.
 

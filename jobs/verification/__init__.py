@@ -21,7 +21,7 @@ from jobs.errors import (
 )
 from jobs.storage.names import readable
 from jobs.storage.urls import location_from_canonical, redacted, split_name, stored_name
-from jobs.table.metadata import FEATURES
+from jobs.table.metadata import check_features
 from jobs.table.reader import Table, open_table
 from jobs.verification.outcomes import MAX_FLIPPED, Deviation, FamilyOutcome, FileOutcome
 from jobs.verification.process import Process, Request
@@ -212,10 +212,7 @@ def verify_table(
     if isinstance(sample, bool) or not isinstance(sample, Integral) or sample < 1:
         raise UsageError(f"--sample is {sample!r}: give a number of files, at least 1")
     table = open_table(location, options)
-    if table.metadata.kind != FEATURES:
-        raise UsageError(
-            f"{table.store.url} is a table of {table.metadata.kind}: only features can be verified"
-        )
+    check_features(table.metadata, table.store.url)
     spec = _spec_of(table, spec)
     corpus = location_from_canonical(table.metadata.corpus)
     with _unchanged(table):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import featurelib
-from jobs import extract_corpus, make_spectrograms, verify_table
+from jobs import extract_corpus, make_spectrograms
 from jobs.errors import ClusterError, TableError, UsageError
 from jobs.run import plan_job, run_job
 from jobs.status import error_rows, table_status
@@ -286,27 +286,22 @@ def test_names_that_are_alike_or_strange_have_images_of_their_own(
     assert run(files, pictures).n_read == 0
 
 
-def test_a_folder_has_one_kind_of_content_and_one_style(
-    music: Path, pictures: Path, tmp_path: Path
-) -> None:
+def test_a_folder_has_one_kind_of_content_and_one_style(music: Path, pictures: Path) -> None:
     run(music, pictures)
     with pytest.raises(UsageError, match="is a table of images, not of features: give another"):
         extract_corpus(music, pictures, cluster="inline")
     with pytest.raises(UsageError, match=r"another spec \(colormap: magma → gray\)"):
         run(music, pictures, style={"colormap": "gray"})
-    with pytest.raises(UsageError, match="only features can be verified"):
-        verify_table(pictures)
-    with pytest.raises(UsageError, match="is a table of images, not of features: drop --reuse"):
-        extract_corpus(music, tmp_path / "t", reuse=str(pictures), cluster="inline")
-    with pytest.raises(UsageError, match="reuse is for tables of features"):
-        run(music, tmp_path / "u", reuse=str(pictures))
-    table = tmp_path / "table"
-    extract_corpus(music, table, preset="tutorial-v1", cluster="inline")
-    before = light.published(table)
+
+
+def test_images_are_not_put_into_a_table_of_features(tmp_path: Path) -> None:
+    light.write(tmp_path / "music/a.wav")
+    light.run(tmp_path / "music", tmp_path / "table")
+    before = light.published(tmp_path / "table")
     with pytest.raises(UsageError, match="is a table of features, not of images: give another"):
-        run(music, table)
-    assert light.published(table) == before
-    assert not (table / "images").exists()
+        run(tmp_path / "music", tmp_path / "table")
+    assert light.published(tmp_path / "table") == before
+    assert not (tmp_path / "table/images").exists()
 
 
 def test_images_that_cannot_be_written_end_the_run(

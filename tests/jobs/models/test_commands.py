@@ -254,9 +254,9 @@ def test_slips_of_predict(
 def test_images_are_no_features(tones: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     jobs.make_spectrograms(tones / "music", pictures, labels="parent", cluster="inline")
-    with pytest.raises(UsageError, match="pictures has images, not features: make a table"):
+    with pytest.raises(UsageError, match="pictures is a table of images, not of features: give"):
         jobs.train_model(pictures, tmp_path / "m")
-    with pytest.raises(UsageError, match="pictures has images, not features"):
+    with pytest.raises(UsageError, match="pictures is a table of images, not of features"):
         jobs.predict(tones / "tone.model", pictures)
 
 
