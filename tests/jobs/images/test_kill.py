@@ -77,7 +77,7 @@ class Scenario:
         assert driver.run_inline(self.request).n_read == 0
 
 
-@pytest.fixture(scope="module", params=["first", "incremental"])
+@pytest.fixture(scope="module", params=slow_but(["incremental"], ["first", "incremental"]))
 def scenario(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     top = tmp_path_factory.mktemp(request.param)
     return Scenario(top, is_first=request.param == "first")
@@ -88,7 +88,8 @@ def test_killed_at_each_step(scenario: Scenario, stride: int) -> None:
     assert scenario.check_deaths(driver.run_killed_at_step, stride, stride) > 7
 
 
-@pytest.mark.parametrize("stride", slow_but([47], [5, 47]))
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [5, 47])
 def test_killed_before_a_change_of_a_file(scenario: Scenario, stride: int) -> None:
     assert scenario.check_deaths(driver.run_killed_at_write, stride, stride) >= 47
 
