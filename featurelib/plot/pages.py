@@ -243,6 +243,8 @@ def _name_of(source: object) -> str:
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
+        if text.startswith(("http://", "https://")):
+            text = text.partition("?")[0]  # what follows may hold a signature
         return text.rstrip("/").rpartition("/")[2]
     return ""
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from jobs.cli.group import cli
-from jobs.cli.options import common_options, options_of, storage_option
+from jobs.cli.options import common_options, storage_option
 from jobs.cli.output import print_lines
 from jobs.cli.streams import terminable
 from jobs.errors import JobError, UsageError, with_remedy
-from jobs.settings import did_you_mean
+from jobs.settings import Settings, did_you_mean
 
 _EXAMPLES = """\b
 Examples:
@@ -85,6 +88,7 @@ def plot(
     from featurelib.extras import needing
     from jobs.execution.native import captured_output
     from jobs.export.target import AGAIN, check_name, new_file
+    from jobs.storage.urls import redacted
 
     check_name(output, example="picture.png")
     picture_format = _format_of(output)
@@ -94,13 +98,17 @@ def plot(
     with needing("plot"):
         import matplotlib.font_manager  # says now, not as if a decoder did, what it has to say
     matplotlib.rcdefaults()  # pictures are the same whatever the user's matplotlibrc
-    options = options_of(storage_options)
+    settings, shown = Settings(storage_options=storage_options), redacted(file)
     # The output is checked before a long file is read, and written when all is drawn.
-    with terminable(), new_file(output, options, force=force) as target:
+    with terminable(), new_file(output, settings.options_for("table"), force=force) as target:
         try:
-            with captured_output() as drain:
+            with (
+                captured_output() as drain,
+                _fetched(file, settings.options_for("corpus")) as source,
+            ):
                 figure = featurelib.plot.page(
-                    file,
+                    source,
+                    title=_title(file),
                     kinds=kinds,
                     sr=rate,
                     offset=offset,
@@ -114,18 +122,46 @@ def plot(
             raise UsageError(str(error)) from error
         except OSError as error:
             said = with_remedy(error, AGAIN)
-            raise JobError(f"cannot draw {file}: {said}") from error
+            raise JobError(f"cannot draw {shown}: {said}") from error
         except featurelib.AudioError as error:
-            raise JobError(f"no picture of {file}: {error.kind}, {error}") from error
+            raise JobError(f"no picture of {shown}: {error.kind}, {error}") from error
         featurelib.plot.save(figure, target, picture_format)
     if as_json:
-        drawn = list(kinds or featurelib.plot.KINDS)
-        click.echo(json.dumps({"file": file, "output": output, "kinds": drawn}, indent=1))
+        drawn = list(dict.fromkeys(kinds or featurelib.plot.KINDS))
+        told = {"file": shown, "output": redacted(output), "kinds": drawn}
+        click.echo(json.dumps(told, indent=1))
     else:
-        print_lines([f"{output}: picture of {shlex.quote(file)}"])
+        print_lines([f"{redacted(output)}: picture of {shlex.quote(shown)}"])
     if warnings:
         print_lines([f"the decoder says: {warnings}"], err=True)
     return 0
+
+
+@contextmanager
+def _fetched(file: str, options: dict[str, Any]) -> Iterator[str | bytes]:
+    """Yield a file as featurelib reads it: what a URL names is fetched, as that of a corpus is."""
+    from jobs.storage.opening import open_store
+    from jobs.storage.urls import is_chained, is_url, split_name, stored_name
+
+    if not is_url(file) or is_chained(file):  # the first of a chain is within another file
+        yield file
+        return
+    folder, name = split_name(file)
+    fetched = open_store(folder, options).fetch(stored_name(file, name))
+    try:
+        yield fetched.source
+    finally:
+        fetched.close()
+
+
+def _title(file: str) -> str | None:
+    """Return the name that a URL ends in, without a query, which may hold a signature."""
+    from jobs.storage.urls import is_url, protocol_of, split_name
+
+    if not is_url(file):
+        return None
+    name = split_name(file)[1]
+    return name.partition("?")[0] if protocol_of(file) in ("http", "https") else name
 
 
 def _format_of(output: str) -> str:

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ from PIL import Image
 
 import featurelib
 from jobs.cli import main
+from tests.conftest import S3
+from tests.jobs.s3.place import storage_options
 from tests.support.audio_files import write_tone
 
 
@@ -49,7 +54,8 @@ def test_a_picture_is_written(song: Path, plot) -> None:
 def test_options_reach_the_picture_and_json_says_what_was_drawn(song: Path, plot) -> None:
     target = song.with_name("song.SVG")
     part = ("--offset", 0.25, "--duration", 0.5, "--sr", "native", "--width", 8, "--dpi", 72)
-    code, out, _ = plot(song, "-o", target, "--kind", "stft", "--colormap", "gray", *part, "--json")
+    twice = ("--kind", "stft", "--kind", "stft")
+    code, out, _ = plot(song, "-o", target, *twice, "--colormap", "gray", *part, "--json")
     assert code == 0
     assert json.loads(out) == {"file": str(song), "output": str(target), "kinds": ["stft"]}
     text = target.read_text()
@@ -133,6 +139,61 @@ def test_a_picture_goes_to_a_url_too(song: Path, plot) -> None:
     target = song.with_name("url.png")
     assert plot(song, "-o", f"file://{target}", "--kind", "waveform")[0] == 0
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def web(song: Path) -> Iterator[str]:
+    """Address of a web server that gives a song to those who have signed the request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = song.read_bytes() if self.path.endswith("?signature=good") else b""
+            self.send_response(200 if data else 403)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_secrets_of_a_url_are_neither_drawn_nor_said(web: str, tmp_path: Path, plot) -> None:
+    target = tmp_path / "x.svg"
+    line = ("--output", target, "--kind", "waveform")
+    code, out, err = plot(f"http://user:pa55@{web}/song.wav?signature=good", *line)
+    assert code == 0, err
+    assert "pa55" not in out + err + target.read_text()
+    assert "<!-- song.wav -->" in target.read_text()
+    code, out, err = plot(f"http://user:pa55@{web}/song.wav?signature=bad", *line, "--force")
+    assert code == 1
+    assert "403" in err
+    assert "pa55" not in out + err
+    figure = featurelib.plot.page(f"http://{web}/song.wav?signature=good", kinds="waveform")
+    assert figure.get_suptitle().split("\n")[0] == "song.wav"
+
+
+@pytest.mark.slow
+def test_storage_options_are_for_the_file_and_the_picture(song: Path, plot, s3: S3) -> None:
+    bucket = s3.bucket()
+    s3.client.put_object(Bucket=bucket, Key="a b/song?1.wav", Body=song.read_bytes())
+    options = [word for text in storage_options(s3) for word in ("--storage-option", text)]
+    source, target = f"s3://{bucket}/a b/song?1.wav", f"s3://{bucket}/pictures/song.svg"
+    code, _, err = plot(source, "-o", target, "--kind", "waveform", *options)
+    assert code == 0, err
+    text = s3.client.get_object(Bucket=bucket, Key="pictures/song.svg")["Body"].read().decode()
+    assert "<!-- song?1.wav -->" in text
+    code, _, err = plot(source + "x", "-o", "x.svg", "--kind", "waveform", *options)
+    assert code == 1
+    assert err.startswith(f"featurelib: cannot draw {source}x: ")
 
 
 @pytest.mark.slow
