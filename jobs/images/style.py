@@ -112,14 +112,20 @@ class ImageStyle:
             value = getattr(self, name)
             if not _is_whole(value) or not 1 <= value <= _MAX_SIDE:
                 raise UsageError(f"{name} is {value!r}: give a number of pixels, 1 to {_MAX_SIDE}")
+            object.__setattr__(self, name, int(value))
         for name, unit in (("top_db", "dB"), ("duration", "seconds"), ("segment", "seconds")):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 < value < math.inf):
                 raise UsageError(f"{name} is {value!r}: give a number of {unit} above 0")
+            if value is not None:  # 80 and 80.0 are one style; numbers of NumPy are no JSON
+                object.__setattr__(self, name, float(value))
         for name, known in (("scale", SCALES), ("last", LASTS), ("style", tuple(STYLES))):
             if getattr(self, name) not in known:
                 hint = did_you_mean(str(getattr(self, name)), known)
                 raise UsageError(f"{name} is {getattr(self, name)!r}{hint}")
+        for name in ("sr", "n_fft", "hop_length", "n_mels"):
+            if _is_whole(value := getattr(self, name)):
+                object.__setattr__(self, name, int(value))
         self.features  # noqa: B018 - checks the other values
 
     @functools.cached_property
@@ -224,6 +230,8 @@ def image_style(style: str = "librosa", **values: Any) -> ImageStyle:
     values = {**STYLES[style], **given}
     if values.get("scale") == "linear" and "n_mels" in given:
         raise UsageError("n_mels is of the mel scale, and scale is 'linear': leave one out")
+    if "last" in given and values.get("segment") is None:
+        raise UsageError("last is about segments, and there is no segment: give a segment")
     palette = _palette(values.get("colormap", ImageStyle.colormap))
     return ImageStyle(style=style, **values, palette=palette)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import librosa
 import matplotlib as mpl
@@ -72,6 +73,22 @@ def averaged(S: np.ndarray, n: int, axis: int) -> np.ndarray:
     repeated = np.moveaxis(np.repeat(S, n, axis=axis), axis, -1)
     means = repeated.reshape(*repeated.shape[:-1], n, -1).mean(axis=-1)
     return np.moveaxis(means, -1, axis)
+
+
+def test_equal_numbers_are_one_style_whatever_their_type() -> None:
+    """As numbers of the command line, of Python and of NumPy are."""
+    values = {"width": 64, "top_db": 70.0, "duration": 5.0, "segment": 1.0, "sr": 8000}
+    style = image_style(**values, n_fft=512, hop_length=128)
+    for kind in (int, np.int64, np.float32):
+        whole = int if kind is np.float32 else kind
+        numbers = {
+            name: (kind if isinstance(value, float) else whole)(value)
+            for name, value in values.items()
+        }
+        other = image_style(**numbers, n_fft=whole(512), hop_length=whole(128))
+        assert other == style
+        assert other.fingerprint == style.fingerprint
+        assert json.dumps(other.recorded().values) == json.dumps(style.recorded().values)
 
 
 @pytest.mark.parametrize("style", [image_style(), image_style("tutorial")])
