@@ -11,7 +11,7 @@ from jobs.table.layout import IMAGES, UNLABELLED, safe_name
 _UNLABELLED_NAME = f"%{ord(UNLABELLED[0]):02x}{UNLABELLED[1:]}"
 
 #: Folders with longer names are replaced by a hash: an object's key has at most 1024 bytes.
-_MAX_BYTES = 600
+_MAX_BYTES = 500
 
 
 def image_name(path: str, label: str | None, segment: int | None, *, by_folder: bool) -> str:
@@ -37,7 +37,7 @@ def image_name(path: str, label: str | None, segment: int | None, *, by_folder: 
         is_plain = folders[-1] == label == readable(folders[-1])
         # the mark: two folders may be read alike, and such paths must stay apart
         names = names[:-1] if is_plain else ["~~", *names]
-    if sum(map(len, names)) > _MAX_BYTES:
+    if len("/".join(names)) > _MAX_BYTES:
         names = [f"~~{xxhash.xxh3_128_hexdigest('/'.join(folders).encode())}"]
     number = "" if segment is None else f"-{segment:04d}"
     return "/".join([IMAGES, _folder_of(label), *names, f"{safe_name(name)}{number}.png"])

@@ -40,6 +40,17 @@ def test_folders_that_are_read_alike_stay_apart() -> None:
     assert len(names) == len(paths)
 
 
+@pytest.mark.parametrize("folder", ["a", "x" * 300, "\u65e5\u672c" * 40])
+def test_names_of_deep_folders_are_keys_of_objects(folder: str) -> None:
+    """They have at most 1024 bytes, with the prefix of the table."""
+    for depth in (1, 2, 5, 200, 400):
+        path = "/".join([folder] * depth + ["X" * 300 + ".wav"])
+        paths = (path, path.replace("X", "Y"), f"b/{path}")
+        names = {image_name(path, "L" * 300, 99_999, by_folder=False) for path in paths}
+        assert len(names) == len(paths)
+        assert max(map(len, names)) < 960
+
+
 PIECES = st.one_of(
     st.sampled_from(["a", "A", "a.wav", "A.WAV", "a.mp3", "..", ".", "", "a~1", "~", "~~", "rock"]),
     st.sampled_from(["unlabelled", "%75nlabelled", "é", "e\u0301", "x" * 300, "X" * 300, "x\\\\"]),
