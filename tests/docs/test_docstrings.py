@@ -30,7 +30,14 @@ FIRST = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+#: Modules whose examples take long: they make tables, models and pages.
+SLOW = {"jobs.api"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODULES],
+)
 def test_examples_give_what_they_show(name: str, examples: Path) -> None:
     module = importlib.import_module(name)
     tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
