@@ -1,12 +1,14 @@
-"""Checks of the numbers in a model that scikit-learn uses as addresses.
+"""Checks of the numbers in a model that scikit-learn uses as addresses and sizes.
 
 The compiled code of trees and support vector machines trusts the indices and sizes in a model. A
-file with wrong ones could make it read memory that is not its own.
+file with wrong ones could make it read memory that is not its own. A small file with an array of
+no numbers, but of a huge shape, could make it ask for more memory than there is.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 _LEAF = -1
+
+#: Kinds of the nodes that give the sizes of a tree: the numbers of features, of the classes of
+#: each output, and of outputs.
+_TREE_ARGUMENTS = ["TupleNode", "JsonNode", "NdArrayNode", "JsonNode"]
 
 
 def check_tree_node(
@@ -40,7 +46,12 @@ def check_tree_node(
     ValueError
         If one is wrong.
     """
-    features, counts, outputs = node["__reduce__"]["args"]["content"]
+    arguments = node["__reduce__"]["args"]
+    features, counts, outputs = arguments["content"]
+    # skops may read a node of another kind from another place than the one that is checked here
+    kinds = [one["__loader__"] for one in (arguments, features, counts, outputs)]
+    if kinds != _TREE_ARGUMENTS or counts["type"] != "numpy":
+        raise ValueError("the size of a tree is of another kind")
     sizes = [json.loads(features["content"]), json.loads(outputs["content"])]
     classes = np.load(io.BytesIO(archive.read(counts["file"])), allow_pickle=False)
     if sizes != [n_columns, 1] or classes.shape != (1,) or int(classes[0]) != n_classes:
@@ -83,19 +94,54 @@ def check_pipeline(pipeline: Pipeline, *, n_columns: int, n_classes: int) -> Non
     _need(np.array_equal(classifier.classes_, np.arange(n_classes)), "its classes are others")
     _need(pipeline[0].mean_.shape == (n_columns,), "it has another number of columns")
     if isinstance(classifier, ExtraTreesClassifier):
-        for tree in classifier.estimators_:
-            _check_tree(tree.tree_, n_columns, n_classes)
+        _check_trees(classifier, n_columns, n_classes)
     elif isinstance(classifier, HistGradientBoostingClassifier):
         _check_boosting(classifier, n_columns, n_classes)
     elif isinstance(classifier, CalibratedSVC):
         _check_machine(classifier.svc_, n_columns, n_classes)
-    else:  # computed by NumPy, which checks shapes itself
-        _need(isinstance(classifier, MLPClassifier | LogisticRegression), "it is no classifier")
+    elif isinstance(classifier, MLPClassifier):
+        _check_network(classifier, n_columns, n_classes)
+    else:
+        _need(isinstance(classifier, LogisticRegression), "it is no classifier")
+        _need(classifier.coef_.shape == (_n_outputs(n_classes), n_columns), "a size is wrong")
 
 
 def _need(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(what)
+
+
+def _n_outputs(n_classes: int) -> int:
+    return 1 if n_classes == 2 else n_classes
+
+
+def _check_network(network: Any, n_columns: int, n_classes: int) -> None:
+    """Check that each layer takes what the one before it gives, and none is empty."""
+    weights, biases = network.coefs_, network.intercepts_
+    sizes = [n_columns, *(len(bias) for bias in biases)]
+    shapes = list(itertools.pairwise(sizes))
+    _need(
+        all(sizes)
+        and sizes[-1] == _n_outputs(n_classes)
+        and network.n_layers_ == len(sizes)
+        and [one.shape for one in weights] == shapes
+        and [one.shape for one in biases] == [(size,) for size in sizes[1:]],
+        "the sizes of the layers are wrong",
+    )
+
+
+def _check_trees(forest: Any, n_columns: int, n_classes: int) -> None:
+    from sklearn.tree import ExtraTreeClassifier
+    from sklearn.tree._tree import Tree
+
+    _need(len(forest.estimators_) > 0, "it has no trees")
+    for tree in forest.estimators_:
+        # another estimator could have a sound tree besides the one that it uses
+        is_tree = type(tree) is ExtraTreeClassifier and type(tree.tree_) is Tree
+        _need(is_tree, "a tree is no tree")
+        _check_tree(tree.tree_, n_columns, n_classes)
+    for tree in (forest, *forest.estimators_):
+        _need((tree.n_outputs_, tree.n_classes_) == (1, n_classes), "the size of a tree is wrong")
 
 
 def _check_tree(tree: Any, n_columns: int, n_classes: int) -> None:
@@ -122,7 +168,7 @@ def _check_features(features: np.ndarray, n_columns: int) -> None:
 def _check_boosting(classifier: Any, n_columns: int, n_classes: int) -> None:
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 
-    n_trees = 1 if n_classes == 2 else n_classes
+    n_trees = _n_outputs(n_classes)
     _need(classifier.n_trees_per_iteration_ == n_trees, "it has another number of trees")
     _need(classifier.is_categorical_ is None, "it has categories")
     _need(classifier._baseline_prediction.size == n_trees, "it has another number of trees")
@@ -142,6 +188,9 @@ def _check_boosting(classifier: Any, n_columns: int, n_classes: int) -> None:
 
 
 def _check_machine(machine: Any, n_columns: int, n_classes: int) -> None:
+    from sklearn.svm import SVC
+
+    _need(type(machine) is SVC, "it is no support vector machine")
     n = len(machine.support_)
     _need(
         machine.support_vectors_.shape == (n, n_columns)

@@ -222,10 +222,14 @@ def test_a_compressed_file_is_not_unpacked(made: Callable[[str], bytes]) -> None
 
 def array(members: dict[str, Any], node: dict[str, Any], change: Callable[[Any], Any]) -> None:
     """Change an array of a node."""
-    values = np.load(io.BytesIO(members[node["file"]]))
+    members[node["file"]] = saved(change(np.load(io.BytesIO(members[node["file"]]))))
+
+
+def saved(values: Any) -> bytes:
+    """Return the bytes of an array's file."""
     sink = io.BytesIO()
-    np.save(sink, change(values))
-    members[node["file"]] = sink.getvalue()
+    np.save(sink, values)
+    return sink.getvalue()
 
 
 def _set(name: str, place: int, value: int) -> Callable[[Any], Any]:
@@ -258,6 +262,66 @@ def test_trees_of_a_wrong_size_are_refused(made: Callable[[str], bytes], place: 
         tree["__reduce__"]["args"]["content"][place]["content"] = "100000"
 
     assert "the size of a tree is wrong" in refused(changed(made("extra-trees"), change))
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_sizes_of_trees_cannot_hide_in_other_nodes(
+    made: Callable[[str], bytes], place: int
+) -> None:
+    """An array has its value in a file, whatever is written beside it."""
+
+    def change(members: dict[str, Any]) -> None:
+        tree = next(nodes(members["schema.json"], "TreeNode"))
+        arguments = tree["__reduce__"]["args"]["content"]
+        members["large.npy"] = saved(np.array(10**9))
+        arguments[place] = {**arguments[1], "file": "large.npy", **arguments[place]}
+        arguments[place] |= {"__loader__": "NdArrayNode", "type": "numpy"}
+        arguments[place] |= {"__module__": "numpy", "__class__": "ndarray"}
+
+    assert "the size of a tree is of another kind" in refused(changed(made("extra-trees"), change))
+
+
+def test_trees_that_are_none_are_refused(made: Callable[[str], bytes]) -> None:
+    """A pipeline with a sound tree besides the one that it would use."""
+
+    def change(members: dict[str, Any]) -> None:
+        forest = next(nodes(members["schema.json"], "ObjectNode", "ExtraTreesClassifier"))
+        pipeline = next(nodes(members["schema.json"], "ObjectNode", "Pipeline"))
+        trees = forest["content"]["content"]["estimators_"]["content"]
+        planted = json.loads(json.dumps(trees[0]))
+        steps = json.loads(json.dumps(pipeline["content"]["content"]["steps"]))
+        steps["content"] = steps["content"][:1]
+        steps["content"][0]["content"][1] = trees[0]
+        planted |= {"__module__": pipeline["__module__"], "__class__": pipeline["__class__"]}
+        planted["content"]["content"]["steps"] = steps
+        names = planted["content"]["key_types"]["content"]
+        names.append(names[0])
+        trees[0] = planted
+
+    assert "a tree is no tree" in refused(changed(made("extra-trees"), change))
+
+
+def test_a_forest_without_trees_is_refused(made: Callable[[str], bytes]) -> None:
+    def change(members: dict[str, Any]) -> None:
+        forest = next(nodes(members["schema.json"], "ObjectNode", "ExtraTreesClassifier"))
+        forest["content"]["content"]["estimators_"]["content"] = []
+
+    assert "it has no trees" in refused(changed(made("extra-trees"), change))
+
+
+def test_layers_without_weights_take_no_memory(made: Callable[[str], bytes]) -> None:
+    """Arrays without numbers may have any shape, and their products are large."""
+
+    def change(members: dict[str, Any]) -> None:
+        network = next(nodes(members["schema.json"], "ObjectNode", "MLPClassifier"))
+        values = network["content"]["content"]
+        shapes = [(len(COLUMNS), 0), (0, 10**12), (10**12, 0), (0, 3)]
+        for node, shape in zip(values["coefs_"]["content"], shapes, strict=True):
+            members[node["file"]] = saved(np.zeros(shape))
+        for node in values["intercepts_"]["content"]:
+            members[node["file"]] = saved(np.zeros(1))
+
+    assert "the sizes of the layers are wrong" in refused(changed(made("mlp"), change))
 
 
 def test_a_node_stands_for_itself_only(made: Callable[[str], bytes]) -> None:
