@@ -20,7 +20,7 @@ from jobs.storage.urls import is_url
 from jobs.table.layout import is_errors
 from jobs.table.metadata import check_features
 from jobs.table.reader import Table
-from jobs.table.schema import CHANNEL, LABEL, PATH, SEGMENT
+from jobs.table.schema import CHANNEL, LABEL, PATH, ROW_KEY, SEGMENT
 from jobs.table.signs import CUT, DAMAGED
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Dataset:
     Attributes
     ----------
     X : pandas.DataFrame [shape=(n_rows, n_columns), dtype=float32]
-        The feature columns with one number per row, in the order of the spec. Null is NaN.
+        The feature columns with one number per row, in the order of the spec. What is null or
+        infinite in the table is NaN.
     y : pandas.Series
         Label of each row.
     groups : np.ndarray [shape=(n_rows,), dtype=int64]
@@ -101,6 +102,12 @@ class Dataset:
     def has_segments(self) -> bool:
         """Whether some file has several rows."""
         return len(self.track_rows) < len(self)
+
+    @property
+    def silent_tracks(self) -> np.ndarray:
+        """Whether all rows of each track are silent, bool [shape=(n_tracks,)]."""
+        is_silent = self.rows["is_silent"].eq(True).to_numpy(bool)
+        return np.logical_and.reduceat(is_silent, self.track_rows)
 
     def encoded(self) -> tuple[list[str], np.ndarray]:
         """Return the classes, sorted, and the number of each row's class, int64."""
@@ -223,9 +230,7 @@ def _dataset(
     import pandas as pd
 
     rows = rows.combine_chunks()
-    paths = rows[PATH].combine_chunks()
-    is_first = np.ones(len(rows), bool)
-    is_first[1:] = pc.not_equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False)
+    is_first = _is_new(rows[PATH])
     tracks = np.cumsum(is_first) - 1
     firsts = rows if is_first.all() else rows.filter(pa.array(is_first))
     shared = [firsts[HASH].combine_chunks()]
@@ -246,7 +251,8 @@ def _dataset(
 
 
 def _check_columns(table: Table, features: Sequence[str], names: Sequence[str]) -> None:
-    known = [name for name in table.feature_schema.names if name not in features]
+    no_names = {*features, LABEL, *ROW_KEY}
+    known = [name for name in table.feature_schema.names if name not in no_names]
     for name in names:
         if name not in known or pa.types.is_nested(table.feature_schema.field(name).type):
             others = [*table.attribute_names[1:], *table.metadata.tags]
@@ -264,18 +270,22 @@ def _read(table: Table, parts: Sequence[str], names: list[str]) -> Iterator[pa.T
     """Yield columns of all parts, one row group at a time."""
     schema = _schema(table, names)
 
-    def read(part: str) -> list[pa.Table]:
-        groups = table.row_groups(part, names)
-        return [rows.replace_schema_metadata(None).cast(schema) for rows in groups]
+    def read(part: str) -> Iterator[pa.Table]:
+        for rows in table.row_groups(part, names):
+            try:
+                yield rows.replace_schema_metadata(None).cast(schema)
+            except pa.ArrowInvalid as error:
+                raise table.damaged(part, error) from error
 
     try:
         if is_url(table.store.url):  # of several parts at once, since each answer is waited for
-            for groups in in_threads(read, parts, requests_at_once(table.store)):
+            for groups in in_threads(
+                lambda part: list(read(part)), parts, requests_at_once(table.store)
+            ):
                 yield from groups
         else:
             for part in parts:
-                for rows in table.row_groups(part, names):
-                    yield rows.replace_schema_metadata(None).cast(schema)
+                yield from read(part)
     except FileNotFoundError as error:
         raise _changed(table.store.url) from error
 
@@ -306,7 +316,7 @@ def _selected(
     if not partial:
         reasons += [(sign, pc.equal(facts["decoding"], sign)) for sign in (DAMAGED, CUT)]
     if not silent:
-        reasons.append((SILENT, facts["is_silent"]))
+        reasons.append((SILENT, pa.chunked_array([_of_whole_files(facts)])))
     is_kept = np.ones(len(kept), bool)
     left_out = {}
     for reason, column in reasons:
@@ -315,6 +325,24 @@ def _selected(
             left_out[reason] = pc.count_distinct(facts[PATH].filter(pa.array(mask))).as_py()
             is_kept &= ~mask
     return kept[is_kept], left_out
+
+
+def _of_whole_files(facts: pa.Table) -> pa.Array:
+    """Return whether all rows of each row's file are silent; rows are sorted by path."""
+    if not len(facts):
+        return pa.array([], pa.bool_())
+    is_first = _is_new(facts[PATH])
+    is_silent = pc.fill_null(facts["is_silent"], False).to_numpy()
+    of_files = np.logical_and.reduceat(is_silent, np.flatnonzero(is_first))
+    return pa.array(of_files[np.cumsum(is_first) - 1])
+
+
+def _is_new(paths: pa.ChunkedArray) -> np.ndarray:
+    """Return whether each path is another one than that before it."""
+    joined_paths = paths.combine_chunks()
+    is_new = np.ones(len(paths), bool)
+    is_new[1:] = pc.not_equal(joined_paths[1:], joined_paths[:-1]).to_numpy(zero_copy_only=False)
+    return is_new
 
 
 def _nothing_left(url: str, left_out: Mapping[str, int]) -> str:
@@ -336,6 +364,7 @@ def _fill(matrix: np.ndarray, values: pa.Table, target: np.ndarray) -> None:
         return
     columns = [column.to_numpy(zero_copy_only=False) for column in values.columns]
     block = np.stack(columns, axis=1, dtype=np.float32, casting="unsafe")
+    block[np.isinf(block)] = np.nan
     matrix[target[is_kept]] = block if is_kept.all() else block[is_kept]
 
 

@@ -39,6 +39,9 @@ _SVM_ROWS = 100_000
 
 _INTERRUPTED = "interrupted by user"
 
+#: It is no slip that there are few rows of each label.
+_MANY_CLASSES = "number of unique classes"
+
 #: Trees of large tables have leaves of at least this share of the rows, which bounds their size.
 _LEAF_SHARE = 1e-5
 
@@ -124,7 +127,7 @@ def fit(
     groups : np.ndarray of int [shape=(n_rows,)]
         Groups, which an inner split must not separate.
     weights : np.ndarray [shape=(n_rows,)]
-        Weights of the rows.
+        Weights of the rows, whose sum is the number of tracks.
     seed : int
         Seed of all that is random.
 
@@ -142,7 +145,11 @@ def fit(
     scaler = StandardScaler()
     with np.errstate(invalid="ignore"):  # a column may have no value
         for start in range(0, len(X), _CHUNK_ROWS):  # all at once would be copied as float64
-            scaler.partial_fit(X[start : start + _CHUNK_ROWS])
+            chunk = slice(start, start + _CHUNK_ROWS)
+            scaler.partial_fit(X[chunk], sample_weight=weights[chunk])
+            # the mean of no value is NaN, which later values would not change
+            np.nan_to_num(scaler.mean_, copy=False)
+            np.nan_to_num(scaler.var_, copy=False)
     imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     imputer.fit(X[:1])
     for start in range(0, len(X), _CHUNK_ROWS):
@@ -150,14 +157,14 @@ def fit(
         X[chunk] = imputer.transform(scaler.transform(X[chunk]))
     with warnings.catch_warnings(record=True) as caught, _threads(len(X)):
         warnings.simplefilter("always")
-        classifier = ESTIMATORS[name](X, y, groups, weights / weights.mean(), seed)
+        classifier = ESTIMATORS[name](X, y, groups, weights, seed)
     converged = True
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
             converged = name == "mlp"  # whose number of epochs is a part of its definition
         elif _INTERRUPTED in str(warning.message):  # the network makes a warning of Ctrl-C
             raise KeyboardInterrupt
-        else:
+        elif _MANY_CLASSES not in str(warning.message):
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
@@ -211,7 +218,8 @@ def _mlp(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, 
         max_iter=epochs,
         random_state=seed,
     )
-    return network.fit(X, y, sample_weight=weights)
+    # the penalty is for each batch, and a batch has as many rows if tracks are long
+    return network.fit(X, y, sample_weight=weights / weights.mean())
 
 
 def _svm(X: np.ndarray, y: np.ndarray, groups: np.ndarray, weights: np.ndarray, seed: int) -> Any:
@@ -241,7 +249,7 @@ def _gradient_boosting(
     boosting = HistGradientBoostingClassifier(
         early_stopping=False, min_samples_leaf=leaf, random_state=seed
     )
-    return boosting.fit(X, y, sample_weight=weights)
+    return boosting.fit(X, y, sample_weight=weights / weights.mean())
 
 
 def _logistic(

@@ -17,8 +17,8 @@ def joined(n: int, columns: Iterable[pa.Array]) -> np.ndarray:
     n : int
         Number of items.
     columns : iterable of pyarrow.Array
-        Values of each item. Equal values of one column join items. Null and empty text join
-        nothing.
+        Values of each item. Equal values of one column join items. Null, NaN and empty
+        text join nothing.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def numbered(values: np.ndarray) -> np.ndarray:
 def shared_codes(column: pa.Array) -> np.ndarray:
     """Return a number for each value that occurs more than once; -1 for all others.
 
-    Null and empty text are not shared.
+    Null, NaN and empty text are not shared.
 
     Returns
     -------
@@ -65,6 +65,8 @@ def shared_codes(column: pa.Array) -> np.ndarray:
     """
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.if_else(pc.equal(column, ""), None, column)
+    elif pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
     indices = column.dictionary_encode().indices
     codes = pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     is_shared = np.bincount(codes[codes >= 0], minlength=1) > 1

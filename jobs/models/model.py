@@ -109,8 +109,18 @@ class ModelMetadata:
 
 
 def _are_names(value: Any) -> bool:
-    is_list = isinstance(value, list) and bool(value)
-    return is_list and all(isinstance(name, str) for name in value)
+    """Return whether a value is a list of different texts that can be written."""
+    if not (isinstance(value, list) and value and all(isinstance(name, str) for name in value)):
+        return False
+    return len(set(value)) == len(value) and all(_is_text(name) for name in value)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def versions() -> dict[str, str]:

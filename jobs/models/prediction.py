@@ -7,7 +7,7 @@ import functools
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,21 +18,22 @@ import featurelib
 from jobs.corpus.filelist import LIST_EXTENSIONS
 from jobs.corpus.formats import format_of
 from jobs.diagnostics.events import Observer, ignore
-from jobs.errors import EXIT_DONE, EXIT_UNREAD, JobError, UsageError
+from jobs.errors import EXIT_DONE, EXIT_UNREAD, JobError, ModelError, UsageError
 from jobs.execution import forkserver
 from jobs.execution.native import captured_output
 from jobs.execution.opening import open_executor
-from jobs.export.target import check_name, new_file
+from jobs.export.target import check_apart, check_name, new_file
 from jobs.models.cross_validation import by_track
 from jobs.models.dataset import NoRowsError, read_dataset
 from jobs.models.model import Model, check_fits, read_model
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings
-from jobs.status import error_rows
+from jobs.status import errors_of
+from jobs.storage.names import encode_local, encode_path
 from jobs.storage.opening import open_store
 from jobs.storage.parquet import Writer
-from jobs.storage.urls import is_url, redacted
+from jobs.storage.urls import is_url, redacted, split_name, stored_name
 from jobs.table.layout import TABLE_JSON
 from jobs.table.reader import open_table
 from jobs.table.signs import CUT, DAMAGED
@@ -172,12 +173,16 @@ def predict(
         if output is not None:
             check_name(output, example="predictions.csv")
             _check_format(output)
+        is_table = _is_table(source, options)
+        if output is not None:
+            if is_table:
+                check_apart(open_table(source, options).store.url, output, options)
             sink = stack.enter_context(new_file(output, options, force=force))
         trained, notes = read_model(model, options)
-        if _is_table(source, options):
+        if is_table:
             found = _of_table(trained, source, options)
         elif _is_file(source):
-            found = _of_file(trained, source)
+            found = _of_file(trained, source, settings.options_for("corpus"))
         else:
             found = _of_corpus(trained, source, settings, observer)
         if sink is not None and output is not None:
@@ -222,10 +227,9 @@ def _is_file(source: str) -> bool:
 def _of_table(model: Model, location: str, options: dict[str, Any]) -> Predictions:
     table = open_table(location, options)
     check_fits(model.metadata, table.metadata, table.store.url)
-    errors = error_rows(location, options)
     failed = [
         (row["path"], f"{row['error_kind']}: {row['message']}")
-        for row in errors.select(["path", "error_kind", "message"]).to_pylist()
+        for row in errors_of(table).select(["path", "error_kind", "message"]).to_pylist()
     ]
     try:
         dataset = read_dataset(table, partial=True, silent=True, unlabelled=True)
@@ -239,7 +243,7 @@ def _of_table(model: Model, location: str, options: dict[str, Any]) -> Predictio
     failed = [(path, why) for path, why in failed if path not in has_features]
     found = _predictions(model, firsts["path"].tolist(), shares, failed)
     signs = Counter(firsts["decoding"])
-    counts = {DAMAGED: signs[DAMAGED], CUT: signs[CUT], "silent": int(firsts["is_silent"].sum())}
+    counts = {DAMAGED: signs[DAMAGED], CUT: signs[CUT], "silent": int(dataset.silent_tracks.sum())}
     named = [f"{n} {sign}" for sign, n in counts.items() if n]
     if named:
         found.notes.append(
@@ -249,22 +253,37 @@ def _of_table(model: Model, location: str, options: dict[str, Any]) -> Predictio
     return found
 
 
-def _of_file(model: Model, source: str) -> Predictions:
+def _of_file(model: Model, source: str, options: dict[str, Any]) -> Predictions:
     spec = _spec_of(model)
     shown = redacted(source)
+    path = encode_path(shown) if is_url(source) else encode_local(source)
     try:
-        with captured_output():
-            frame = featurelib.extract(source, spec)
+        with captured_output(), _opened(source, options) as audio:
+            frame = featurelib.extract(audio, spec)
     except OSError as error:
         raise JobError(f"cannot read {shown}: {error.strerror or error}") from error
     except featurelib.AudioError as error:
         raise JobError(f"no features of {shown}: {error.kind}, {error}") from error
     values = frame[model.metadata.columns].to_numpy(np.float32)
     shares = model.probabilities(values).mean(axis=0, keepdims=True)
-    found = _predictions(model, [shown], shares, [])
-    if frame["is_silent"].iloc[0]:
-        found.notes.append(f"{shown} is silent: its prediction means little")
+    found = _predictions(model, [path], shares, [])
+    decoding = frame["decoding"].iloc[0]
+    sign = decoding if decoding in (DAMAGED, CUT) else "silent" if frame["is_silent"].all() else ""
+    if sign:
+        found.notes.append(f"{shown} is {sign}: its prediction means little")
     return found
+
+
+@contextlib.contextmanager
+def _opened(source: str, options: dict[str, Any]) -> Iterator[str | BinaryIO]:
+    """Context manager for an audio file: a local path as it is, and the open file of a URL."""
+    if not is_url(source):
+        yield source
+        return
+    folder, name = split_name(source)
+    audio, _ = open_store(folder, options).open(stored_name(source, name))
+    with audio:
+        yield audio
 
 
 def _of_corpus(model: Model, source: str, settings: Settings, observer: Observer) -> Predictions:
@@ -289,6 +308,8 @@ def _spec_of(model: Model) -> featurelib.FeatureSpec:
             " runs no code: extract the corpus with --config FILE.toml, and predict that table"
         )
     spec = featurelib.FeatureSpec.from_dict(metadata.spec)
+    if metadata.columns != featurelib.feature_names(spec):
+        raise ModelError("the model is damaged (its columns are others than its spec's)")
     if spec.fingerprint != metadata.fingerprint:
         raise UsageError(
             f"this version of featurelib has other values for the spec {spec.name!r} than"

@@ -27,6 +27,9 @@ from jobs.table.reader import Table, open_table
 _CONTRADICTIONS_SHOWN = 20
 _FEATURES_SHOWN = 5
 
+#: The confusion matrix of more labels is in the picture only.
+_CONFUSION_LABELS = 1000
+
 #: How files that are left out can be kept.
 _OPTIONS = {
     DAMAGED: "--include-partial",
@@ -218,7 +221,9 @@ def train(
     """
     check_name(output, example="genre.model")
     with featurelib.extras.needing("ml"):
-        pass
+        import matplotlib  # noqa: F401 - before hours of work
+        import sklearn  # noqa: F401
+        import skops  # noqa: F401
     outputs = [output, f"{output}.confusion.png", f"{output}.importance.png"]
     table = open_table(location, storage_options)
     check_apart(table.store.url, output, storage_options)
@@ -275,7 +280,7 @@ def _metadata(
         estimator=options.estimator,
         seed=options.seed,
         classes=result.classes,
-        columns=table.metadata.recorded_spec.feature_names,
+        columns=list(dataset.X.columns),
         spec=table.metadata.spec,
         fingerprint=table.metadata.fingerprint,
         featurelib=table.metadata.featurelib,
@@ -288,8 +293,16 @@ def _metadata(
             "group_by": list(options.group_by),
             "split_column": options.split_column,
         },
-        scores=result.to_dict(),
+        scores=_stored_scores(result),
     )
+
+
+def _stored_scores(result: CrossValidation) -> dict[str, Any]:
+    """Return the scores of a model, whose file must not grow with the square of the labels."""
+    scores = result.to_dict()
+    if len(result.classes) > _CONFUSION_LABELS:
+        scores["confusion"] = None
+    return scores
 
 
 def data_fingerprint(dataset: Dataset) -> str:

@@ -229,7 +229,10 @@ class Table:
             source, _ = self.store.open(part)
             with source, parquet.open_parquet(source) as file:
                 for group in range(file.num_row_groups):
-                    yield parquet.read_groups(file, names, [group])
+                    rows = parquet.read_groups(file, names, [group])
+                    if len(rows.column_names) != len(names):
+                        raise self.damaged(part, "columns are missing")
+                    yield rows
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             if parquet.is_storage_error(error):
                 raise

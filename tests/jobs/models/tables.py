@@ -40,6 +40,8 @@ def extractor(source: Any, spec: featurelib.FeatureSpec) -> Iterator[featurelib.
     facts = {"duration_s": 1.0, "decoding": "whole", "is_silent": False, "peak": 0.5}
     facts |= {"mix_peak": 0.5, "audio_hash": text[:40], **told.get("facts", {})}
     columns: dict[str, Any] = {"segment": list(range(len(values)))}
+    if isinstance(facts["is_silent"], list):  # of each segment
+        columns["is_silent"] = facts.pop("is_silent")
     columns |= {name: values[:, i].tolist() for i, name in enumerate(COLUMNS)}
     columns["mfcc_series"] = [np.zeros((2, 2), np.float32)] * len(values)
     yield featurelib.Rows(len(values), facts, columns)

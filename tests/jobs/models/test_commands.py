@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +24,12 @@ import jobs
 from jobs import extract_corpus
 from jobs.demo.synthesize import synthesize_corpus
 from jobs.errors import ModelError, UsageError
+from jobs.models import training
+from jobs.models.model import read_model
 from tests.conftest import S3
 from tests.docs.markdown import TOP
 from tests.jobs.models.tables import clusters, make_table, told
+from tests.jobs.models.test_model import changed
 from tests.support import own_features
 from tests.support.audio_files import make_corpus, write_tone
 from tests.support.light import command, invoke
@@ -268,6 +273,55 @@ def test_a_corpus_without_one_good_file(tones: Path, tmp_path: Path) -> None:
     assert found.lines()[-1] == "1 of 1 files have no features, and no label"
 
 
+def test_a_name_that_is_not_utf8(tones: Path, tmp_path: Path) -> None:
+    song = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
+    shutil.copy(tones / "music" / "low" / "1.wav", song)
+    found = jobs.predict(tones / "tone.model", os.fsdecode(song), output=tmp_path / "x.parquet")
+    assert found.frame["path"].tolist() == [f"{tmp_path}/caf\\xe9.wav"]
+
+
+def test_signs_of_one_file_are_said(tones: Path, tmp_path: Path) -> None:
+    song = (tones / "music" / "low" / "1.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(song[: len(song) // 2])
+    [note] = jobs.predict(tones / "tone.model", tmp_path / "cut.wav").notes
+    assert note == f"{tmp_path}/cut.wav is cut: its prediction means little"
+
+
+def test_segments_that_are_silent_make_no_silent_file(tmp_path: Path) -> None:
+    files = {**clusters(3, "ab"), "a/x.wav": told(np.eye(5), is_silent=[True] + [False] * 4)}
+    table = make_table(tmp_path, files)
+    jobs.train_model(table, tmp_path / "m", estimator="logistic")
+    assert jobs.predict(tmp_path / "m", table).notes == []
+
+
+def test_predictions_are_not_written_into_the_table(tones: Path) -> None:
+    inside = tones / "table" / "features" / "labels.parquet"
+    with pytest.raises(UsageError, match="is in the table, where readers would take it"):
+        jobs.predict(tones / "tone.model", tones / "table", output=inside)
+    assert not inside.exists()
+
+
+def test_columns_that_the_spec_does_not_have(tones: Path, tmp_path: Path) -> None:
+    def change(members: dict[str, Any]) -> None:
+        members["featurelib.json"]["columns"][0] = "path"
+
+    (tmp_path / "m").write_bytes(changed((tones / "tone.model").read_bytes(), change))
+    with pytest.raises(ModelError, match="its columns are others than its spec's"):
+        jobs.predict(tmp_path / "m", tones / "music" / "low" / "1.wav")
+
+
+def test_models_of_very_many_labels_stay_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The confusion matrix grows with the square of the labels."""
+    monkeypatch.setattr(training, "_CONFUSION_LABELS", 2)
+    for labels, is_stored in (("ab", True), ("abc", False)):
+        table = make_table(tmp_path / labels, clusters(3, labels))
+        jobs.train_model(table, tmp_path / f"{labels}.model", estimator="logistic")
+        model, _ = read_model(str(tmp_path / f"{labels}.model"), {})
+        assert (model.metadata.scores["confusion"] is not None) == is_stored
+
+
 def test_own_features_need_a_table(tmp_path: Path) -> None:
     make_corpus(tmp_path / "music", {"a": 3, "b": 3})
     config = own_features.write(tmp_path)
@@ -306,6 +360,14 @@ def test_models_and_tables_on_s3(tones: Path, s3: S3) -> None:
         jobs.train_model(table, model, estimator="logistic", storage_options=options)
     found = jobs.predict(model, table, storage_options=options).frame
     pd.testing.assert_frame_equal(found, jobs.predict(tones / "tone.model", tones / "table").frame)
+    song = tones / "music" / "low" / "1.wav"
+    s3.client.upload_file(str(song), bucket, "song.wav")
+    one = jobs.predict(model, f"s3://{bucket}/song.wav", storage_options=options).frame
+    assert one["path"].tolist() == [f"s3://{bucket}/song.wav"]
+    assert one["p_low"][0] == jobs.predict(tones / "tone.model", song).frame["p_low"][0]
+    inside = f"{table}/features/labels.csv"
+    with pytest.raises(UsageError, match="is in the table"):
+        jobs.predict(model, table, output=inside, storage_options=options)
 
 
 @pytest.mark.slow

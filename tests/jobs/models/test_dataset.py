@@ -36,6 +36,11 @@ def test_only_features_in_the_order_of_the_spec(tmp_path: Path) -> None:
     assert found.features["mfcc"] == ["mfcc_01_mean", "mfcc_02_mean"]
 
 
+def test_infinite_values_are_missing(tmp_path: Path) -> None:
+    table = make_table(tmp_path, {"a/1.wav": told([np.inf, 1, -np.inf, 2, 3])})
+    np.testing.assert_array_equal(dataset_of(table).X, [[np.nan, 1, np.nan, 2, 3]])
+
+
 def test_the_partitions_do_not_matter(tmp_path: Path) -> None:
     one = dataset_of(make_table(tmp_path / "1", clusters(4)))
     flat = {"buckets": 5, "partition_by": "none"}
@@ -133,6 +138,25 @@ def test_groups_are_what_is_connected(columns: list[list[str | None]]) -> None:
     assert found[0] == 0
 
 
+def test_unknown_numbers_are_no_group(tmp_path: Path) -> None:
+    column = pa.array([1.5, float("nan"), float("nan"), 1.5, None])
+    assert joined(5, [column]).tolist() == [0, 1, 2, 0, 3]
+
+
+def test_a_file_is_silent_if_all_of_its_rows_are(tmp_path: Path) -> None:
+    files = {
+        **clusters(2, "a"),
+        "a/intro.wav": told(np.eye(5), is_silent=[True, True, False, False, False]),
+        "a/nothing.wav": told(np.eye(5), is_silent=[True] * 5),
+    }
+    table = make_table(tmp_path, files)
+    found = dataset_of(table)
+    assert found.left_out == {"silent": 1}
+    assert found.rows["path"].value_counts()["a/intro.wav"] == 5
+    kept = dataset_of(table, silent=True)
+    assert kept.silent_tracks.tolist() == [False, False, False, True]
+
+
 def test_contradictions_are_found(tmp_path: Path) -> None:
     files = {
         "a/1.wav": told([1] * 5, audio_hash="copy"),
@@ -169,6 +193,27 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path: Path) -> None:
         dataset_of(make_table(tmp_path / "3", silent))
     with pytest.raises(UsageError, match="has no rows: extract files into it first"):
         dataset_of(make_table(tmp_path / "4", {"a/1.wav": "bad"}))
+
+
+@pytest.mark.parametrize("name", ["label", "channel", "segment"])
+def test_labels_and_segments_are_no_groups_of_files(tmp_path: Path, name: str) -> None:
+    table = make_table(tmp_path, clusters(2, "a"))
+    for option in ({"group_by": [name]}, {"columns": [name]}):
+        with pytest.raises(UsageError, match=f"has no column '{name}' by which files can be"):
+            dataset_of(table, **option)
+
+
+def test_parts_with_other_columns_are_named(tmp_path: Path) -> None:
+    table = make_table(tmp_path, clusters(2, "a"))
+    part = min((table / "features").rglob("*.parquet"))
+    rows = pq.ParquetFile(part).read()
+    pq.write_table(rows.drop_columns(["rms_std"]), part)
+    with pytest.raises(TableError, match=rf"{part.name} is damaged \(columns are missing\)"):
+        dataset_of(table)
+    place = rows.schema.get_field_index("rms_std")
+    pq.write_table(rows.set_column(place, "rms_std", pa.array(["x"] * len(rows))), part)
+    with pytest.raises(TableError, match=rf"{part.name} is damaged \(Failed to parse"):
+        dataset_of(table)
 
 
 def test_a_run_that_changes_the_table_is_noticed(

@@ -183,6 +183,32 @@ def test_ctrl_c_within_the_network_is_ctrl_c() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def test_the_scaler_counts_each_track_once() -> None:
+    """A file of nine segments, and one of a single segment."""
+    X = np.array([[0.0]] * 9 + [[10.0]], np.float32)
+    y, weights = np.array([0] * 9 + [1]), np.array([1 / 9] * 9 + [1.0])
+    scaler = fit("logistic", X, y, groups=y, weights=weights, seed=0).pipeline[0]
+    np.testing.assert_allclose([scaler.mean_[0], scaler.scale_[0]], [5, 5])
+
+
+def test_a_column_that_is_empty_at_first_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimators, "_CHUNK_ROWS", 10)
+    y = np.arange(40) % 2
+    X = (y[:, np.newaxis] * 6.0 + 7).astype(np.float32)
+    X[:20] = np.nan
+    fitted = fit("logistic", X, y, groups=y, weights=np.ones(40), seed=0)
+    assert fitted.pipeline[0].mean_ == pytest.approx([10])
+    found = probabilities(fitted.pipeline, np.array([[7], [13]], np.float32), 2)
+    assert found.argmax(axis=1).tolist() == [0, 1]
+
+
+def test_many_labels_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    y = np.repeat(np.arange(20), 2)[:-3]
+    X = np.random.default_rng(0).normal(size=(len(y), 2)).astype(np.float32)
+    fit("logistic", X, y, groups=y, weights=np.ones(len(y)), seed=0)
+    assert [str(one.message) for one in recwarn] == []
+
+
 def test_names_and_sizes_are_checked() -> None:
     with pytest.raises(UsageError, match=r"no estimator 'mpl'.*did you mean 'mlp'"):
         check_name("mpl")

@@ -388,6 +388,8 @@ def test_other_versions_that_give_the_same_are_said(made: Callable[[str], bytes]
     [
         ("format", 2),
         ("classes", ["a"]),
+        ("classes", ["a", "a", "b"]),
+        ("classes", ["a", "b", "\ud800"]),
         ("classes", ["a", "b"]),
         ("columns", [1]),
         ("columns", COLUMNS[:-1]),
