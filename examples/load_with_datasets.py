@@ -35,7 +35,11 @@ def load(table: Path, cache: Path) -> datasets.Dataset:
         ``path``, ``audio_hash``, ``label`` and ``features`` (float32).
     """
     metadata = json.loads((table / "_job" / "table.json").read_text())
-    names = featurelib.feature_names(featurelib.FeatureSpec.from_dict(metadata["spec"]))
+    names = [  # not by the spec, which may name a file of code: a table can come from anybody
+        column["name"]
+        for column in metadata["columns"]
+        if column["type"] == "float" and column["name"] not in featurelib.SIGNAL_COLUMNS
+    ]
 
     parts = sorted(str(path) for path in (table / "features").rglob("*.parquet"))
     kept = ["path", "audio_hash", "label"]

@@ -20,7 +20,12 @@ import featurelib
 def feature_columns(table: Path) -> list[str]:
     """Return the names of the feature columns of a table, in order, without series."""
     metadata = json.loads((table / "_job" / "table.json").read_text())
-    return featurelib.feature_names(featurelib.FeatureSpec.from_dict(metadata["spec"]))
+    # not by the spec, which may name a file of code: a table can come from anybody
+    return [
+        column["name"]
+        for column in metadata["columns"]
+        if column["type"] == "float" and column["name"] not in featurelib.SIGNAL_COLUMNS
+    ]
 
 
 def hours_by_label(rows: pd.DataFrame) -> pd.DataFrame:

@@ -49,7 +49,11 @@ class TableDataset(Dataset):
 
     def __init__(self, table: Path) -> None:
         metadata = json.loads((table / "_job" / "table.json").read_text())
-        names = featurelib.feature_names(featurelib.FeatureSpec.from_dict(metadata["spec"]))
+        names = [  # not by the spec, which may name a file of code: a table can come from anybody
+            column["name"]
+            for column in metadata["columns"]
+            if column["type"] == "float" and column["name"] not in featurelib.SIGNAL_COLUMNS
+        ]
         parts = ds.dataset(table / "features", format="parquet")
         usable = ds.field("label").is_valid() & ~ds.field("is_silent")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +45,24 @@ def test_pandas(run: Callable[..., str], table: Path) -> None:
     assert counts == dict.fromkeys(LABELS, "5") | {"ambient": "6", "jazz": "6"}
     assert "no features: 'jazz/jazz.empty.wav' (empty)" in said
     assert len(re.findall(r"^\w+_(?:mean|std) +\d+\.\d$", said, re.MULTILINE)) == 10
+
+
+@pytest.mark.parametrize(
+    "script", ["read_with_pandas.py", "scan_with_polars.py", "load_with_datasets.py"]
+)
+def test_a_table_runs_no_code(
+    run: Callable[..., str], table: Path, tmp_path: Path, script: str
+) -> None:
+    """The spec in a table of features of one's own names a file of code."""
+    marker, evil = tmp_path / "ran", tmp_path / "evil.py"
+    evil.write_text(f"open({str(marker)!r}, 'w')")
+    shutil.copytree(table, tmp_path / "table")
+    place = tmp_path / "table" / "_job" / "table.json"
+    metadata = json.loads(place.read_text())
+    metadata["spec"]["import"] = [str(evil)]
+    place.write_text(json.dumps(metadata))
+    assert run(script, tmp_path / "table") == run(script, table)
+    assert not marker.exists()
 
 
 def test_pandas_ranks_features_by_the_distance_of_labels() -> None:
