@@ -47,7 +47,8 @@ def load_table(
     -------
     X : pandas.DataFrame [shape=(n_rows, n_columns), dtype=float32]
         The feature columns with one number per row, in the order of the spec, and nothing else
-        of the file. The index is (path, channel, segment), sorted. Null is NaN.
+        of the file. The index is (path, channel, segment), sorted. What is null or infinite
+        in the table is NaN.
     y : pandas.Series
         Label of each row, with the same index.
     groups : np.ndarray [shape=(n_rows,), dtype=int64]

@@ -55,7 +55,8 @@ class ModelMetadata:
         The table: its location, a digest of the rows, the number of files and rows, what was left
         out, and how files were grouped.
     scores : dict
-        Result of the cross-validation, as `CrossValidation.to_dict` returns it.
+        Result of the cross-validation, as `CrossValidation.to_dict` returns it. The confusion
+        matrix of more than 1000 labels is null.
     versions : dict of str to str
         Versions of Python and the libraries.
     probes : list of list of float

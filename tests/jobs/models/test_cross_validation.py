@@ -106,9 +106,9 @@ def test_one_fold_by_hand(tmp_path: Path) -> None:
     test = (dataset.rows["split"] == "test").to_numpy()
     X, y = dataset.X.to_numpy(), (dataset.y == "b").to_numpy()
     weights = 1 / np.bincount(dataset.tracks)[dataset.tracks]
-    scaler = StandardScaler().fit(X[~test])
+    scaler = StandardScaler().fit(X[~test], sample_weight=weights[~test])
     model = LogisticRegression(max_iter=1000).fit(
-        scaler.transform(X[~test]), y[~test], weights[~test] / weights[~test].mean()
+        scaler.transform(X[~test]), y[~test], weights[~test]
     )
     by_row = model.predict_proba(scaler.transform(X[test]))[:, 1]
     tracks = dataset.tracks[test]
