@@ -63,18 +63,21 @@ def count(n: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as percent, with a digit more below 10 %.
+    """Return a share as percent, with a digit more below 10 % and above 95 %.
 
     Examples
     --------
     >>> percent(0.5), percent(0.052), percent(0.00001), percent(0)
     ('50 %', '5.2 %', 'below 0.1 %', '0 %')
+    >>> percent(0.985), percent(0.9999), percent(1)
+    ('98.5 %', 'above 99.9 %', '100 %')
     """
     if 0 < share < 0.001:
         return "below 0.1 %"
-    if share == 0:
-        return "0 %"
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+    if 0.999 < share < 1:
+        return "above 99.9 %"
+    is_round = share in (0, 1) or 0.0995 <= share <= 0.95
+    return f"{100 * share:.0f} %" if is_round else f"{100 * share:.1f} %"
 
 
 def seconds(value: float | None) -> str:

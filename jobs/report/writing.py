@@ -22,7 +22,7 @@ from jobs.report.page import Features, Report, TrackMap, render
 from jobs.report.projection import map_of
 from jobs.report.reading import read_errors, read_features, read_tracks, sample_tracks
 from jobs.report.runs import runs_of
-from jobs.report.text import size
+from jobs.report.text import percent, size
 from jobs.storage.urls import split_name
 from jobs.table.history import read_summaries
 from jobs.table.reader import Table, open_table
@@ -92,7 +92,7 @@ class Page:
         errors = f"{self.n_errors} error{'s' * (self.n_errors != 1)}"
         lines = [f"{self.output}: {files}, {errors}, {size(self.n_bytes)}"]
         if self.accuracy is not None:
-            lines.append(f"a classifier gets {self.accuracy:.1%} of the labels right")
+            lines.append(f"a classifier gets {percent(self.accuracy)} of the labels right")
         for finding in self.findings:
             n = f"{finding.count} of {finding.total} {finding.unit}"
             lines.append(f"{finding.severity}: {finding.title} ({n})")
