@@ -252,8 +252,9 @@ _PEAK = """\
 import io, sys
 import featurelib
 from tests.support.memory import peak_bytes
-featurelib.plot.page("warm.flac", sr=None)
-figure = featurelib.plot.page(sys.argv[1], sr=None)
+warm, source = sys.argv[1:]
+featurelib.plot.page(warm, sr=None)
+figure = featurelib.plot.page(source, sr=None)
 featurelib.plot.save(figure, io.BytesIO(), "png")
 print(peak_bytes())
 """
@@ -271,8 +272,7 @@ def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path):
     peaks = []
     for name in ("half an hour", "two hours"):
         done = subprocess.run(
-            [sys.executable, "-c", _PEAK, f"{name}.flac"],
-            cwd=tmp_path,
+            [sys.executable, "-c", _PEAK, tmp_path / "warm.flac", tmp_path / f"{name}.flac"],
             capture_output=True,
             text=True,
             check=True,
