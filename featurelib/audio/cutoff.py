@@ -102,19 +102,19 @@ class CutoffMeter:
         """
         if self._filled:
             self._take()
-        found = _cutoff_bin(self._largest[0].max(axis=1))
+        found = _cutoff_bin(self._largest[0])
         return None if found is None else found * self._sr / _N_FFT
 
 
-def _cutoff_bin(magnitudes: np.ndarray) -> int | None:
-    """Return the bin at which a spectrum breaks off; None if it does not."""
+def _cutoff_bin(largest: np.ndarray) -> int | None:
+    """Return the bin at which a spectrum breaks off, of its magnitudes by bin and lane, or None."""
     # A tone of amplitude 1 has a magnitude of n_fft / 4 with this window.
-    top = magnitudes.max()
+    top = largest.max()
     if top < SILENCE_LEVEL * _N_FFT / 4:
         return None
-    if magnitudes[int(_OWN_FILTER * len(magnitudes)) :].max() >= top * 10 ** (_NOTHING_DB / 20):
+    if largest[int(_OWN_FILTER * len(largest)) :].max() >= top * 10 ** (_NOTHING_DB / 20):
         return None  # as in most files
-    power = (magnitudes / np.float64(top)) ** 2
+    power = (largest.max(axis=1) / np.float64(top)) ** 2
     db = _db(power)
     highest = int(np.flatnonzero(db >= _NOTHING_DB)[-1])
     beyond = int(_BEYOND * highest) + 1
