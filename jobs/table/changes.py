@@ -434,7 +434,8 @@ def _is_current(
 ) -> np.ndarray:
     """Return for each listed entry whether it is what a run would compute now."""
     rows = pa.array(file_of_entry[listed])
-    entries = entries.take(pa.array(listed))
+    names = [*_OF_OUTCOMES, *(_label_of(items) if options.label_decides else ())]
+    entries = entries.select(names).take(pa.array(listed))
     versions = _plain(items["source_version"]).take(rows)
     is_same = _true(pc.equal(entries["source_version"], versions))
     if options.label_decides:
@@ -453,9 +454,14 @@ def _is_reusable(outcomes: pa.Table, items: pa.Table, options: PlanOptions) -> n
     return is_same & _is_wanted(outcomes, options)
 
 
+def _label_of(items: pa.Table) -> list[str]:
+    """Return the name of the column of labels; none if the listing has no labels."""
+    return attribute_names(items)[:1]
+
+
 def _has_label(rows: pa.Table, items: pa.Table, of_items: pa.Array) -> np.ndarray:
     """Return for each row whether it has the label of its item."""
-    names = attribute_names(items)[:1]
+    names = _label_of(items)
     listed = items.select(names).take(of_items)
     return same_attributes(rows.select(names), listed)
 
