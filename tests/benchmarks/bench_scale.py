@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -34,7 +32,7 @@ from jobs.storage.base import Store
 from jobs.storage.parquet import Writer
 from jobs.table.layout import staged_name
 from jobs.table.schema import staged_schema
-from tests.benchmarks.timing import ratio, timed
+from tests.benchmarks.timing import in_own_process, ratio, timed
 from tests.support.memory import peak_bytes
 
 _FILES = 1_000_000
@@ -50,7 +48,7 @@ def run(folder: Path, n_files: int = _FILES, kind: str = "list") -> None:
     print(f"{n_files} files of {_LABELS} labels ({kind}), whose rows a stub stages")
     print(f"    made in {timed(lambda: make(folder, n_files)):.1f} s")
     for name in ("first run", "nothing new", "status"):
-        steps, peak = _measured(folder, name, n_files)
+        steps, peak = in_own_process(_run, folder, name, n_files)
         seconds = sum(s for step, s in steps.items() if step != "extract")
         print(f"  {name}: {1e6 * seconds / n_files:.1f} us a file, peak {peak:.0f} MiB")
         for step, value in steps.items():
@@ -82,19 +80,8 @@ def _make_files(folder: Path, n_files: int) -> None:
         os.close(place)
 
 
-def _measured(folder: Path, name: str, n_files: int) -> tuple[dict[str, float], float]:
-    """Return the seconds of each step and the peak memory [MiB], in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    result = folder / "result.json"
-    process = context.Process(target=_run, args=(folder, name, n_files, result))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    steps, peak = json.loads(result.read_text())
-    return steps, peak
-
-
-def _run(folder: Path, name: str, n_files: int, result: Path) -> None:
+def _run(folder: Path, name: str, n_files: int) -> tuple[dict[str, float], float]:
+    """Return the seconds of each step and the peak memory [MiB]."""
     steps: dict[str, float] = {}
     if name == "status":
         steps[name] = timed(lambda: table_status(str(folder / "table"), {}))
@@ -115,7 +102,7 @@ def _run(folder: Path, name: str, n_files: int, result: Path) -> None:
         steps["other"] = whole - sum(steps.values())
         assert (report.n_files, report.n_rows, report.n_errors) == (n_files, n_files, 0)
         assert report.parts_written == 0 or name == "first run"
-    result.write_text(json.dumps([steps, peak_bytes() / 2**20]))
+    return steps, peak_bytes() / 2**20
 
 
 @contextlib.contextmanager

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.million import make_table
-from tests.benchmarks.timing import ratio, timed
+from tests.benchmarks.timing import in_own_process, ratio, timed
 from tests.support.memory import peak_bytes
 
 _ROWS = 1_000_000
@@ -27,25 +25,15 @@ def run(folder: Path, n_rows: int = _ROWS) -> None:
     made = timed(lambda: make_table(table, n_rows, n_labels=_LABELS))
     print(f"a table of {n_rows} rows and {_LABELS} labels, made in {made:.1f} s")
     for name, aim_s, aim_mib in COMMANDS:
-        seconds, peak = _measured(name, table, folder)
+        seconds, peak = in_own_process(_run, name, table, folder)
         print(ratio(f"{name}: time [s]", seconds, f"about {aim_s}"))
         print(ratio(f"{name}: peak memory [MiB]", peak, f"at most {aim_mib}"))
 
 
-def _measured(name: str, table: Path, folder: Path) -> tuple[float, float]:
-    context = multiprocessing.get_context("spawn")
-    result = folder / "result.json"
-    process = context.Process(target=_run, args=(name, table, folder, result))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    seconds, peak = json.loads(result.read_text())
-    return seconds, peak
-
-
-def _run(name: str, table: Path, folder: Path, result: Path) -> None:
+def _run(name: str, table: Path, folder: Path) -> tuple[float, float]:
+    """Return the seconds of a command and the peak memory [MiB]."""
     seconds = timed(lambda: _CALLS[name](table, folder))
-    result.write_text(json.dumps([seconds, peak_bytes() / 2**20]))
+    return seconds, peak_bytes() / 2**20
 
 
 def _train(table: Path, folder: Path) -> None:
