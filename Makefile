@@ -28,10 +28,10 @@ demo: $(VENV)/.stamp-test  ## synthesize a small corpus; show its table, a pictu
 
 # Three at a time also on two cores, since tests wait for processes now and then.
 test: $(VENV)/.stamp-test  ## the quick tests, three at a time (ARGS="-k name -n 4" selects, and says how many)
-	$(PYTEST) -n 3 -m "not slow and not browser" $(ARGS)
+	$(PYTEST) -n 3 -m "not slow and not browser and not programs" $(ARGS)
 
 test-slow: $(VENV)/.stamp-test  ## the slow tests, and the property tests with more examples
-	$(PYTEST) -m "(slow or hypothesis) and not browser" --hypothesis-profile thorough $(ARGS)
+	$(PYTEST) -m "(slow or hypothesis) and not browser and not programs" --hypothesis-profile thorough $(ARGS)
 
 test-versions:  ## the kernels' tests on the lowest and highest numba, and on each Python here (ARGS="3.12")
 	$(PYTHON3) tests/versions.py $(ARGS)
@@ -49,7 +49,7 @@ test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see t
 		echo "    tests/servers/rgw-up.sh && . /tmp/featurelib-rgw/env" >&2; \
 		echo "(.ci/run does all of it; tests/servers/README.md says which packages.)" >&2; \
 		exit 1; }
-	$(PYTEST) -m servers $(ARGS)
+	$(PYTEST) -m "servers or programs" $(ARGS)
 
 lint: $(VENV)/.stamp-dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,8 @@ __all__ = ["EXTRAS", "needing"]
 EXTRAS = {
     "plot": ("matplotlib", "PIL"),
     "ml": ("sklearn", "skops", "matplotlib", "PIL"),
+    "cluster": ("asyncssh", "bokeh", "cryptography", "dask_jobqueue"),
+    "metrics": ("prometheus_client",),
     "report": ("altair", "vl_convert", "jinja2", "sklearn", "skops", "matplotlib", "PIL"),
 }
 
@@ -23,7 +25,7 @@ def needing(extra: str) -> Iterator[None]:
 
     Parameters
     ----------
-    extra : {"plot", "ml", "report"}
+    extra : {"plot", "ml", "report", "cluster", "metrics"}
         Name of the extra in pyproject.toml.
 
     Raises

@@ -20,6 +20,12 @@ from jobs.storage.urls import canonical_location
 LOCAL = "local"
 INLINE = "inline"
 
+#: Kinds of clusters with a name.
+KINDS = (LOCAL, INLINE, "slurm", "ssh", "kubernetes")
+
+_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_RANGE = re.compile(r"(\d{1,6})(?::(\d{1,6}))?")
+
 _TAG_PREFIX = "tag:"
 
 _SIDES = ("corpus", "table")
@@ -62,12 +68,19 @@ class Settings:
     verify_list : bool
         Look up every file of a list, even if the list states its size and version.
     cluster : str
-        ``local`` for worker processes on this machine, or the address of a Dask scheduler.
+        ``local`` for worker processes on this machine; the address of a Dask scheduler; ``slurm``,
+        ``ssh`` or ``kubernetes``; or the dotted name of a Dask cluster class.
         ``inline`` for this process without Dask, for debugging and a few files: a file that
         crashes a decoder then ends the run.
-    workers : int, optional
-        Number of local worker processes (default one per core). With an address, number of
-        workers to wait for before the start (default 1).
+    cluster_options : dict
+        Arguments of the cluster, the table ``[cluster]`` of a settings file.
+    workers : int or str, optional
+        Number of workers (default one per core of this machine). With an address, number of
+        workers to wait for before the start (default 1). ``"MIN:MAX"`` lets the cluster grow and
+        shrink with the work.
+    tls : str, optional
+        Folder with the certificates of the cluster, as ``featurelib cluster certificates`` makes
+        it.
     worker_memory : str
         Memory limit of each local worker, in Dask's notation. A file for which a worker needs more
         than 90 % of it fails as ``crashed``.
@@ -106,6 +119,17 @@ class Settings:
     reader_grace_s : float
         How long rows that move from one part to another stay in both, for readers whose scan
         has begun [s].
+    metrics : str, optional
+        Where Prometheus finds the metrics of the run: ``127.0.0.1:PORT``, or a file that ends in
+        ``.prom``.
+    performance_report : str, optional
+        File for Dask's report (HTML) on what scheduler and workers did.
+    on_success, on_failure : str, optional
+        Shell commands to run at the end.
+    keep_runs : int
+        Number of runs whose records (log, summary) are kept.
+    keep_runs_days : float
+        How long records of runs are kept [days].
     """
 
     labels: str = "none"
@@ -116,7 +140,9 @@ class Settings:
     limit: int | None = None
     verify_list: bool = False
     cluster: str = LOCAL
-    workers: int | None = None
+    cluster_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    workers: int | str | None = None
+    tls: str | None = None
     worker_memory: str = "auto"
     buckets: int | None = None
     storage_options: tuple[str, ...] = field(default=(), repr=False)
@@ -133,9 +159,15 @@ class Settings:
     prefetch_mb: float = 64.0
     lease_period_s: float = 30.0
     reader_grace_s: float = 5.0
+    metrics: str | None = None
+    performance_report: str | None = None
+    on_success: str | None = field(default=None, repr=False)
+    on_failure: str | None = field(default=None, repr=False)
+    keep_runs: int = 100
+    keep_runs_days: float = 365.0
 
     def __post_init__(self) -> None:
-        for name, low in (("limit", 1), ("workers", 1), ("buckets", 1)):
+        for name, low in (("limit", 1), ("buckets", 1), ("keep_runs", 1)):
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UsageError(f"{name} is {value}: give a whole number of at least {low}")
@@ -147,7 +179,7 @@ class Settings:
             raise UsageError(f"reader_grace_s is {self.reader_grace_s}: give a number of seconds")
         for name in (
             *("file_timeout_s", "first_worker_timeout_s", "no_worker_timeout_s"),
-            *("prefetch_mb", "lease_period_s"),
+            *("prefetch_mb", "lease_period_s", "keep_runs_days"),
         ):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -161,11 +193,8 @@ class Settings:
                 f"worker_memory is {self.worker_memory!r}, which are bytes: give a unit, such as"
                 " '2GB'"
             )
-        if self.cluster not in (LOCAL, INLINE) and "://" not in self.cluster:
-            raise UsageError(
-                f"cluster is {self.cluster!r}: give 'local', 'inline' or a scheduler's address"
-                " such as tcp://127.0.0.1:8786 or tls://HOST:8786"
-            )
+        _check_cluster(self.cluster)
+        object.__setattr__(self, "workers", _workers(self.workers))
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
         if self.reuse is not None and self.recompute:
@@ -177,6 +206,27 @@ class Settings:
                     f"{option}: there is no tag {name!r}; there are {', '.join(featurelib.TAGS)}"
                 )
         self.options_for("corpus")
+
+    @property
+    def min_workers(self) -> int | None:
+        """Smallest number of workers; None if it is not given."""
+        return self._worker_range()[0]
+
+    @property
+    def max_workers(self) -> int | None:
+        """Largest number of workers; None if it is not given."""
+        return self._worker_range()[1]
+
+    def _worker_range(self) -> tuple[int | None, int | None]:
+        if isinstance(self.workers, str):
+            low, _, high = self.workers.partition(":")
+            return int(low), int(high)
+        return self.workers, self.workers
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the cluster grows and shrinks with the work."""
+        return isinstance(self.workers, str)
 
     @property
     def label_tag(self) -> str | None:
@@ -225,6 +275,29 @@ class Settings:
                     raise UsageError(f"storage option {key!r}: {parent!r} has a value already")
             place[last] = value if last in _ALWAYS_TEXT else _value(value)
         return options
+
+
+def _check_cluster(cluster: str) -> None:
+    if cluster in KINDS or "://" in cluster or _CLASS.fullmatch(cluster):
+        return
+    kinds = ", ".join(repr(kind) for kind in KINDS)
+    raise UsageError(
+        f"cluster is {cluster!r}: give {kinds}, a scheduler's address such as"
+        " tcp://127.0.0.1:8786 or tls://HOST:8786, or a class such as dask_jobqueue.PBSCluster"
+    )
+
+
+def _workers(workers: int | str | None) -> int | str | None:
+    """Return a number of workers, or ``MIN:MAX`` if the two differ."""
+    found = _RANGE.fullmatch(str(workers))
+    if workers is None or (isinstance(workers, int) and workers >= 1):
+        return workers
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not (0 <= low <= high and high >= 1):
+        raise UsageError(
+            f"workers is {workers!r}: give a whole number of at least 1, or MIN:MAX such as 0:20"
+        )
+    return low if low == high else f"{low}:{high}"
 
 
 def _value(text: str) -> Any:
@@ -280,6 +353,9 @@ def public(settings: Settings) -> dict[str, Any]:
         values["labels"] = canonical_location(settings.labels)
     if settings.reuse is not None:
         values["reuse"] = canonical_location(settings.reuse)
+    values["cluster_options"] = dict.fromkeys(settings.cluster_options, "…")
+    for name in ("on_success", "on_failure"):  # may have an address that is a secret
+        values[name] = None if values[name] is None else "…"
     values["storage_options"] = [t.partition("=")[0] + "=…" for t in settings.storage_options]
     return values
 
@@ -291,7 +367,7 @@ def read_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     -------
     spec, run : dict
         Its ``[spec]`` table, for `featurelib.spec_from_settings`, and its ``[run]``
-        table, for `with_values`.
+        table, for `with_values`, with the ``[cluster]`` table as ``cluster_options``.
 
     Raises
     ------
@@ -305,17 +381,25 @@ def read_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     for name, table in values.items():
-        if name not in ("spec", "run"):
-            raise UsageError(f"{path}: there is no table [{name}]; there are [spec] and [run]")
+        if name not in ("spec", "run", "cluster"):
+            raise UsageError(
+                f"{path}: there is no table [{name}]; there are [spec], [run] and [cluster]"
+            )
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {name} has to be a table, [{name}]")
-    return values.get("spec", {}), values.get("run", {})
+    run = values.get("run", {})
+    if "cluster" in values:
+        run = {"cluster_options": values["cluster"], **run}
+    return values.get("spec", {}), run
 
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a string"),
     "str | None": ((str,), "a string"),
+    "int": ((int,), "a whole number"),
     "int | None": ((int,), "a whole number"),
+    "int | str | None": ((int, str), "a whole number, or MIN:MAX"),
+    "dict[str, Any]": ((dict,), "a table"),
     "float": ((int, float), "a number"),
     "bool": ((bool,), "true or false"),
     "bool | None": ((bool,), "true or false"),

@@ -22,6 +22,9 @@ from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, s
 
 _RUNS_SHOWN = 5
 
+#: Settings whose values no log has.
+_WITHHELD = {"storage_options", "cluster_options", "on_success", "on_failure"}
+
 
 def error_rows(location: str, options: dict[str, Any]) -> pa.Table:
     """Return the error rows of a table, sorted by path."""
@@ -222,7 +225,7 @@ def _rerun(
     if not runs:
         raise TableError("no run has left its settings")
     last = runs[-1]
-    values = {k: v for k, v in last["settings"].items() if k != "storage_options"}
+    values = {k: v for k, v in last["settings"].items() if k not in _WITHHELD}
     values |= {"recompute": False, "retry_failed": False, "reuse": None}
     sides = {"table": options, "corpus": options if corpus_options is None else corpus_options}
     values["storage_options"] = [

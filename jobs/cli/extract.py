@@ -18,6 +18,7 @@ from jobs.cli.running import (
     corpus_options,
     print_report,
     update_options,
+    watch_options,
 )
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
@@ -59,6 +60,7 @@ Examples:
     help="Copy columns with the same values from another table of the corpus.",
 )
 @update_options
+@watch_options
 @common_options
 def extract(
     corpus: str,

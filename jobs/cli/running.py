@@ -76,15 +76,20 @@ corpus_options = _joined(
 cluster_options = _joined(
     click.option(
         "--cluster",
-        metavar="local|inline|ADDRESS",
-        help="Local worker processes, this process, or a Dask scheduler (default local).",
+        metavar="local|inline|ADDRESS|slurm|ssh|kubernetes|CLASS",
+        help="Local worker processes (default), this process, a Dask scheduler, or a cluster that"
+        " the run starts itself, with the arguments in the [cluster] table of --config.",
     ),
     click.option(
         "--workers",
-        metavar="N",
-        type=int,
-        help="Number of local workers (default one per core), or of workers to wait for at an"
-        " address.",
+        metavar="N|MIN:MAX",
+        help="Number of workers (default one per core; at an address, of workers to wait for)."
+        " MIN:MAX grows and shrinks with the work.",
+    ),
+    click.option(
+        "--tls",
+        metavar="DIR",
+        help="Certificates of the cluster, from featurelib cluster certificates DIR.",
     ),
     click.option("--worker-memory", metavar="SIZE", help="Memory limit of each local worker."),
     storage_option,
@@ -122,6 +127,33 @@ update_options = _joined(
     ),
     click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
     click.option("-q", "--quiet", is_flag=True, help="Print only errors."),
+)
+
+
+#: How a run is watched, and what it leaves.
+watch_options = _joined(
+    click.option(
+        "--metrics",
+        metavar="127.0.0.1:PORT|FILE.prom",
+        help="Metrics for Prometheus: at this address, or in this file for the node exporter.",
+    ),
+    click.option(
+        "--performance-report",
+        metavar="FILE.html",
+        help="Write Dask's report on scheduler and workers.",
+    ),
+    click.option(
+        "--on-success", metavar="COMMAND", help="Shell command to run if the exit code is 0."
+    ),
+    click.option(
+        "--on-failure", metavar="COMMAND", help="Shell command to run if the run ends otherwise."
+    ),
+    click.option(
+        "--keep-runs",
+        metavar="N",
+        type=int,
+        help="Keep the records of the last N runs (default 100).",
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from jobs.cli.running import (
     corpus_options,
     print_report,
     update_options,
+    watch_options,
 )
 from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
@@ -108,6 +109,7 @@ class _NumberOr(click.ParamType):
 @corpus_options
 @cluster_options
 @update_options
+@watch_options
 @common_options
 def spectrograms(
     corpus: str,

@@ -222,6 +222,22 @@ class Committed(Event):
 
 
 @dataclass(frozen=True)
+class Workers(Event):
+    """The number of workers has changed, or of those that are waited for.
+
+    Attributes
+    ----------
+    n_workers : int
+        Number of workers that the cluster has.
+    n_wanted : int
+        Number of workers that it is to have.
+    """
+
+    n_workers: int
+    n_wanted: int
+
+
+@dataclass(frozen=True)
 class Waiting(Event):
     """Nothing has moved for a while; `what_for` says what the run waits for."""
 

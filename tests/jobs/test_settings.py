@@ -21,6 +21,16 @@ from jobs.settings import Settings, did_you_mean, public, read_config, secrets_o
         ({"limit": True}, r"limit is True: give a whole number"),
         ({"limit": 0}, r"limit is 0: give a whole number of at least 1"),
         ({"workers": -1}, r"workers is -1"),
+        ({"workers": 0}, r"workers is 0: give a whole number of at least 1, or MIN:MAX"),
+        ({"workers": "3:2"}, r"workers is '3:2'"),
+        ({"workers": "0:0"}, r"workers is '0:0'"),
+        ({"workers": "many"}, r"workers is 'many'"),
+        ({"workers": 2.5}, r"workers is 2.5: give a whole number, or MIN:MAX"),
+        ({"cluster": "slrum"}, r"cluster is 'slrum': give 'local', 'inline', 'slurm', "),
+        ({"cluster": "a..B"}, r"cluster is 'a..B'"),
+        ({"cluster_options": [1]}, r"cluster_options is \[1\]: give a table"),
+        ({"keep_runs": 0}, r"keep_runs is 0"),
+        ({"keep_runs_days": 0}, r"keep_runs_days is 0"),
         ({"buckets": 0}, r"buckets is 0"),
         ({"labels": 1}, r"labels is 1: give a string"),
         ({"max_failed": 1.5}, r"max_failed is 1.5: give a fraction from 0 to 1"),
@@ -50,6 +60,23 @@ def test_what_is_taken() -> None:
         "file",
     )
     assert settings == Settings(max_failed=1, include=("a", "b"), keep_missing=False)
+
+
+@pytest.mark.parametrize(
+    ("workers", "taken", "low", "high"),
+    [
+        (None, None, None, None),
+        (3, 3, 3, 3),
+        ("3", 3, 3, 3),
+        ("4:4", 4, 4, 4),
+        ("0:20", "0:20", 0, 20),
+    ],
+)
+def test_numbers_of_workers(workers: Any, taken: Any, low: int | None, high: int | None) -> None:
+    settings = Settings(workers=workers)
+    assert settings.workers == taken
+    assert (settings.min_workers, settings.max_workers) == (low, high)
+    assert settings.is_adaptive == (taken == "0:20")
 
 
 def test_storage_options_by_side() -> None:
@@ -82,7 +109,9 @@ def test_storage_options_by_side() -> None:
 def test_no_secret_is_shown() -> None:
     settings = Settings(storage_options=("key=AKIA1234", "table:secret=s3cr=et", "x=ab"))
     assert secrets_of(settings) == ["AKIA1234", "s3cr=et"]
-    redacted = repr(settings) + repr(public(settings))
+    hook = "curl https://hooks.test/s3cr=et"
+    others = Settings(on_failure=hook, on_success=hook, cluster_options={"password": "s3cr=et"})
+    redacted = "".join(repr(s) + repr(public(s)) for s in (settings, others))
     assert "AKIA" not in redacted
     assert "s3cr" not in redacted
     assert public(settings)["storage_options"] == ["key=…", "table:secret=…", "x=…"]
@@ -101,6 +130,8 @@ def test_a_file_of_settings(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text('[spec]\npreset = "genre-v1"\n[run]\nlimit = 3\n')
     assert read_config(path) == ({"preset": "genre-v1"}, {"limit": 3})
+    path.write_text("[run]\nlimit = 3\n[cluster]\ncores = 4\n")
+    assert read_config(path) == ({}, {"limit": 3, "cluster_options": {"cores": 4}})
     path.write_text("")
     assert read_config(path) == ({}, {})
 
@@ -109,7 +140,7 @@ def test_a_file_of_settings(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("limit = \n", r"settings.toml is not TOML: .*line 1"),
-        ("limit = 3", r"there is no table \[limit\]; there are \[spec\] and \[run\]"),
+        ("limit = 3", r"there is no table \[limit\]; there are \[spec\], \[run\] and \[cluster\]"),
         ("[runs]\nlimit = 3", r"there is no table \[runs\]"),
         ("run = 3", r"run has to be a table"),
         ("[run]\na = 1\na = 2", r"is not TOML"),

@@ -40,7 +40,7 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
 
 def expected_workers(settings: Settings) -> int:
     """Return how many workers the cluster in the settings will have, at least."""
-    return local_workers(settings) if settings.cluster == LOCAL else settings.workers or 1
+    return local_workers(settings) if settings.cluster == LOCAL else settings.min_workers or 1
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
     except (OSError, ValueError, TimeoutError) as error:
         raise ClusterError(f"no scheduler answers at {address}: {error}") from error
     with client:
-        if settings.workers is not None:  # without it the run begins, and an adaptive cluster grows
-            wait_for_workers(client, settings.workers, settings.first_worker_timeout_s, _ADVICE)
+        if settings.min_workers:  # without it the run begins, and an adaptive cluster grows
+            wait_for_workers(client, settings.min_workers, settings.first_worker_timeout_s, _ADVICE)
         yield client
 
 

@@ -116,7 +116,7 @@ def _close(opened: distributed.LocalCluster | distributed.Client) -> None:
 
 def local_workers(settings: Settings) -> int:
     """Return the number of workers of an embedded cluster."""
-    return settings.workers or CPU_COUNT
+    return settings.max_workers or CPU_COUNT
 
 
 def _end_workers(cluster: distributed.LocalCluster) -> None:

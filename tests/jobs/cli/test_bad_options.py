@@ -67,7 +67,7 @@ def test_commands(arguments: list[str], parts: list[str]) -> None:
     [
         ("[run]\nlimit = ", ["is not TOML", "line 2"]),
         ("[run]\nlimt = 3", ["there is no setting 'limt'", "did you mean 'limit'?"]),
-        ("[rum]\nlimit = 3", ["there is no table [rum]", "[spec] and [run]"]),
+        ("[rum]\nlimit = 3", ["there is no table [rum]", "[spec], [run] and [cluster]"]),
         ("[run]\nlimit = 'x'", ["limit is 'x'", "whole number"]),
         ("[spec]\npreset = 'genre-v1'\nn_fft = 2048", ["'n_fft'", "or into defaults"]),
         (
