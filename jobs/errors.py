@@ -90,6 +90,28 @@ class ConflictError(StorageError):
     """A conditional write found another version than expected."""
 
 
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command that an error ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    if isinstance(error, JobError | TerminatedError):
+        return error.exit_code
+    import featurelib
+
+    return EXIT_USAGE if isinstance(error, featurelib.SpecError) else EXIT_FAILED
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error that ended a command, for the user."""
+    import featurelib
+
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, JobError | TerminatedError | featurelib.FeaturelibError):
+        return str(error)
+    return f"unforeseen {type(error).__name__}: {error} (--debug shows where; please report it)"
+
+
 def with_remedy(
     error: OSError, then: str = "run the same command again, which uses the finished work"
 ) -> str:

@@ -17,7 +17,7 @@ from jobs.execution.version import code_version
 from jobs.preflight import table_errors
 from jobs.settings import Settings, public, secrets_of
 from jobs.storage.urls import canonical_location, protocol_of
-from jobs.table.history import last_summaries, new_run_id, run_ids, write_summary
+from jobs.table.history import last_summaries, new_run_id, run_ids, utc_now, write_summary
 from jobs.table.lock import write_lock
 from jobs.table.metadata import write_corpus
 from jobs.table.reader import Table, open_table
@@ -244,6 +244,8 @@ def _log(
         corpus=canonical_location(corpus),
         recompute=False,
         code=code_version(),
+        started=utc_now(),
+        ended=utc_now(),
         settings=runs[-1]["settings"] if runs else public(settings),
         report=relocation.to_dict(),
     )

@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import JobError, TableError
-from jobs.storage.base import Store
+from jobs.runs import mark_killed
 from jobs.storage.urls import location_from_canonical
 from jobs.table.history import last_summaries, run_ids
 from jobs.table.layout import is_errors
-from jobs.table.lock import running_run
 from jobs.table.reader import Table, open_table
 from jobs.table.signs import COLUMNS, CUT, DAMAGED, count_signs, count_values, sign_lines
 
@@ -188,7 +187,7 @@ def table_status(
     runs = run_ids(table.store)
     status.n_runs = len(runs)
     status.runs = last_summaries(table.store, runs, _RUNS_SHOWN)
-    _mark_interrupted(status.runs, table.store)
+    mark_killed(status.runs, table.store)
     try:
         report = _rerun(table, status.runs, options, corpus_options)
         status.rerun, status.n_waiting = report.to_dict()["planned"], report.n_reused
@@ -196,20 +195,6 @@ def table_status(
     except JobError as error:
         status.rerun_problem = str(error)
     return status
-
-
-def _mark_interrupted(runs: list[dict[str, Any]], store: Store) -> None:
-    """Correct the status of runs whose driver died before it could write it."""
-    unfinished = [run for run in runs if run.get("report", {}).get("status") == "running"]
-    if not unfinished:
-        return
-    try:
-        holder = running_run(store)
-    except OSError:
-        return
-    for run in unfinished:
-        if holder not in (None, run["run_id"]):
-            run["report"]["status"] = "interrupted"
 
 
 def _rerun(

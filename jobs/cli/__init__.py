@@ -38,10 +38,11 @@ from jobs.diagnostics.progress import printable
 from jobs.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
-    EXIT_USAGE,
     JobError,
     OutputError,
     TerminatedError,
+    exit_code_of,
+    message_of,
 )
 
 __all__ = ["cli", "main"]
@@ -92,8 +93,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except JobError as error:
         fail(str(error), error.exit_code, debug)
     except Exception as error:  # noqa: BLE001 - the last place to report an error
-        code = _exit_code_of(error)
-        fail(str(error) if code == EXIT_USAGE else message_of(error), code, debug)
+        fail(message_of(error), exit_code_of(error), debug)
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
@@ -113,21 +113,6 @@ def _with_help(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text += f" (see {error.ctx.command_path} --help)"
     return text
-
-
-def _exit_code_of(error: Exception) -> int:
-    import featurelib
-
-    return EXIT_USAGE if isinstance(error, featurelib.SpecError) else EXIT_FAILED
-
-
-def message_of(error: Exception) -> str:
-    """Return the message for an error that is not a `JobError`."""
-    import featurelib
-
-    if isinstance(error, featurelib.FeaturelibError):
-        return str(error)
-    return f"unforeseen {type(error).__name__}: {error} (--debug shows where; please report it)"
 
 
 def fail(text: str, code: int, debug: bool) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The commands that read a table: status, errors."""
+"""The commands that read a table: status, runs, errors."""
 
 from __future__ import annotations
 
@@ -26,6 +26,40 @@ def status(table: str, storage_options: tuple[str, ...], as_json: bool, debug: b
         click.echo(json.dumps(result.to_dict(), indent=1, default=str))
     else:
         print_lines(result.lines())
+    return 0
+
+
+@cli.command(short_help="List the runs of a table: when, how long, what they did.")
+@click.argument("table")
+@click.option("--last", metavar="N", type=click.IntRange(min=1), help="List only the last N runs.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@storage_option
+@common_options
+def runs(
+    table: str,
+    last: int | None,
+    as_csv: bool,
+    storage_options: tuple[str, ...],
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """List the runs of TABLE, the newest last.
+
+    Each line has the start, the duration, how the run ended and its exit code; the numbers of
+    files that were new, changed, deleted and failed; hours of audio, files per second, and
+    seconds of audio per second of extraction; and who ran it where. A run that found another one
+    writing (exit code 75) is not recorded.
+    """
+    from jobs.runs import NAMES, history_lines, table_runs
+
+    history = table_runs(table, options_of(storage_options), last)
+    found = [run.to_dict() for run in history]
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    elif as_csv:
+        print_csv(list(NAMES), found)
+    else:
+        print_lines(history_lines(history))
     return 0
 
 

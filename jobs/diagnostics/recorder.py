@@ -14,7 +14,7 @@ from jobs.request import RunRequest
 from jobs.settings import public, secrets_of
 from jobs.storage.base import Store
 from jobs.storage.urls import canonical_location
-from jobs.table.history import write_summary
+from jobs.table.history import utc_now, write_summary
 
 
 def ended_by(error: BaseException) -> RunEnded:
@@ -56,6 +56,7 @@ class Recorder:
         self._request = request
         self._store = store
         self._code = code_version()
+        self._started = ""
         self._secrets = secrets_of(request.settings)
         self._log = RunLog(store, run_id, self._secrets)
         self.notify = broadcast(self.report, self._log, observer)
@@ -63,6 +64,7 @@ class Recorder:
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Record the start and the end of a run, also if it fails; suppress `HeldError`."""
+        self._started = utc_now()
         self.notify(
             RunStarted(
                 canonical_location(self._request.corpus),
@@ -98,6 +100,8 @@ class Recorder:
             corpus=canonical_location(self._request.corpus),
             recompute=self._request.settings.recompute,
             code=self._code,
+            started=self._started,
+            ended=None if self.report.status == "running" else utc_now(),
             settings=public(self._request.settings),
             report=self.report.to_dict(),
         )

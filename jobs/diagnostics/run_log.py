@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import socket
 import threading
@@ -26,7 +25,7 @@ from jobs.diagnostics.events import (
 from jobs.errors import ENVIRONMENT_KINDS
 from jobs.storage.base import Store
 from jobs.table.changes import Change
-from jobs.table.history import LogFile, without_secrets
+from jobs.table.history import LogFile, utc_now, without_secrets
 
 if TYPE_CHECKING:
     from jobs.execution.results import ShardResult
@@ -85,8 +84,7 @@ class RunLog:
             self._add(**line, **where)
 
     def _add(self, **values: Any) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        common = {"time": now, "level": INFO, "host": self._host, "worker": None}
+        common = {"time": utc_now(), "level": INFO, "host": self._host, "worker": None}
         line = json.dumps({**common, **values}, default=str)
         self._waiting.append(without_secrets(line, self._secrets))
         self._n_bytes += len(line)

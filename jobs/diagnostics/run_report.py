@@ -18,7 +18,14 @@ from jobs.diagnostics.events import (
     ShardDone,
     StepEnded,
 )
-from jobs.errors import ENVIRONMENT_KINDS, EXIT_DONE, EXIT_HELD, EXIT_UNREAD
+from jobs.errors import (
+    ENVIRONMENT_KINDS,
+    EXIT_DONE,
+    EXIT_HELD,
+    EXIT_UNREAD,
+    exit_code_of,
+    message_of,
+)
 from jobs.table.changes import Change
 from jobs.table.signs import sign_lines
 
@@ -72,7 +79,7 @@ class RunReport:
     seconds : dict
         Wall time of each step [s].
     reason : str
-        Why nothing was published.
+        Why nothing was published: a limit, or the error that ended the run.
     notes : list of str
         Notes for the user.
     kind : str
@@ -101,6 +108,7 @@ class RunReport:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     kind: str = "features"
+    _error_code: int | None = field(default=None, repr=False)
 
     def __call__(self, event: Event) -> None:
         """Update the report from an event."""
@@ -127,8 +135,10 @@ class RunReport:
                 self.seconds[step] = self.seconds.get(step, 0.0) + seconds
             case Note(text):
                 self.notes.append(text)
-            case RunEnded(status, reason):
+            case RunEnded(status, reason, error):
                 self.status, self.reason = status, reason
+                if error is not None:
+                    self.reason, self._error_code = message_of(error), exit_code_of(error)
 
     @property
     def n_failed(self) -> int:
@@ -154,7 +164,9 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command."""
+        """Exit code of the command; that of success as long as the run goes on."""
+        if self._error_code is not None:
+            return self._error_code
         if self.status == "held":
             return EXIT_HELD
         return EXIT_UNREAD if self.status == "done" and self.n_unread else EXIT_DONE
@@ -166,6 +178,7 @@ class RunReport:
             "table": self.table,
             "status": self.status,
             "reason": self.reason,
+            "exit_code": None if self.status == "running" else self.exit_code,
             "planned": {change.value: self.counts[change] for change in Change},
             "surplus": self.n_surplus,
             "files": self.n_files,

@@ -15,8 +15,8 @@ from featurelib.extras import needing
 from jobs.report.classifier import Classification
 from jobs.report.contents import Histogram
 from jobs.report.correlations import Correlations
-from jobs.report.runs import Run
 from jobs.report.text import distinct
+from jobs.runs import Run
 
 #: The data of each specification.
 _ROWS = "rows"
@@ -223,7 +223,7 @@ def throughput_chart(runs: list[Run]) -> tuple[Spec, Columns]:
     with needing("report"):
         import altair as alt
     used = [run for run in runs if run.files_per_s is not None]
-    names = [run.started for run in used]
+    names = [run.when for run in used]
     chart = (
         _chart(height=_STEP * len(used))
         .mark_bar(size=14)

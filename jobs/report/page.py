@@ -19,7 +19,7 @@ from jobs.report.distributions import Distribution
 from jobs.report.failures import Failures
 from jobs.report.groups import Groups
 from jobs.report.projection import Map
-from jobs.report.runs import N_RUNS, Run
+from jobs.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,9 @@ _N_BEST = 12
 
 #: Rows of the table of labels that the classifier finds hardest.
 _N_WEAKEST = 20
+
+#: Most runs that are shown, the last ones.
+N_RUNS = 20
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,9 @@ from jobs.report.health import Finding, Predictions, findings
 from jobs.report.page import Features, Report, TrackMap, render
 from jobs.report.projection import map_of
 from jobs.report.reading import read_errors, read_features, read_tracks, sample_tracks
-from jobs.report.runs import runs_of
 from jobs.report.text import percent, size
+from jobs.runs import runs_in
 from jobs.storage.urls import split_name
-from jobs.table.history import read_summaries
 from jobs.table.reader import Table, open_table
 
 #: Tracks from which distributions are made, and in which similar tracks are looked for.
@@ -177,7 +176,7 @@ def _report(table: Table, on_step: Callable[[str], None]) -> Report:
 def _read_report(table: Table, on_step: Callable[[str], None]) -> Report:
     on_step("reading the table")
     tracks, errors = read_tracks(table), read_errors(table)
-    runs = runs_of(read_summaries(table.store))
+    runs = runs_in(table.store)
     features = read_features(table, tracks, N_TRACKS)
     on_step("training a classifier on tracks, and predicting others")
     classification, why_not = _classified(features)

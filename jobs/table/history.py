@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import getpass
 import json
+import os
+import socket
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -29,9 +32,22 @@ def without_secrets(text: str, secrets: Sequence[str]) -> str:
 
 
 def write_summary(store: Store, run_id: str, secrets: Sequence[str], **values: Any) -> None:
-    """Write the run.json of a run."""
-    text = json.dumps({"run_id": run_id, **values}, default=str, indent=1)
+    """Write the run.json of a run, with the user and the machine of this process."""
+    own = {"run_id": run_id, "user": _user(), "host": socket.gethostname()}
+    text = json.dumps({**own, **values}, default=str, indent=1)
     store.replace(f"{RUNS}/{run_id}/run.json", without_secrets(text, secrets).encode())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container the number has no name
+        return str(os.getuid())
+
+
+def utc_now() -> str:
+    """Return the time now, as logs and summaries have it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class LogFile:

@@ -152,7 +152,7 @@ def test_after_a_driver_died(moment: str, tmp_path: Path) -> None:
     write_files(corpus, {"b.wav": "play anew", "c.wav": "play c"})
     request = driver.request_for(corpus, table)
     assert driver.exit_code_of(driver.run_killed_at_step, request, 1, moment) == -signal.SIGKILL
-    expected = ("interrupted", "interrupted", {"list": 0, "merge": 2}[moment])
+    expected = ("killed", "killed", {"list": 0, "merge": 2}[moment])
     assert last_run(table) == expected
 
 
@@ -170,7 +170,7 @@ def test_after_a_disk_was_full(table: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TableError, match="No space left on device"):
         run(table.parent / "music", table, labels="parent", observer=fill)
     monkeypatch.undo()
-    assert last_run(table) == ("interrupted", "interrupted", 1)
+    assert last_run(table) == ("killed", "killed", 1)
 
 
 def test_a_run_that_goes_on(table: Path) -> None:
