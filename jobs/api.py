@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import featurelib
 from jobs import verification
-from jobs.diagnostics.events import Observer, broadcast
+from jobs.diagnostics.events import Observer, broadcast, ignore
+from jobs.diagnostics.hooks import hooks
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import UsageError
@@ -224,8 +225,9 @@ def _run(
         )
     opener = functools.partial(open_executor, request.settings, client)
     with contextlib.ExitStack() as stack:
+        hook = ignore if dry_run else stack.enter_context(hooks(request.settings, request.table))
         shown = stack.enter_context(progress_for_terminal(quiet=not progress))
-        notify = shown if observer is None else broadcast(shown, observer)
+        notify = broadcast(shown, hook, observer or ignore)
         if dry_run:
             return plan_job(request, notify)
         if client is None:

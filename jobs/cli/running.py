@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobs.cli.options import storage_option
 from jobs.cli.output import print_lines
+from jobs.diagnostics.events import Observer, ignore
 from jobs.errors import OutputError
 
 if TYPE_CHECKING:
     from jobs.diagnostics.run_report import RunReport
+    from jobs.settings import Settings
 
 Command = Callable[..., Any]
 
@@ -159,6 +163,15 @@ watch_options = _joined(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def hooks_of(settings: Settings, table: str, *, dry_run: bool) -> AbstractContextManager[Observer]:
+    """Return the context manager `jobs.diagnostics.hooks.hooks` of a run; a plan has no hooks."""
+    if dry_run or not (settings.on_success or settings.on_failure):
+        return contextlib.nullcontext(ignore)
+    from jobs.diagnostics.hooks import hooks
+
+    return hooks(settings, table)
 
 
 def print_report(

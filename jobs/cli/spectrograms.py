@@ -14,11 +14,13 @@ from jobs.cli.running import (
     EXIT_CODES,
     cluster_options,
     corpus_options,
+    hooks_of,
     print_report,
     update_options,
     watch_options,
 )
 from jobs.cli.streams import terminable
+from jobs.diagnostics.events import broadcast
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.execution import forkserver
 
@@ -141,35 +143,37 @@ def spectrograms(
     again to update the images: only new and changed files are read.
     """
     settings, _ = settings_of(None, options)
-    with terminable(), contextlib.ExitStack() as stack:
-        progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
-        if not dry_run:
-            stack.enter_context(forkserver.ahead_of(settings, table))
-        from jobs.execution.opening import open_executor
-        from jobs.images.request import image_request
-        from jobs.images.style import image_style
-        from jobs.run import plan_job, run_job
+    with terminable(), hooks_of(settings, table, dry_run=dry_run) as hook:
+        with contextlib.ExitStack() as stack:
+            progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
+            observer = broadcast(progress, hook)
+            if not dry_run:
+                stack.enter_context(forkserver.ahead_of(settings, table))
+            from jobs.execution.opening import open_executor
+            from jobs.images.request import image_request
+            from jobs.images.style import image_style
+            from jobs.run import plan_job, run_job
 
-        made = image_style(
-            style,
-            width=width,
-            height=height,
-            colormap=colormap,
-            scale=scale,
-            top_db=top_db,
-            duration=duration,
-            segment=segment,
-            last=last,
-            sr=sr,
-            n_fft=n_fft,
-            hop_length=hop_length,
-            n_mels=n_mels,
-        )
-        request = image_request(corpus, table, made, settings)
-        if dry_run:
-            report = plan_job(request, progress)
-        else:
-            opener = functools.partial(open_executor, settings, debug=debug)
-            report = run_job(request, opener, progress)
-    print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
+            made = image_style(
+                style,
+                width=width,
+                height=height,
+                colormap=colormap,
+                scale=scale,
+                top_db=top_db,
+                duration=duration,
+                segment=segment,
+                last=last,
+                sr=sr,
+                n_fft=n_fft,
+                hop_length=hop_length,
+                n_mels=n_mels,
+            )
+            request = image_request(corpus, table, made, settings)
+            if dry_run:
+                report = plan_job(request, observer)
+            else:
+                opener = functools.partial(open_executor, settings, debug=debug)
+                report = run_job(request, opener, observer)
+        print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
     return report.exit_code

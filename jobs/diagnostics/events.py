@@ -24,6 +24,8 @@ class RunStarted(Event):
 
     Attributes
     ----------
+    run_id : str
+        Name of the run.
     corpus : str
         Canonical location of the corpus.
     spec : dict
@@ -34,6 +36,7 @@ class RunStarted(Event):
         The settings, without secrets.
     """
 
+    run_id: str
     corpus: str
     spec: Mapping[str, Any]
     code: str

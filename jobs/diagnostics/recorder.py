@@ -67,6 +67,7 @@ class Recorder:
         self._started = utc_now()
         self.notify(
             RunStarted(
+                self.run_id,
                 canonical_location(self._request.corpus),
                 self._request.recorded_spec.values,
                 self._code,

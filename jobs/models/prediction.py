@@ -167,6 +167,10 @@ def predict(
         If the source cannot be read.
     """
     settings = settings or Settings()
+    if settings.on_success or settings.on_failure:
+        raise UsageError(
+            "on_success and on_failure are for runs that write a table: leave them out"
+        )
     options = settings.options_for("table")
     with contextlib.ExitStack() as stack:
         sink: BinaryIO | None = None
