@@ -45,7 +45,7 @@ from jobs.storage.opening import open_store
 from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
-from jobs.table.history import new_run_id, read_summaries, run_ids
+from jobs.table.history import delete_old_runs, new_run_id, read_summaries, run_ids
 from jobs.table.images import ImageFiles
 from jobs.table.lock import Unguarded, WriteGuard, busy_if_lost, write_lock
 from jobs.table.metadata import (
@@ -63,6 +63,7 @@ from jobs.table.transaction import Transaction
 
 if TYPE_CHECKING:
     from jobs.execution.executor import Executor
+    from jobs.settings import Settings
 
 __all__ = ["STEPS", "RunRequest", "plan_job", "run_job"]
 
@@ -234,6 +235,15 @@ def _carry_out(run: Transaction, request: RunRequest, open_executor: OpenExecuto
         )
     with step(run.notify, "clean"):
         clean_up(run, plan)
+        _delete_old_runs(run, request.settings)
+
+
+def _delete_old_runs(run: Transaction, settings: Settings) -> None:
+    store = run.table.store
+    try:
+        delete_old_runs(store, run.run_id, settings.keep_runs, settings.keep_runs_days)
+    except OSError as error:  # the table is published, and the next run tries again
+        run.notify(Note(f"records of old runs cannot be deleted: {error.strerror or error}"))
 
 
 def _extract(

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.preflight import table_errors
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
-from jobs.table.history import last_summaries, run_ids
+from jobs.table.history import last_summaries, run_ids, time_of
 from jobs.table.lock import running_run
 from jobs.table.reader import open_table
 
@@ -167,7 +167,7 @@ def _run(summary: dict[str, Any]) -> Run:
     steps = report.get("seconds") or {}
     planned = report.get("planned") or {}
     run_id = str(summary.get("run_id", ""))
-    started = _time(summary.get("started")) or _time_in(run_id)
+    started = _time(summary.get("started")) or time_of(run_id)
     ended = _time(summary.get("ended"))
     extract_s = float(steps.get("extract", 0.0))
     n_read, audio_s = int(report.get("read", 0)), report.get("audio_s")
@@ -198,15 +198,6 @@ def _run(summary: dict[str, Any]) -> Run:
 
 def _time(text: str | None) -> datetime.datetime | None:
     return datetime.datetime.fromisoformat(text) if text else None
-
-
-def _time_in(run_id: str) -> datetime.datetime | None:
-    """Return when a run began, from its name; None if that says no time."""
-    try:
-        when = datetime.datetime.strptime(run_id.partition("Z")[0], "%Y%m%dT%H%M%S.%f")
-    except ValueError:
-        return None
-    return when.replace(tzinfo=datetime.UTC)
 
 
 def _seconds(

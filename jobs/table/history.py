@@ -6,6 +6,7 @@ import datetime
 import getpass
 import json
 import os
+import re
 import socket
 import uuid
 from collections.abc import Sequence
@@ -16,11 +17,22 @@ from jobs.storage.local import LocalStore
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.table.layout import RUNS
 
+_RECORD = re.compile(rf"{RUNS}/(?P<run>[^/]+)/(run\.json|log(-\d+)?\.jsonl)")
+
 
 def new_run_id() -> str:
     """Return a new name for a run; names sort by time."""
     now = datetime.datetime.now(datetime.UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{uuid.uuid4().hex[:6]}"
+
+
+def time_of(run_id: str) -> datetime.datetime | None:
+    """Return when a run began, from its name; None if it is not one of `new_run_id`."""
+    try:
+        when = datetime.datetime.strptime(run_id.partition("Z")[0], "%Y%m%dT%H%M%S.%f")
+    except ValueError:
+        return None
+    return when.replace(tzinfo=datetime.UTC)
 
 
 def without_secrets(text: str, secrets: Sequence[str]) -> str:
@@ -129,3 +141,67 @@ def last_summaries(store: Store, runs: Sequence[str], n: int) -> list[dict[str, 
         summaries = read_summaries(store, runs[start:end]) + summaries
         end = start
     return summaries
+
+
+def delete_old_runs(store: Store, run_id: str, keep_runs: int, keep_days: float) -> None:
+    """Delete summaries and logs of old runs. Call only while holding the write lock.
+
+    Kept are runs that have staged files, since other runs may use these; and the last completed
+    one, since staged files from before it are not used where all files are extracted again.
+
+    Parameters
+    ----------
+    store : Store
+        Store of the table.
+    run_id : str
+        Name of this run, which counts as kept.
+    keep_runs : int
+        Number of runs to keep.
+    keep_days : float
+        Age from which others are deleted too [days].
+
+    Raises
+    ------
+    OSError
+        If the storage fails.
+    """
+    records, staging = _records_by_run(store)
+    others = sorted(records.keys() - {run_id}, reverse=True)
+    old = [
+        other
+        for n_later, other in enumerate(others, start=1)
+        if other not in staging and (n_later >= keep_runs or _age_days(other) > keep_days)
+    ]
+    last_done = _last_done(store, others) if old else None
+    names = [name for other in old if other != last_done for name in records[other]]
+    if names:
+        store.delete(names)
+        store.delete_empty_folders(RUNS)
+
+
+def _records_by_run(store: Store) -> tuple[dict[str, list[str]], set[str]]:
+    """Return the names of summaries and logs by run, and the runs that have other files."""
+    records: dict[str, list[str]] = {}
+    staging = set()
+    for page in store.scan(RUNS):
+        for entry in page:
+            if found := _RECORD.fullmatch(entry.name):
+                records.setdefault(found["run"], []).append(entry.name)
+            else:
+                staging.add(entry.name.removeprefix(f"{RUNS}/").partition("/")[0])
+    return records, staging
+
+
+def _age_days(run_id: str) -> float:
+    began = time_of(run_id)
+    age = datetime.timedelta() if began is None else datetime.datetime.now(datetime.UTC) - began
+    return age / datetime.timedelta(days=1)
+
+
+def _last_done(store: Store, runs: Sequence[str]) -> str | None:
+    """Return the first of `runs` that was completed; None if there is none."""
+    for run_id in runs:
+        for summary in read_summaries(store, [run_id]):
+            if summary["report"]["status"] == "done":
+                return run_id
+    return None

@@ -179,6 +179,7 @@ class TableModel(RuleBasedStateMachine):
             "max_deleted": 1.0,
             "buckets": 2,
             "reader_grace_s": 0.0,
+            "keep_runs": 1,
         }
         request = RunRequest(
             str(self.corpus),
