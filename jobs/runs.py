@@ -18,7 +18,7 @@ from jobs.table.reader import open_table
 KILLED = "killed"
 
 _COLUMNS = (
-    *("started (UTC)", "took", "status", "exit", "new", "changed", "deleted", "failed"),
+    *("started (UTC)", "took", "status", "exit", "new", "changed", "retried", "deleted", "failed"),
     *("audio h", "files/s", "x real time", "by", "run"),
 )
 _TEXTS = {"started (UTC)", "status", "by", "run"}
@@ -232,7 +232,7 @@ def _cells(run: Run) -> tuple[str, ...]:
         _or_dash(took, ""),
         run.status,
         _or_dash(run.exit_code, ""),
-        *(str(n) for n in (run.n_new, run.n_changed, run.n_deleted, run.n_failed)),
+        *(str(n) for n in (run.n_new, run.n_changed, run.n_retried, run.n_deleted, run.n_failed)),
         _or_dash(None if run.audio_s is None else run.audio_s / 3600, ".2f"),
         _or_dash(run.files_per_s, ".1f"),
         _or_dash(run.real_time_factor, ".0f"),

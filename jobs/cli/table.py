@@ -46,9 +46,9 @@ def runs(
     """List the runs of TABLE, the newest last.
 
     Each line has the start, the duration, how the run ended and its exit code; the numbers of
-    files that were new, changed, deleted and failed; hours of audio, files per second, and
-    seconds of audio per second of extraction; and who ran it where. A run that found another one
-    writing (exit code 75) is not recorded.
+    files that were new, changed, tried again, deleted and failed; hours of audio, files per
+    second, and seconds of audio per second of extraction; and who ran it where. A run that found
+    another one writing (exit code 75) is not recorded.
     """
     from jobs.runs import NAMES, history_lines, table_runs
 

@@ -26,6 +26,8 @@ class RunStarted(Event):
     ----------
     run_id : str
         Name of the run.
+    table : str
+        Location of the table.
     corpus : str
         Canonical location of the corpus.
     spec : dict
@@ -37,6 +39,7 @@ class RunStarted(Event):
     """
 
     run_id: str
+    table: str
     corpus: str
     spec: Mapping[str, Any]
     code: str

@@ -68,6 +68,7 @@ class Recorder:
         self.notify(
             RunStarted(
                 self.run_id,
+                self._store.url,
                 canonical_location(self._request.corpus),
                 self._request.recorded_spec.values,
                 self._code,

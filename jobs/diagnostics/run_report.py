@@ -114,8 +114,8 @@ class RunReport:
     def __call__(self, event: Event) -> None:
         """Update the report from an event."""
         match event:
-            case RunStarted(run_id):
-                self.run_id = run_id
+            case RunStarted(run_id, table):
+                self.run_id, self.table = run_id, table
             case Listed(passed_over, not_audio):
                 self.passed_over, self.not_audio = Counter(passed_over), Counter(not_audio)
             case Planned() if not self.counts:  # not for the second plan after a conflict

@@ -48,7 +48,7 @@ def test_a_run_that_has_ended() -> None:
     header, line = history_lines([run])
     assert header.split("  ")[0] == "started (UTC)"
     assert line.split() == [
-        *("2026-11-27", "00:13:14", "0:02:00", "done", "4", "250", "30", "4", "9"),
+        *("2026-11-27", "00:13:14", "0:02:00", "done", "4", "250", "30", "20", "4", "9"),
         *("2.00", "14.0", "360", "audio@nas", run.run_id),
     ]
 
@@ -67,7 +67,12 @@ def test_runs_of_earlier_versions_and_damaged_summaries() -> None:
     assert (old.when, old.seconds, old.exit_code) == ("2026-11-27 00:13:13 UTC", 3.5, None)
     assert (empty.status, empty.when, empty.seconds) == ("unknown", "", None)
     assert (nothing_new.when, nothing_new.files_per_s) == ("odd", None)
-    assert history_lines([old, empty, nothing_new])[2].split() == ["-", "unknown", "-", *"0000----"]
+    assert history_lines([old, empty, nothing_new])[2].split() == [
+        "-",
+        "unknown",
+        "-",
+        *"00000----",
+    ]
 
 
 @pytest.fixture
