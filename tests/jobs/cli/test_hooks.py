@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ import jobs.diagnostics.hooks
 import jobs.execution.opening
 import jobs.request
 from jobs import extract_corpus, predict
+from jobs.diagnostics.run_report import RunReport
 from jobs.errors import CorpusError, UsageError
 from jobs.request import RunRequest
 from jobs.runs import table_runs
@@ -86,6 +88,13 @@ def test_after_success(corpus: Path, capfd: pytest.CaptureFixture[str]) -> None:
         "READ": "3",
         "FAILED": "1",
     }
+
+
+def test_the_variables_are_documented() -> None:
+    text = (Path(__file__).parents[3] / "deploy" / "README.md").read_text()
+    _, _, table = text.partition("| variable | value |")
+    documented = set(re.findall(r"`(FEATURELIB_\w+)`", table.partition("\n\n")[0]))
+    assert documented == jobs.diagnostics.hooks._environment(RunReport("", "")).keys()
 
 
 @pytest.mark.parametrize(
