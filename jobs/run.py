@@ -42,6 +42,7 @@ from jobs.request import RunRequest
 from jobs.reuse import note_of, reused_table
 from jobs.storage.base import Store
 from jobs.storage.opening import open_store
+from jobs.storage.retry import take_retries
 from jobs.storage.urls import redacted
 from jobs.table.changes import Change, PlanOptions
 from jobs.table.commit import clean_up, commit, verify
@@ -99,6 +100,7 @@ def run_job(
         the error is `TableBusyError`, whatever failed first.
     """
     featurelib.check_decoders()
+    take_retries()  # forget those of what this process did before
     settings = request.settings
     store = open_store(request.table, settings.options_for("table"))
     listing, metadata = preflight(request, store)

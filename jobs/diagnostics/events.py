@@ -251,6 +251,19 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True)
+class Retried(Event):
+    """The driver has sent requests to storage again; `ShardDone` has the retries of workers.
+
+    Attributes
+    ----------
+    counts : mapping
+        Number of retries since the last such event, by kind (see `jobs.storage.retry`).
+    """
+
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Note(Event):
     """A note for the user."""
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from jobs.diagnostics.events import Observer, RunEnded, RunStarted, broadcast
+from jobs.diagnostics.events import (
+    BucketCommitted,
+    Event,
+    Observer,
+    Retried,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    broadcast,
+)
 from jobs.diagnostics.run_log import RunLog
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import HeldError, TerminatedError
@@ -13,8 +22,12 @@ from jobs.execution.version import code_version
 from jobs.request import RunRequest
 from jobs.settings import public, secrets_of
 from jobs.storage.base import Store
+from jobs.storage.retry import take_retries
 from jobs.storage.urls import canonical_location
 from jobs.table.history import utc_now, write_summary
+
+#: Events after which its retries are told: those of a listing at its end, not for each page.
+_AFTER_REQUESTS = (StepEnded, BucketCommitted, RunEnded)
 
 
 def ended_by(error: BaseException) -> RunEnded:
@@ -41,8 +54,6 @@ class Recorder:
     ----------
     report : RunReport
         Report of the run, always up to date.
-    notify : callable
-        Passes an event to the report, the log and the observer.
 
     Raises
     ------
@@ -59,7 +70,13 @@ class Recorder:
         self._started = ""
         self._secrets = secrets_of(request.settings)
         self._log = RunLog(store, run_id, self._secrets)
-        self.notify = broadcast(self.report, self._log, observer)
+        self._observe = broadcast(self.report, self._log, observer)
+
+    def notify(self, event: Event) -> None:
+        """Pass an event to the report, the log and the observer, after the driver's retries."""
+        if isinstance(event, _AFTER_REQUESTS) and (counts := take_retries()):
+            self._observe(Retried(counts))
+        self._observe(event)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from jobs.diagnostics.events import (
     Note,
     Planned,
     Relocated,
+    Retried,
     RunEnded,
     RunStarted,
     ShardDone,
@@ -115,6 +116,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             return {"level": WARNING, "event": "note", "text": text}
         case Waiting(what_for):
             return {"level": WARNING, "event": "waiting", "text": what_for}
+        case Retried(counts):
+            return {"level": WARNING, "event": "retries", "counts": counts}
         case StepEnded(step, seconds):
             return {"event": "step", "step": step, "seconds": round(seconds, 3)}
         case Planned():
@@ -162,6 +165,7 @@ def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:
         yield {"level": WARNING, "event": "sign", "path": path, "sign": sign}
     for path, text in result.native_output:
         yield {"level": WARNING, "event": "decoder", "path": path, "text": text}
+    retries = {"retries": result.retries} if result.retries else {}
     yield {
         "event": "shard",
         "bucket": result.bucket,
@@ -169,4 +173,7 @@ def _shard_lines(result: ShardResult) -> Iterator[dict[str, Any]]:
         "rows": result.n_rows,
         "errors": len(result.failures),
         "seconds": round(result.seconds, 3),
+        "audio_s": round(result.audio_s, 3),
+        "bytes": result.n_bytes,
+        **retries,
     }

@@ -14,6 +14,7 @@ from jobs.diagnostics.events import (
     Listed,
     Note,
     Planned,
+    Retried,
     RunEnded,
     RunStarted,
     ShardDone,
@@ -27,6 +28,7 @@ from jobs.errors import (
     exit_code_of,
     message_of,
 )
+from jobs.storage.retry import THROTTLED
 from jobs.table.changes import Change
 from jobs.table.signs import sign_lines
 
@@ -75,6 +77,12 @@ class RunReport:
         Number of files that are not part of the corpus, by reason.
     not_audio : Counter
         Number of these files that are not audio, by extension.
+    audio_s : float
+        Duration of the audio that was decoded by this run [s].
+    n_bytes : int
+        Size of the files that were read by this run, in bytes.
+    retries : Counter
+        Number of requests to storage that were sent again, by kind (see `jobs.storage.retry`).
     parts_written : int
         Number of parts that were replaced.
     seconds : dict
@@ -104,6 +112,9 @@ class RunReport:
     signs: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
     not_audio: Counter[str] = field(default_factory=Counter)
+    audio_s: float = 0.0
+    n_bytes: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
     parts_written: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -127,9 +138,14 @@ class RunReport:
                 self.n_read += event.n_files
                 self.n_joined += result.n_joined
                 self.n_copied += result.n_copied
+                self.audio_s += result.audio_s
+                self.n_bytes += result.n_bytes
+                self.retries.update(result.retries)
                 self.failures.update(result.kinds)
                 self._find_example(result.failures)
                 self.signs.update(sign for _, sign in result.signs)
+            case Retried(counts):
+                self.retries.update(counts)
             case BucketCommitted():
                 self.parts_written += len(event.parts)
             case Committed(n_files, n_rows, n_errors):
@@ -196,6 +212,9 @@ class RunReport:
             "signs": dict(self.signs),
             "passed_over": dict(self.passed_over),
             "not_audio": dict(self.not_audio),
+            "audio_s": round(self.audio_s, 3),
+            "bytes": self.n_bytes,
+            "retries": dict(self.retries),
             "parts_written": self.parts_written,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "notes": self.notes,
@@ -250,6 +269,9 @@ class RunReport:
             kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.failures.items()))
             lines.append(f"{self.n_failed} of {self.n_read} files failed: {kinds}")
         lines += sign_lines(self.signs, self.table)
+        if n := self.retries[THROTTLED]:
+            times = "once" if n == 1 else f"{n} times"
+            lines.append(f"The storage throttled requests (SlowDown, 503, 429) {times}")
         changes = ", ".join(
             f"{n} {change.value}"
             for change in Change

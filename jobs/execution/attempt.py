@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from jobs.execution.reuse import Copier, OldRows, OtherRowsError
 from jobs.execution.sharding import Shard
 from jobs.execution.stops import StopClock
 from jobs.storage.base import Fetched
-from jobs.table.schema import LABEL
+from jobs.table.schema import DURATION, LABEL
 from jobs.table.signs import COLUMNS, UNLABELLED, signs_of
 from jobs.table.staging import FileRows, StagingWriter
 
@@ -33,6 +33,13 @@ _STAGE_EVERY_S = 15.0
 
 _TRIES_AT_A_CHANGING_FILE = 3
 _LOOK_EVERY_S = 1.0
+
+
+class _Found(NamedTuple):
+    """Signs of a file (see `jobs.table.signs`), and the duration of its audio [s]."""
+
+    signs: list[str]
+    audio_s: float
 
 
 class Attempt:
@@ -201,18 +208,20 @@ class Attempt:
         try:
             assert self._prefetch is not None
             fetched = self._prefetch.take(index)
+            with self._changes:
+                self.result.n_bytes += fetched.size
             self._touch(index)
             for _ in range(_TRIES_AT_A_CHANGING_FILE):
                 rows = self._staging.file(path, fetched.version, fetched.size)
                 old = self._old_rows(index, fetched.version == listed and not is_other)
                 is_joined = old is not None
                 try:
-                    signs = self._extract_rows(index, fetched, rows, old)
+                    found = self._extract_rows(index, fetched, rows, old)
                 except OtherRowsError:
                     is_other = True
                     rows.close()
                     continue
-                if signs is not None:
+                if found is not None:
                     break
                 rows.close()
                 fetched.close()
@@ -234,8 +243,9 @@ class Attempt:
         else:
             with self._changes:
                 if not self._abandoned:
-                    self._finish(path, rows, signs)
+                    self._finish(path, rows, found.signs)
                     self.result.n_joined += is_joined
+                    self.result.audio_s += found.audio_s
             return
         finally:
             if rows is not None:
@@ -259,8 +269,8 @@ class Attempt:
 
     def _extract_rows(
         self, index: int, fetched: Fetched, rows: FileRows, old: pa.Table | None
-    ) -> list[str] | None:
-        """Collect the rows of a file; return its signs, or None if it changed meanwhile.
+    ) -> _Found | None:
+        """Collect the rows of a file; return what is in it, or None if it changed meanwhile.
 
         Raises
         ------
@@ -268,10 +278,12 @@ class Attempt:
             If the rows of the other table, `old`, are not those of this file.
         """
         signs: list[str] = []
+        audio_s = 0.0
         try:
             for batch in self._made(index, fetched.source, old):
                 if not rows.n_rows:
                     signs = signs_of(*(batch.first(name) for name in COLUMNS))
+                    audio_s = batch.first(DURATION) or 0.0
                     if self._context.label_tag is not None and batch.facts[LABEL] is None:
                         signs.append(UNLABELLED)
                 rows.add(batch)
@@ -280,7 +292,7 @@ class Attempt:
             if fetched.is_unchanged():
                 raise
             return None  # a mixture of two versions cannot be decoded
-        return signs if fetched.is_unchanged() else None
+        return _Found(signs, audio_s) if fetched.is_unchanged() else None
 
     def _made(self, index: int, source: Any, old: pa.Table | None) -> Iterator[featurelib.Rows]:
         """Yield the rows of a file as they are staged; write the files that go with them."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+import pyarrow as pa
+
 from jobs.execution.context import TaskContext, form_of
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
 from jobs.storage.base import Store
-from jobs.storage.parquet import open_parquet
-from jobs.table.schema import ERROR_KIND, PATH
+from jobs.storage.parquet import open_parquet, read_groups
+from jobs.table.schema import DURATION, ERROR_KIND, PATH
 from jobs.table.signs import COLUMNS, signs_of
 from jobs.table.staging import list_staged, read_outcomes
 
@@ -56,7 +58,18 @@ def recovered(
         result.staged.append(name)
         with table.open(name)[0] as source:
             n_errors = sum(kind is not None for kind in kinds)
-            result.n_rows += open_parquet(source).metadata.num_rows - n_errors
+            file = open_parquet(source)
+            result.n_rows += file.metadata.num_rows - n_errors
+            result.audio_s += _audio_s(read_groups(file, [PATH, DURATION]))
     result.n_files = len(done)
+    sizes = shard.sizes or (0,) * len(shard)
+    of_done = (size for size, (path, _) in zip(sizes, shard.files, strict=True) if path in done)
+    result.n_bytes = sum(of_done)
     left = [index for index, (path, _) in enumerate(shard.files) if path not in done]
     return result, shard.only(left)
+
+
+def _audio_s(rows: pa.Table) -> float:
+    """Return the duration of the audio of files, each of which may have many rows [s]."""
+    durations = dict(zip(*(rows[name].to_pylist() for name in (PATH, DURATION)), strict=True))
+    return sum(seconds or 0.0 for seconds in durations.values())

@@ -53,6 +53,12 @@ class ShardResult:
         Number of feature rows.
     seconds : float
         Duration of the task [s].
+    audio_s : float
+        Duration of the audio that was decoded [s].
+    n_bytes : int
+        Size of the files that were read, in bytes.
+    retries : Counter
+        Number of requests to storage that were tried again, by kind (see `jobs.storage.retry`).
     n_joined, n_copied : int
         Number of these files that were read for some of their columns, and that were not read at
         all, because another table has the columns.
@@ -81,6 +87,9 @@ class ShardResult:
     n_joined: int = 0
     n_copied: int = 0
     seconds: float = 0.0
+    audio_s: float = 0.0
+    n_bytes: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
     signs: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     timings: Timings = field(default_factory=dict)
@@ -97,6 +106,9 @@ class ShardResult:
         self.n_rows += other.n_rows
         self.n_joined += other.n_joined
         self.n_copied += other.n_copied
+        self.audio_s += other.audio_s
+        self.n_bytes += other.n_bytes
+        self.retries.update(other.retries)
         self.signs += other.signs
         self.failures += other.failures
         self.native_output += other.native_output

@@ -18,6 +18,7 @@ from jobs.execution.sharding import Shard
 from jobs.execution.version import code_version
 from jobs.storage.base import Store
 from jobs.storage.parquet import to_parquet
+from jobs.storage.retry import take_retries
 from jobs.table.layout import TABLE_JSON
 from jobs.table.staging import StagingWriter
 
@@ -58,6 +59,7 @@ def extract_shard(context: TaskContext, shard: Shard, on_file: OnFile = ignore_f
     started = time.monotonic()
     result = Attempt(context, shard, on_file).run()
     result.seconds = time.monotonic() - started
+    result.retries = take_retries()
     return result
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -39,6 +41,20 @@ _TRANSIENT_CODES = {
     "ThrottlingException",
     "TooManyRequests",
 }
+#: Kinds of transient errors: too many requests, another answer that asks to try again, no answer in
+#: time, a broken connection, damaged contents, and an error of a device or a share.
+THROTTLED, SERVER, TIMEOUT, CONNECTION, DEVICE = (
+    *("throttled", "server", "timeout", "connection"),
+    "device",
+)
+RETRY_KINDS = (THROTTLED, SERVER, TIMEOUT, CONNECTION, DEVICE)
+
+_THROTTLED_STATUS = (429, 503)
+_THROTTLED_CODES = {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"}
+_TIMEOUT_CODES = {"RequestTimeout"}
+_TIMEOUT_TYPES = {"ConnectTimeoutError", "FSTimeoutError", "ReadTimeoutError"}
+_DEVICE_ERRNOS = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EREMOTEIO, errno.ESTALE}
+
 _TRANSIENT_TYPES = {  # by name, so that neither botocore nor aiohttp is imported for this
     "ClientPayloadError",
     "ConnectTimeoutError",
@@ -112,6 +128,51 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def kind_of(error: BaseException) -> str:
+    """Return the kind of a transient error, one of `RETRY_KINDS`."""
+    status, code = http_status(error), service_code(error)
+    if status in _THROTTLED_STATUS or code in _THROTTLED_CODES:
+        return THROTTLED
+    if status is not None:
+        return TIMEOUT if code in _TIMEOUT_CODES else SERVER
+    links = list(chain(error))
+    if any(isinstance(e, TimeoutError) or type(e).__name__ in _TIMEOUT_TYPES for e in links):
+        return TIMEOUT
+    if any(isinstance(e, OSError) and e.errno in _DEVICE_ERRNOS for e in links):
+        return DEVICE
+    return CONNECTION
+
+
+class _Retries:
+    """Numbers of retries in this process, from all of its threads."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._turn = threading.Lock()
+
+    def count(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if error is not None and is_transient(error):
+            with self._turn:
+                self._counts[kind_of(error)] += 1
+
+    def take(self) -> Counter[str]:
+        with self._turn:
+            taken, self._counts = self._counts, Counter()
+        return taken
+
+
+_retries = _Retries()
+
+
+def take_retries() -> Counter[str]:
+    """Return how often this process tried again since the last call, by kind of error.
+
+    Each retry is returned once, so the sum over all who ask is the number of retries.
+    """
+    return _retries.take()
+
+
 def with_retries(
     call: Callable[[], T],
     *,
@@ -143,5 +204,6 @@ def _retrying(
         retry=tenacity.retry_if_exception(retry_if),
         wait=tenacity.wait_random_exponential(multiplier=0.25, max=max_wait_s),
         stop=tenacity.stop_after_attempt(attempts),
+        before_sleep=_retries.count,
         reraise=True,
     )

@@ -15,6 +15,7 @@ CHANNEL = "channel"
 SEGMENT = "segment"
 LABEL = "label"
 ERROR_KIND = "error_kind"
+DURATION = "duration_s"
 ERROR_CLASS = "error_class"
 
 #: Columns of a table of images: the file of a row, relative to the table, and its size.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+from jobs.diagnostics.events import Retried, ShardDone
 from jobs.diagnostics.run_report import RunReport
+from jobs.execution.results import ShardResult
 from jobs.table.changes import Change
 
 
@@ -71,6 +73,17 @@ def test_a_summary_in_words() -> None:
         "Done: 3 new",
         "/t: 5 files with features, 2 failed",
     ]
+
+
+def test_what_was_read_and_tried_again() -> None:
+    made = report()
+    of_worker = ShardResult(0, audio_s=30.5, n_bytes=1000, retries=Counter(throttled=2, timeout=1))
+    for event in (ShardDone(of_worker), ShardDone(of_worker), Retried({"throttled": 1})):
+        made(event)
+    found = made.to_dict()
+    assert (found["audio_s"], found["bytes"]) == (61.0, 2000)
+    assert found["retries"] == {"throttled": 5, "timeout": 2}
+    assert "The storage throttled requests (SlowDown, 503, 429) 5 times" in made.summary_lines()
 
 
 def test_nothing_to_do_and_nothing_published() -> None:

@@ -44,6 +44,8 @@ def test_what_was_staged_counts_and_the_rest_is_left(
     result, left = recovered(job, shard, table, set())
     assert result.n_files == 3  # 0, 2 and 3; the row of 1 is an error
     assert result.n_rows >= 3
+    assert result.n_bytes == 0 + 2 + 3
+    assert result.audio_s > 0
     assert not set(result.staged) & set(of_others.staged)
     assert [path for path, _ in left.files] == ["1.wav", "4.wav", "5.wav"]
     assert left.sizes == (1, 4, 5)

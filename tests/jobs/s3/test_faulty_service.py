@@ -39,7 +39,12 @@ def test_a_service_that_fails_now_and_then(changed: Prepared, waits: list[float]
 
     with double(changed.place.s3, rule) as service:
         request = changed.place.request(s3=service.s3)
-        assert driver.run_inline(request).status == "done"
+        report = driver.run_inline(request)
+        assert report.status == "done"
+        for kind, status in (("throttled", 503), ("server", 500)):
+            # the lock is released after the report is made
+            assert service.count(status) - 1 <= report.retries[kind] <= service.count(status)
+        assert "The storage throttled requests" in "\n".join(report.summary_lines())
         assert min(service.count(what) for what in (503, 500, RESET, RESET_AFTER)) >= 2
     assert len(waits) >= 6
     changed.check()

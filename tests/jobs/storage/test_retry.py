@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,14 @@ from fsspec.exceptions import FSTimeoutError
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.base import Fetched
 from jobs.storage.opening import open_store
-from jobs.storage.retry import http_status, is_transient, service_code, with_retries
+from jobs.storage.retry import (
+    http_status,
+    is_transient,
+    kind_of,
+    service_code,
+    take_retries,
+    with_retries,
+)
 from jobs.storage.s3 import S3Store
 from tests.conftest import S3
 from tests.support.quick import slow_but
@@ -104,6 +112,33 @@ STAYING = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answered(503, "SlowDown"), "throttled"),
+        (answered(503), "throttled"),
+        (answered(429), "throttled"),
+        (answered(400, "ThrottlingException"), "throttled"),
+        (behind(StorageError("x"), answered(503, "SlowDown")), "throttled"),
+        (answered(500, "InternalError"), "server"),
+        (answered(409, "OperationAborted"), "server"),
+        (answered(400, "RequestTimeout"), "timeout"),
+        (FSTimeoutError(), "timeout"),
+        (botocore.exceptions.ReadTimeoutError(**URL), "timeout"),
+        (behind(StorageError("x"), TimeoutError()), "timeout"),
+        (DOWN, "connection"),
+        (ConnectionResetError(errno.ECONNRESET, "x"), "connection"),
+        (aiohttp.ClientPayloadError(), "connection"),
+        (OSError(errno.EIO, "x"), "device"),
+        (OSError(errno.ENETUNREACH, "x"), "connection"),
+    ],
+    ids=repr,
+)
+def test_kinds_of_what_passes(error: BaseException, kind: str) -> None:
+    assert is_transient(error)
+    assert kind_of(error) == kind
+
+
 @pytest.mark.parametrize("error", PASSING, ids=repr)
 def test_what_passes_by_itself(error: BaseException) -> None:
     assert is_transient(error)
@@ -173,6 +208,18 @@ def test_the_last_error_is_raised_as_it_is(waits: list[float]) -> None:
         with_retries(call, attempts=5)
     assert caught.value is error
     assert (call.n_calls, len(waits)) == (5, 4)
+
+
+def test_retries_are_counted_once(waits: list[float]) -> None:
+    take_retries()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(with_retries, [Failing(3, answered(503)) for _ in range(20)]))
+    with_retries(Failing(2, TimeoutError()))
+    with pytest.raises(ConnectionResetError):
+        with_retries(Failing(9, ConnectionResetError()), attempts=3)
+    with_retries(Failing(1, ConflictError("x")), retry_if=lambda error: True)  # no fault of storage
+    assert take_retries() == {"throttled": 60, "timeout": 2, "connection": 2}
+    assert take_retries() == {}
 
 
 @pytest.mark.parametrize("error", [answered(404), FileNotFoundError(), ValueError()], ids=repr)
