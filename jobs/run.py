@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import featurelib
 from jobs.corpus.listing import Listing
 from jobs.diagnostics.events import (
+    EXTRACTING,
     Compiling,
     Note,
     Observer,
@@ -103,6 +104,14 @@ def run_job(
     take_retries()  # forget those of what this process did before
     settings = request.settings
     store = open_store(request.table, settings.options_for("table"))
+    with _measured(settings.metrics, store.url, observer) as notify:
+        return _run(request, store, open_executor, notify)
+
+
+def _run(
+    request: RunRequest, store: Store, open_executor: OpenExecutor, observer: Observer
+) -> RunReport:
+    settings = request.settings
     listing, metadata = preflight(request, store)
     reuse = reused_table(request, listing.corpus.root, store.url)
     recorder = Recorder(request, store, new_run_id(), observer)
@@ -124,6 +133,17 @@ def run_job(
                 _carry_out(run, request, open_executor)
             lock.check()
     return recorder.report
+
+
+def _measured(
+    where: str | None, table: str, observer: Observer
+) -> AbstractContextManager[Observer]:
+    """Return a context manager for an observer that also makes the metrics of a run, if wanted."""
+    if where is None:
+        return contextlib.nullcontext(observer)
+    from jobs.diagnostics.exposition import exposed  # needs the extra "metrics"
+
+    return exposed(where, table, observer)
 
 
 def plan_job(request: RunRequest, observer: Observer = ignore) -> RunReport:
@@ -264,7 +284,7 @@ def _extract(
             executor.prepare(context, lambda done, total: run.notify(Compiling(done, total)))
         count = counting(
             run.notify,
-            "extracting",
+            EXTRACTING,
             n_files,
             seconds=plan.pending.seconds,
             n_workers=executor.n_workers(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import math
 import re
@@ -25,6 +26,9 @@ KINDS = (LOCAL, INLINE, "slurm", "ssh", "kubernetes")
 
 _CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _RANGE = re.compile(r"(\d{1,6})(?::(\d{1,6}))?")
+
+_ADDRESS = re.compile(r"(\[[0-9a-f:]+\]|[^\s:/@\[\]]+):(\d{1,5})")
+_LAST_PORT = 65535
 
 _TAG_PREFIX = "tag:"
 
@@ -194,6 +198,13 @@ class Settings:
                 " '2GB'"
             )
         _check_cluster(self.cluster)
+        if self.metrics is not None:
+            metrics_address(self.metrics)
+        if self.performance_report is not None and self.cluster == INLINE:
+            raise UsageError(
+                "performance_report is of a cluster's scheduler, which cluster 'inline' does not"
+                " have: leave one of them out"
+            )
         object.__setattr__(self, "workers", _workers(self.workers))
         if self.partition_by not in (None, "label", "none"):
             raise UsageError(f"partition_by is {self.partition_by!r}: give 'label' or 'none'")
@@ -285,6 +296,30 @@ def _check_cluster(cluster: str) -> None:
         f"cluster is {cluster!r}: give {kinds}, a scheduler's address such as"
         " tcp://127.0.0.1:8786 or tls://HOST:8786, or a class such as dask_jobqueue.PBSCluster"
     )
+
+
+def metrics_address(where: str) -> tuple[str, int] | None:
+    """Return the address and port of `Settings.metrics`; None if it is a file.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or the address can be reached from other machines.
+    """
+    if where.endswith(".prom"):
+        return None
+    found = _ADDRESS.fullmatch(where)
+    host, port = (found[1].strip("[]"), int(found[2])) if found else ("", 0)
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback or port > _LAST_PORT:
+        raise UsageError(
+            f"metrics is {where!r}: give 127.0.0.1:PORT (there is no TLS, so other machines may not"
+            " reach it), or a file that ends in .prom"
+        )
+    return host, port
 
 
 def _workers(workers: int | str | None) -> int | str | None:

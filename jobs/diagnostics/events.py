@@ -61,6 +61,10 @@ class StepEnded(Event):
     seconds: float
 
 
+#: What is done with files that are extracted, in `CountStarted`.
+EXTRACTING = "extracting"
+
+
 @dataclass(frozen=True)
 class CountStarted(Event):
     """A count of files begins.
@@ -241,6 +245,29 @@ class Workers(Event):
 
     n_workers: int
     n_wanted: int
+
+
+@dataclass(frozen=True)
+class InFlight(Event):
+    """The number of shards that are at workers, or wait for one, has changed."""
+
+    n_shards: int
+
+
+@dataclass(frozen=True)
+class Serving(Event):
+    """Something can be looked at while the run goes on.
+
+    Attributes
+    ----------
+    what : str
+        ``metrics`` or ``dashboard``.
+    url : str
+        Its address.
+    """
+
+    what: str
+    url: str
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from jobs.diagnostics.events import (
     Observer,
     Planned,
     RunEnded,
+    Serving,
     ShardDone,
     StepEnded,
     StepStarted,
@@ -155,7 +156,9 @@ class Progress:
                     self.remaining.add(event.expected_seconds, event.seconds)
                 self._advance(event.n_files)
             case Waiting(what_for):
-                self.waiting(f"waiting: {what_for}")
+                self.tell(f"waiting: {what_for}")
+            case Serving(what, url):
+                self.tell(f"{what}: {url}")
             case CountEnded():
                 if self.remaining is not None:
                     self.remaining.end()
@@ -196,8 +199,8 @@ class Progress:
     def advance(self, n: int) -> None:
         """Show that `n` more are counted."""
 
-    def waiting(self, text: str) -> None:
-        """Show what the run waits for."""
+    def tell(self, text: str) -> None:
+        """Show a line of text."""
 
     def stop(self) -> None:
         """End the count."""
@@ -259,8 +262,8 @@ class Plain(Progress):
         if self.total is not None:
             self._print(f"{self.what}: {self.total} {self.unit}")
 
-    def waiting(self, text: str) -> None:
-        """Print what the run waits for."""
+    def tell(self, text: str) -> None:
+        """Print a line of text."""
         self._print(text)
 
     def close(self) -> None:
@@ -310,7 +313,7 @@ class Bar(Progress):
         if self.unit == "files" and self.total is not None:
             self._console.print(self._line())
 
-    def waiting(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(printable(text), markup=False)
 

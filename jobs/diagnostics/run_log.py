@@ -19,6 +19,7 @@ from jobs.diagnostics.events import (
     Retried,
     RunEnded,
     RunStarted,
+    Serving,
     ShardDone,
     StepEnded,
     Waiting,
@@ -114,6 +115,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             return {"event": "start", **vars(event)}
         case Note(text):
             return {"level": WARNING, "event": "note", "text": text}
+        case Serving(what, url):
+            return {"event": "serving", "what": what, "url": url}
         case Waiting(what_for):
             return {"level": WARNING, "event": "waiting", "text": what_for}
         case Retried(counts):

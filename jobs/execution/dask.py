@@ -15,7 +15,7 @@ from typing import Any
 import distributed
 from distributed.scheduler import KilledWorker
 
-from jobs.diagnostics.events import Note, Observer, Waiting, ignore
+from jobs.diagnostics.events import InFlight, Note, Observer, Waiting, ignore
 from jobs.errors import ClusterError, JobError
 from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
@@ -176,6 +176,7 @@ class _Extraction:
         self._looked_at = self._moved_at = self._workers_at = now
         self._clock, self._resumed_at = StopClock(), now
         self._waiting_told_at = 0.0
+        self._n_told = 0
         self._has_had_workers = bool(self._watch.state.threads)
         self._is_elastic = not self._has_had_workers
 
@@ -186,12 +187,14 @@ class _Extraction:
         try:
             with deferred():
                 self._fill()
+            self._tell_flights()
             while self._flights:
                 with deferred():
                     results = self._step()
                 yield from results  # the next shard's size is decided by what they took
                 with deferred():
                     self._fill()
+                self._tell_flights()
         finally:
             with contextlib.suppress(ValueError, OSError, RuntimeError):  # the client is closed
                 self._client.unsubscribe_topic(topic)
@@ -228,6 +231,11 @@ class _Extraction:
         while free > 0 and (shard := self._next()) is not None:
             self._submit(shard)
             free -= 1
+
+    def _tell_flights(self) -> None:
+        if self._n_told != len(self._flights):
+            self._n_told = len(self._flights)
+            self._notify(InFlight(self._n_told))
 
     def _next(self) -> Shard | None:
         if self._again:
