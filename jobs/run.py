@@ -286,7 +286,7 @@ def _extract(
             run.notify,
             EXTRACTING,
             n_files,
-            seconds=plan.pending.seconds,
+            guesses=plan.pending.guesses,
             n_workers=executor.n_workers(),
         )
         with step(run.notify, "extract"), count:

@@ -103,6 +103,34 @@ def guessed_seconds(path: str, size: int | None) -> float:
     return _SECONDS_A_FILE + (size or 0) * per_byte
 
 
+def cost_class(path: str, size: int | None) -> str:
+    """Return the format and the order of magnitude of a file, such as ``mp3:11``.
+
+    Costs of files of one class are proportional to `guessed_seconds`. Sizes in a class differ by
+    a factor of at most 4.
+    """
+    return f"{format_of(path)}:{(size or 0).bit_length() // 2}"
+
+
+def costs_by_class(paths: pa.ChunkedArray, sizes: pa.ChunkedArray) -> dict[str, float]:
+    """Return the sum of `guessed_seconds` of the files of each `cost_class` [s]."""
+    import numpy as np
+
+    exponents = np.frexp(_sizes(sizes).astype(float))[1] // 2
+    formats, indices = _formats(paths)
+    n_sizes = 64
+    costs = np.bincount(
+        indices * n_sizes + exponents,
+        weights=guessed_costs(paths, sizes),
+        minlength=len(formats) * n_sizes,
+    )
+    found: dict[str, float] = {}
+    for index in np.flatnonzero(costs):
+        name = f"{formats[index // n_sizes]}:{index % n_sizes}"
+        found[name] = found.get(name, 0.0) + float(costs[index])
+    return found
+
+
 def guessed_durations(paths: pa.ChunkedArray, sizes: pa.ChunkedArray) -> np.ndarray:
     """Return the rough duration of each file [s], estimated from its size and format."""
     return _sizes(sizes) / _by_format(paths, _BYTES_A_SECOND, _BYTES_A_SECOND_LOSSY)
@@ -141,15 +169,21 @@ def extensions_of(paths: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
 
 def _by_format(paths: pa.ChunkedArray, values: Mapping[str, float], otherwise: float) -> np.ndarray:
     import numpy as np
+
+    formats, indices = _formats(paths)
+    return np.array([values.get(name, otherwise) for name in formats], float)[indices]
+
+
+def _formats(paths: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """Return formats, and the index of each path's; a format may be there more than once."""
+    import numpy as np
     import pyarrow.compute as pc
 
     if pc.any(pc.match_substring(paths, "?")).as_py():  # URLs with a query
-        return np.array([values.get(format_of(path), otherwise) for path in paths.to_pylist()])
+        return [format_of(path) for path in paths.to_pylist()], np.arange(len(paths))
     extensions = extensions_of(paths)
-    of_extension = [
-        values.get(format_of(text), otherwise) for text in extensions.dictionary.to_pylist()
-    ]
-    return np.array(of_extension, float)[extensions.indices.to_numpy()]
+    formats = [format_of(text) for text in extensions.dictionary.to_pylist()]
+    return formats, extensions.indices.to_numpy()
 
 
 def _sizes(sizes: pa.ChunkedArray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,15 +75,16 @@ class CountStarted(Event):
         What is done with the files.
     total : int, optional
         Number of all files; None if it is not known.
-    seconds : float
-        Expected time for all files on one worker [s]; 0 if it is not known.
+    guesses : mapping
+        Guessed time for all files on one worker [s], by class of files (see
+        `jobs.corpus.formats.cost_class`); empty if it is not known.
     n_workers : int
         Number of workers.
     """
 
     what: str
     total: int | None = None
-    seconds: float = 0.0
+    guesses: Mapping[str, float] = field(default_factory=dict)
     n_workers: int = 1
 
 
@@ -162,16 +163,6 @@ class ShardDone(Event):
     def n_files(self) -> int:
         """Number of files, including files that failed."""
         return self.result.n_files + len(self.result.failures)
-
-    @property
-    def expected_seconds(self) -> float:
-        """Expected time for these files [s], as part of `CountStarted.seconds`."""
-        return sum(guessed for guessed, _ in self.result.timings.values())
-
-    @property
-    def seconds(self) -> float:
-        """Measured time for these files [s]."""
-        return sum(measured for _, measured in self.result.timings.values())
 
 
 @dataclass(frozen=True)
@@ -333,11 +324,11 @@ def counting(
     what: str,
     total: int | None = None,
     *,
-    seconds: float = 0.0,
+    guesses: Mapping[str, float] | None = None,
     n_workers: int = 1,
 ) -> Iterator[None]:
     """Notify of the start and the end of a count, also if it ends by an error."""
-    notify(CountStarted(what, total, seconds, n_workers))
+    notify(CountStarted(what, total, guesses or {}, n_workers))
     try:
         yield
     finally:

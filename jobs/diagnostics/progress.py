@@ -25,8 +25,10 @@ from jobs.diagnostics.events import (
     StepEnded,
     StepStarted,
     Waiting,
+    Workers,
     ignore,
 )
+from jobs.diagnostics.remaining import Remaining
 
 _PLAIN_EVERY_S = 30.0
 _REFRESHED_A_SECOND = 4
@@ -48,50 +50,6 @@ _WORDS = {
     "clean": "cleaning up",
 }
 _COMPILING = "compiling, once a machine"
-
-
-class Remaining:
-    """Expected time until the end of a count.
-
-    Parameters
-    ----------
-    seconds : float
-        Expected time for all files on one worker [s].
-    n_workers : int
-        Number of workers.
-    """
-
-    def __init__(self, seconds: float, n_workers: int) -> None:
-        self._total = seconds
-        self._n_workers = max(1, n_workers)
-        self._expected = self._measured = 0.0
-        self._n_shards = 0
-        self._started = time.monotonic()
-        self._ends: float | None = None
-
-    def add(self, expected: float, measured: float) -> None:
-        """Add a shard: how long it was expected to take on one worker, and how long it took."""
-        self._n_shards += 1
-        self._expected += expected
-        self._measured += measured
-        if self._expected <= 0:
-            return
-        now = time.monotonic()
-        left = max(0.0, self._total - self._expected)
-        if self._n_shards <= 2 * self._n_workers:  # most of the work so far is not done yet
-            seconds = left * self._measured / self._expected / self._n_workers
-        else:
-            seconds = left * (now - self._started) / self._expected
-        self._ends = now + seconds
-
-    def end(self) -> None:
-        """Forget the expectation: nothing is left, or the count ended early."""
-        self._ends = None
-
-    @property
-    def seconds(self) -> float | None:
-        """Expected time that is left [s]; None before the first shard."""
-        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
 
 
 def duration(seconds: float) -> str:
@@ -145,16 +103,18 @@ class Progress:
                 self._advance(n_done - self.done)
                 if n_kernels and n_done == n_kernels:
                     self._begin(self._before)
-            case CountStarted(what, total, seconds, n_workers):
-                remaining = None if total is None else Remaining(seconds, n_workers)
+            case CountStarted(what, total, guesses, n_workers):
+                remaining = None if total is None else Remaining(guesses, n_workers)
                 self._begin(what, "files", total, remaining)
             case Counted(n_files):
                 self._advance(n_files)
             case ShardDone(result):
                 self.n_failed += len(result.failures)
                 if self.remaining is not None:
-                    self.remaining.add(event.expected_seconds, event.seconds)
+                    self.remaining.add(result)
                 self._advance(event.n_files)
+            case Workers(n_workers) if self.remaining is not None:
+                self.remaining.n_workers = n_workers
             case Waiting(what_for):
                 self.tell(f"waiting: {what_for}")
             case Serving(what, url):

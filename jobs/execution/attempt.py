@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 import featurelib
-from jobs.corpus.formats import format_of, guessed_seconds
+from jobs.corpus.formats import cost_class, guessed_seconds
 from jobs.errors import StorageError, TableError
 from jobs.execution.context import TaskContext, forget_stores, form_of, spec_of, stores_of
 from jobs.execution.native import captured_output
@@ -159,6 +159,7 @@ class Attempt:
         shard, self._old = self._shard, None
         left = set(range(len(shard)))
         for index in old.files:
+            started = time.monotonic()
             rows = old.rows(index)
             if rows is None:
                 continue
@@ -176,6 +177,7 @@ class Attempt:
                 self._finish(path, collected, signs)
                 self.result.n_copied += 1
                 self._shard = shard.only(sorted(left))
+                self._note_time(path, shard.sizes[index], time.monotonic() - started)
 
     def _finish(self, path: str, rows: FileRows, signs: list[str]) -> None:
         """Stage the rows of a file, under the lock."""
@@ -194,8 +196,9 @@ class Attempt:
             self._current, self._since = index, time.monotonic()
 
     def _note_time(self, path: str, size: int, seconds: float) -> None:
-        guessed, measured = self.result.timings.get(format_of(path), (0.0, 0.0))
-        self.result.timings[format_of(path)] = (
+        name = cost_class(path, size)
+        guessed, measured = self.result.timings.get(name, (0.0, 0.0))
+        self.result.timings[name] = (
             guessed + guessed_seconds(path, size),
             measured + seconds,
         )

@@ -1,41 +1,68 @@
-"""Predict the time to extract a file, from its size and format and from measured times."""
+"""Predict the time to extract files, from their sizes and formats and from measured times."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
 
-from jobs.corpus.formats import format_of, guessed_seconds
+from jobs.corpus.formats import cost_class, guessed_seconds
 
-#: Weight of the prior, which is that guesses are right [s].
-_PRIOR_SECONDS = 1.0
+#: Weight of what is assumed before anything is measured: that the guesses are right, and that a
+#: class of files is as its neighbour [s].
+_PRIOR_SECONDS = 0.05
 
-#: Guessed and measured seconds of files, by format.
+#: Guessed and measured seconds of files, by class (see `jobs.corpus.formats.cost_class`).
 Timings = dict[str, tuple[float, float]]
 
 
 class CostModel:
-    """Guessed costs, corrected by the ratio of measured to guessed seconds of each format."""
+    """Guessed costs, corrected by the ratio of measured to guessed seconds of each class.
+
+    A class of which no file was measured has the ratio of the class of the same format whose
+    sizes are the nearest; if there is none, the ratio of all files.
+    """
 
     def __init__(self) -> None:
-        self._guessed: defaultdict[str, float] = defaultdict(float)
-        self._measured: defaultdict[str, float] = defaultdict(float)
+        self._formats: defaultdict[str, dict[int, tuple[float, float]]] = defaultdict(dict)
+        self._guessed = self._measured = 0.0
 
-    def observe(self, timings: Mapping[str, tuple[float, float]]) -> None:
-        """Add guessed and measured seconds of files, by format."""
+    def observe(self, timings: Timings) -> None:
+        """Add guessed and measured seconds of files, by class."""
         for name, (guessed, measured) in timings.items():
-            self._guessed[name] += guessed
-            self._measured[name] += measured
+            audio_format, magnitude = _parts(name)
+            sizes = self._formats[audio_format]
+            before = sizes.get(magnitude, (0.0, 0.0))
+            sizes[magnitude] = (before[0] + guessed, before[1] + measured)
+            self._guessed += guessed
+            self._measured += measured
 
     def seconds(self, path: str, size: int | None) -> float:
         """Return the expected cost of a file [s]."""
-        name = format_of(path)
-        guessed, measured = self._guessed.get(name, 0.0), self._measured.get(name, 0.0)
-        factor = (measured + _PRIOR_SECONDS) / (guessed + _PRIOR_SECONDS)
-        return factor * guessed_seconds(path, size)
+        return self._ratio(cost_class(path, size)) * guessed_seconds(path, size)
+
+    def total(self, guesses: Mapping[str, float]) -> float:
+        """Return the expected cost of files whose guessed seconds are given by class [s]."""
+        return sum(self._ratio(name) * guessed for name, guessed in guesses.items())
 
     @property
     def factor(self) -> float:
-        """Ratio of measured to guessed seconds over all formats."""
-        guessed, measured = sum(self._guessed.values()), sum(self._measured.values())
-        return (measured + _PRIOR_SECONDS) / (guessed + _PRIOR_SECONDS)
+        """Ratio of measured to guessed seconds over all classes."""
+        return _ratio(self._guessed, self._measured, 1.0)
+
+    def _ratio(self, name: str) -> float:
+        audio_format, magnitude = _parts(name)
+        sizes = self._formats[audio_format]
+        if not sizes:
+            return self.factor
+        near = sizes[min(sizes, key=lambda other: abs(other - magnitude))]
+        assumed = near[1] / near[0]
+        return _ratio(*sizes.get(magnitude, (0.0, 0.0)), assumed)
+
+
+def _parts(name: str) -> tuple[str, int]:
+    audio_format, _, magnitude = name.partition(":")
+    return audio_format, int(magnitude)
+
+
+def _ratio(guessed: float, measured: float, assumed: float) -> float:
+    return (measured + assumed * _PRIOR_SECONDS) / (guessed + _PRIOR_SECONDS)

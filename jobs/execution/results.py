@@ -67,7 +67,7 @@ class ShardResult:
     failures : list of Failure
         Files with an error row.
     timings : dict
-        Guessed and measured seconds, by format.
+        Guessed and measured seconds, by class (see `jobs.corpus.formats.cost_class`).
     native_output : list of tuple
         Path of a file, and the output of native libraries while it was extracted.
     unfinished : Shard, optional

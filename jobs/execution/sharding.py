@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from jobs.corpus.formats import cost_class
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
 from jobs.table.pending import PendingFiles, guess
@@ -82,13 +84,24 @@ SHARDS_AHEAD = 2
 SHARDS_A_WORKER = 8
 
 
+#: About this share of the work is done first, as a sample that tells what the rest costs.
+SAMPLE_SHARE = 0.04
+
+#: Number of shards of each worker in the sample.
+SHARDS_A_SAMPLE = 3
+
+
 def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int) -> float:
     """Return the expected cost of the next shard [s].
 
-    Shards become smaller towards the end, so that all workers end at about the same time.
+    Shards of the sample are small, so that results come soon. Later ones become smaller towards
+    the end, so that all workers end at about the same time.
     """
-    share = remaining_seconds / (SHARDS_AHEAD * max(1, n_workers))
-    least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * max(1, n_workers)))
+    n_workers = max(1, n_workers)
+    share = remaining_seconds / (SHARDS_AHEAD * n_workers)
+    if remaining_seconds > (1 - SAMPLE_SHARE) * total_seconds:
+        share = min(share, SAMPLE_SHARE * total_seconds / (SHARDS_A_SAMPLE * n_workers))
+    least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * n_workers))
     return max(least, min(SHARD_SECONDS, share))
 
 
@@ -107,7 +120,8 @@ def shards(
 ) -> Iterator[Shard]:
     """Yield the pending files as shards, sized so that all workers end at about the same time.
 
-    Files that take long come first, each in a shard alone. The last shards are small.
+    First come small shards with a sample of files of all formats and sizes. Then files that take
+    long, each in a shard alone. The last shards are small.
 
     Parameters
     ----------
@@ -118,22 +132,65 @@ def shards(
     costs : CostModel
         Predicts costs. It may learn from results meanwhile.
     """
-    remaining = pending.seconds
+    left = _Left(pending.seconds, n_workers, costs)
+    buckets = pending.buckets()
+    first = next(buckets, None)
+    if first is not None:
+        bucket, files = first
+        sample, files = _sampled(files, SAMPLE_SHARE * pending.seconds)
+        yield from left.shards(bucket, sample)
+        buckets = itertools.chain([(bucket, files)], buckets)
     for bucket, file in pending.large:
-        remaining -= guess(file)
-        yield shard_of(bucket, [file])
-    for bucket, files in pending.buckets():
+        yield from left.shards(bucket, [file])
+    for bucket, files in buckets:
+        yield from left.shards(bucket, sorted(files, key=guess, reverse=True))
+
+
+class _Left:
+    """What is left to do, in guessed seconds."""
+
+    def __init__(self, seconds: float, n_workers: Callable[[], int], costs: CostModel) -> None:
+        self._total = self._seconds = seconds
+        self._n_workers, self._costs = n_workers, costs
+
+    def _limit(self) -> float:
+        """Return the expected cost of the next shard [s]."""
+        factor = self._costs.factor
+        return shard_seconds(self._seconds * factor, self._total * factor, self._n_workers())
+
+    def shards(self, bucket: int, files: Sequence[SourceFile]) -> Iterator[Shard]:
+        """Yield files of a bucket as shards, in their order."""
         chosen: list[SourceFile] = []
         cost = limit = 0.0
-        for file in sorted(files, key=guess, reverse=True):
+        for file in files:
             if not chosen:
-                factor = costs.factor
-                limit = shard_seconds(remaining * factor, pending.seconds * factor, n_workers())
+                limit = self._limit()
             chosen.append(file)
-            remaining -= guess(file)
-            cost += costs.seconds(file.path, file.size)
+            self._seconds -= guess(file)
+            cost += self._costs.seconds(file.path, file.size)
             if cost >= limit or len(chosen) >= SHARD_FILES:
                 yield shard_of(bucket, chosen)
                 chosen, cost = [], 0.0
         if chosen:
             yield shard_of(bucket, chosen)
+
+
+def _sampled(files: list[SourceFile], seconds: float) -> tuple[list[SourceFile], list[SourceFile]]:
+    """Return a sample of files that costs about so many seconds, and the others.
+
+    The sample has every n-th file of each class, in order of their sizes, and one of each class
+    at least, unless that alone costs more.
+    """
+    share = seconds / max(seconds, sum(map(guess, files)))
+    ordered = sorted(files, key=lambda file: (cost_class(file.path, file.size), guess(file)))
+    sample, others = [], []
+    for _, group in itertools.groupby(ordered, lambda file: cost_class(file.path, file.size)):
+        due = 1 - share  # the first file of each class is taken
+        for file in group:
+            due += share
+            if due >= 1 and guess(file) <= seconds:
+                sample.append(file)
+                due -= 1
+            else:
+                others.append(file)
+    return sample, others

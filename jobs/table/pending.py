@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.corpus.formats import guessed_costs, guessed_seconds
+from jobs.corpus.formats import costs_by_class, guessed_costs, guessed_seconds
 from jobs.corpus.partitioned_rows import spilled
 from jobs.corpus.source_file import SourceFile
 from jobs.table.schema import LABEL, PATH
@@ -33,15 +34,15 @@ class PendingFiles:
     ----------
     n_files : int
         Number of files.
-    seconds : float
-        Rough cost of all files [s].
+    guesses : Counter
+        Rough cost of all files [s], by class (see `jobs.corpus.formats.cost_class`).
     """
 
     def __init__(self, *, large_files: int = 10_000, files_in_memory: int = 500_000) -> None:
         self._large_files = large_files
         self._files_in_memory = files_in_memory
         self.n_files = 0
-        self.seconds = 0.0
+        self.guesses: Counter[str] = Counter()
         self._large: list[tuple[int, SourceFile]] = []
         self._buckets: list[tuple[int, pa.Table]] = []
         self._n_in_memory = 0
@@ -58,7 +59,7 @@ class PendingFiles:
         files = files.select(form.names).cast(form)
         costs = guessed_costs(files[PATH], files["size_bytes"])
         self.n_files += len(files)
-        self.seconds += float(costs.sum())
+        self.guesses.update(costs_by_class(files[PATH], files["size_bytes"]))
         if len(self._large) < self._large_files:
             is_large = pa.array(costs > _LARGE_SECONDS)
             self._large += [(bucket, file) for file in _source_files(files.filter(is_large))]
@@ -76,6 +77,11 @@ class PendingFiles:
             self._buckets[index] = (bucket, table.slice(start, len(rows)))
             start += len(rows)
         self._n_spilled, self._n_in_memory = len(self._buckets), 0
+
+    @property
+    def seconds(self) -> float:
+        """Rough cost of all files [s]."""
+        return sum(self.guesses.values())
 
     @property
     def large(self) -> list[tuple[int, SourceFile]]:

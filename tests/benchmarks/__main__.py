@@ -12,7 +12,7 @@ from jobs.execution.native import ONE_THREAD
 
 os.environ.update(ONE_THREAD)  # before anything loads a native library
 
-NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "memory")
+NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "memory", "time_left")
 
 #: Not run without their names, since they take long. The number of files or rows may follow, and
 #: for ``scale`` what the files are: ``list`` or ``files``. ``scale`` ends with ``tables``.

@@ -30,7 +30,6 @@ from jobs.diagnostics.events import (
 from jobs.diagnostics.progress import (
     Bar,
     Plain,
-    Remaining,
     duration,
     printable,
     progress_for_terminal,
@@ -101,23 +100,6 @@ def test_a_compile_says_that_it_happens_once(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "compiling, once a machine: 2 kernels\n"
 
 
-def test_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    left = Remaining(seconds=100.0, n_workers=2)
-    assert left.seconds is None
-    now = 105.0
-    left.add(expected=10.0, measured=5.0)  # two workers need half of the remaining 90 s
-    assert left.seconds == 22.5
-    now = 107.5
-    assert left.seconds == 20.0
-    for _ in range(4):
-        left.add(expected=10.0, measured=99.0)  # the rate of all so far: 50 s of 100 in 7.5 s
-    assert left.seconds == 7.5
-    left.end()
-    assert left.seconds is None
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (36_061, "10:01:01")]
 )
@@ -140,9 +122,11 @@ with progress_for_terminal(quiet=False) as shown:
     for name in ("list", "plan", "cluster"):
         step(name)
     shown(Compiling(0, 29)); shown(Compiling(1, 29)); time.sleep(0.6)
-    shown(StepStarted("extract")); shown(CountStarted("extracting", 200000, 400000.0, 2))
+    shown(StepStarted("extract"))
+    shown(CountStarted("extracting", 200000, {"wav:9": 400000.0}, 2))
     failures = [Failure("x", "empty", "none")] * 12345
-    shown(ShardDone(ShardResult(0, n_files=107655, failures=failures, timings={"wav": (9.0, 1.0)})))
+    timings = {"wav:9": (9.0, 1.0)}
+    shown(ShardDone(ShardResult(0, n_files=107655, failures=failures, timings=timings)))
     time.sleep(0.6)
     shown(CountEnded()); shown(StepEnded("extract", 1.0)); time.sleep(0.6)
     for name in ("merge", "verify", "clean"):

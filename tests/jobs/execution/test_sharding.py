@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.corpus.formats import guessed_seconds
+from jobs.corpus.formats import cost_class, guessed_seconds
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
 from jobs.execution.sharding import (
+    SAMPLE_SHARE,
     SHARD_FILES,
     SHARD_SECONDS,
     SHARD_SECONDS_AT_LEAST,
+    SHARDS_A_SAMPLE,
     SHARDS_A_WORKER,
     SHARDS_AHEAD,
     Shard,
@@ -69,21 +73,42 @@ def test_every_file_is_in_one_shard_of_its_bucket(
         assert cost(shard) - guessed_seconds(shard.files[-1][0], shard.sizes[-1]) < SHARD_SECONDS
 
 
-def test_what_takes_long_comes_first_whatever_its_bucket() -> None:
+def test_what_takes_long_comes_after_the_sample_whatever_its_bucket() -> None:
     hour, song = 50 * 10**9, 10**6
-    work, _ = work_of([[song] * 50, [song, 2 * hour, song], [hour]])
+    work, _ = work_of([[song] * 5000, [song, 2 * hour, song], [hour]])
     divided = list(shards(work, lambda: 2, CostModel()))
-    assert [shard.sizes for shard in divided[:2]] == [(2 * hour,), (hour,)]
-    assert [shard.bucket for shard in divided[:2]] == [1, 2]
+    places = [i for i, shard in enumerate(divided) if max(shard.sizes) >= hour]
+    of_sample = divided[: places[0]]
+    assert [divided[i].sizes for i in places] == [(2 * hour,), (hour,)]
+    assert [divided[i].bucket for i in places] == [1, 2]
+    assert places == [len(of_sample), len(of_sample) + 1]
+    assert {shard.bucket for shard in of_sample} == {0}
 
 
-def test_shards_get_smaller_and_end_small() -> None:
+def test_shards_after_the_sample_get_smaller_and_end_small() -> None:
     work, _ = work_of([[10**6] * 4000])
     costs = [cost(shard) for shard in shards(work, lambda: 2, CostModel())]
-    assert costs[0] == pytest.approx(SHARD_SECONDS, abs=0.1)
-    assert costs == sorted(costs, reverse=True)
+    n_sample = costs.index(max(costs))
+    assert max(costs) == pytest.approx(SHARD_SECONDS, abs=0.1)
+    assert sum(costs[:n_sample]) == pytest.approx(SAMPLE_SHARE * work.seconds, rel=0.3)
+    assert n_sample >= 2 * SHARDS_A_SAMPLE
+    assert costs[n_sample:] == sorted(costs[n_sample:], reverse=True)
     assert costs[-1] < 1.0
     assert len(costs) >= 2 * 8
+
+
+def test_the_sample_has_files_of_each_class_in_proportion() -> None:
+    sizes = [10**4] * 400 + [10**5] * 200 + [10**6] * 100 + [2 * 10**7]
+    work, _ = work_of([sizes])
+    sampled: Counter[int] = Counter()
+    for shard in shards(work, lambda: 2, CostModel()):
+        sampled.update(shard.sizes)
+        if set(sampled) >= {10**4, 10**5, 10**6}:
+            break
+    assert 10 <= sampled[10**4] <= 40
+    assert 5 <= sampled[10**5] <= 20
+    assert 2 <= sampled[10**6] <= 10
+    assert not sampled[2 * 10**7]  # alone it is more than the whole sample
 
 
 def test_every_worker_gets_several_shards_of_a_few_short_files() -> None:
@@ -109,8 +134,8 @@ def test_shards_follow_what_was_measured_and_the_number_of_workers() -> None:
     work, _ = work_of([[10**6] * 4000])
     costs, n_workers = CostModel(), 2
     divided = shards(work, lambda: n_workers, costs)
-    first = next(divided)
-    costs.observe({"mp3": (cost(first), 10 * cost(first))})
+    first = next(shard for shard in divided if cost(shard) > 0.9 * SHARD_SECONDS)
+    costs.observe({cost_class("a.mp3", 10**6): (cost(first), 10 * cost(first))})
     assert len(next(divided)) < 0.2 * len(first)
     n_workers = 1000
     assert len(next(divided)) < 0.1 * len(first)
