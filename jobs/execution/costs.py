@@ -44,6 +44,11 @@ class CostModel:
         """Return the expected cost of files whose guessed seconds are given by class [s]."""
         return sum(self._ratio(name) * guessed for name, guessed in guesses.items())
 
+    def knows(self, name: str) -> bool:
+        """Return whether a file of a class was measured."""
+        audio_format, magnitude = _parts(name)
+        return magnitude in self._formats[audio_format]
+
     @property
     def factor(self) -> float:
         """Ratio of measured to guessed seconds over all classes."""

@@ -98,9 +98,9 @@ def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int
     the end, so that all workers end at about the same time.
     """
     n_workers = max(1, n_workers)
-    share = remaining_seconds / (SHARDS_AHEAD * n_workers)
     if remaining_seconds > (1 - SAMPLE_SHARE) * total_seconds:
-        share = min(share, SAMPLE_SHARE * total_seconds / (SHARDS_A_SAMPLE * n_workers))
+        return min(SHARD_SECONDS, SAMPLE_SHARE * total_seconds / (SHARDS_A_SAMPLE * n_workers))
+    share = remaining_seconds / (SHARDS_AHEAD * n_workers)
     least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * n_workers))
     return max(least, min(SHARD_SECONDS, share))
 
@@ -137,7 +137,8 @@ def shards(
     first = next(buckets, None)
     if first is not None:
         bucket, files = first
-        sample, files = _sampled(files, SAMPLE_SHARE * pending.seconds)
+        seconds = SAMPLE_SHARE * pending.seconds
+        sample, files = _sampled(files, seconds, seconds / max(1, n_workers()))
         yield from left.shards(bucket, sample)
         buckets = itertools.chain([(bucket, files)], buckets)
     for bucket, file in pending.large:
@@ -175,22 +176,35 @@ class _Left:
             yield shard_of(bucket, chosen)
 
 
-def _sampled(files: list[SourceFile], seconds: float) -> tuple[list[SourceFile], list[SourceFile]]:
-    """Return a sample of files that costs about so many seconds, and the others.
+def _sampled(
+    files: list[SourceFile], seconds: float, most: float
+) -> tuple[list[SourceFile], list[SourceFile]]:
+    """Return a sample of files, and the others.
 
-    The sample has every n-th file of each class, in order of their sizes, and one of each class
-    at least, unless that alone costs more.
+    It has every n-th file of each class, in order of their sizes, and one at least. The classes
+    come in turn, so that each of its shards tells of several.
+
+    Parameters
+    ----------
+    files : list of SourceFile
+        The files.
+    seconds : float
+        About what the sample costs [s].
+    most : float
+        Files that cost more are not taken [s].
     """
     share = seconds / max(seconds, sum(map(guess, files)))
     ordered = sorted(files, key=lambda file: (cost_class(file.path, file.size), guess(file)))
-    sample, others = [], []
+    sample: list[tuple[int, SourceFile]] = []
+    others: list[SourceFile] = []
     for _, group in itertools.groupby(ordered, lambda file: cost_class(file.path, file.size)):
-        due = 1 - share  # the first file of each class is taken
+        turn, due = 0, 1 - share  # the first file of each class is taken
         for file in group:
             due += share
-            if due >= 1 and guess(file) <= seconds:
-                sample.append(file)
-                due -= 1
+            if due >= 1 and guess(file) <= most:
+                sample.append((turn, file))
+                turn, due = turn + 1, due - 1
             else:
                 others.append(file)
-    return sample, others
+    sample.sort(key=lambda taken: taken[0])
+    return [file for _, file in sample], others
