@@ -126,6 +126,8 @@ class Settings:
     metrics : str, optional
         Where Prometheus finds the metrics of the run: ``127.0.0.1:PORT``, or a file that ends in
         ``.prom``.
+    dashboard : bool
+        Serve Dask's dashboard on this machine alone. A cluster at an address has its own.
     performance_report : str, optional
         File for Dask's report (HTML) on what scheduler and workers did.
     on_success, on_failure : str, optional
@@ -164,6 +166,7 @@ class Settings:
     lease_period_s: float = 30.0
     reader_grace_s: float = 5.0
     metrics: str | None = None
+    dashboard: bool = False
     performance_report: str | None = None
     on_success: str | None = field(default=None, repr=False)
     on_failure: str | None = field(default=None, repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -25,6 +24,7 @@ from jobs.cli import (  # noqa: F401 - each adds its commands to the group
     verifying,
 )
 from jobs.cli.group import cli
+from jobs.cli.output import messages
 from jobs.cli.slips import hint_for_option
 from jobs.cli.streams import (
     drop_output,
@@ -34,7 +34,6 @@ from jobs.cli.streams import (
     restart_in_utf8,
     start_and_end_quickly,
 )
-from jobs.diagnostics.progress import printable
 from jobs.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -64,6 +63,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         start_and_end_quickly(lambda: main(sys.argv[1:]))
     open_missing_streams()
     fit_streams()
+    messages.begin(arguments)
     debug = "--debug" in arguments
     is_run = arguments[:1] in (["extract"], ["spectrograms"])
     kept = "; finished work is kept, run again to go on" if is_run else ""
@@ -98,8 +98,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     """Print a warning in one line, without the line of code that Python would add."""
-    with contextlib.suppress(OSError):
-        click.echo(printable(f"featurelib: {message}"), err=True)
+    messages.tell(str(message))
 
 
 def _with_help(error: click.ClickException) -> str:
@@ -121,6 +120,5 @@ def fail(text: str, code: int, debug: bool) -> NoReturn:
         traceback.print_exc()
     else:
         logging.disable()  # Dask logs errors if its shutdown is interrupted too
-    with contextlib.suppress(OSError):  # the exit code still says it
-        click.echo(printable(f"featurelib: {' '.join(text.split())}"), err=True)
+    messages.fail(text, code)
     sys.exit(code)

@@ -18,6 +18,7 @@ from jobs.cli.running import (
     corpus_options,
     hooks_of,
     print_report,
+    progress_of,
     update_options,
     watch_options,
 )
@@ -84,7 +85,7 @@ def extract(
     settings, spec_values = settings_of(config, options)
     with terminable(), hooks_of(settings, table, dry_run=dry_run) as hook:
         with contextlib.ExitStack() as stack:
-            progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
+            progress = stack.enter_context(progress_of(settings, quiet=quiet, as_json=as_json))
             observer = broadcast(progress, hook)
             if not dry_run:
                 stack.enter_context(forkserver.ahead_of(settings, table))

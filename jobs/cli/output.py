@@ -1,13 +1,66 @@
-"""Print lines, columns and CSV, with control characters escaped on a terminal."""
+"""Print lines, columns, CSV and messages, with control characters escaped on a terminal."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs.diagnostics.progress import printable
+from jobs.diagnostics.progress import own_stderr, printable
+
+if TYPE_CHECKING:
+    from jobs.diagnostics.run_log import JsonLog
+
+#: The option that makes messages, and the progress of a run, lines of JSON on standard error.
+LOG_FORMAT = "--log-format"
+
+
+class Messages:
+    """What this process tells the user on standard error.
+
+    Attributes
+    ----------
+    log : JsonLog, optional
+        Gets the messages; otherwise they are text.
+    """
+
+    def __init__(self) -> None:
+        self.log: JsonLog | None = None
+
+    def begin(self, arguments: list[str]) -> None:
+        """Choose the form by the arguments of the command, which may be wrong otherwise."""
+        following = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+        self.log = None
+        if f"{LOG_FORMAT}=json" in arguments or following.get(LOG_FORMAT) == "json":
+            from jobs.diagnostics.run_log import JsonLog
+
+            self.log = JsonLog(own_stderr())
+
+    def tell(self, text: str, *, event: str = "note") -> None:
+        """Print a message in one line."""
+        if self.log is not None:
+            self.log.add(level="warning", event=event, text=text)
+        else:
+            self._print(text)
+
+    def fail(self, text: str, exit_code: int) -> None:
+        """Print the error that ends this process in one line."""
+        text = " ".join(text.split())
+        if self.log is not None:
+            self.log.add(level="error", event="failed", message=text, exit_code=exit_code)
+        else:
+            self._print(text)
+
+    @staticmethod
+    def _print(text: str) -> None:
+        with contextlib.suppress(OSError):  # the exit code still says it
+            click.echo(printable(f"featurelib: {text}"), err=True)
+
+
+#: The messages of this process.
+messages = Messages()
 
 
 def print_lines(lines: list[str], *, err: bool = False) -> None:

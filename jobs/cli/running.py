@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs.cli.options import storage_option
-from jobs.cli.output import print_lines
+from jobs.cli.output import LOG_FORMAT, messages, print_lines
 from jobs.diagnostics.events import Observer, ignore
+from jobs.diagnostics.progress import progress_for_terminal
 from jobs.errors import OutputError
+from jobs.settings import Settings, secrets_of
 
 if TYPE_CHECKING:
     from jobs.diagnostics.run_report import RunReport
-    from jobs.settings import Settings
 
 Command = Callable[..., Any]
 
@@ -142,6 +143,18 @@ watch_options = _joined(
         help="Metrics for Prometheus: at this address, or in this file for the node exporter.",
     ),
     click.option(
+        LOG_FORMAT,
+        type=click.Choice(["text", "json"]),
+        expose_value=False,  # `messages` has it
+        help="Messages on standard error: text (default), or the lines of the run's log in JSON.",
+    ),
+    click.option(
+        "--dashboard",
+        is_flag=True,
+        default=None,
+        help="Serve Dask's dashboard on this machine alone, and print its address.",
+    ),
+    click.option(
         "--performance-report",
         metavar="FILE.html",
         help="Write Dask's report on scheduler and workers.",
@@ -174,6 +187,16 @@ def hooks_of(settings: Settings, table: str, *, dry_run: bool) -> AbstractContex
     return hooks(settings, table)
 
 
+def progress_of(
+    settings: Settings, *, quiet: bool, as_json: bool
+) -> AbstractContextManager[Observer]:
+    """Return a context manager for the observer that shows a run on standard error."""
+    if messages.log is None:
+        return progress_for_terminal(quiet=quiet or as_json)
+    messages.log.hide(secrets_of(settings))
+    return contextlib.nullcontext(ignore if quiet else messages.log)
+
+
 def print_report(
     report: RunReport, table: str, *, dry_run: bool, quiet: bool, as_json: bool
 ) -> None:
@@ -200,10 +223,14 @@ def _print(report: RunReport, table: str, *, dry_run: bool, quiet: bool, as_json
         if report.reason:
             print_lines([f"Nothing would be published: {report.reason}"])
     elif report.reason:
-        print_lines([*([] if quiet else report.notes), *report.summary_lines()], err=True)
+        notes = [] if quiet else report.notes
+        if messages.log is None:
+            print_lines([*notes, *report.summary_lines()], err=True)
+        else:  # it has the notes
+            messages.tell(*report.summary_lines(), event="held")
     elif not quiet:
         print_lines([*report.notes, *report.summary_lines()])
         if report.failures:
             print_lines([f"See why: featurelib errors {shlex.quote(table)}"])
     if line := report.unread_line():
-        print_lines([f"featurelib: {line}"], err=True)
+        messages.tell(line, event="unread")

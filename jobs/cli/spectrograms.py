@@ -16,12 +16,12 @@ from jobs.cli.running import (
     corpus_options,
     hooks_of,
     print_report,
+    progress_of,
     update_options,
     watch_options,
 )
 from jobs.cli.streams import terminable
 from jobs.diagnostics.events import broadcast
-from jobs.diagnostics.progress import progress_for_terminal
 from jobs.execution import forkserver
 
 _EPILOG = f"""\b
@@ -145,7 +145,7 @@ def spectrograms(
     settings, _ = settings_of(None, options)
     with terminable(), hooks_of(settings, table, dry_run=dry_run) as hook:
         with contextlib.ExitStack() as stack:
-            progress = stack.enter_context(progress_for_terminal(quiet=quiet or as_json))
+            progress = stack.enter_context(progress_of(settings, quiet=quiet, as_json=as_json))
             observer = broadcast(progress, hook)
             if not dry_run:
                 stack.enter_context(forkserver.ahead_of(settings, table))

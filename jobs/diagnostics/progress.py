@@ -169,7 +169,7 @@ class Progress:
         """End the display."""
 
 
-def _own_stderr() -> TextIO:
+def own_stderr() -> TextIO:
     """Return standard error with a descriptor of its own.
 
     A run in this process captures output of native libraries on the original descriptor.
@@ -187,7 +187,7 @@ class Plain(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self._file = _own_stderr()
+        self._file = own_stderr()
         self._printing = threading.Lock()
         self._ended = threading.Event()
         self._printed_at = self._since
@@ -240,7 +240,7 @@ class Bar(Progress):
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(file=_own_stderr(), highlight=False)
+        self._console = Console(file=own_stderr(), highlight=False)
         self._live = Live(
             get_renderable=self._line,
             console=self._console,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.diagnostics.events import (
     BucketCommitted,
@@ -42,8 +43,44 @@ _FLUSH_AFTER_S = 30.0
 _PIECE_SHARE = 0.05
 
 
+class LogLines:
+    """Makes the lines of a log; ``***`` replaces secrets.
+
+    Parameters
+    ----------
+    run_id : str, optional
+        Name of the run, if it is known.
+    secrets : sequence of str
+        Values that must not appear in the log.
+
+    Attributes
+    ----------
+    run_id, secrets
+        As above; may be set.
+    """
+
+    def __init__(self, run_id: str | None = None, secrets: Sequence[str] = ()) -> None:
+        self.run_id, self.secrets = run_id, secrets
+        self._host = socket.gethostname()
+
+    def of(self, event: Event) -> list[str]:
+        """Return the lines of an event."""
+        if isinstance(event, ShardDone):
+            result = event.result
+            where = {"host": result.host or self._host, "worker": result.worker}
+            return [self.line(**line, **where, shard=result.shard) for line in _shard_lines(result)]
+        values = _line(event)
+        return [] if values is None else [self.line(**values)]
+
+    def line(self, **values: Any) -> str:
+        """Return a line with some values, and those that every line has."""
+        common = {"time": utc_now(), "level": INFO, "run": self.run_id, "host": self._host}
+        line = json.dumps({**common, "worker": None, **values}, default=str)
+        return without_secrets(line, self.secrets)
+
+
 class RunLog:
-    """Observer that writes the log of a run; ``***`` replaces secrets.
+    """Observer that writes the log of a run.
 
     Parameters
     ----------
@@ -57,8 +94,7 @@ class RunLog:
 
     def __init__(self, store: Store, run_id: str, secrets: Sequence[str] = ()) -> None:
         self._file = LogFile(store, run_id)
-        self._secrets = secrets
-        self._host = socket.gethostname()
+        self._lines = LogLines(run_id, secrets)
         self._turn = threading.RLock()
         self._waiting: list[str] = []
         self._n_bytes = 0
@@ -68,28 +104,18 @@ class RunLog:
     def __call__(self, event: Event) -> None:
         """Log an event; threads may call this at once."""
         with self._turn:
-            if isinstance(event, ShardDone):
-                self._add_shard(event.result)
-            elif (values := _line(event)) is not None:
-                self._add(**values)
+            lines = self._lines.of(event)
+            if isinstance(event, ShardDone) and self._n_bytes > MAX_BYTES:
+                self._n_dropped += len(lines)
+            else:
+                self._add(lines)
             if isinstance(event, RunEnded) and self._n_dropped:
-                self._add(**_dropped_line(self._n_dropped))
+                self._add([self._lines.line(**_dropped_line(self._n_dropped))])
                 self._n_dropped = 0
 
-    def _add_shard(self, result: ShardResult) -> None:
-        where = {"host": result.host or self._host, "worker": result.worker}
-        lines = list(_shard_lines(result))
-        if self._n_bytes > MAX_BYTES:
-            self._n_dropped += len(lines)
-            return
-        for line in lines:
-            self._add(**line, **where)
-
-    def _add(self, **values: Any) -> None:
-        common = {"time": utc_now(), "level": INFO, "host": self._host, "worker": None}
-        line = json.dumps({**common, **values}, default=str)
-        self._waiting.append(without_secrets(line, self._secrets))
-        self._n_bytes += len(line)
+    def _add(self, lines: list[str]) -> None:
+        self._waiting += lines
+        self._n_bytes += sum(map(len, lines))
         if time.monotonic() - self._flushed_at > self._flush_after_s():
             self.flush()
 
@@ -108,11 +134,52 @@ class RunLog:
                 self._waiting = []
 
 
+class JsonLog:
+    """Observer that writes the lines of a log to a text file, such as standard error.
+
+    It leaves the error that ends a run to whoever reports it (`add`).
+
+    Parameters
+    ----------
+    file : text file
+        Where the lines go.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lines = LogLines()
+        self._turn = threading.Lock()
+
+    def hide(self, secrets: Sequence[str]) -> None:
+        """Replace values by ``***`` from now on."""
+        self._lines.secrets = secrets
+
+    def __call__(self, event: Event) -> None:
+        """Write the lines of an event; threads may call this at once."""
+        match event:
+            case RunStarted(run_id=run_id):
+                self._lines.run_id = run_id
+            case RunEnded(error=error) if error is not None:
+                return
+        self._write(self._lines.of(event))
+
+    def add(self, **values: Any) -> None:
+        """Write a line."""
+        self._write([self._lines.line(**values)])
+
+    def _write(self, lines: list[str]) -> None:
+        # a full disk behind standard error ends no run
+        with self._turn, contextlib.suppress(OSError):
+            self._file.write("".join(f"{line}\n" for line in lines))
+            self._file.flush()
+
+
 def _line(event: Event) -> dict[str, Any] | None:
     """Return the values of an event's line; None for events that are not logged."""
     match event:
         case RunStarted():
-            return {"event": "start", **vars(event)}
+            values = {name: value for name, value in vars(event).items() if name != "run_id"}
+            return {"event": "start", **values}
         case Note(text):
             return {"level": WARNING, "event": "note", "text": text}
         case Serving(what, url):

@@ -66,7 +66,7 @@ class Attempt:
         self._staging = StagingWriter(
             self._table, shard.bucket, form_of(context), context.run_id, context.origin
         )
-        self.result = ShardResult(shard.bucket)
+        self.result = ShardResult(shard.bucket, shard=shard.name)
         self._changes = threading.Lock()
         self._abandoned = False
         self._n_done = 0

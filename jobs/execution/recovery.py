@@ -44,7 +44,7 @@ def recovered(
     unknown = [name for name in staged if name not in known]
     schema = form_of(context).schema
     wanted = {path for path, _ in shard.files}
-    result, done = ShardResult(shard.bucket), set()
+    result, done = ShardResult(shard.bucket, shard=shard.name), set()
     for name, rows in read_outcomes(table, unknown, schema, context.origin).items():
         paths = rows[PATH].to_pylist()
         if not paths or not wanted.issuperset(paths):  # it is of another shard

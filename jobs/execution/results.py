@@ -74,6 +74,8 @@ class ShardResult:
         Files left over after a hung file, for another task.
     is_hung : bool
         Whether a hung file still occupies a thread of the process.
+    shard : str
+        Name of the shard.
     worker : str
         Address of the Dask worker; empty if the driver extracted the files.
     host : str
@@ -96,6 +98,7 @@ class ShardResult:
     native_output: list[tuple[str, str]] = field(default_factory=list)
     unfinished: Shard | None = None
     is_hung: bool = False
+    shard: str = ""
     worker: str = ""
     host: str = ""
 

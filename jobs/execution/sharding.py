@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import xxhash
+
 from jobs.corpus.formats import cost_class
 from jobs.corpus.source_file import SourceFile
 from jobs.execution.costs import CostModel
@@ -41,6 +43,14 @@ class Shard:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def name(self) -> str:
+        """A short name for logs, by the paths: the same files have it whoever extracts them."""
+        digest = xxhash.xxh3_64()
+        for path, _ in self.files:
+            digest.update(f"{path}\0".encode())
+        return digest.hexdigest()[:8]
 
     def only(self, indices: Sequence[int]) -> Shard:
         """Return a shard of some of the files."""

@@ -78,7 +78,7 @@ def extract_suspects(
     """
     started = time.monotonic()
     _, table = stores_of(context)
-    result = ShardResult(shard.bucket)
+    result = ShardResult(shard.bucket, shard=shard.name)
     n_deaths: Counter[str] = Counter()
     waiting = deque(shard.pieces(math.ceil(len(shard) / _FILES_AT_ONCE)))
     while waiting:

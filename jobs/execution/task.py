@@ -146,4 +146,5 @@ def stage_failure(
     size = shard.sizes[0] if shard.sizes else None
     staging.add_error(path, version, size, kind, message, shard.label_of(0))
     staging.flush()
-    return ShardResult(shard.bucket, staging.names, failures=[Failure(path, kind, message)])
+    failures = [Failure(path, kind, message)]
+    return ShardResult(shard.bucket, staging.names, failures=failures, shard=shard.name)
