@@ -104,6 +104,8 @@ def unused_settings(settings: Settings) -> Iterator[str]:
     """Yield a note for each setting that has no effect, because of the cluster."""
     if settings.workers is not None and settings.cluster == INLINE:
         yield f"--workers {settings.workers} has no effect with --cluster inline: it has no workers"
+    if settings.dashboard and settings.cluster == INLINE:
+        yield "--dashboard has no effect with --cluster inline: it has no scheduler"
     if settings.worker_memory != Settings.worker_memory and settings.cluster != LOCAL:
         yield (
             f"--worker-memory {settings.worker_memory} has no effect with --cluster"

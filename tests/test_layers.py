@@ -51,6 +51,7 @@ LAYERS = {
 DASK = {
     "jobs.execution.dask",
     "jobs.execution.dask_task",
+    "jobs.execution.performance",
     "jobs.execution.pulse",
     "jobs.execution.watch",
     "jobs.execution.workers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,9 @@ class Messages:
 
     def begin(self, arguments: list[str]) -> None:
         """Choose the form by the arguments of the command, which may be wrong otherwise."""
-        following = dict(zip(arguments, [*arguments[1:], ""], strict=True))
         self.log = None
-        if f"{LOG_FORMAT}=json" in arguments or following.get(LOG_FORMAT) == "json":
+        pairs = itertools.pairwise(arguments)
+        if f"{LOG_FORMAT}=json" in arguments or (LOG_FORMAT, "json") in pairs:
             from jobs.diagnostics.run_log import JsonLog
 
             self.log = JsonLog(own_stderr())

@@ -15,11 +15,12 @@ from typing import Any
 import distributed
 from distributed.scheduler import KilledWorker
 
-from jobs.diagnostics.events import InFlight, Note, Observer, Waiting, ignore
+from jobs.diagnostics.events import InFlight, Note, Observer, Serving, Waiting, ignore
 from jobs.errors import ClusterError, JobError
 from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
 from jobs.execution.interrupts import deferred
+from jobs.execution.performance import reported
 from jobs.execution.pulse import compiling_topic, topic_of
 from jobs.execution.recovery import recovered
 from jobs.execution.results import ShardResult
@@ -119,7 +120,10 @@ class DaskExecutor:
         TableError
             If a worker cannot write its results.
         """
-        with self.watch:
+        if self.settings.dashboard:
+            notify(Serving("dashboard", self.client.dashboard_link))
+        report = reported(self.client, self.settings.performance_report, notify)
+        with self.watch, report:
             yield from _Extraction(self, context, shards, table, notify).results()
 
 

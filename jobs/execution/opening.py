@@ -42,8 +42,13 @@ def open_executor(
     from jobs.execution.clusters import expected_workers, open_client
     from jobs.execution.clusters.address import check_address
     from jobs.execution.dask import DaskExecutor
+    from jobs.execution.performance import check_dashboard, check_report
     from jobs.execution.workers import check_workers
 
+    if settings.dashboard:
+        check_dashboard()
+    if settings.performance_report is not None:
+        check_report(settings.performance_report)
     if client is not None:
         check_address(client.scheduler.address)
         check_workers(client)

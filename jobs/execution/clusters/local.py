@@ -88,7 +88,7 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                         host="127.0.0.1",  # nothing listens beyond loopback
                         dashboard_address="127.0.0.1:0",
                         worker_dashboard_address="127.0.0.1:0",
-                        scheduler_kwargs={"dashboard": False},
+                        scheduler_kwargs={"dashboard": settings.dashboard},
                         memory_limit=settings.worker_memory,
                         silence_logs=logging.INFO if debug else logging.CRITICAL,
                     )
