@@ -21,6 +21,7 @@ from jobs.diagnostics.events import (
     StepStarted,
     Workers,
 )
+from jobs.diagnostics.remaining import Remaining
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 from jobs.storage.retry import RETRY_KINDS
@@ -57,6 +58,7 @@ class RunMetrics:
         self._step = ""
         self._n_queued = self._n_in_flight = 0
         self._workers = Workers(0, 0)
+        self._remaining: Remaining | None = None
         self._turn = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -71,16 +73,21 @@ class RunMetrics:
                     self._step = step
                 case StepEnded():
                     self._step = ""
-                case CountStarted(what, total) if what == EXTRACTING:
+                case CountStarted(what, total, guesses, n_workers) if what == EXTRACTING:
                     self._n_queued = total or 0
-                case ShardDone():
+                    self._remaining = Remaining(guesses, n_workers)
+                case ShardDone(result):
                     self._n_queued = max(0, self._n_queued - event.n_files)
+                    if self._remaining is not None:
+                        self._remaining.add(result)
                 case InFlight(n_shards):
                     self._n_in_flight = n_shards
-                case Workers():
+                case Workers(n_workers):
                     self._workers = event
+                    if self._remaining is not None:
+                        self._remaining.n_workers = n_workers
                 case CountEnded():
-                    self._n_in_flight = 0
+                    self._n_in_flight, self._remaining = 0, None
 
     @property
     def has_ended(self) -> bool:
@@ -140,6 +147,9 @@ class RunMetrics:
         changes = {(change.value,): n for change, n in report.counts.items()}
         yield self._gauge("files_planned", "Files by what is to become of them.", changes, _CHANGE)
         yield self._gauge("files_queued", "Files that wait or are extracted.", {(): self._n_queued})
+        seconds = None if self._remaining is None else self._remaining.seconds
+        left = {} if seconds is None else {(): seconds}
+        yield self._gauge("remaining_seconds", "Expected time to the end of the extraction.", left)
         for name, what, value in (
             ("files", "Files with features", report.n_files),
             ("errors", "Files with an error", report.n_errors),

@@ -122,7 +122,8 @@ class DaskExecutor:
         """
         if self.settings.dashboard:
             notify(Serving("dashboard", self.client.dashboard_link))
-        report = reported(self.client, self.settings.performance_report, notify)
+        path = self.settings.performance_report
+        report = reported(self.client, path, context.run_id, notify)
         with self.watch, report:
             yield from _Extraction(self, context, shards, table, notify).results()
 

@@ -46,7 +46,9 @@ def check_report(path: str) -> None:
 
 
 @contextlib.contextmanager
-def reported(client: distributed.Client, path: str | None, notify: Observer) -> Iterator[None]:
+def reported(
+    client: distributed.Client, path: str | None, run_id: str, notify: Observer
+) -> Iterator[None]:
     """Context manager for work on a cluster, of which a report is written; of none without a path.
 
     The report needs no network to be looked at. A cluster that is lost leaves none.
@@ -56,12 +58,12 @@ def reported(client: distributed.Client, path: str | None, notify: Observer) -> 
         return
     report = distributed.performance_report(path, mode="inline")
     with client.as_current():
-        report.__enter__()
+        client.sync(report.__aenter__)
     try:
         yield
     finally:
         try:
             with client.as_current():
-                report.__exit__(None, None, None)
+                client.sync(report.__aexit__, None, None, None, code=f"featurelib, run {run_id}")
         except Exception as error:  # noqa: BLE001 - whatever Dask meets, the run has its results
             notify(Note(f"there is no performance report {path}: {error}"))
