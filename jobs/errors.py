@@ -106,7 +106,7 @@ def message_of(error: BaseException) -> str:
     import featurelib
 
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return "ended by Ctrl-C"
     if isinstance(error, JobError | TerminatedError | featurelib.FeaturelibError):
         return str(error)
     return f"unforeseen {type(error).__name__}: {error} (--debug shows where; please report it)"

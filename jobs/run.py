@@ -262,6 +262,7 @@ def _carry_out(run: Transaction, request: RunRequest, open_executor: OpenExecuto
 
 def _delete_old_runs(run: Transaction, settings: Settings) -> None:
     store = run.table.store
+    run.lock.check()
     try:
         delete_old_runs(store, run.run_id, settings.keep_runs, settings.keep_runs_days)
     except OSError as error:  # the table is published, and the next run tries again
