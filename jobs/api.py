@@ -23,6 +23,7 @@ from jobs.images.style import image_style
 from jobs.models.prediction import Predictions
 from jobs.models.prediction import predict as predict_labels
 from jobs.models.training import Training, TrainingOptions, train
+from jobs.repartition import Repartition, repartition
 from jobs.request import RunRequest
 from jobs.run import plan_job, run_job
 from jobs.settings import Settings, storage_texts, with_values
@@ -283,6 +284,71 @@ def export_table(
     plain = _plain({"storage_options": storage_options or {}})
     options = with_values(Settings(), plain, "export_table").options_for("table")
     return export(os.fspath(table), os.fspath(output), layout, options, force=force)
+
+
+def repartition_table(
+    table: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    *,
+    buckets: int | None = None,
+    partition_by: str | None = None,
+    progress: bool = False,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Repartition:
+    """Copy a table into a new one with another number of hash buckets, or other partitions.
+
+    The copy becomes a table when it is complete. If it was interrupted, another call goes on
+    with it. Memory does not grow with the table.
+
+    Parameters
+    ----------
+    table : str or path
+        Folder or URL of the table. It is not changed.
+    new : str or path
+        Folder or URL of the copy.
+    buckets : int, optional
+        Number of hash buckets of the copy; by default from the table's size, for parts of about
+        50 MB.
+    partition_by : {"label", "none"}, optional
+        Partitioning of the copy; by default that of the table.
+    progress : bool
+        Show a bar on a terminal or in a notebook, or lines elsewhere.
+    observer : callable, optional
+        Receives every event, see `jobs.diagnostics.events`; also with `progress`.
+    **settings
+        See `jobs.settings.Settings`: ``storage_options``, which may be a dict,
+        ``single_writer`` and ``lease_period_s``.
+
+    Returns
+    -------
+    Repartition
+        Locations and counts.
+
+    Raises
+    ------
+    JobError
+        If the table cannot be read, is written meanwhile, or the new location holds something;
+        the message names the cause and the remedy in one line.
+
+    Examples
+    --------
+    >>> from jobs import extract_corpus, repartition_table
+    >>> report = extract_corpus("music", "table", labels="parent", cluster="inline")
+    >>> repartition_table("table", "larger", buckets=8).n_buckets
+    8
+    """
+    values = with_values(Settings(), _plain(settings), "repartition_table")
+    with progress_for_terminal(quiet=not progress) as shown:
+        notify = shown if observer is None else broadcast(shown, observer)
+        return repartition(
+            os.fspath(table),
+            os.fspath(new),
+            buckets=buckets,
+            partition_by=partition_by,
+            settings=values,
+            observer=notify,
+        )
 
 
 def verify_table(

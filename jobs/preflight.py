@@ -76,7 +76,7 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     check_apart(corpus, store.url)
     metadata = _metadata_of(store)
     if metadata is None:
-        _check_name(request.table)
+        check_name(request.table)
     if (
         metadata is not None
         and metadata.corpus != corpus.root
@@ -89,8 +89,14 @@ def preflight(request: RunRequest, store: Store) -> tuple[Listing, TableMetadata
     return listing, metadata
 
 
-def _check_name(table: str) -> None:
-    """Refuse names that new users give by mistake."""
+def check_name(table: str) -> None:
+    """Refuse names of new tables that new users give by mistake.
+
+    Raises
+    ------
+    UsageError
+        If it is the name of a file, or `jobs.storage.urls.check_output` refuses it.
+    """
     check_output(table)
     stem, extension = os.path.splitext(table.rstrip("/"))
     if extension.lower() in _FILES:
@@ -218,7 +224,8 @@ def outgrown(request: RunRequest, listing: Listing, table: Table) -> str | None:
         return None
     return (
         f"the corpus has outgrown the table's {table.metadata.n_buckets} buckets: parts are more"
-        f" than {_OUTGROWN} times their intended size; a new table would have {fitting}"
+        f" than {_OUTGROWN} times their intended size. featurelib repartition {table.store.url} NEW"
+        f" makes a copy with {fitting} buckets"
     )
 
 

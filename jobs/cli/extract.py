@@ -1,4 +1,4 @@
-"""The commands that write a table: extract and relocate."""
+"""The commands that write a table: extract, relocate and repartition."""
 
 from __future__ import annotations
 
@@ -161,3 +161,71 @@ def relocate(
         if relocation.reason:
             print_lines([f"The corpus is not taken for the same: {relocation.reason}"], err=True)
     return relocation.exit_code
+
+
+_REPARTITION_EPILOG = """\b
+Examples:
+  featurelib repartition features/ larger/
+  featurelib repartition s3://bucket/features s3://bucket/larger --buckets 400
+  featurelib repartition features/ flat/ --partition-by none
+"""
+
+
+@cli.command(
+    short_help="Copy a table that outgrew its buckets into one that fits.",
+    epilog=_REPARTITION_EPILOG,
+)
+@click.argument("table")
+@click.argument("new")
+@click.option(
+    "--buckets",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Number of buckets of the copy (default: for parts of about 50 MB).",
+)
+@click.option(
+    "--partition-by",
+    metavar="label|none",
+    type=click.Choice(["label", "none"]),
+    help="Folders by label, or none (default: as in TABLE).",
+)
+@storage_option
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    default=None,
+    help="Run on storage without locks; nothing else may write NEW.",
+)
+@common_options
+def repartition(
+    table: str,
+    new: str,
+    buckets: int | None,
+    partition_by: str | None,
+    as_json: bool,
+    debug: bool,
+    **options: Any,
+) -> int:
+    """Copy TABLE into NEW with another number of buckets, or other partitions.
+
+    Everything else stays as it is, so featurelib extract goes on with NEW and reads only files
+    that are new or changed. TABLE is not changed, and no run may write it meanwhile. NEW becomes
+    a table when it is complete. If the command was interrupted, run it again: it goes on.
+    """
+    settings, _ = settings_of(None, options)
+    with terminable(), progress_for_terminal(quiet=as_json) as progress:
+        from jobs.repartition import repartition
+
+        result = repartition(
+            table,
+            new,
+            buckets=buckets,
+            partition_by=partition_by,
+            settings=settings,
+            observer=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=1))
+    else:
+        print_lines(result.lines())
+    return result.exit_code

@@ -44,3 +44,22 @@ def bucket_of(hashes: np.ndarray, n_buckets: int) -> np.ndarray:
     import numpy as np
 
     return (((hashes >> np.uint64(32)) * np.uint64(n_buckets)) >> np.uint64(32)).astype(np.int64)
+
+
+def overlapping(bucket: int, n_buckets: int, n_others: int) -> range:
+    """Return the buckets that share hashes with a bucket, if there were another number of them.
+
+    Parameters
+    ----------
+    bucket, n_buckets : int
+        A bucket, and the number of buckets.
+    n_others : int
+        The other number of buckets.
+
+    Returns
+    -------
+    range
+        Buckets below `n_others`; neighbours, because buckets are ranges of hashes.
+    """
+    first, end = (-(-(edge << 32) // n_buckets) for edge in (bucket, bucket + 1))
+    return range(first * n_others >> 32, ((end - 1) * n_others >> 32) + 1)

@@ -24,14 +24,22 @@ class PartitionedRows:
         Columns of the rows, among them ``path`` (string).
     rows_in_memory : int
         Number of rows at which those in memory are sorted and spilled.
+    bytes_in_memory : int, optional
+        Their size at which they are spilled too; for rows that may be large.
     """
 
-    def __init__(self, schema: pa.Schema, *, rows_in_memory: int = 500_000) -> None:
-        self._rows_in_memory = rows_in_memory
+    def __init__(
+        self,
+        schema: pa.Schema,
+        *,
+        rows_in_memory: int = 500_000,
+        bytes_in_memory: int | None = None,
+    ) -> None:
+        self._rows_in_memory, self._bytes_in_memory = rows_in_memory, bytes_in_memory
         self.schema = schema
         self.n_rows = 0
         self._waiting: list[pa.Table] = []
-        self._n_waiting = 0
+        self._n_waiting = self._waiting_bytes = 0
         self._runs: list[tuple[np.ndarray, pa.Table]] = []
         self._offsets: list[np.ndarray] = []
 
@@ -40,7 +48,10 @@ class PartitionedRows:
         self._waiting.append(rows.cast(self.schema))
         self._n_waiting += len(rows)
         self.n_rows += len(rows)
-        if self._n_waiting >= self._rows_in_memory:
+        if self._bytes_in_memory is not None:
+            self._waiting_bytes += self._waiting[-1].nbytes
+        is_large = self._waiting_bytes > (self._bytes_in_memory or 0)
+        if is_large or self._n_waiting >= self._rows_in_memory:
             self._spill()
 
     def _spill(self) -> None:
@@ -50,7 +61,7 @@ class PartitionedRows:
         hashes = path_hashes(table["path"].combine_chunks())
         order = np.argsort(hashes, kind="stable")
         self._runs.append((hashes[order], spilled(table.take(pa.array(order)))))
-        self._waiting, self._n_waiting = [], 0
+        self._waiting, self._n_waiting, self._waiting_bytes = [], 0, 0
 
     def set_buckets(self, n_buckets: int) -> None:
         """Set the number of hash buckets. No rows may be added afterwards."""

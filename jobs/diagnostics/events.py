@@ -296,6 +296,13 @@ class Relocated(Event):
 
 
 @dataclass(frozen=True)
+class Repartitioned(Event):
+    """The table was made as a copy; `report` is the repartition as a dictionary."""
+
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class RunEnded(Event):
     """The run has ended.
 

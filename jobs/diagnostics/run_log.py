@@ -17,6 +17,7 @@ from jobs.diagnostics.events import (
     Note,
     Planned,
     Relocated,
+    Repartitioned,
     Retried,
     RunEnded,
     RunStarted,
@@ -213,6 +214,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             }
         case Relocated(report):
             return {"event": "relocated", **report}
+        case Repartitioned(report):
+            return {"event": "repartitioned", **report}
     return None
 
 

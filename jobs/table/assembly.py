@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -63,48 +64,32 @@ class Cache:
         return rows
 
 
-class RowSource:
-    """A part or staged file from which rows are taken.
+class RowSource(abc.ABC):
+    """Rows in groups, from which the rows of parts are taken.
 
     Parameters
     ----------
-    open_file : callable
-        Opens the file. It is open only during reads, because there may be very many.
-    metadata : pyarrow.parquet.FileMetaData
-        Footer of the file.
-    damaged : callable
-        Returns the error to raise if the file is damaged.
+    schema : pyarrow.Schema
+        Schema of the rows.
+    sizes : sequence of int
+        Number of rows of each group.
 
     Attributes
     ----------
     schema : pyarrow.Schema
         Schema of the rows.
     starts : np.ndarray [shape=(n_groups + 1,), dtype=int64]
-        Number of the first row of each row group, then the number of all rows.
+        Number of the first row of each group, then the number of all rows.
     """
 
-    def __init__(
-        self,
-        open_file: Callable[[], BinaryIO],
-        metadata: pq.FileMetaData,
-        damaged: Callable[[object], Exception],
-    ) -> None:
-        self._open_file, self._metadata, self._damaged = open_file, metadata, damaged
-        self.schema = metadata.schema.to_arrow_schema()
-        groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-        sizes = [group.num_rows for group in groups]
+    def __init__(self, schema: pa.Schema, sizes: Sequence[int]) -> None:
+        self.schema = schema
         self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._keys: Keys | None = None
 
+    @abc.abstractmethod
     def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of some row groups."""
-        try:
-            with self._open_file() as source, open_parquet(source, self._metadata) as file:
-                return read_groups(file, columns, groups)
-        except (pa.ArrowException, OSError) as error:
-            if is_storage_error(error):
-                raise
-            raise self._damaged(error) from error
+        """Return the rows of some groups."""
 
     def keys(self, paths: pa.Array) -> Keys:
         """Return the keys and sizes of all rows; `paths` must be the same in every call."""
@@ -137,6 +122,51 @@ class RowSource:
         channel = pc.fill_null(rows[schema.CHANNEL], -1).to_numpy()
         segment = pc.fill_null(rows[schema.SEGMENT], 0).to_numpy()  # errors have null
         return rows[schema.PATH], (channel, segment, sizes)
+
+
+class FileSource(RowSource):
+    """The rows of a part or staged file, by its row groups.
+
+    Parameters
+    ----------
+    open_file : callable
+        Opens the file. It is open only during reads, because there may be very many.
+    metadata : pyarrow.parquet.FileMetaData
+        Footer of the file.
+    damaged : callable
+        Returns the error to raise if the file is damaged.
+    """
+
+    def __init__(
+        self,
+        open_file: Callable[[], BinaryIO],
+        metadata: pq.FileMetaData,
+        damaged: Callable[[object], Exception],
+    ) -> None:
+        self._open_file, self._metadata, self._damaged = open_file, metadata, damaged
+        groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+        super().__init__(metadata.schema.to_arrow_schema(), [group.num_rows for group in groups])
+
+    def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            with self._open_file() as source, open_parquet(source, self._metadata) as file:
+                return read_groups(file, columns, groups)
+        except (pa.ArrowException, OSError) as error:
+            if is_storage_error(error):
+                raise
+            raise self._damaged(error) from error
+
+
+class SpilledSource(RowSource):
+    """Rows of `jobs.corpus.partitioned_rows.PartitionedRows`, each piece of which is a group."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._pieces = [pa.Table.from_batches([batch]) for batch in rows.to_batches()]
+        super().__init__(rows.schema, [len(piece) for piece in self._pieces])
+
+    def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        rows = pa.concat_tables([self._pieces[group] for group in groups])
+        return rows if columns is None else rows.select(columns)
 
 
 def load_keys(sources: Iterable[RowSource], paths: pa.Array) -> None:

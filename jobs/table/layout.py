@@ -12,6 +12,9 @@ TABLE_JSON = "_job/table.json"
 LOCK = "_job/lock"
 LEASE = "_job/lease.json"
 RUNS = "_job/runs"
+
+#: Says of which table an unfinished copy is, until the copy is complete.
+REPARTITION_JSON = "_job/repartition.json"
 FEATURES = "features"
 ERRORS = "errors"
 

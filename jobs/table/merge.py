@@ -19,7 +19,15 @@ from jobs.errors import ConflictError, StorageError
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.parquet import FileSchema, Writer, is_storage_error, open_parquet
 from jobs.storage.spool import LocalFiles, Section, Spool
-from jobs.table.assembly import Cache, PartRows, Pick, RowSource, load_keys, rows_of_parts
+from jobs.table.assembly import (
+    Cache,
+    FileSource,
+    PartRows,
+    Pick,
+    RowSource,
+    load_keys,
+    rows_of_parts,
+)
 from jobs.table.changes import PART, compare, lost_entries, place, unfinished, usable_outcomes
 from jobs.table.layout import is_errors
 from jobs.table.staging import open_staged, outcome_rows, planning_schema
@@ -161,7 +169,7 @@ class BucketMerge:
                 metadata, outcomes[name] = read
                 opener = functools.partial(self._open, name, None)
                 damaged = functools.partial(DamagedStagedFileError, name)
-                self._sources[name] = RowSource(opener, metadata, damaged)
+                self._sources[name] = FileSource(opener, metadata, damaged)
         return outcomes
 
     def _read_staged(self, name: str) -> tuple[pq.FileMetaData, pa.Table] | None:
@@ -216,7 +224,7 @@ class BucketMerge:
                 if is_storage_error(error):
                     raise
                 raise damaged(error) from error
-            opened = RowSource(opener, metadata, damaged)
+            opened = FileSource(opener, metadata, damaged)
             if not opened.schema.equals(self.table.schema_of(part)):
                 raise damaged("its columns are not those of this table")
             self._sources[part] = opened

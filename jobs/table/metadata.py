@@ -18,7 +18,7 @@ from jobs.storage.base import Store
 from jobs.storage.names import decode_path
 from jobs.storage.urls import is_url
 from jobs.table import schema
-from jobs.table.layout import TABLE_JSON
+from jobs.table.layout import REPARTITION_JSON, TABLE_JSON
 from jobs.table.parts import list_parts
 
 #: Version of the table format; tables of other versions are refused.
@@ -246,6 +246,11 @@ def read_metadata(store: Store) -> TableMetadata | None:
         for page in store.scan():
             other_files = [e.name for e in page if not e.name.startswith("_job/")]
             if other_files:
+                if store.stat([REPARTITION_JSON]) != [None]:
+                    raise TableError(
+                        f"{store.url} is an unfinished copy of a table: run featurelib repartition"
+                        " again, or delete it"
+                    )
                 raise TableError(
                     f"{store.url} holds other files ({other_files[0]}) and is no table of"
                     " featurelib's: give a table or, with --output, a new or empty folder"

@@ -176,15 +176,24 @@ class Table:
         """
         return self._noted(part, self._read_first(part, names))
 
-    def each_first_rows(self, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    def each_first_rows(
+        self, names: list[str], *, with_errors: bool = False
+    ) -> Iterator[tuple[str, pa.Table]]:
         """Yield each feature part and what `first_rows` returns of it; read several at once.
+
+        Parameters
+        ----------
+        names : list of str
+            Names of columns.
+        with_errors : bool
+            Read the error parts, too.
 
         Raises
         ------
         TableError
             As `first_rows`.
         """
-        parts = [part for part in sorted(self.parts) if not is_errors(part)]
+        parts = [part for part in sorted(self.parts) if with_errors or not is_errors(part)]
         n_threads = requests_at_once(self.store)
         found = in_threads(lambda part: self._read_first(part, names), parts, n_threads)
         for part, read in zip(parts, found, strict=True):

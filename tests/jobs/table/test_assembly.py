@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.storage.parquet import Writer, open_parquet, to_parquet
-from jobs.table.assembly import Cache, Pick, RowSource, rows_of_parts
+from jobs.table.assembly import Cache, FileSource, Pick, rows_of_parts
 
 N_FILES = 30
 N_FRAMES = 100_000
@@ -40,7 +40,7 @@ def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
         )
         data = to_parquet(rows)
         metadata = open_parquet(pa.py_buffer(data)).metadata
-        source = RowSource(functools.partial(io.BytesIO, data), metadata, RuntimeError)
+        source = FileSource(functools.partial(io.BytesIO, data), metadata, RuntimeError)
         picks.append(Pick(source, True, np.array([number])))
     group = rows.nbytes
     before = pa.total_allocated_bytes()
