@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.corpus.hashing import bucket_of, path_hashes
+from jobs.corpus.hashing import bucket_of, overlapping, path_hashes
 from jobs.corpus.partitioned_rows import PartitionedRows, spilled
 from tests.support.audio_files import open_below
 
@@ -59,3 +63,32 @@ def test_spilled_rows_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert open_while_written == [1]
     assert os.listdir(tmp_path) == []
     assert rows.equals(page(0, 10))
+
+
+@pytest.mark.parametrize("n_in_memory", [10**6, 50, 1])
+def test_large_rows_are_spilled_by_their_size(n_in_memory: int) -> None:
+    rows = PartitionedRows(SCHEMA, bytes_in_memory=n_in_memory)
+    for start in range(0, 300, 20):
+        rows.add(page(start, start + 20))
+    rows.set_buckets(1)
+    assert sorted(rows.bucket(0)["size"].to_pylist()) == list(range(300))
+    assert len(rows.bucket(0).to_batches()) == {10**6: 1}.get(n_in_memory, 15)
+
+
+counts = st.integers(1, 5000)
+
+
+@given(counts, counts, st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50))
+def test_overlapping_buckets_are_those_that_share_hashes(n: int, other: int, hashes: Any) -> None:
+    found = np.array(hashes, np.uint64)
+    for bucket, elsewhere in zip(bucket_of(found, n), bucket_of(found, other), strict=True):
+        assert elsewhere in overlapping(int(bucket), n, other)
+
+
+@given(counts, counts)
+def test_overlapping_buckets_cover_all_in_order(n: int, other: int) -> None:
+    ranges = [overlapping(bucket, n, other) for bucket in range(n)]
+    assert (ranges[0].start, ranges[-1].stop) == (0, other)
+    for before, after in itertools.pairwise(ranges):
+        assert after.start in (before.stop - 1, before.stop)
+    assert [overlapping(bucket, n, n) for bucket in range(n)] == [range(b, b + 1) for b in range(n)]
