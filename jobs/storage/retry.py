@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -54,6 +53,12 @@ _THROTTLED_CODES = {"SlowDown", "Throttling", "ThrottlingException", "TooManyReq
 _TIMEOUT_CODES = {"RequestTimeout"}
 _TIMEOUT_TYPES = {"ConnectTimeoutError", "FSTimeoutError", "ReadTimeoutError"}
 _DEVICE_ERRNOS = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EREMOTEIO, errno.ESTALE}
+
+#: How long a call waits in all while the service throttles it [s].
+THROTTLED_S = 300.0
+
+#: Longest wait that an answer may ask for [s].
+_MAX_RETRY_AFTER_S = 60.0
 
 _TRANSIENT_TYPES = {  # by name, so that neither botocore nor aiohttp is imported for this
     "ClientPayloadError",
@@ -151,8 +156,8 @@ class _Retries:
         self._turn = threading.Lock()
 
     def count(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome is not None else None
-        if error is not None and is_transient(error):
+        error = _error_of(state)
+        if is_transient(error):
             with self._turn:
                 self._counts[kind_of(error)] += 1
 
@@ -173,6 +178,19 @@ def take_retries() -> Counter[str]:
     return _retries.take()
 
 
+def retry_after_s(error: BaseException) -> float:
+    """Return the seconds that an answer asks to wait (``Retry-After``); 0 if it does not."""
+    for link in chain(error):
+        response = getattr(link, "response", None)
+        headers = getattr(link, "headers", None)
+        if isinstance(response, dict):
+            headers = response.get("ResponseMetadata", {}).get("HTTPHeaders")
+        text = str((headers or {}).get("retry-after", ""))
+        if text.isdecimal():
+            return min(float(text), _MAX_RETRY_AFTER_S)
+    return 0.0
+
+
 def with_retries(
     call: Callable[[], T],
     *,
@@ -182,28 +200,52 @@ def with_retries(
 ) -> T:
     """Call a function; retry transient errors with jittered exponential backoff.
 
+    Throttling is no failure of the call: it is waited out for up to `THROTTLED_S`, however many
+    attempts that takes, and does not count as one.
+
     Parameters
     ----------
     call : callable
         The function; it must be safe to repeat.
     attempts : int
-        Maximum number of attempts.
+        Maximum number of attempts that fail otherwise.
     max_wait_s : float
-        Longest wait between two attempts, in seconds.
+        Longest wait between two attempts, in seconds, unless the answer asks for a longer one.
     retry_if : callable
         Returns whether to retry an error; others are raised at once.
     """
-    return _retrying(attempts, max_wait_s, retry_if)(call)
-
-
-@functools.lru_cache(maxsize=32)
-def _retrying(
-    attempts: int, max_wait_s: float, retry_if: Callable[[BaseException], bool]
-) -> tenacity.Retrying:
+    patience = _Patience(attempts, max_wait_s)
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(retry_if),
-        wait=tenacity.wait_random_exponential(multiplier=0.25, max=max_wait_s),
-        stop=tenacity.stop_after_attempt(attempts),
+        wait=patience.wait_s,
+        stop=patience.is_over,
         before_sleep=_retries.count,
         reraise=True,
-    )
+    )(call)
+
+
+class _Patience:
+    """How long one call is repeated."""
+
+    def __init__(self, attempts: int, max_wait_s: float) -> None:
+        self._attempts_left = attempts
+        self._backoff = tenacity.wait_random_exponential(multiplier=0.25, max=max_wait_s)
+
+    def is_over(self, state: tenacity.RetryCallState) -> bool:
+        """Return whether to give up after an attempt that failed; asked once after each."""
+        if kind_of(_error_of(state)) == THROTTLED:
+            return state.idle_for >= THROTTLED_S
+        self._attempts_left -= 1
+        return self._attempts_left <= 0
+
+    def wait_s(self, state: tenacity.RetryCallState) -> float:
+        """Return the seconds to wait before the next attempt."""
+        asked = retry_after_s(_error_of(state))
+        # jitter also after a time that all clients are told
+        return asked + self._backoff(state)
+
+
+def _error_of(state: tenacity.RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None
+    return error

@@ -34,6 +34,12 @@ from jobs.storage.scratch import temporary_file
 MAX_PUT_BYTES = 4 * 2**30
 
 _CONNECTIONS = 32
+
+#: A request without a connection or without an answer for so long is sent again [s]. A body may
+#: take longer at this speed [bytes/s].
+_CONNECT_S, _ANSWER_S = 10.0, 20.0
+_SLOWEST = 128 * 2**10
+
 _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
 
@@ -101,10 +107,13 @@ class S3Store:
         )
         config = {
             "max_pool_connections": _CONNECTIONS,
+            "connect_timeout": _CONNECT_S,
+            "read_timeout": _ANSWER_S,
             # `with_retries` has jitter, and knows which errors are transient
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             **options.get("config_kwargs", {}),
         }
+        self._answer_s = float(config["read_timeout"])
         self.fs = s3fs.S3FileSystem(
             **{**options, "config_kwargs": config},
             use_listings_cache=False,
@@ -336,7 +345,15 @@ class S3Store:
         async def put() -> dict[str, Any]:
             if not isinstance(data, bytes):
                 data.seek(0)  # an earlier attempt may have read some of it
-            return await self._send("put_object", Key=self.key(name), Body=data, **condition)
+            limit = self._answer_s + n_bytes / _SLOWEST
+            try:
+                # the client's own timeout begins when the body is sent
+                async with asyncio.timeout(limit):
+                    return await self._send(
+                        "put_object", Key=self.key(name), Body=data, **condition
+                    )
+            except TimeoutError as error:
+                raise TimeoutError(f"{name} was not written within {limit:.0f} s") from error
 
         try:
             return _version(self._ask(put))

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: Period of a lease, unless the settings give another [s].
 LEASE_PERIOD_S = 30.0
 
+#: A request that the service throttled for minutes has renewed the lease at an unknown time. The
+#: next one says that nobody has taken it since.
+_RENEWALS = 2
+
 
 def boot_time() -> float:
     """Return the time of a clock that runs on while the machine sleeps [s]."""
@@ -179,9 +183,10 @@ class Lease:
 
     def check(self) -> None:
         """Raise TableBusyError if another driver has, or may have, taken the lease."""
-        if self._lost is None and self._is_stale():
-            with contextlib.suppress(OSError):
-                self._renew()
+        for _ in range(_RENEWALS):
+            if self._lost is None and self._is_stale():
+                with contextlib.suppress(OSError):
+                    self._renew()
         if self._lost is not None:
             raise TableBusyError(self._lost)
         if self._is_stale():

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import botocore.exceptions
 import botocore.parsers
+import multidict
 import pytest
 from aiobotocore.config import AioConfig
 from fsspec.exceptions import FSTimeoutError
@@ -20,6 +21,7 @@ from jobs.errors import ConflictError, StorageError
 from jobs.storage.base import Fetched
 from jobs.storage.opening import open_store
 from jobs.storage.retry import (
+    THROTTLED_S,
     http_status,
     is_transient,
     kind_of,
@@ -220,6 +222,38 @@ def test_retries_are_counted_once(waits: list[float]) -> None:
     with_retries(Failing(1, ConflictError("x")), retry_if=lambda error: True)  # no fault of storage
     assert take_retries() == {"throttled": 60, "timeout": 2, "connection": 2}
     assert take_retries() == {}
+
+
+def test_throttling_is_waited_out_for_minutes_and_counts_as_no_attempt(waits: list[float]) -> None:
+    errors = iter([*[answered(503, "SlowDown")] * 25, *[TimeoutError()] * 3])
+
+    def call() -> str:
+        if error := next(errors, None):
+            raise error
+        return "done"
+
+    assert with_retries(call, attempts=4) == "done"
+    assert sum(waits) > 60
+    waits.clear()
+    with pytest.raises(botocore.exceptions.ClientError):
+        with_retries(Failing(1000, answered(503, "SlowDown")))
+    assert THROTTLED_S <= sum(waits) < THROTTLED_S + 20
+
+
+@pytest.mark.parametrize(
+    ("header", "at_least"), [("7", 7.0), ("0", 0.0), ("100000", 60.0), ("Wed, 21 Oct 2026", 0.0)]
+)
+def test_an_answer_may_ask_for_a_longer_wait(
+    waits: list[float], header: str, at_least: float
+) -> None:
+    error = answered(503, "SlowDown")
+    error.response["ResponseMetadata"]["HTTPHeaders"] = {"retry-after": header}
+    told = multidict.CIMultiDict({"Retry-After": header})
+    of_web = aiohttp.ClientResponseError(None, (), status=429, headers=told)  # type: ignore[arg-type]
+    for one in (error, of_web):
+        waits.clear()
+        assert with_retries(Failing(1, one)) == "done"
+        assert at_least <= waits[0] <= at_least + 0.25
 
 
 @pytest.mark.parametrize("error", [answered(404), FileNotFoundError(), ValueError()], ids=repr)
