@@ -274,7 +274,7 @@ class S3Store:
         if (
             not self._check_etag
             or _MD5.fullmatch(tag) is None
-            or "ContentRange" in answer
+            or not _is_whole(answer)
             or answer.get("ServerSideEncryption") not in (None, "AES256")
             or "SSECustomerAlgorithm" in answer
             or isinstance(answer["Body"], StreamingChecksumBody)
@@ -510,6 +510,12 @@ def _can_be(key: str) -> bool:
         return len(key.encode()) <= _MAX_KEY_BYTES and "\0" not in key
     except UnicodeEncodeError:
         return False
+
+
+def _is_whole(answer: dict[str, Any]) -> bool:
+    """Return whether the body of an answer is the whole object, also where a range was asked."""
+    size = answer["ContentLength"]
+    return answer.get("ContentRange") in (None, f"bytes 0-{size - 1}/{size}")
 
 
 def _version(answer: dict[str, Any]) -> str:

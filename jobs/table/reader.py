@@ -264,7 +264,7 @@ class Table:
                 return _Read(rows, file.metadata.num_rows, version)
 
         try:
-            found = with_retries(read, attempts=4, retry_if=_is_conflict)
+            found = with_retries(read, attempts=4, retry_if=self._is_worth_rereading)
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             if parquet.is_storage_error(error):
                 raise
@@ -273,6 +273,13 @@ class Table:
             raise self.damaged(part, "columns are missing")
         return found
 
+    def _is_worth_rereading(self, error: BaseException) -> bool:
+        """Return whether a part was replaced while it was read, or damaged on the way."""
+        is_damage = isinstance(error, pa.ArrowInvalid | OSError) and not parquet.is_storage_error(
+            error
+        )
+        return isinstance(error, ConflictError) or (is_damage and not self.store.in_place)
+
     def damaged(self, part: str, why: object) -> TableError:
         """Return the error for a part that cannot be read."""
         line = str(why).splitlines()[0]
@@ -280,10 +287,6 @@ class Table:
             f"{self.store.url}/{part} is damaged ({line}): restore it, or delete it and run the"
             " job, which extracts its files again"
         )
-
-
-def _is_conflict(error: BaseException) -> bool:
-    return isinstance(error, ConflictError)  # replaced while it was read: read it again
 
 
 def _bucket(part: str) -> int:

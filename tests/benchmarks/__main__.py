@@ -14,6 +14,9 @@ os.environ.update(ONE_THREAD)  # before anything loads a native library
 
 NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "memory", "time_left")
 
+#: Run only if they are named.
+MORE = ("faults",)
+
 #: Not run without their names, since they take long. The number of files or rows may follow, and
 #: for ``scale`` what the files are: ``list`` or ``files``. ``scale`` ends with ``tables``.
 SCALE, TABLES = "scale", "tables"
@@ -33,10 +36,10 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
             bench_tables.run(Path(folder), *map(int, names[1:2]))
         return
-    unknown = set(names) - set(NAMES)
+    unknown = set(names) - {*NAMES, *MORE}
     if unknown:
         sys.exit(
-            f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}"
+            f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join((*NAMES, *MORE))}"
         )
     for name in names or NAMES:
         module = importlib.import_module(f"tests.benchmarks.bench_{name}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,11 +23,26 @@ RESET, RESET_AFTER = "reset", "reset after it is done"
 FLIP = "flip"
 """Pass a request on, and flip a bit of the answer's last byte."""
 
+SLOW = "slow"
+"""Pass a request on, and send the answer a second later and in small pieces."""
+
+CUT = "cut"
+"""Pass a request on, and close the connection in the midst of the answer's body."""
+
+HANG = "hang"
+"""Keep the connection open and answer nothing, until the client gives up."""
+
+STALE = "stale"
+"""Answer what was answered the last time that the same was asked for."""
+
 Rule = Callable[[str, str], int | str | None]
 """Method and path to a status to answer, or what else to do; None passes a request on.
 
 A status may be followed by XML for the body: ``403 <Code>ExpiredToken</Code>``.
 """
+
+_SLOW_S, _PIECES = 1.0, 8
+_HANG_S = 120.0
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 409: "ConditionalRequestConflict", 503: "SlowDown"}
 
@@ -44,12 +61,17 @@ class Double:
         Method, path, and what was done, of every request.
     asked
         Paths of those that asked before they sent their body.
+    answers
+        The last answer to each GET, by its path, query and range.
     """
 
     s3: S3
     rule: Rule
     seen: list[tuple[str, str, int | str | None]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    answers: dict[tuple[str, str | None], tuple[int, dict[str, str], bytes]] = field(
+        default_factory=dict
+    )
 
     def count(self, what: int | str | None) -> int:
         return sum(done == what for _, _, done in self.seen)
@@ -92,6 +114,11 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
             made.seen.append((self.command, path, what))
             if what == RESET:
                 self._reset()
+            elif what == HANG:
+                self.connection.settimeout(_HANG_S)
+                with contextlib.suppress(OSError):
+                    self.connection.recv(1)  # nothing comes before the client closes
+                self._reset()
             elif isinstance(what, int):
                 self._answer(what, {}, _error(what) if self.command != "HEAD" else b"")
             elif isinstance(what, str) and what[0].isdigit():
@@ -99,13 +126,19 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
                 body = f"<Error>{error}</Error>".encode() if self.command != "HEAD" else b""
                 self._answer(int(status), {}, body)
             else:
-                status, headers, body = self._pass_on(data)
+                asked_for = (self.path, self.headers.get("Range"))
+                before = made.answers.get(asked_for)
+                status, headers, body = answer = self._pass_on(data)
+                if self.command == "GET":
+                    made.answers[asked_for] = answer
                 if what == RESET_AFTER:
                     self._reset()
                     return
+                if what == STALE and before is not None:
+                    status, headers, body = before
                 if what == FLIP and body:
                     body = body[:-1] + bytes([body[-1] ^ 1])
-                self._answer(status, headers, body)
+                self._answer(status, headers, body, what)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do  # noqa: N815
 
@@ -119,7 +152,13 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
             finally:
                 connection.close()
 
-        def _answer(self, status: int, headers: dict[str, str], data: bytes) -> None:
+        def _answer(
+            self,
+            status: int,
+            headers: dict[str, str],
+            data: bytes,
+            what: int | str | None = None,
+        ) -> None:
             self.send_response_only(status)
             dropped = {"transfer-encoding", "connection", "content-length"}
             for name, value in headers.items():
@@ -127,8 +166,18 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
                     self.send_header(name, value)
             length = headers.get("Content-Length") if self.command == "HEAD" else None
             self.send_header("Content-Length", length or str(len(data)))
+            if what == SLOW:
+                time.sleep(_SLOW_S)
             self.end_headers()
-            self.wfile.write(data)
+            if what == CUT:
+                self.wfile.write(data[: len(data) // 2])
+                self._reset()
+            elif what == SLOW:
+                for start in range(0, len(data), max(1, len(data) // _PIECES)):
+                    self.wfile.write(data[start : start + max(1, len(data) // _PIECES)])
+                    time.sleep(_SLOW_S / _PIECES)
+            else:
+                self.wfile.write(data)
 
         def _reset(self) -> None:
             linger = struct.pack("ii", 1, 0)  # closing sends RST

@@ -8,6 +8,9 @@ import pytest
 
 from jobs.errors import EXIT_BUSY, EXIT_FAILED, JobError
 from jobs.storage import base
+from jobs.storage.opening import open_store
+from jobs.table.metadata import read_metadata
+from jobs.table.reader import Table
 from tests.jobs.s3.place import (
     Place,
     Prepared,
@@ -102,3 +105,22 @@ def test_damaged_bytes_are_not_decoded(
 
     report = driver.run_inline(place.request(labels="none"))
     assert (report.n_files, report.n_errors, report.n_read) == (3, 0, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check_etag", [True, False])
+def test_parts_that_were_damaged_on_the_way_are_read_again(
+    changed: Prepared, waits: list[float], check_etag: bool
+) -> None:
+    """Also where no ETag is the MD5 of what was read, as for a range of a large part."""
+    place = changed.place
+    here, options = f"s3://{place.bucket}/table", place.s3.storage_options
+    direct = open_store(here, options)
+    info = read_metadata(direct)
+    assert info is not None
+    with double(place.s3, first(2, FLIP, "GET", ".parquet")) as service:
+        far = {**service.s3.storage_options, "check_etag": check_etag}
+        table = Table(open_store(here, far), info)
+        held = [table.held(bucket) for bucket in range(info.n_buckets)]
+    assert held == [Table(direct, info).held(bucket) for bucket in range(info.n_buckets)]
+    assert len(waits) == service.count(FLIP) == 2
