@@ -39,7 +39,8 @@ def main(names: list[str]) -> None:
     unknown = set(names) - {*NAMES, *MORE}
     if unknown:
         sys.exit(
-            f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join((*NAMES, *MORE))}"
+            f"there is no benchmark {', '.join(sorted(unknown))}; there are"
+            f" {', '.join((*NAMES, *MORE))}"
         )
     for name in names or NAMES:
         module = importlib.import_module(f"tests.benchmarks.bench_{name}")

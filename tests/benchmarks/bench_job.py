@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -19,12 +20,14 @@ import featurelib
 from jobs import RunReport, extract_corpus
 from jobs.execution.native import keep_freed_memory
 from tests.benchmarks.signals import tracks
-from tests.benchmarks.timing import ratio
+from tests.benchmarks.timing import in_own_process, ratio
 
 _FILES = 400
 _TIMED = 60
 _WORKERS = 2
 _LATENCY_S = 0.05
+_TURNS = 3
+_OWN_AIM = "at most 1.15"
 _BUCKET = "featurelib-bench"
 _MOTO = """
 import sys
@@ -64,19 +67,40 @@ def _on_s3(paths: list[Path], each: float, local_wall: float) -> None:
             list(pool.map(upload, paths))
         place = f"s3://{_BUCKET}"
         print(f"    the same from S3 ({name}), {1000 * _LATENCY_S:g} ms a request")
-        for workers in (_WORKERS, 1):
-            before = _servers_cpu()
-            report = extract_corpus(f"{place}/corpus", f"{place}/{workers}", workers=workers)
-            wall, servers = _extract_seconds(report), _servers_cpu() - before
-            print(
-                f"    {workers} workers, extract phase   {wall:8.1f} s, {_FILES / wall:.1f} files/s"
-            )
-            print(f"    server and slow line, on the same two cores   {servers:8.1f} s")
-            aim = "at least 0.85" if workers == _WORKERS else "the other core for the server"
-            print(_efficiency(each, wall, "S3", aim, workers))
-            if workers == _WORKERS:
-                print(ratio("throughput from S3 / local", local_wall / wall))
+        before = _servers_cpu()
+        report = extract_corpus(f"{place}/corpus", f"{place}/table", workers=_WORKERS)
+        wall, servers = _extract_seconds(report), _servers_cpu() - before
+        print(f"    {_WORKERS} workers, extract phase   {wall:8.1f} s, {_FILES / wall:.1f} files/s")
+        print(f"    server and slow line, on the same two cores   {servers:8.1f} s")
+        print(_efficiency(each, wall, "S3", "at least 0.85"))
+        print(ratio("throughput from S3 / local", local_wall / wall))
+        _on_cores_of_their_own(str(paths[0].parent), place)
         _empty(client)
+
+
+def _on_cores_of_their_own(corpus: str, place: str) -> None:
+    """Compare one worker on a core with the server on another, and one with local files."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("    only one core: the server has none of its own")
+        return
+    for child in psutil.Process().children():
+        child.cpu_affinity(cores[1:])
+    walls: dict[str, list[float]] = {corpus: [], f"{place}/corpus": []}
+    for turn in range(_TURNS):
+        for of in walls:
+            table = f"{of}-table-{turn}"
+            walls[of].append(in_own_process(_wall_on_core, cores[0], of, table))
+    local, far = map(statistics.median, walls.values())
+    print("    1 worker and the driver on one core, the server on others")
+    print(f"    extract phase              {local:8.1f} s local, {far:.1f} s S3")
+    print(ratio("wall time from S3 / local, server on cores of its own", far / local, _OWN_AIM))
+
+
+def _wall_on_core(core: int, corpus: str, table: str) -> float:
+    """Return the seconds of extraction with one worker, all on one core."""
+    os.sched_setaffinity(0, {core})
+    return _extract_seconds(extract_corpus(corpus, table, workers=1))
 
 
 def _servers_cpu() -> float:
@@ -97,9 +121,9 @@ def _extract_seconds(report: RunReport) -> float:
     return report.seconds["extract"]
 
 
-def _efficiency(each: float, wall: float, where: str, aim: str, workers: int = _WORKERS) -> str:
-    value = _FILES * each / (workers * wall)
-    return ratio(f"extraction time / ({workers} x wall time), {where}", value, aim)
+def _efficiency(each: float, wall: float, where: str, aim: str) -> str:
+    value = _FILES * each / (_WORKERS * wall)
+    return ratio(f"extraction time / ({_WORKERS} x wall time), {where}", value, aim)
 
 
 def _seconds_a_file(paths: list[Path]) -> float:
