@@ -203,8 +203,9 @@ class Corpus:
         names: list[str] = []
         sizes: list[int] = []
         versions: list[str] = []
-        n_enough = _FILES_AT_ONCE if self.selection.limit is None else 1
-        for page in read_ahead(self.store.scan(descend=self._descends)):
+        is_limited = self.selection.limit is not None  # to the same files every time
+        n_enough = 1 if is_limited else _FILES_AT_ONCE
+        for page in read_ahead(self.store.scan(descend=self._descends, in_order=is_limited)):
             names += page.names
             sizes += page.sizes
             versions += page.versions

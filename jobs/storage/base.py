@@ -146,7 +146,11 @@ class Store(Protocol):
     conditional: bool
 
     def scan(
-        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+        self,
+        prefix: str = "",
+        *,
+        descend: Callable[[str], bool] = lambda folder: True,
+        in_order: bool = False,
     ) -> Iterator[Page]:
         """Yield every regular file below `prefix`, page by page, in no defined order.
 
@@ -157,6 +161,8 @@ class Store(Protocol):
         descend : callable
             Returns whether to list a folder, by its name. Object stores have no folders and
             do not ask.
+        in_order : bool
+            List in the order of the service, the same every time, though it may take longer.
 
         Raises
         ------

@@ -144,7 +144,11 @@ class GenericStore:
         return self._start + decode_path(name) if name else self.root
 
     def scan(
-        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+        self,
+        prefix: str = "",
+        *,
+        descend: Callable[[str], bool] = lambda folder: True,
+        in_order: bool = False,
     ) -> Iterator[Page]:
         self._ask(lambda: self.fs.invalidate_cache())
         page: list[Entry] = []

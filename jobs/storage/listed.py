@@ -123,9 +123,13 @@ class ListedStore:
             raise StorageError(str(error)) from error
 
     def scan(
-        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+        self,
+        prefix: str = "",
+        *,
+        descend: Callable[[str], bool] = lambda folder: True,
+        in_order: bool = False,
     ) -> Iterator[Page]:
-        return self.home.scan(prefix, descend=descend)
+        return self.home.scan(prefix, descend=descend, in_order=in_order)
 
     def stat(self, names: list[str]) -> list[Entry | None]:
         by_store: dict[int, tuple[Store, list[tuple[int, str]]]] = {}

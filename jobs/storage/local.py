@@ -66,7 +66,11 @@ class LocalStore:
         return path
 
     def scan(
-        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+        self,
+        prefix: str = "",
+        *,
+        descend: Callable[[str], bool] = lambda folder: True,
+        in_order: bool = False,
     ) -> Iterator[Page]:
         names: list[str] = []
         sizes: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import hashlib
 import io
 import re
@@ -17,9 +18,10 @@ import s3fs
 from aiobotocore.httpchecksum import StreamingChecksumBody
 from botocore.utils import determine_content_length
 
-from jobs.errors import ConflictError, StorageError
+from jobs.errors import ConflictError, StorageError, UsageError
 from jobs.storage import base
 from jobs.storage.base import Contents, Entry, Fetched, Page, Precondition, Stated
+from jobs.storage.key_ranges import KeyPage, list_in_ranges
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import (
     details_of,
@@ -28,6 +30,7 @@ from jobs.storage.retry import (
     service_code,
     with_retries,
 )
+from jobs.storage.s3_listing import page_of, parse_listing
 from jobs.storage.scratch import temporary_file
 
 #: Largest object written, by a single PUT: multipart uploads are not conditional.
@@ -39,6 +42,9 @@ _CONNECTIONS = 32
 #: take longer at this speed [bytes/s].
 _CONNECT_S, _ANSWER_S = 10.0, 20.0
 _SLOWEST = 128 * 2**10
+
+#: Requests for pages of one listing at the same time, unless the options say otherwise.
+_LIST_AT_ONCE = 16
 
 _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
@@ -56,7 +62,7 @@ _HASHED_AT_ONCE_BYTES = 32 * 2**10
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
-#: Suffix of the names of directory buckets, whose ETags are not MD5s.
+#: Suffix of the names of directory buckets, whose ETags are not MD5s and whose keys have no order.
 _DIRECTORY_BUCKET = "--x-s3"
 
 #: Begins the names of objects that test the service. Those that are older belong to nobody [s].
@@ -89,7 +95,8 @@ class S3Store:
         ``bucket/prefix``.
     options : dict
         Options of `s3fs.S3FileSystem`, and ``check_etag`` (default true): compare a body with
-        an ETag that looks like an MD5, if botocore has no checksum to compare.
+        an ETag that looks like an MD5, if botocore has no checksum to compare. ``list_at_once``
+        (default 16): requests for pages of a listing at the same time.
     retry_connect : bool
         Keep retrying from the first request on while the service does not answer.
     """
@@ -102,9 +109,12 @@ class S3Store:
         self.url = "s3://" + "/".join(p for p in (self.bucket, encode_path(self.prefix)) if p)
         self.address = decode_path(self.url)
         options = dict(options)
-        self._check_etag = options.pop("check_etag", True) and not self.bucket.endswith(
-            _DIRECTORY_BUCKET
-        )
+        is_directory_bucket = self.bucket.endswith(_DIRECTORY_BUCKET)
+        at_once = options.pop("list_at_once", _LIST_AT_ONCE)
+        if not isinstance(at_once, int) or at_once < 1:
+            raise UsageError(f"the storage option list_at_once is {at_once!r}: give 1 or more")
+        self._list_at_once = 1 if is_directory_bucket else at_once
+        self._check_etag = options.pop("check_etag", True) and not is_directory_bucket
         config = {
             "max_pool_connections": _CONNECTIONS,
             "connect_timeout": _CONNECT_S,
@@ -155,36 +165,45 @@ class S3Store:
         return with_retries(call, attempts=_ATTEMPTS, retry_if=is_worth_retrying)
 
     async def _send(self, method: str, **arguments: Any) -> dict[str, Any]:
-        if "Body" in arguments:
-            await self.fs.set_session()
-            client = await self.fs.get_s3(self.bucket)
-            client.meta.events.register_last(
-                "before-call.s3", _send_small_bodies_at_once, unique_id=__name__
-            )
+        await self.fs.set_session()
+        events = (await self.fs.get_s3(self.bucket)).meta.events
+        for register, event, handler in (
+            (events.register, "before-parse.s3.ListObjectsV2", parse_listing),
+            (events.register_last, "before-call.s3", _send_small_bodies_at_once),
+        ):
+            register(event, handler, unique_id=f"{__name__}.{event}")  # once a client
         return cast(dict[str, Any], await self.fs._call_s3(method, Bucket=self.bucket, **arguments))
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         return self._ask(lambda: self._send(method, **arguments))
 
     def scan(
-        self, prefix: str = "", *, descend: Callable[[str], bool] = lambda folder: True
+        self,
+        prefix: str = "",
+        *,
+        descend: Callable[[str], bool] = lambda folder: True,
+        in_order: bool = False,
     ) -> Iterator[Page]:
         under = self.key(prefix)
         start = f"{under}/" if under else ""
         skip = len(f"{self.prefix}/") if self.prefix else 0
-        more: dict[str, Any] = {}
-        while True:
-            answer = self._call("list_objects_v2", Prefix=start, **more)
-            items = [i for i in answer.get("Contents", ()) if not i["Key"].endswith("/")]
-            if items:
+
+        def ask(after: str | None, token: str | None) -> KeyPage:
+            more = {} if after is None else {"StartAfter": start + after}
+            if token is not None:
+                more["ContinuationToken"] = token
+            found = page_of(self._call("list_objects_v2", Prefix=start, **more))
+            return found._replace(keys=[key.removeprefix(start) for key in found.keys])
+
+        for found in list_in_ranges(ask, 1 if in_order else self._list_at_once):
+            keys = [start + key for key in found.keys]
+            files = [i for i, key in enumerate(keys) if not key.endswith("/")]
+            if files:
                 yield Page(
-                    [encode_path(item["Key"][skip:]) for item in items],
-                    [item["Size"] for item in items],
-                    [_version(item) for item in items],
+                    [encode_path(keys[i][skip:]) for i in files],
+                    [found.sizes[i] for i in files],
+                    [found.tags[i] for i in files],
                 )
-            if not answer.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def stat(self, names: list[str]) -> list[Entry | None]:
         limit = asyncio.Semaphore(_CONNECTIONS)
@@ -398,10 +417,11 @@ class S3Store:
         # a write is one request: there are no temporary files
         answer = self._call("list_objects_v2", Prefix=self.key(_PROBE))
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        found = page_of(answer)
         old = [
-            item["Key"]
-            for item in answer.get("Contents", ())
-            if (now - item["LastModified"]).total_seconds() > _PROBE_S
+            key
+            for key, time in zip(found.keys, found.times, strict=True)
+            if (now - datetime.datetime.fromisoformat(time)).total_seconds() > _PROBE_S
         ]
         skip = len(self.key(_PROBE)) - len(_PROBE)
         self.delete([encode_path(key[skip:]) for key in old])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 from jobs.corpus.corpus import Corpus, relative_path, relative_paths
 from jobs.corpus.discovery import check_apart, open_corpus
 from jobs.errors import CorpusError, UsageError
+from jobs.storage.base import Page
+from jobs.storage.local import LocalStore
 from tests.support.light import write
 
 
@@ -73,6 +77,22 @@ def test_filters(music: Path, options: dict, paths: set[str]) -> None:
     corpus = open_corpus(str(music), **options)
     assert listed(corpus) == paths
     assert not corpus.complete
+
+
+def test_only_a_limit_needs_the_order_of_a_store(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def scan(self: LocalStore, *arguments: Any, in_order: bool, **others: Any) -> Iterator[Page]:
+        asked.append(in_order)
+        return unchanged(self, *arguments, **others)
+
+    unchanged = LocalStore.scan
+    monkeypatch.setattr(LocalStore, "scan", scan)
+    for limit in (None, 3):
+        listed(open_corpus(str(music), limit=limit))
+    assert asked == [False, True]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 100])

@@ -18,12 +18,12 @@ from jobs.storage import base
 from jobs.storage import s3 as s3_module
 from jobs.storage.base import Store
 from jobs.storage.listed import ListedStore
-from jobs.storage.names import decode_path
+from jobs.storage.names import decode_path, encode_path
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
 from jobs.storage.spool import Spool
 from tests.conftest import GATEWAY, S3
-from tests.jobs.storage.contract import Contract, contents_of, names_in
+from tests.jobs.storage.contract import NAMES, Contract, contents_of, names_in
 from tests.support.quick import slow_but
 from tests.support.s3_double import FLIP, RESET_AFTER, double, first
 
@@ -51,6 +51,28 @@ class TestS3(Contract):
         store.replace("album/1.wav", b"1")
         assert names_in(store) == ["album/1.wav"]
         assert names_in(store, "album") == ["album/1.wav"]
+
+    def test_a_listing_of_several_requests_at_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = [encode_path(name) for name in NAMES if self.takes(name)]
+        names += [f"{n}/{i:02d} +%.wav" for n in ("pop", "rock") for i in range(20)]
+        self.fill(store, [decode_path(name) for name in names])
+        asked: list[dict[str, Any]] = []
+        call = S3Store._call
+
+        def of_three(self: S3Store, method: str, **arguments: Any) -> dict[str, Any]:
+            asked.append(arguments)
+            return call(self, method, **arguments, MaxKeys=3)
+
+        monkeypatch.setattr(S3Store, "_call", of_three)
+        assert names_in(store) == sorted(names)
+        assert any("StartAfter" in arguments for arguments in asked)
+        asked.clear()
+        ordered = [entry.name for page in store.scan(in_order=True) for entry in page]
+        assert ordered == sorted(names)
+        assert not any("StartAfter" in arguments for arguments in asked)
+        assert len(asked) == -(-len(names) // 3)
 
     @pytest.mark.parametrize("key", slow_but(["b//c.wav"], ["/a.wav", "b//c.wav", "d/", "//"]))
     def test_keys_that_no_folder_has(self, s3: S3, key: str) -> None:

@@ -1,0 +1,56 @@
+"""Parse pages of S3 listings, in a tenth of the time that botocore takes."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from jobs.storage.key_ranges import KeyPage
+
+_FILES = "Files"
+
+
+def parse_listing(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """Take the objects out of the answer to a ListObjectsV2, before botocore parses the rest.
+
+    This is a handler of botocore's event ``before-parse.s3.ListObjectsV2``.
+    """
+    if response_dict["status_code"] != 200:
+        return
+    try:
+        root = ElementTree.fromstring(response_dict["body"])
+    except ElementTree.ParseError:
+        return  # botocore raises its own error
+    keys, sizes, tags, times, others = [], [], [], [], []
+    is_encoded = False
+    for element in root:
+        name = _name(element)
+        if name == "Contents":
+            values = {_name(child): child.text or "" for child in element}
+            keys.append(values["Key"])
+            sizes.append(int(values["Size"]))
+            tags.append(values["ETag"].strip('"'))
+            times.append(values["LastModified"])
+            continue
+        is_encoded = is_encoded or (name == "EncodingType" and element.text == "url")
+        others.append(element)
+    if is_encoded:
+        keys = [unquote_plus(key) if "%" in key or "+" in key else key for key in keys]
+    root[:] = others
+    response_dict["body"] = ElementTree.tostring(root)
+    customized_response_dict[_FILES] = (keys, sizes, tags, times)
+
+
+def page_of(answer: dict[str, Any]) -> KeyPage:
+    """Return the page in an answer that `parse_listing` has prepared."""
+    token = answer["NextContinuationToken"] if answer.get("IsTruncated") else None
+    keys, sizes, tags, times = answer[_FILES]
+    return KeyPage(keys, sizes, tags, times, token)
+
+
+def _name(element: ElementTree.Element) -> str:
+    """Return the name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]
