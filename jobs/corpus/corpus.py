@@ -88,6 +88,8 @@ class Corpus:
         Number of listed names whose file is in a folder.
     other_root : str, optional
         Another name of the root, by which lists may name its files.
+    listed_elsewhere : callable, optional
+        Yields the files of the store as a report lists them, which may be out of date.
     """
 
     root: str
@@ -107,6 +109,7 @@ class Corpus:
     by_name: Callable[[], Mapping[str, Entry]] | None = None
     n_by_name: int = 0
     other_root: str | None = None
+    listed_elsewhere: Callable[[], Iterator[Page]] | None = None
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -131,7 +134,13 @@ class Corpus:
     @property
     def complete(self) -> bool:
         """Whether the listing has every file, so that a file not in it was deleted."""
-        return self.rows is None and self.selection.everything
+        is_scanned = self.rows is None and self.listed_elsewhere is None
+        return is_scanned and self.selection.everything
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether sizes and versions are those that a list states."""
+        return self.stated is not None or self.listed_elsewhere is not None
 
     @property
     def address(self) -> str:
@@ -205,7 +214,11 @@ class Corpus:
         versions: list[str] = []
         is_limited = self.selection.limit is not None  # to the same files every time
         n_enough = 1 if is_limited else _FILES_AT_ONCE
-        for page in read_ahead(self.store.scan(descend=self._descends, in_order=is_limited)):
+        if self.listed_elsewhere is not None:
+            pages = self.listed_elsewhere()
+        else:
+            pages = self.store.scan(descend=self._descends, in_order=is_limited)
+        for page in read_ahead(pages):
             names += page.names
             sizes += page.sizes
             versions += page.versions

@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.corpus.corpus import Corpus, explain
 from jobs.corpus.filelist import LIST_EXTENSIONS, open_list
+from jobs.corpus.inventory import MANIFEST, open_inventory
 from jobs.corpus.path_labels import PathLabels
 from jobs.corpus.patterns import Selection
 from jobs.errors import CorpusError, UsageError
@@ -45,7 +46,8 @@ def open_corpus(
     Parameters
     ----------
     location : str
-        A folder, fsspec URL, glob, or a list of files (text, CSV, TSV or Parquet).
+        A folder, fsspec URL, glob, a list of files (text, CSV, TSV or Parquet), or the
+        manifest.json of a report of S3 Inventory.
     options : dict, optional
         Storage options for fsspec.
     include, exclude : sequence of str
@@ -84,6 +86,21 @@ def open_corpus(
             other_root=_other_name(folder, known_root),
         )
         return replace(corpus, stated=None) if verify_list else corpus
+    if not is_folder and split_name(location)[1] == MANIFEST:
+        inventory = open_inventory(location, options)
+        if verify_list:
+            raise UsageError(
+                f"the files that {redacted(location)} lists are not all looked up: give"
+                f" {inventory.root} instead, which lists the bucket"
+            )
+        return Corpus(
+            inventory.root,
+            _open_root(inventory.root, options, known_root),
+            selection,
+            path_labels,
+            redacted(location),
+            listed_elsewhere=inventory.pages,
+        )
     if not is_folder and _GLOB.search(location):
         folder, pattern = _split_glob(location)
         store = _open_root(folder, options, known_root)

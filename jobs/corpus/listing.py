@@ -143,7 +143,7 @@ class Listing:
         staged : iterable of pyarrow.Table
             The same of staged rows. They count for files that are not in the table.
         """
-        if self.corpus.stated is None:
+        if not self.corpus.is_stated:
             return
         listed = self._rows.bucket(bucket)
         before = self._looked_up.get(bucket, _LOOKED_UP.empty_table())

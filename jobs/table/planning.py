@@ -93,7 +93,7 @@ def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
     staged = read_outcomes(
         table.store, run.staged.of_bucket(bucket), table.staged_schema, table.origin
     )
-    if listing.corpus.stated is not None:
+    if listing.corpus.is_stated:
         listing.look_up(bucket, held, staged.values())
     items = listing.items(bucket)
     compared = compare(items, held, run.options)

@@ -1,8 +1,9 @@
-"""Peak of this process's resident memory."""
+"""This process's resident memory: its peak, and what it is now."""
 
 from __future__ import annotations
 
 import re
+import resource
 from pathlib import Path
 
 
@@ -14,3 +15,14 @@ def peak_bytes() -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return 1024 * int(found[1])
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew at what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident_bytes() -> int:
+    """Return the resident memory now [byte]."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
