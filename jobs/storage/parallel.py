@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
@@ -25,7 +25,9 @@ def requests_at_once(store: Store) -> int:
     return _AT_ONCE if store.supports_parallel_fetch("") else 1
 
 
-def in_threads(call: Callable[[S], T], items: Iterable[S], n_threads: int) -> Iterator[T]:
+def in_threads(
+    call: Callable[[S], T], items: Iterable[S], n_threads: int
+) -> Generator[T, None, None]:
     """Yield the result of a function for each item, in order.
 
     Items are taken as threads become free, by the calling thread. At most `n_threads` results

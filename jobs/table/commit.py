@@ -7,8 +7,10 @@ a reader that opens the table in between, or whose scan is shorter than the grac
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +27,7 @@ from jobs.diagnostics.events import (
     counting,
 )
 from jobs.errors import ConflictError, TableError
+from jobs.storage.parallel import in_threads
 from jobs.storage.parquet import read_groups
 from jobs.table.images import unnamed_images
 from jobs.table.layout import IMAGES, is_errors
@@ -35,6 +38,9 @@ from jobs.table.reader import Table
 from jobs.table.schema import IMAGE, PATH
 from jobs.table.staging import list_staged, open_staged
 from jobs.table.transaction import Transaction
+
+#: Number of hash buckets that are prepared at the same time, while another one is written.
+_PREPARED_AT_ONCE = 2
 
 
 @dataclass
@@ -75,11 +81,9 @@ def commit(run: Transaction, plan: RunPlan, grace_s: float) -> CommitResult:
     n_files, n_errors = plan.n_files_unchanged, plan.n_errors_unchanged
     moving: list[int] = []
     features_move = False
-    with counting(run.notify, "publishing"):
-        for bucket, n_expected in plan.changed.items():
-            merged = _commit_bucket(run, bucket, n_expected, result, keep_moving=True)
-            if merged is None:
-                continue
+    with counting(run.notify, "publishing"), contextlib.ExitStack() as stack:
+        gaining = _committed(run, plan, [*plan.changed], result, keep_moving=True)
+        for bucket, merged in stack.enter_context(contextlib.closing(gaining)):
             n_files += merged.n_files
             n_errors += merged.n_errors
             run.notify(Counted(merged.n_files + merged.n_errors))
@@ -88,20 +92,64 @@ def commit(run: Transaction, plan: RunPlan, grace_s: float) -> CommitResult:
                 features_move = features_move or merged.moving_features
         if features_move:
             time.sleep(grace_s)  # readers are not tracked, so give them time to finish
-        for bucket in moving:
-            _commit_bucket(run, bucket, plan.changed[bucket], result, keep_moving=False)
+        losing = _committed(run, plan, moving, result, keep_moving=False)
+        for _ in stack.enter_context(contextlib.closing(losing)):
+            pass
     run.notify(Committed(n_files, plan.n_rows_unchanged + sum(result.n_rows.values()), n_errors))
     return result
 
 
+def _committed(
+    run: Transaction,
+    plan: RunPlan,
+    buckets: Sequence[int],
+    result: CommitResult,
+    *,
+    keep_moving: bool,
+) -> Generator[tuple[int, MergedBucket], None, None]:
+    """Commit hash buckets in order, and yield those that no other writer changed meanwhile.
+
+    Threads prepare the merges ahead. They only read: all that is written, and told to the
+    observer, is so here, bucket by bucket.
+    """
+    over = threading.Event()
+    prepared: dict[int, BucketMerge] = {}
+
+    def prepare(bucket: int) -> BucketMerge | ConflictError | DamagedStagedFileError:
+        try:
+            merge = prepared[bucket] = BucketMerge(run, bucket)
+            _check_counts(merge, bucket, plan.changed[bucket])
+            merge.prepare(keep_moving=keep_moving, is_over=over.is_set)
+        except (ConflictError, DamagedStagedFileError) as error:
+            return error
+        return merge
+
+    merges = in_threads(prepare, buckets, _PREPARED_AT_ONCE)
+    try:
+        for bucket, merge in zip(buckets, merges, strict=True):
+            merged = _commit_bucket(run, bucket, merge, result)
+            if bucket in prepared:
+                prepared.pop(bucket).close()
+            if merged is not None:
+                yield bucket, merged
+    finally:
+        over.set()
+        merges.close()  # waits for the threads
+        for unused in prepared.values():
+            unused.close()
+
+
 def _commit_bucket(
-    run: Transaction, bucket: int, n_expected: int, result: CommitResult, *, keep_moving: bool
+    run: Transaction,
+    bucket: int,
+    merge: BucketMerge | ConflictError | DamagedStagedFileError,
+    result: CommitResult,
 ) -> MergedBucket | None:
     """Commit one hash bucket; return None if another writer changed it meanwhile."""
     try:
-        with BucketMerge(run, bucket) as merge:
-            _check_counts(merge, bucket, n_expected)
-            merged = merge.commit(keep_moving=keep_moving)
+        if not isinstance(merge, BucketMerge):
+            raise merge
+        merged = merge.commit()
     except (ConflictError, DamagedStagedFileError) as error:
         if isinstance(error, DamagedStagedFileError):  # the next plan must not use it
             run.lock.check()
@@ -151,8 +199,8 @@ def verify(run: Transaction, plan: RunPlan, result: CommitResult) -> bool:
     table = run.table
     if list_parts(table.store) != table.parts:
         return False
-    for bucket, n_expected in plan.changed.items():
-        held = table.held(bucket)
+    for bucket, held in table.each_held(plan.changed):
+        n_expected = plan.changed[bucket]
         if (duplicate := repeated(held[PATH])) is not None:
             raise TableError(f"{table.store.url} holds {duplicate!r} twice; please report it")
         if len(held) != n_expected:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -78,7 +79,10 @@ class MergedBucket:
 
 
 class BucketMerge:
-    """The merge of one hash bucket; a context manager that closes its source files.
+    """The merge of one hash bucket: `prepare` reads, and `commit` writes.
+
+    It is a context manager that closes its temporary files. Threads may prepare several merges
+    of a run, each of another bucket, while one is committed.
 
     Parameters
     ----------
@@ -114,11 +118,14 @@ class BucketMerge:
         items = run.listing.items(bucket)
         self._n_rows = table.n_rows_by_part(bucket)
         self._files = LocalFiles(table.store, _SPOOL_BYTES)
+        self._spool = Spool(_SPOOL_BYTES)
+        self._contents: dict[str, Section] = {}
+        self._keeps_moving = False
         self._sources: dict[str, RowSource] = {}
         try:
             staged = self._open_staged(run.staged.of_bucket(bucket))
         except BaseException:
-            self._files.__exit__()
+            self.close()
             raise
         none = planning_schema(table.staged_schema).empty_table()
         outcomes = pa.concat_tables([none, *staged.values()]).combine_chunks()
@@ -157,7 +164,12 @@ class BucketMerge:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the temporary files. A second call does nothing."""
         self._files.__exit__()
+        self._spool.__exit__()
 
     def _open_staged(self, names: Sequence[str]) -> dict[str, pa.Table]:
         """Open staged files as sources of rows, and return their first rows by name."""
@@ -193,10 +205,7 @@ class BucketMerge:
         """Return the names of the parts whose rows change."""
         placed = self.placement
         loses = self._loses[~self._is_moving] if keep_moving else self._loses
-        changed = {self._parts[n] for n in np.union1d(placed.part[placed.is_new], loses)}
-        if changed and not any(map(is_errors, self.table.parts)):
-            changed.add(self.table.part_for(self._bucket, None, True))  # readers find errors/
-        return sorted(changed)
+        return sorted({self._parts[n] for n in np.union1d(placed.part[placed.is_new], loses)})
 
     def _moves_features(self) -> bool:
         """Return whether a row goes from one feature part to another."""
@@ -257,15 +266,14 @@ class BucketMerge:
             picks.setdefault(self._parts[of_part], []).append(pick)
         return picks
 
-    def _write(self, parts: Sequence[str], spool: Spool, keep_moving: bool) -> list[Section]:
-        """Write the contents of parts into sections of a temporary file."""
+    def _write(self, parts: Sequence[str], is_over: Callable[[], bool]) -> None:
+        """Write the contents of parts into sections of the temporary file."""
         names = self.table.attribute_names
         fields = pa.schema([self.table.feature_schema.field(name) for name in names])
         attributes = self.placement.attributes.select(names).cast(fields)
-        picks, cache = self._picks(keep_moving), Cache()
+        picks, cache = self._picks(self._keeps_moving), Cache()
         sources = dict.fromkeys(pick.source for of_part in picks.values() for pick in of_part)
         load_keys(sources, self.placement.paths)
-        sections: list[Section] = []
         for in_errors, of_kind in itertools.groupby(parts, is_errors):
             wanted = self.table.error_schema if in_errors else self.table.feature_schema
             form = FileSchema(wanted)
@@ -274,7 +282,9 @@ class BucketMerge:
             # small parts are encoded ahead; a large one when it is its turn
             encoded = in_threads(functools.partial(_encoded, form), rows, _ENCODERS)
             for part, data in encoded:
-                section = spool.section()
+                if is_over():
+                    raise CancelledError
+                section = self._spool.section()
                 if data is not None:
                     section.write(data)
                 else:
@@ -282,14 +292,13 @@ class BucketMerge:
                         part.write_to(writer)
                 if not in_errors:
                     self._n_rows[part.part] = part.n_rows
-                sections.append(section)
-        return sections
+                self._contents[part.part] = section
 
-    def _replace(self, parts: Sequence[str], contents: Sequence[Section]) -> dict[str, str]:
+    def _replace(self) -> dict[str, str]:
         """Replace parts, several at once; return their new versions by name."""
 
         def announced() -> Iterator[tuple[str, Section]]:
-            for part, data in zip(parts, contents, strict=True):
+            for part, data in self._contents.items():
                 self._run.notify(PartStarted(part))
                 self._run.lock.check()
                 yield part, data
@@ -305,14 +314,31 @@ class BucketMerge:
             self._run.notify(PartWritten(part))
         return written
 
-    def commit(self, *, keep_moving: bool) -> MergedBucket:
-        """Write the changed parts, each by one atomic replacement.
+    def prepare(self, *, keep_moving: bool, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Make the contents of the changed parts; nothing is written to the table.
 
         Parameters
         ----------
         keep_moving : bool
             Keep moving rows in both parts, so that no reader misses them. A later merge of
             the bucket removes them from the part that loses them.
+        is_over : callable
+            Returns whether to give up, since the merge is not needed any more.
+
+        Raises
+        ------
+        ConflictError
+            If a part changed since it was read.
+        """
+        self._keeps_moving = keep_moving
+        self._write(self._changed_parts(keep_moving), is_over)
+        self._files.__exit__()  # no source is read any more
+        self._sources = {}
+
+    def commit(self) -> MergedBucket:
+        """Write the parts that `prepare` has made, each by one atomic replacement.
+
+        All parts are made before the first is written, so an error there changes nothing.
 
         Raises
         ------
@@ -321,22 +347,28 @@ class BucketMerge:
         TableBusyError
             If this driver has lost the write lock.
         """
-        parts = self._changed_parts(keep_moving)
-        with Spool(_SPOOL_BYTES) as spool:
-            # all parts are made before the first is written: an error here changes nothing
-            written = self._replace(parts, self._write(parts, spool, keep_moving))
-        for part, version in written.items():
+        if self._contents and not any(map(is_errors, [*self.table.parts, *self._contents])):
+            self._add_errors()
+        for part, version in self._replace().items():
             self.table.set_part(part, version)
         n_files, n_errors = self.n_files_and_errors()
-        still_moving = keep_moving and len(self._moving_file) > 0
+        still_moving = self._keeps_moving and len(self._moving_file) > 0
         return MergedBucket(
             n_files,
             sum(self._n_rows.values()),
             n_errors,
-            tuple(parts),
+            tuple(self._contents),
             still_moving,
             still_moving and self._moves_features(),
         )
+
+    def _add_errors(self) -> None:
+        """Add an empty part of errors, so that readers of a new table find ``errors/``."""
+        section = self._spool.section()
+        with Writer(cast(BinaryIO, section), self.table.error_schema) as writer:
+            writer.n_rows = 0
+        part = self.table.part_for(self._bucket, None, True)
+        self._contents = {part: section, **self._contents}
 
 
 def _encoded(form: FileSchema, rows: PartRows) -> tuple[PartRows, bytes | None]:

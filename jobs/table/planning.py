@@ -78,18 +78,17 @@ def plan_run(run: Transaction) -> RunPlan:
     """
     plan = RunPlan(obsolete=run.staged.beyond(run.table.metadata.n_buckets))
     with counting(run.notify, "planning"):
-        for bucket in range(run.table.metadata.n_buckets):
-            run.notify(Counted(_plan_bucket(run, bucket, plan)))
+        for bucket, held in run.table.each_held(range(run.table.metadata.n_buckets)):
+            run.notify(Counted(_plan_bucket(run, bucket, held, plan)))
     run.notify(
         Planned(plan.counts, plan.n_surplus, plan.n_reused, plan.reused_failures, plan.reused_signs)
     )
     return plan
 
 
-def _plan_bucket(run: Transaction, bucket: int, plan: RunPlan) -> int:
+def _plan_bucket(run: Transaction, bucket: int, held: pa.Table, plan: RunPlan) -> int:
     """Add a hash bucket to the plan; return its number of listed files."""
     table, listing = run.table, run.listing
-    held = table.held(bucket)
     staged = read_outcomes(
         table.store, run.staged.of_bucket(bucket), table.staged_schema, table.origin
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,6 +130,8 @@ class Table:
     def held(self, bucket: int) -> pa.Table:
         """Return the entries of a hash bucket, one for each file of each part.
 
+        Threads may ask for different buckets at the same time.
+
         Returns
         -------
         pyarrow.Table
@@ -154,6 +156,14 @@ class Table:
         of_part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in pieces[1:]])
         part_column = pa.DictionaryArray.from_arrays(of_part, pa.array(parts, pa.string()))
         return pa.concat_tables(pieces).append_column(PART, part_column).combine_chunks()
+
+    def each_held(self, buckets: Iterable[int]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield hash buckets with what `held` returns of each; read several at once."""
+
+        def read(bucket: int) -> tuple[int, pa.Table]:
+            return bucket, self.held(bucket)
+
+        return in_threads(read, buckets, requests_at_once(self.store))
 
     def _without_lost_images(self, part: str, rows: pa.Table) -> pa.Table:
         """Return first rows with a null version for files some of whose images are not there."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
 
+from jobs.diagnostics.events import BucketCommitted, Event, PartStarted, PartWritten
+from jobs.errors import TableError
 from jobs.table import commit as publication
+from jobs.table.changes import Change
+from jobs.table.merge import BucketMerge
+from jobs.table.transaction import Transaction
 from tests.support import light
+from tests.support.driver import wait_until
 from tests.support.tables import write_labels
 
 LABELS = ("blues", "jazz", "rock")
@@ -82,3 +91,84 @@ def test_the_last_file_of_a_bucket_is_deleted(
         assert report.n_files + report.n_errors == left
         held = ds.dataset(table / ("errors" if text == "bad" else "features"), format="parquet")
         assert sorted(held.to_table(["path"])["path"].to_pylist()) == names[:left]
+
+
+def test_buckets_are_prepared_ahead_and_written_in_order(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2, timeout=30)
+    prepare = BucketMerge.prepare
+
+    def prepare_together(self: BucketMerge, **options: Any) -> None:
+        together.wait()
+        prepare(self, **options)
+
+    monkeypatch.setattr(BucketMerge, "prepare", prepare_together)
+    writers, events = set(), []
+
+    def observe(event: Event) -> None:
+        writers.add(threading.current_thread())
+        if isinstance(event, PartWritten | BucketCommitted):
+            events.append(event)
+
+    light.run(corpus, tmp_path / "table", buckets=4, observer=observe)
+    assert writers == {threading.current_thread()}
+    committed = [event for event in events if isinstance(event, BucketCommitted)]
+    assert [event.bucket for event in committed] == [0, 1, 2, 3]
+    written = [event.part for event in events if isinstance(event, PartWritten)]
+    assert written == [part for event in committed for part in event.parts]
+    assert written[0] == "errors/part-00000.parquet"  # only once, for readers
+
+
+def test_a_bucket_that_cannot_be_prepared_stops_those_after_it(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merges: list[BucketMerge] = []
+    numbers: dict[BucketMerge, int] = {}
+    make, prepare = BucketMerge.__init__, BucketMerge.prepare
+
+    def noted(self: BucketMerge, run: Transaction, bucket: int) -> None:
+        make(self, run, bucket)
+        numbers[self] = bucket
+        merges.append(self)
+
+    def fail(self: BucketMerge, **options: Any) -> None:
+        if numbers[self] == 1:
+            raise TableError("made for the test")
+        prepare(self, **options)
+
+    monkeypatch.setattr(BucketMerge, "__init__", noted)
+    monkeypatch.setattr(BucketMerge, "prepare", fail)
+    with pytest.raises(TableError, match="made for the test"):
+        light.run(corpus, tmp_path / "table", buckets=4)
+    parts = [path.name for path in (tmp_path / "table" / "features").rglob("*.parquet")]
+    assert parts == ["part-00000.parquet"]
+    assert len(merges) <= 3
+    assert all(merge._spool._file.closed for merge in merges)
+    assert not [t for t in threading.enumerate() if t.name.startswith("featurelib-storage")]
+
+    monkeypatch.undo()
+    report = light.run(corpus, tmp_path / "table", buckets=4)  # what was staged is used
+    assert (report.n_reused, report.n_files) == (12 - report.counts[Change.UNCHANGED], 12)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TableError])
+def test_an_interrupted_commit_waits_for_no_part(
+    tmp_path: Path, corpus: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, prepare = threading.Event(), BucketMerge.prepare
+
+    def slowly(self: BucketMerge, *, keep_moving: bool, is_over: Callable[[], bool]) -> None:
+        if begun.is_set():
+            wait_until(is_over, "the commit is over")
+        prepare(self, keep_moving=keep_moving, is_over=is_over)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, PartStarted):
+            begun.set()
+            raise error("made for the test")
+
+    monkeypatch.setattr(BucketMerge, "prepare", slowly)
+    with pytest.raises(error):
+        light.run(corpus, tmp_path / "table", buckets=8, observer=stop)
+    assert not [*(tmp_path / "table" / "features").rglob("*.parquet")]
