@@ -46,6 +46,9 @@ _SLOWEST = 128 * 2**10
 #: Requests for pages of one listing at the same time, unless the options say otherwise.
 _LIST_AT_ONCE = 16
 
+#: Keys of the first page of a range of keys.
+_PROBED_KEYS = 100
+
 _DELETE_AT_ONCE = 1000
 _ATTEMPTS = 8
 
@@ -189,9 +192,11 @@ class S3Store:
         skip = len(f"{self.prefix}/") if self.prefix else 0
 
         def ask(after: str | None, token: str | None) -> KeyPage:
-            more = {} if after is None else {"StartAfter": start + after}
-            if token is not None:
-                more["ContinuationToken"] = token
+            more: dict[str, Any] = {}
+            if after is not None:  # it may be in vain, so it is small
+                more = {"StartAfter": start + after, "MaxKeys": _PROBED_KEYS}
+            elif token is not None:
+                more = {"ContinuationToken": token}
             found = page_of(self._call("list_objects_v2", Prefix=start, **more))
             return found._replace(keys=[key.removeprefix(start) for key in found.keys])
 

@@ -32,8 +32,9 @@ _CACHE_BYTES = 64 * 2**20
 #: Number of rows whose paths are looked up together.
 _ROWS_LOOKED_UP = 500_000
 
-#: A part whose rows are not larger is put together in memory, with others.
-_SMALL_BYTES = 2**20
+#: A part whose rows are not larger is put together in memory, with others: all rows of a bucket's
+#: staged files are read once for all of these parts, and once for each larger one.
+_SMALL_BYTES = ROW_GROUP_BYTES // 2
 
 
 class Cache:

@@ -17,9 +17,10 @@ NAMES = ("start", "extractor", "decode", "presets", "clips", "job", "rows", "mem
 #: Run only if they are named.
 MORE = ("faults",)
 
-#: Not run without their names, since they take long. The number of files or rows may follow, and
-#: for ``scale`` what the files are: ``list`` or ``files``. ``scale`` ends with ``tables``.
-SCALE, TABLES = "scale", "tables"
+#: Not run without their names, since they take long. The number of files, tasks or rows may follow,
+#: and for ``scale`` what the files are: ``list``, ``files``, ``errors`` or ``s3``. ``scale`` of a
+#: list ends with ``tasks`` and ``tables``.
+SCALE, TASKS, TABLES = "scale", "tasks", "tables"
 
 
 def main(names: list[str]) -> None:
@@ -29,6 +30,15 @@ def main(names: list[str]) -> None:
 
         with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
             bench_scale.run(Path(folder), *map(int, names[1:2]), *names[2:3])
+        if names[2:3] not in ([], ["list"]):
+            return
+    if names[:1] in ([SCALE], [TASKS]):
+        from tests.benchmarks import bench_tasks
+
+        with tempfile.TemporaryDirectory(prefix="featurelib-bench-") as folder:
+            bench_tasks.run(Path(folder), *(map(int, names[1:2]) if names[0] == TASKS else ()))
+    if names[:1] == [TASKS]:
+        return
     if names[:1] in ([SCALE], [TABLES]):
         os.environ.update(dict.fromkeys(ONE_THREAD, str(os.cpu_count())))  # as for a user
         from tests.benchmarks import bench_tables

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import featurelib
-from jobs.diagnostics.events import Event, PartWritten, StepEnded
+from jobs.diagnostics.events import Event, PartWritten, StepEnded, StepStarted
 from jobs.execution.context import TaskContext
 from jobs.execution.results import ShardResult
 from jobs.execution.sharding import Shard
@@ -52,8 +52,16 @@ _SPEC = featurelib.get_spec("genre-v1")
 _AIM_MIB = {"s3": 2048}
 _DELAY_S = 0.05
 
-#: Seconds and peak memory [MiB] of each step.
-_Steps = dict[str, tuple[float, float]]
+
+class _Cost(NamedTuple):
+    """What a step took: time, processor time of this process, and peak memory [MiB]."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+_Steps = dict[str, _Cost]
 
 
 def run(folder: Path, n_files: int = _FILES, kind: str = "list") -> None:
@@ -61,12 +69,12 @@ def run(folder: Path, n_files: int = _FILES, kind: str = "list") -> None:
     measure = _measure_bucket if kind == "s3" else _measure_runs
     few = measure(folder / "few", n_files // 10, kind)
     many = measure(folder / "many", n_files, kind)
-    print(f"  time for {n_files} files / time for {n_files // 10} (10: linear)")
+    print(f"  processor time for {n_files} files / for {n_files // 10} (10: linear)")
     for name, steps in many.items():
-        for step, (seconds, _) in steps.items():
-            if seconds > 0.5:
-                print(ratio(f"{name}: {step}", seconds / few[name][step][0]))
-        peaks = [max(peak for _, peak in found[name].values()) for found in (few, many)]
+        for step, cost in steps.items():
+            if cost.cpu_seconds > 0.5:
+                print(ratio(f"{name}: {step}", cost.cpu_seconds / few[name][step].cpu_seconds))
+        peaks = [max(cost.peak_mib for cost in found[name].values()) for found in (few, many)]
         print(ratio(f"{name}: peak memory", peaks[1] / peaks[0]))
 
 
@@ -109,13 +117,14 @@ def _measure_bucket(folder: Path, n_files: int, kind: str) -> dict[str, _Steps]:
 
 
 def _show(name: str, steps: _Steps, n_files: int, aim_mib: int) -> None:
-    seconds = sum(s for step, (s, _) in steps.items() if step != "extract")
-    peak = max(peak for _, peak in steps.values())
+    seconds = sum(cost.seconds for step, cost in steps.items() if step != "extract")
     print(f"  {name}: {seconds:.1f} s, {1e6 * seconds / n_files:.1f} us a file")
-    for step, (value, own) in steps.items():
+    for step, (wall, cpu, peak) in steps.items():
+        each = 1e6 * cpu / n_files
         print(
-            f"    {step:<10} {value:8.2f} s {1e6 * value / n_files:8.1f} us a file {own:8.0f} MiB"
+            f"    {step:<9} {wall:8.2f} s {cpu:8.2f} s CPU, {each:6.1f} us a file {peak:6.0f} MiB"
         )
+    peak = max(cost.peak_mib for cost in steps.values())
     print(ratio(f"{name}: peak memory of the driver [MiB]", peak, f"at most {aim_mib}"))
 
 
@@ -155,29 +164,26 @@ def _make_files(folder: Path, n_files: int) -> None:
 
 def _run(folder: Path, name: str, n_files: int, are_errors: bool) -> tuple[_Steps, int, int]:
     """Return the steps of a run, and the number and size [byte] of the parts that it wrote."""
+    clock = _Clock()
     if name == "status":
-        seconds = timed(lambda: table_status(str(folder / "table"), {}))
-        return {name: (seconds, peak_bytes() / 2**20)}, 0, 0
+        table_status(str(folder / "table"), {})
+        return {name: clock.lap()}, 0, 0
     listed = folder / "corpus" / "list.parquet"
     is_list = listed.exists()
     settings = Settings(reader_grace_s=0.0, labels="none" if is_list else "parent", max_failed=1.0)
     corpus, table = listed if is_list else folder / "corpus", folder / "table"
     request = RunRequest(str(corpus), str(table), _SPEC, settings)
-    steps, notice = _clock()
     written: list[str] = []
 
     def note(event: Event) -> None:
-        notice(event)
+        clock.notice(event)
         if isinstance(event, PartWritten):
             written.append(event.part)
 
-    started = time.perf_counter()
     report = run_job(request, lambda: _stub(are_errors), note)
-    whole = time.perf_counter() - started
-    steps["other"] = (whole - sum(seconds for seconds, _ in steps.values()), 0.0)
     assert report.n_files + report.n_errors == n_files
     assert (report.n_errors == n_files) == are_errors
-    return steps, len(written), sum((table / part).stat().st_size for part in written)
+    return clock.steps, len(written), sum((table / part).stat().st_size for part in written)
 
 
 def _plan(folder: Path, endpoint: str, n_files: int) -> _Steps:
@@ -185,10 +191,10 @@ def _plan(folder: Path, endpoint: str, n_files: int) -> _Steps:
     options = [f"corpus:{k}={v}" for k, v in _options(endpoint).items()]
     settings = Settings(storage_options=tuple(options), labels="none")
     request = RunRequest("s3://corpus", str(folder / "table"), _SPEC, settings)
-    steps, notice = _clock()
-    report = plan_job(request, notice)
+    clock = _Clock()
+    report = plan_job(request, clock.notice)
     assert report.counts.total() == n_files
-    return steps
+    return {"list and plan": clock.lap()}
 
 
 def _options(endpoint: str) -> dict[str, Any]:
@@ -206,17 +212,39 @@ def _list(endpoint: str, n_at_once: int, n_files: int) -> float:
     return time.perf_counter() - started
 
 
-def _clock() -> tuple[_Steps, Any]:
-    """Return steps, and an observer that adds those that end."""
-    steps: _Steps = {}
-    forget_peak()
+class _Clock:
+    """Measures steps, by the events of a run."""
 
-    def note(event: Event) -> None:
-        if isinstance(event, StepEnded):
-            steps[event.step] = (event.seconds, peak_bytes() / 2**20)
-            forget_peak()
+    def __init__(self) -> None:
+        self.steps: _Steps = {}
+        self._begin()
 
-    return steps, note
+    def _begin(self) -> None:
+        self._started = time.perf_counter(), time.process_time()
+        forget_peak()
+
+    def lap(self) -> _Cost:
+        """Return what it took since the last call, or the beginning."""
+        now = time.perf_counter(), time.process_time()
+        wall, cpu = (after - before for after, before in zip(now, self._started, strict=True))
+        cost = _Cost(wall, cpu, peak_bytes() / 2**20)
+        self._begin()
+        return cost
+
+    def notice(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self._add("other")
+        elif isinstance(event, StepEnded):
+            self._add(event.step)
+
+    def _add(self, name: str) -> None:
+        before = self.steps.get(name, _Cost(0.0, 0.0, 0.0))
+        new = self.lap()
+        self.steps[name] = _Cost(
+            before.seconds + new.seconds,
+            before.cpu_seconds + new.cpu_seconds,
+            max(before.peak_mib, new.peak_mib),
+        )
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ class TestS3(Contract):
 
         def of_three(self: S3Store, method: str, **arguments: Any) -> dict[str, Any]:
             asked.append(arguments)
-            return call(self, method, **arguments, MaxKeys=3)
+            return call(self, method, **{**arguments, "MaxKeys": 3})
 
         monkeypatch.setattr(S3Store, "_call", of_three)
         assert names_in(store) == sorted(names)
