@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from jobs.cli import (  # noqa: F401 - each adds its commands to the group
+    cluster,
     compiling,
     exporting,
     extract,

@@ -12,6 +12,7 @@ class _Commands(click.Group):
     """A command group that has hints for slips and unknown commands."""
 
     command_class = Command
+    group_class = type  # groups in the group have the same hints
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -249,7 +249,7 @@ def test_files_for_tls_that_are_no_certificates() -> None:
 
 def test_no_certificates() -> None:
     with (
-        pytest.raises(UsageError, match=r"tls://… needs certificates: name them in"),
+        pytest.raises(UsageError, match=r"tls://… needs certificates: give --tls DIR"),
         open_client(Settings(cluster="tls://127.0.0.1:9")),
     ):
         pass
