@@ -44,14 +44,8 @@ def certificates(folder: str, days: int, force: bool, as_json: bool, debug: bool
         files = {"folder": folder, "ca": CA, "cert": CERT, "key": KEY}
         click.echo(json.dumps(files | {"expires": expires.isoformat()}))
         return 0
-    print_lines(
-        [
-            f"Certificates in {folder}, valid until {expires:%Y-%m-%d %H:%M} UTC: {CA}, {CERT} and"
-            f" {KEY}.",
-            f"Whoever has {KEY} can run code on the cluster: copy the folder only to machines of"
-            " this cluster.",
-            f"Then start runs with --tls {shlex.quote(folder)}, and workers with --tls-ca-file,"
-            " --tls-cert and --tls-key.",
-        ]
-    )
+    there = shlex.quote(folder)
+    print_lines([f"Certificates, valid until {expires:%Y-%m-%d %H:%M} UTC: {folder}"])
+    print_lines([f"Whoever has {KEY} can run code on the cluster. Copy the folder to its machines;"])
+    print_lines([f"start runs with --tls {there}, workers with featurelib cluster worker --tls DIR."])
     return 0

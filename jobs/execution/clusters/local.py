@@ -15,34 +15,14 @@ from dask.system import CPU_COUNT
 
 from jobs.errors import ClusterError
 from jobs.execution import forkserver
+from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.healing import Healing
-from jobs.execution.native import ONE_THREAD
+from jobs.execution.clusters.tls import security_of
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
-#: Dask configuration of the embedded cluster; deploy/dask.yaml has it for other clusters.
-CONFIG: dict[str, Any] = {
-    # a shard whose worker died is divided by the driver, so Dask must not try it again
-    "distributed.scheduler.allowed-failures": 0,
-    # an adaptive cluster has to know before the first shard is done
-    "distributed.scheduler.default-task-durations": {"extract": "30s"},
-    # one task at a time per worker, so that no other task is blamed for its death
-    "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.nanny.pre-spawn-environ": ONE_THREAD,
-    # monitoring many times a second would take CPU time from the extraction
-    "distributed.worker.profile.enabled": False,
-    "distributed.worker.memory.monitor-interval": "500ms",
-    # a paused worker would hold its shard for ever; the task itself watches its memory
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.target": False,
-    "distributed.admin.tick.interval": "1s",
-    "distributed.admin.system-monitor.interval": "5s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-}
-
-#: Configuration for the embedded cluster alone.
-_LOCAL_CONFIG: dict[str, Any] = {
+#: Dask configuration of the embedded cluster alone; `configured` has what all clusters share.
+_CONFIG: dict[str, Any] = {
     # the task says which file used too much memory, where the nanny would only end the worker
     "distributed.worker.memory.terminate": False,
     # the driver itself watches for signs of life; a laptop that slept has lost nobody
@@ -71,9 +51,11 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
     n_workers = local_workers(settings)
+    security = security_of(settings) if settings.tls is not None else None
     with (
         forkserver.serving() as method,
-        dask.config.set(CONFIG | _LOCAL_CONFIG | quiet),
+        configured(),
+        dask.config.set(_CONFIG | quiet),
         dask.config.set({"distributed.worker.multiprocessing-method": method}),
         warnings.catch_warnings(),
     ):
@@ -86,6 +68,8 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                         threads_per_worker=1,
                         processes=True,
                         host="127.0.0.1",  # nothing listens beyond loopback
+                        protocol="tcp://" if security is None else "tls://",
+                        security=security,
                         dashboard_address="127.0.0.1:0",
                         worker_dashboard_address="127.0.0.1:0",
                         scheduler_kwargs={"dashboard": settings.dashboard},

@@ -21,7 +21,6 @@ from jobs.errors import ClusterError, UsageError
 from jobs.execution import watch
 from jobs.execution.clusters import local, open_client
 from jobs.execution.clusters.address import check_address
-from jobs.execution.clusters.local import CONFIG
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
@@ -191,7 +190,7 @@ def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("tcp://10.0.0.1:8786", "without TLS beyond this machine"),
         ("tcp://example.org:8786", "without TLS beyond this machine"),
-        ("here", "give 'local', 'inline' or a scheduler's address"),
+        ("here", "cluster is 'here': give 'local', 'inline'"),
     ],
 )
 def test_a_cluster_that_is_refused(cluster: str, message: str) -> None:
@@ -277,18 +276,3 @@ def test_a_client_of_a_scheduler_beyond_this_machine_is_refused(tmp_path: Path) 
 @pytest.mark.parametrize("address", ["inproc://10.0.0.1/2/1", "tcp://127.0.0.1:1", "tcp://[::1]:1"])
 def test_addresses_that_others_cannot_reach(address: str) -> None:
     check_address(address)
-
-
-def test_the_file_for_other_clusters_says_what_the_embedded_one_is_told() -> None:
-    import yaml
-
-    found = yaml.safe_load((ROOT / "deploy" / "dask.yaml").read_text())
-    told = dict(CONFIG)
-    environment = told.pop("distributed.nanny.pre-spawn-environ")
-    for name, value in told.items():
-        place = found
-        for part in name.split("."):
-            place = place[part]
-        assert place == value, name
-    in_file = {k: str(v) for k, v in found["distributed"]["nanny"]["pre-spawn-environ"].items()}
-    assert in_file.items() <= environment.items()
