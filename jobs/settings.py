@@ -22,7 +22,12 @@ LOCAL = "local"
 INLINE = "inline"
 
 #: Kinds of clusters with a name.
-KINDS = (LOCAL, INLINE, "slurm", "ssh", "kubernetes")
+SLURM, SSH, KUBERNETES = "slurm", "ssh", "kubernetes"
+KINDS = (LOCAL, INLINE, SLURM, SSH, KUBERNETES)
+
+#: How long a run waits for the first worker, and later for another one [s]: where workers wait in
+#: a queue; where a machine may have to be started first; elsewhere.
+_QUEUE_S, _MACHINE_S, _FIRST_S, _LATER_S = 14_400.0, 1_800.0, 120.0, 60.0
 
 _CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _RANGE = re.compile(r"(\d{1,6})(?::(\d{1,6}))?")
@@ -112,10 +117,12 @@ class Settings:
     file_timeout_s : float
         A file that takes longer fails as ``timed_out`` [s]. A worker that gives no sign for so
         long is restarted.
-    first_worker_timeout_s : float
-        How long a run waits for the first worker of its cluster [s].
-    no_worker_timeout_s : float
-        How long a cluster may be without any worker later [s].
+    first_worker_timeout_s : float, optional
+        How long a run waits for the first worker of its cluster [s]; default 120, with
+        ``kubernetes`` 1 800, with ``slurm`` and classes 14 400.
+    no_worker_timeout_s : float, optional
+        How long a cluster may be without any worker later [s]; default 60, with ``kubernetes``
+        1 800, with ``slurm`` and classes 14 400.
     prefetch_mb : float
         Maximum size of the files that a worker reads ahead [MiB].
     lease_period_s : float
@@ -160,8 +167,8 @@ class Settings:
     retry_failed: bool = False
     single_writer: bool = False
     file_timeout_s: float = 600.0
-    first_worker_timeout_s: float = 120.0
-    no_worker_timeout_s: float = 60.0
+    first_worker_timeout_s: float | None = None
+    no_worker_timeout_s: float | None = None
     prefetch_mb: float = 64.0
     lease_period_s: float = 30.0
     reader_grace_s: float = 5.0
@@ -189,7 +196,7 @@ class Settings:
             *("prefetch_mb", "lease_period_s", "keep_runs_days"),
         ):
             value = getattr(self, name)
-            if not 0 < value < math.inf:
+            if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}: give a number above 0")
         if not _MEMORY.fullmatch(self.worker_memory):
             raise UsageError(
@@ -241,6 +248,26 @@ class Settings:
     def is_adaptive(self) -> bool:
         """Whether the cluster grows and shrinks with the work."""
         return isinstance(self.workers, str)
+
+    @property
+    def is_class(self) -> bool:
+        """Whether the cluster is the dotted name of a class."""
+        return "://" not in self.cluster and self.cluster not in KINDS
+
+    @property
+    def first_worker_limit_s(self) -> float:
+        """How long the run waits for its first worker [s]."""
+        return self.first_worker_timeout_s or self._limit_s(_FIRST_S)
+
+    @property
+    def no_worker_limit_s(self) -> float:
+        """How long the cluster may be without workers later [s]."""
+        return self.no_worker_timeout_s or self._limit_s(_LATER_S)
+
+    def _limit_s(self, otherwise: float) -> float:
+        if self.cluster == SLURM or self.is_class:
+            return _QUEUE_S
+        return _MACHINE_S if self.cluster == KUBERNETES else otherwise
 
     @property
     def label_tag(self) -> str | None:
@@ -439,6 +466,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "int | str | None": ((int, str), "a whole number, or MIN:MAX"),
     "dict[str, Any]": ((dict,), "a table"),
     "float": ((int, float), "a number"),
+    "float | None": ((int, float), "a number"),
     "bool": ((bool,), "true or false"),
     "bool | None": ((bool,), "true or false"),
     "tuple[str, ...]": ((list, tuple), "a list of strings"),

@@ -52,6 +52,7 @@ DASK = {
     "jobs.execution.dask",
     "jobs.execution.dask_task",
     "jobs.execution.performance",
+    "jobs.execution.leaving",
     "jobs.execution.pulse",
     "jobs.execution.watch",
     "jobs.execution.workers",

@@ -83,6 +83,7 @@ class Progress:
         self.total: int | None = None
         self.done = self.n_failed = 0
         self.remaining: Remaining | None = None
+        self._is_short = False  # of workers, as told last
         self._since = time.monotonic()
         self._before = self.what
 
@@ -113,8 +114,12 @@ class Progress:
                 if self.remaining is not None:
                     self.remaining.add(result)
                 self._advance(event.n_files)
-            case Workers(n_workers) if self.remaining is not None:
-                self.remaining.n_workers = n_workers
+            case Workers(n_workers, n_wanted):
+                if self.remaining is not None:
+                    self.remaining.n_workers = n_workers
+                if n_workers < n_wanted or self._is_short:
+                    self.tell(f"workers: {n_workers} of {n_wanted}")
+                self._is_short = n_workers < n_wanted
             case Waiting(what_for):
                 self.tell(f"waiting: {what_for}")
             case Serving(what, url):

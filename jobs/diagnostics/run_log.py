@@ -25,6 +25,7 @@ from jobs.diagnostics.events import (
     ShardDone,
     StepEnded,
     Waiting,
+    Workers,
 )
 from jobs.errors import ENVIRONMENT_KINDS
 from jobs.storage.base import Store
@@ -189,6 +190,8 @@ def _line(event: Event) -> dict[str, Any] | None:
             return {"level": WARNING, "event": "waiting", "text": what_for}
         case Retried(counts):
             return {"level": WARNING, "event": "retries", "counts": counts}
+        case Workers():
+            return {"event": "workers", **vars(event)}
         case StepEnded(step, seconds):
             return {"event": "step", "step": step, "seconds": round(seconds, 3)}
         case Planned():

@@ -42,6 +42,11 @@ class _Found(NamedTuple):
     audio_s: float
 
 
+def never() -> bool:
+    """Return False: for tasks of processes that may work as long as they like."""
+    return False
+
+
 class Attempt:
     """One attempt at a shard.
 
@@ -53,6 +58,8 @@ class Attempt:
         The files.
     on_file : callable
         Called with the path of each file that is opened or extracted, in any thread.
+    is_over : callable
+        Asked after each file whether the others are left to another task.
 
     Attributes
     ----------
@@ -60,8 +67,15 @@ class Attempt:
         The result so far.
     """
 
-    def __init__(self, context: TaskContext, shard: Shard, on_file: OnFile) -> None:
+    def __init__(
+        self,
+        context: TaskContext,
+        shard: Shard,
+        on_file: OnFile,
+        is_over: Callable[[], bool] = never,
+    ) -> None:
         self._context, self._shard, self._on_file = context, shard, on_file
+        self._is_over = is_over
         self._store, self._table = stores_of(context)
         self._staging = StagingWriter(
             self._table, shard.bucket, form_of(context), context.run_id, context.origin
@@ -147,8 +161,14 @@ class Attempt:
                     self._extract(index, path, version)
                     self._note_time(path, sizes[index], time.monotonic() - started)
                     with self._changes:
-                        if not self._abandoned and (text := drain()):
+                        if self._abandoned:
+                            return
+                        if text := drain():
                             self.result.native_output.append((path, text))
+                        left = range(index + 1, len(self._shard))
+                        if left and self._is_over():
+                            self.result.unfinished = self._shard.only(left)
+                            return
         except BaseException as error:  # noqa: BLE001 - raised again by `run`, in the task's thread
             self._error = error
         finally:

@@ -21,6 +21,7 @@ from jobs.execution.context import TaskContext
 from jobs.execution.dask_task import extract_on_worker, prepare_on_worker
 from jobs.execution.interrupts import deferred
 from jobs.execution.performance import reported
+from jobs.execution.provision import Fixed, Provision, WorkerCount
 from jobs.execution.pulse import compiling_topic, topic_of
 from jobs.execution.recovery import recovered
 from jobs.execution.results import ShardResult
@@ -66,11 +67,20 @@ class DaskExecutor:
     settings : Settings
         How long the cluster may be without workers, and a file without a sign.
     n_expected : int, optional
-        Number of workers that the cluster will have.
+        Number of workers that the cluster will have, at most.
+    provision : Provision, optional
+        Where its workers come from.
     """
 
-    def __init__(self, client: distributed.Client, settings: Settings, n_expected: int = 1) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        settings: Settings,
+        n_expected: int = 1,
+        provision: Provision | None = None,
+    ) -> None:
         self.client, self.settings, self._n_expected = client, settings, n_expected
+        self.provision = provision or Fixed(n_expected)
         self.watch = ClusterWatch(client)
 
     def n_workers(self) -> int:
@@ -166,7 +176,8 @@ class _Extraction:
     ) -> None:
         self._n_workers = executor.n_workers
         self._client, self._watch = executor.client, executor.watch
-        self._settings = executor.settings
+        self._settings, self._provision = executor.settings, executor.provision
+        self._count = WorkerCount(notify)
         self._context, self._table, self._notify = context, table, notify
         self._waiting = iter(shards)
         self._again: deque[Shard] = deque()
@@ -183,7 +194,7 @@ class _Extraction:
         self._waiting_told_at = 0.0
         self._n_told = 0
         self._has_had_workers = bool(self._watch.state.threads)
-        self._is_elastic = not self._has_had_workers
+        self._is_elastic = not self._has_had_workers or self._settings.is_adaptive
 
     def results(self) -> Iterator[ShardResult]:
         """Yield the results of all shards."""
@@ -360,20 +371,26 @@ class _Extraction:
                 f"the scheduler has not answered for {_SCHEDULER_S:g} s: finished work is kept, run"
                 " the same command again when it works"
             )
-        if self._watch.state.threads:
+        n_workers = len(self._watch.state.threads)
+        self._count.look(n_workers, self._provision.n_wanted(), now)
+        if n_workers:
             self._workers_at, self._has_had_workers = now, True
             return
+        self._provision.check()
         waited, settings = self._age(self._workers_at, now), self._settings
-        if not self._has_had_workers and waited > settings.first_worker_timeout_s:
+        if not self._has_had_workers and waited > (limit := settings.first_worker_limit_s):
+            why = self._provision.why()
             raise ClusterError(
-                f"no worker came within {settings.first_worker_timeout_s:g} s"
-                " (first_worker_timeout_s): start workers, and run the same command again"
+                f"no worker came within {limit:g} s (first_worker_timeout_s):"
+                f" {f'{why}; change that' if why else 'start workers'}, and run the same command"
+                " again"
             )
-        if self._has_had_workers and waited > settings.no_worker_timeout_s:
+        if self._has_had_workers and waited > (limit := settings.no_worker_limit_s):
+            why = self._provision.why()
             raise ClusterError(
-                f"the cluster has had no workers for {settings.no_worker_timeout_s:g} s"
-                " (no_worker_timeout_s): finished work is kept, run the same command again when"
-                " it is back"
+                f"the cluster has had no workers for {limit:g} s"
+                f" (no_worker_timeout_s){why and f': {why}'}: finished work is kept, run the same"
+                " command again when it is back"
             )
 
     def _find_frozen(self, now: float) -> None:
@@ -405,13 +422,14 @@ class _Extraction:
             return f"the scheduler has not answered for {silent:.0f} s"
         if not state.threads:
             limit = (
-                settings.no_worker_timeout_s
+                settings.no_worker_limit_s
                 if self._has_had_workers
-                else settings.first_worker_timeout_s
+                else settings.first_worker_limit_s
             )
+            why = self._provision.why()
             return (
                 f"there has been no worker for {self._age(self._workers_at, now):.0f} s"
-                f" (the run ends after {limit:g} s)"
+                f"{why and f': {why}'} (the run ends after {limit:g} s)"
             )
         running = [flight for flight in self._flights.values() if flight.worker]
         if not running:

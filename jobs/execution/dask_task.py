@@ -12,6 +12,7 @@ import time
 import distributed
 
 from jobs.execution.context import TaskContext
+from jobs.execution.leaving import is_time_to_leave, leave
 from jobs.execution.memory import usable_bytes, watched
 from jobs.execution.pulse import Pulse, compiling_topic
 from jobs.execution.results import ShardResult
@@ -68,7 +69,9 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
     check_code(context)
     with Pulse(worker, context.run_id, flight) as pulse:
         if shard.is_suspect:
-            result = extract_suspects(context, shard, pulse.file, limit, pulse.prepare)
+            result = extract_suspects(
+                context, shard, pulse.file, limit, pulse.prepare, is_time_to_leave
+            )
         else:
             prepare(context, memory_limit=limit)
 
@@ -79,6 +82,8 @@ def extract_on_worker(context: TaskContext, shard: Shard, flight: str) -> ShardR
                 os.kill(os.getpid(), signal.SIGKILL)
 
             with watched(limit, end):
-                result = extract_shard(context, shard, pulse.file)
+                result = extract_shard(context, shard, pulse.file, is_time_to_leave)
+    if is_time_to_leave():
+        leave(worker)
     result.worker, result.host = worker.address, socket.gethostname()
     return result

@@ -39,7 +39,7 @@ def open_executor(
         yield InlineExecutor()
         return
     # importing Dask takes half a second, which a run without files to extract saves
-    from jobs.execution.clusters import expected_workers, open_client
+    from jobs.execution.clusters import expected_workers, open_cluster
     from jobs.execution.clusters.address import check_address
     from jobs.execution.dask import DaskExecutor
     from jobs.execution.performance import check_dashboard, check_report
@@ -54,6 +54,6 @@ def open_executor(
         check_workers(client)
         yield DaskExecutor(client, settings)
         return
-    with open_client(settings, debug=debug) as own:
+    with open_cluster(settings, debug=debug) as (own, provision):
         check_workers(own)
-        yield DaskExecutor(own, settings, expected_workers(settings))
+        yield DaskExecutor(own, settings, expected_workers(settings), provision)

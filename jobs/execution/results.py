@@ -71,7 +71,7 @@ class ShardResult:
     native_output : list of tuple
         Path of a file, and the output of native libraries while it was extracted.
     unfinished : Shard, optional
-        Files left over after a hung file, for another task.
+        Files left over after a hung file, or by a worker that leaves, for another task.
     is_hung : bool
         Whether a hung file still occupies a thread of the process.
     shard : str

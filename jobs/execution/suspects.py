@@ -29,7 +29,7 @@ import cloudpickle
 
 import jobs
 from jobs.errors import ClusterError
-from jobs.execution.attempt import OnFile
+from jobs.execution.attempt import OnFile, never
 from jobs.execution.context import TaskContext, stores_of
 from jobs.execution.memory import LOOK_EVERY_S, resident_bytes
 from jobs.execution.native import ONE_THREAD
@@ -53,6 +53,7 @@ def extract_suspects(
     on_file: OnFile,
     memory_limit: int | None,
     on_start: Callable[[], None] = lambda: None,
+    is_over: Callable[[], bool] = never,
 ) -> ShardResult:
     """Extract the files of a shard in a child process, and stage their rows.
 
@@ -68,6 +69,8 @@ def extract_suspects(
         Memory that the child may use, in bytes.
     on_start : callable, optional
         Called when a child is started, which takes a while.
+    is_over : callable, optional
+        Asked now and then whether the other files are left to another task.
 
     Raises
     ------
@@ -82,6 +85,10 @@ def extract_suspects(
     n_deaths: Counter[str] = Counter()
     waiting = deque(shard.pieces(math.ceil(len(shard) / _FILES_AT_ONCE)))
     while waiting:
+        if is_over() and (result.n_files or result.failures):
+            left = {file for piece in waiting for file in piece.files}
+            result.unfinished = shard.only([i for i, f in enumerate(shard.files) if f in left])
+            break
         files = waiting.popleft()
         try:
             with _some_child(context, memory_limit, on_start) as child:

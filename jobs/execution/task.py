@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import featurelib
 from jobs.errors import ClusterError, JobError
-from jobs.execution.attempt import Attempt, OnFile
+from jobs.execution.attempt import Attempt, OnFile, never
 from jobs.execution.context import TaskContext, form_of, spec_of, stores_of
 from jobs.execution.memory import resident_bytes
 from jobs.execution.native import keep_freed_memory
@@ -35,7 +35,12 @@ def ignore_file(path: str) -> None:
     """Do nothing: for tasks whose progress nobody watches."""
 
 
-def extract_shard(context: TaskContext, shard: Shard, on_file: OnFile = ignore_file) -> ShardResult:
+def extract_shard(
+    context: TaskContext,
+    shard: Shard,
+    on_file: OnFile = ignore_file,
+    is_over: Callable[[], bool] = never,
+) -> ShardResult:
     """Extract the files of a shard and stage their rows; a file that fails gets an error row.
 
     Parameters
@@ -46,6 +51,8 @@ def extract_shard(context: TaskContext, shard: Shard, on_file: OnFile = ignore_f
         The files.
     on_file : callable, optional
         Called with the path of each file that is opened or extracted, in any thread.
+    is_over : callable, optional
+        Asked after each file whether the others are left to another task.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def extract_shard(context: TaskContext, shard: Shard, on_file: OnFile = ignore_f
     check_code(context)
     prepare(context)
     started = time.monotonic()
-    result = Attempt(context, shard, on_file).run()
+    result = Attempt(context, shard, on_file, is_over).run()
     result.seconds = time.monotonic() - started
     result.retries = take_retries()
     return result

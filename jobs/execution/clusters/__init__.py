@@ -10,13 +10,43 @@ import distributed
 
 from jobs.execution.clusters.address import remote_client
 from jobs.execution.clusters.local import local_client, local_workers
-from jobs.settings import LOCAL, Settings
+from jobs.execution.provision import Fixed, Provision
+from jobs.settings import LOCAL, SLURM, Settings
 
 _LOGGERS = (
     "distributed",
     "distributed.client",
     "tornado.application",
 )  # each has a level of its own
+
+
+@contextlib.contextmanager
+def open_cluster(
+    settings: Settings, *, debug: bool = False
+) -> Iterator[tuple[distributed.Client, Provision]]:
+    """Context manager for a client of the cluster in the settings, and its coming workers.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster cannot be reached, or no worker comes.
+    UsageError
+        If an option is wrong, or others could reach the cluster.
+    """
+    with _log_level(debug=debug), contextlib.ExitStack() as stack:
+        if settings.cluster == LOCAL:
+            yield stack.enter_context(local_client(settings, debug=debug))
+        elif settings.cluster == SLURM:
+            from jobs.execution.clusters.slurm import slurm_client
+
+            yield stack.enter_context(slurm_client(settings))
+        elif settings.is_class:
+            from jobs.execution.clusters.named import named_client
+
+            yield stack.enter_context(named_client(settings))
+        else:
+            client = stack.enter_context(remote_client(settings))
+            yield client, Fixed(settings.min_workers or 0)
 
 
 @contextlib.contextmanager
@@ -30,17 +60,16 @@ def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distribu
     UsageError
         If the scheduler is on another machine and has no TLS, or certificates are missing.
     """
-    if settings.cluster == LOCAL:
-        with _log_level(debug=debug), local_client(settings, debug=debug) as client:
-            yield client
-    else:
-        with _log_level(debug=debug), remote_client(settings) as client:
-            yield client
+    with open_cluster(settings, debug=debug) as (client, _):
+        yield client
 
 
 def expected_workers(settings: Settings) -> int:
-    """Return how many workers the cluster in the settings will have, at least."""
-    return local_workers(settings) if settings.cluster == LOCAL else settings.min_workers or 1
+    """Return how many workers the cluster in the settings may have, as far as that is known."""
+    if settings.cluster == LOCAL:
+        return local_workers(settings)
+    is_own = settings.cluster == SLURM or settings.is_class
+    return (settings.max_workers if is_own else settings.min_workers) or 1
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
         raise ClusterError(f"no scheduler answers at {address}: {error}") from error
     with client:
         if settings.min_workers:  # without it the run begins, and an adaptive cluster grows
-            wait_for_workers(client, settings.min_workers, settings.first_worker_timeout_s, _ADVICE)
+            wait_for_workers(client, settings.min_workers, settings.first_worker_limit_s, _ADVICE)
         yield client
 
 

@@ -29,17 +29,18 @@ _LONGEST_PAUSE_S = 30.0
 
 
 class Healing:
-    """Keeps an embedded cluster at its number of workers.
+    """Keeps an embedded cluster at its number of workers, or between two.
 
     Parameters
     ----------
     cluster : distributed.LocalCluster
         The cluster, started without workers.
-    n_workers : int
-        Number of workers.
+    n_workers : int, optional
+        Number of workers. Without it lost workers are only removed: somebody else scales the
+        cluster.
     """
 
-    def __init__(self, cluster: distributed.LocalCluster, n_workers: int) -> None:
+    def __init__(self, cluster: distributed.LocalCluster, n_workers: int | None) -> None:
         self._cluster, self._n_workers = cluster, n_workers
         self._task: asyncio.Task[None] | None = None
         self._lacking_since: dict[Any, float] = {}
@@ -55,12 +56,16 @@ class Healing:
             self._cluster.sync(self._end)
 
     async def _begin(self) -> None:
-        self._cluster.scale(self._n_workers)
+        self._scale()
         self._task = asyncio.create_task(self._heal())
 
     async def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+    def _scale(self) -> None:
+        if self._n_workers is not None:
+            self._cluster.scale(self._n_workers)
 
     async def _heal(self) -> None:
         while True:
@@ -95,6 +100,6 @@ class Healing:
         for name in names:
             self._lacking_since.pop(name, None)
             del self._cluster.worker_spec[name]
-        self._cluster.scale(self._n_workers)
+        self._scale()
         self._may_start_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)

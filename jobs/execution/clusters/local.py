@@ -17,7 +17,9 @@ from jobs.errors import ClusterError
 from jobs.execution import forkserver
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.healing import Healing
+from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
+from jobs.execution.provision import Provision
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
@@ -40,7 +42,9 @@ _ADVICE = "--debug shows why no process starts, and --cluster inline runs withou
 
 
 @contextlib.contextmanager
-def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
+def local_client(
+    settings: Settings, *, debug: bool
+) -> Iterator[tuple[distributed.Client, Provision]]:
     """Context manager for a client of an embedded cluster, which lasts as long as the client.
 
     Raises
@@ -83,10 +87,13 @@ def local_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Cli
                 # wait and their start with it, and Dask could not close the cluster any more
                 client = distributed.Client(cluster)
                 stack.callback(_close, client)
-                stack.enter_context(Healing(cluster, n_workers))
+                stack.enter_context(Healing(cluster, None if settings.is_adaptive else n_workers))
+                if settings.is_adaptive:
+                    adapt(cluster, settings)
             try:
-                wait_for_workers(client, 1, settings.first_worker_timeout_s, _ADVICE)
-                yield client
+                if settings.min_workers != 0:
+                    wait_for_workers(client, 1, settings.first_worker_limit_s, _ADVICE)
+                yield client, Planned(cluster)
             except BaseException:
                 _end_workers(cluster)
                 raise

@@ -1,0 +1,198 @@
+"""Start workers as the jobs of a queueing system (Slurm, PBS, …), with dask-jobqueue."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import dask
+import distributed
+
+from featurelib.extras import needing
+from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters.configuration import CONFIG, configured
+from jobs.execution.clusters.jobs import Jobs, ListJobs
+from jobs.execution.clusters.listening import check_dashboard, check_interface, check_ports
+from jobs.execution.clusters.scaling import adapt
+from jobs.execution.leaving import LEAVE_AT
+from jobs.settings import Settings
+
+with needing("cluster"):
+    from dask_jobqueue.core import JobQueueCluster
+
+#: How long it may take to cancel all jobs, and to close the cluster [s].
+_CLOSE_S = 60.0
+
+#: `Jobs` replaces jobs that are gone; Dask would not do so for jobs of several workers.
+_CONFIG = {"distributed.deploy.lost-worker-timeout": "1000 days"}
+
+#: Workers leave so long before the wall time, to finish their file: a fraction, and bounds [s].
+_MARGIN, _MARGIN_LEAST_S, _MARGIN_MOST_S = 0.05, 60, 600
+
+#: They leave at different times, so that not all of them wait in the queue at once: a fraction.
+_STAGGER = 0.1
+
+_WALL_TIME = re.compile(r"(?:(?:(\d+)-)?(\d+):)(\d+):(\d+)")
+
+
+@contextlib.contextmanager
+def jobqueue_client(
+    settings: Settings,
+    options: Mapping[str, Any],
+    cluster_class: type[JobQueueCluster],
+    security: distributed.Security | None,
+    listed: ListJobs | None = None,
+) -> Iterator[tuple[distributed.Client, Jobs]]:
+    """Context manager for a client of a cluster whose workers are jobs; it cancels them at last.
+
+    Parameters
+    ----------
+    settings : Settings
+        The number of workers.
+    options : mapping
+        The table ``[cluster]``: arguments of the class.
+    cluster_class : type
+        Class of dask-jobqueue.
+    security : distributed.Security, optional
+        Certificates; without them all addresses must be loopback.
+    listed : callable, optional
+        Returns what the queueing system says of the user's jobs.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not start.
+    UsageError
+        If an option is wrong, or others could reach the cluster.
+    """
+    if settings.workers is None:
+        raise UsageError(
+            f"--cluster {settings.cluster} starts as many workers as --workers says: give N, or"
+            " MIN:MAX"
+        )
+    with contextlib.ExitStack() as stack:
+        arguments = arguments_of(options, cluster_class, security)
+        logs = arguments.setdefault("log_directory", None) or stack.enter_context(_logs())
+        arguments["log_directory"] = logs
+        stack.enter_context(configured())
+        stack.enter_context(dask.config.set(_CONFIG))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        with check_ports(settings.cluster, security):
+            try:
+                cluster = cluster_class(**arguments)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"[cluster] of {settings.cluster}: {error}") from error
+            except (OSError, RuntimeError) as error:
+                raise ClusterError(f"the cluster does not start: {error}") from error
+            stack.callback(_close, cluster)
+        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
+        jobs = stack.enter_context(Jobs(cluster, adapt(cluster, settings), listed, logs))
+        yield client, jobs
+
+
+def _close(cluster: JobQueueCluster) -> None:
+    with contextlib.suppress(TimeoutError):
+        cluster.close(timeout=_CLOSE_S)
+
+
+@contextlib.contextmanager
+def _logs() -> Iterator[str]:
+    """Context manager for a folder for the logs of jobs, which stays if the run fails."""
+    parent = Path.home() / ".cache" / "featurelib" / "jobs"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix="run-", dir=parent)
+    except OSError as error:
+        raise ClusterError(
+            f"no folder for the logs of jobs can be made in {parent}: {error.strerror}; name"
+            " another as log_directory in [cluster]"
+        ) from error
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def arguments_of(
+    options: Mapping[str, Any],
+    cluster_class: type[JobQueueCluster],
+    security: distributed.Security | None,
+) -> dict[str, Any]:
+    """Return the arguments of a class of dask-jobqueue.
+
+    Parameters
+    ----------
+    options : mapping
+        The table ``[cluster]``.
+    cluster_class : type
+        The class.
+    security : distributed.Security, optional
+        Certificates.
+
+    Raises
+    ------
+    UsageError
+        If an option is missing or wrong, or others could reach the cluster.
+    """
+    name = cast(Any, cluster_class).job_cls.config_name
+
+    def option(key: str) -> Any:
+        return options.get(key.replace("-", "_"), dask.config.get(f"jobqueue.{name}.{key}", None))
+
+    if option("memory") is None:
+        raise UsageError(
+            "[cluster] has no memory: give the memory of a job, such as memory = '2GB', and cores"
+            " if a job is to have more than one worker"
+        )
+    cores = option("cores") or 1
+    processes = options.get("processes", cores)
+    if processes != cores:
+        raise UsageError(
+            f"[cluster] has processes = {processes} and cores = {cores}: a worker has one thread,"
+            " so leave processes out"
+        )
+    check_interface(option("interface"), option("scheduler-options"), security)
+    scheduler_options = {"dashboard_address": "127.0.0.1:0", **(option("scheduler-options") or {})}
+    check_dashboard(scheduler_options["dashboard_address"])
+    return {
+        "job_name": "featurelib",
+        **options,
+        "cores": cores,
+        "processes": cores,
+        "security": security,
+        "scheduler_options": scheduler_options,
+        "worker_extra_args": [
+            *(option("worker-extra-args") or ()),
+            *("--dashboard-address", "127.0.0.1:0"),
+        ],
+        "job_script_prologue": [
+            f"export DASK_INTERNAL_INHERIT_CONFIG={dask.config.serialize(CONFIG)}",
+            *_leaving(option("walltime")),
+            *(option("job-script-prologue") or ()),
+        ],
+    }
+
+
+def _leaving(wall_time: str | None) -> Iterator[str]:
+    """Yield lines of shell that say when the workers of a job leave it."""
+    seconds = wall_time_s(wall_time)
+    if seconds is None:
+        return
+    margin = min(max(_MARGIN * seconds, _MARGIN_LEAST_S), _MARGIN_MOST_S, seconds / 2)
+    latest, stagger = math.floor(seconds - margin), max(1, int(_STAGGER * seconds))
+    yield f"export {LEAVE_AT}=$(( $(date +%s) + {latest} - (RANDOM * 32768 + RANDOM) % {stagger} ))"
+
+
+def wall_time_s(text: str | None) -> int | None:
+    """Return a wall time ``[DAYS-]HOURS:MINUTES:SECONDS`` [s]; None if it is none."""
+    found = _WALL_TIME.fullmatch(text or "")
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((24 * days + hours) * 60 + minutes) * 60 + seconds

@@ -1,0 +1,150 @@
+"""Start a cluster of any Dask class, given by its dotted name."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any, cast
+
+import distributed
+from distributed.deploy import Cluster, SpecCluster
+
+from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters.address import check_address
+from jobs.execution.clusters.configuration import configured
+from jobs.execution.clusters.listening import check_ports
+from jobs.execution.clusters.scaling import Planned, adapt
+from jobs.execution.clusters.tls import security_of
+from jobs.execution.provision import Fixed, Provision
+from jobs.settings import Settings, did_you_mean
+
+_CLOSE_S = 60.0
+
+#: Arguments of Dask's own local cluster: as of the embedded one.
+_LOCAL = {
+    "host": "127.0.0.1",
+    "threads_per_worker": 1,
+    "n_workers": 0,
+    "dashboard_address": "127.0.0.1:0",
+    "worker_dashboard_address": "127.0.0.1:0",
+}
+
+
+@contextlib.contextmanager
+def named_client(settings: Settings) -> Iterator[tuple[distributed.Client, Provision]]:
+    """Context manager for a client of a cluster of the class that the settings name.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not start.
+    UsageError
+        If there is no such class, an argument is wrong, or others could reach the cluster.
+    """
+    cluster_class = class_of(settings.cluster)
+    security = security_of(settings)
+    if any(base.__module__ == "dask_jobqueue.core" for base in cluster_class.__mro__):
+        from jobs.execution.clusters.jobqueue import jobqueue_client
+
+        options, any_class = settings.cluster_options, cast(Any, cluster_class)
+        with jobqueue_client(settings, options, any_class, security) as opened:
+            yield opened
+        return
+    arguments: dict[str, Any] = dict(settings.cluster_options)
+    if issubclass(cluster_class, distributed.LocalCluster):
+        arguments = _LOCAL | arguments
+    if security is not None:
+        arguments = {"security": security, "protocol": "tls://"} | arguments
+    check_arguments(settings.cluster, cluster_class, arguments)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(configured())
+        with check_ports(settings.cluster, security):
+            cluster = _started(settings.cluster, cluster_class, arguments)
+            stack.callback(_close, cluster)
+        check_address(cluster.scheduler_address)
+        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
+        _scale(cluster, settings)
+        yield client, Planned(cluster) if isinstance(cluster, SpecCluster) else Fixed(0)
+
+
+def class_of(name: str) -> type[Cluster]:
+    """Return the class of a cluster by its dotted name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(
+            f"cluster is {name!r}: {error}; install it, or correct the name"
+        ) from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Cluster)):
+        classes = [
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and issubclass(value, Cluster) and key[0] != "_"
+        ]
+        hint = did_you_mean(class_name, classes) if classes else ""
+        raise UsageError(
+            f"cluster is {name!r}: {module_name} has no cluster class {class_name}{hint}"
+        )
+    return found
+
+
+def check_arguments(name: str, cluster_class: type, arguments: dict[str, Any]) -> None:
+    """Check that a class takes the arguments, as far as its constructors tell.
+
+    Raises
+    ------
+    UsageError
+        If it does not take one of them.
+    """
+    known: set[str] = set()
+    for base in cluster_class.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+        known |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    else:
+        return  # arguments go to somebody else
+    for argument in arguments:
+        if argument not in known:
+            raise UsageError(
+                f"[cluster] of {name}: there is no argument {argument!r}"
+                f"{did_you_mean(argument, sorted(known))}"
+            )
+
+
+def _started(name: str, cluster_class: type[Cluster], arguments: dict[str, Any]) -> Cluster:
+    try:
+        return cluster_class(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"[cluster] of {name}: {error}") from error
+    except (OSError, RuntimeError, ImportError) as error:
+        raise ClusterError(f"{name} does not start: {error}") from error
+
+
+def _scale(cluster: Cluster, settings: Settings) -> None:
+    """Let a cluster have as many workers as the settings say, if they do."""
+    if settings.max_workers is None:
+        return
+    if isinstance(cluster, SpecCluster):
+        adapt(cluster, settings)
+    elif settings.is_adaptive:
+        cluster.adapt(minimum=settings.min_workers, maximum=settings.max_workers)
+    else:
+        cluster.scale(settings.max_workers)
+
+
+def _close(cluster: Cluster) -> None:
+    with contextlib.suppress(TimeoutError):
+        cluster.close(timeout=_CLOSE_S)
