@@ -23,6 +23,9 @@ _LOOK_EVERY_S = 0.5
 _WITHOUT_PROCESS_S = 5.0
 _WITHOUT_CLUSTER_S = 90.0
 
+#: How long the process of a nanny that is given up may take to end before it is killed [s].
+_CLOSE_S = 2.0
+
 #: Pause before the first replacement in a row, and longest pause: each is twice the last [s].
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -43,6 +46,7 @@ class Healing:
     def __init__(self, cluster: distributed.LocalCluster, n_workers: int | None) -> None:
         self._cluster, self._n_workers = cluster, n_workers
         self._task: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Future[Any]] = set()  # the event loop itself holds none
         self._lacking_since: dict[Any, float] = {}
         self._pause_s = _FIRST_PAUSE_S
         self._may_start_at = 0.0
@@ -100,6 +104,10 @@ class Healing:
         for name in names:
             self._lacking_since.pop(name, None)
             del self._cluster.worker_spec[name]
+            # its successor may get the same name, and Dask would take this nanny for it
+            closing = asyncio.ensure_future(self._cluster.workers.pop(name).close(_CLOSE_S))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
         self._scale()
         self._may_start_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)

@@ -17,6 +17,7 @@ import distributed
 
 from featurelib.extras import needing
 from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters.arguments import check_arguments
 from jobs.execution.clusters.configuration import CONFIG, configured
 from jobs.execution.clusters.jobs import Jobs, ListJobs
 from jobs.execution.clusters.listening import check_dashboard, check_interface, check_ports
@@ -77,8 +78,10 @@ def jobqueue_client(
             f"--cluster {settings.cluster} starts as many workers as --workers says: give N, or"
             " MIN:MAX"
         )
+    job_class = cast(Any, cluster_class).job_cls
     with contextlib.ExitStack() as stack:
-        arguments = arguments_of(options, cluster_class, security)
+        check_arguments(settings.cluster, options, cluster_class, job_class)
+        arguments = arguments_of(options, job_class.config_name, security)
         logs = arguments.setdefault("log_directory", None) or stack.enter_context(_logs())
         arguments["log_directory"] = logs
         stack.enter_context(configured())
@@ -89,7 +92,8 @@ def jobqueue_client(
             try:
                 cluster = cluster_class(**arguments)
             except (TypeError, ValueError) as error:
-                raise UsageError(f"[cluster] of {settings.cluster}: {error}") from error
+                message = " ".join(str(error).split())
+                raise UsageError(f"[cluster] of {settings.cluster}: {message}") from error
             except (OSError, RuntimeError) as error:
                 raise ClusterError(f"the cluster does not start: {error}") from error
             stack.callback(_close, cluster)
@@ -120,9 +124,7 @@ def _logs() -> Iterator[str]:
 
 
 def arguments_of(
-    options: Mapping[str, Any],
-    cluster_class: type[JobQueueCluster],
-    security: distributed.Security | None,
+    options: Mapping[str, Any], config_name: str, security: distributed.Security | None
 ) -> dict[str, Any]:
     """Return the arguments of a class of dask-jobqueue.
 
@@ -130,8 +132,8 @@ def arguments_of(
     ----------
     options : mapping
         The table ``[cluster]``.
-    cluster_class : type
-        The class.
+    config_name : str
+        Where Dask's configuration has defaults for the class, below ``jobqueue``.
     security : distributed.Security, optional
         Certificates.
 
@@ -140,11 +142,13 @@ def arguments_of(
     UsageError
         If an option is missing or wrong, or others could reach the cluster.
     """
-    name = cast(Any, cluster_class).job_cls.config_name
 
     def option(key: str) -> Any:
-        return options.get(key.replace("-", "_"), dask.config.get(f"jobqueue.{name}.{key}", None))
+        default = dask.config.get(f"jobqueue.{config_name}.{key}", None)
+        return options.get(key.replace("-", "_"), default)
 
+    if "n_workers" in options:
+        raise UsageError("[cluster] has n_workers: give --workers N, or MIN:MAX, instead")
     if option("memory") is None:
         raise UsageError(
             "[cluster] has no memory: give the memory of a job, such as memory = '2GB', and cores"

@@ -40,8 +40,8 @@ _WITHOUT_WORKERS_S = 15.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 120.0
 
-#: If so many jobs have ended without a worker, and no other has one, no worker will come.
-_ENDED_AT_ONCE = 3
+#: If so many jobs are refused, or end without a worker, and no other has one, none will come.
+_TRIES = 3
 
 _LINE_LENGTH = 200
 
@@ -73,6 +73,7 @@ class Jobs:
         self._listed_at = 0.0
         self._submitted: dict[str, float] = {}  # when each job was first seen
         self._refusal = ""  # what the last submission said, if it failed
+        self._n_refused = 0
         self._silence = ""  # why the jobs cannot be listed, if so
         self._n_ended_at_once = 0
         self._pause_s, self._may_start_at = _FIRST_PAUSE_S, 0.0
@@ -92,6 +93,9 @@ class Jobs:
         if self._task is not None:
             self._task.cancel()
         self._adaptive.stop("the run has ended")
+        for job in self._cluster.workers.values():
+            if job.status is Status.created:  # Dask would wonder what became of it
+                job.status = Status.failed
         await self._cancel_all()
 
     async def _cancel_all(self) -> None:
@@ -121,9 +125,11 @@ class Jobs:
                 await self._submit_again(job, now)
         gone = [name for name in self._cluster.worker_spec if self._is_gone(name, now)]
         for name in gone:
-            del self._cluster.worker_spec[name]  # `Adaptive` notices, and Dask closes the job
-        if gone:
-            logger.info("jobs that are gone: %s", gone)
+            # `Adaptive` notices, and asks for another, which may get the same name
+            del self._cluster.worker_spec[name]
+            job = self._cluster.workers.pop(name)
+            logger.info("the job %s is gone", job.job_id)
+            await job.close()
 
     async def _list(self) -> None:
         assert self._listed is not None
@@ -143,10 +149,11 @@ class Jobs:
         try:
             await job
         except (RuntimeError, OSError, ValueError) as error:
-            self._refusal = _last_line(str(error))
+            self._refusal = _refusal(str(error))
+            self._n_refused += 1
             self._pause(now)
         else:
-            self._refusal = ""
+            self._refusal, self._n_refused = "", 0
 
     def _pause(self, now: float) -> None:
         self._may_start_at = now + self._pause_s
@@ -203,10 +210,15 @@ class Jobs:
         Raises
         ------
         ClusterError
-            If all jobs end before their workers are there.
+            If no job was ever accepted, or all jobs end before their workers are there.
         """
+        if not self._submitted and self._n_refused >= _TRIES:
+            raise ClusterError(
+                f"no job can be submitted: {self._refusal}; correct [cluster], and run the same"
+                " command again"
+            )
         n = self._n_ended_at_once
-        if n < max(_ENDED_AT_ONCE, len(self._cluster.worker_spec)):
+        if n < max(_TRIES, len(self._cluster.worker_spec)):
             return
         raise ClusterError(
             f"{n} jobs have ended before their workers joined the cluster"
@@ -222,6 +234,11 @@ class Jobs:
                 if line := _last_line(path.read_text(errors="replace")):
                     return line
         return ""
+
+
+def _refusal(text: str) -> str:
+    """Return what the command said that was to submit a job, from dask-jobqueue's error."""
+    return _last_line(text.rpartition("stderr:")[2]) or _last_line(text)
 
 
 def _last_line(text: str) -> str:

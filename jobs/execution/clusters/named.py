@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from distributed.deploy import Cluster, SpecCluster
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.address import check_address
+from jobs.execution.clusters.arguments import check_arguments, passes_on
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.listening import check_ports
 from jobs.execution.clusters.scaling import Planned, adapt
@@ -54,10 +54,13 @@ def named_client(settings: Settings) -> Iterator[tuple[distributed.Client, Provi
         return
     arguments: dict[str, Any] = dict(settings.cluster_options)
     if issubclass(cluster_class, distributed.LocalCluster):
+        workers = (distributed.Nanny, distributed.Worker)
+        check_arguments(settings.cluster, arguments, cluster_class, *workers)
         arguments = _LOCAL | arguments
+    elif not passes_on(cluster_class):
+        check_arguments(settings.cluster, arguments, cluster_class)
     if security is not None:
         arguments = {"security": security, "protocol": "tls://"} | arguments
-    check_arguments(settings.cluster, cluster_class, arguments)
     with contextlib.ExitStack() as stack:
         stack.enter_context(configured())
         with check_ports(settings.cluster, security):
@@ -98,39 +101,13 @@ def class_of(name: str) -> type[Cluster]:
     return found
 
 
-def check_arguments(name: str, cluster_class: type, arguments: dict[str, Any]) -> None:
-    """Check that a class takes the arguments, as far as its constructors tell.
-
-    Raises
-    ------
-    UsageError
-        If it does not take one of them.
-    """
-    known: set[str] = set()
-    for base in cluster_class.__mro__:
-        if "__init__" not in vars(base) or base is object:
-            continue
-        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
-        known |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    else:
-        return  # arguments go to somebody else
-    for argument in arguments:
-        if argument not in known:
-            raise UsageError(
-                f"[cluster] of {name}: there is no argument {argument!r}"
-                f"{did_you_mean(argument, sorted(known))}"
-            )
-
-
 def _started(name: str, cluster_class: type[Cluster], arguments: dict[str, Any]) -> Cluster:
     try:
         return cluster_class(**arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"[cluster] of {name}: {error}") from error
+        raise UsageError(f"[cluster] of {name}: {' '.join(str(error).split())}") from error
     except (OSError, RuntimeError, ImportError) as error:
-        raise ClusterError(f"{name} does not start: {error}") from error
+        raise ClusterError(f"{name} does not start: {' '.join(str(error).split())}") from error
 
 
 def _scale(cluster: Cluster, settings: Settings) -> None:
