@@ -71,7 +71,10 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
         assert shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"), (
             f"{program} is not installed: apt-get install slurm-wlm munge (.ci/run does)"
         )
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
         ports = {"PORT": str(one.getsockname()[1]), "NODE_PORT": str(other.getsockname()[1])}
     started = subprocess.run(
         [_SERVERS / "slurm-up.sh", folder],

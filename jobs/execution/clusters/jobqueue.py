@@ -15,17 +15,17 @@ from typing import Any, cast
 import dask
 import distributed
 
-from featurelib.extras import needing
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.arguments import check_arguments
 from jobs.execution.clusters.configuration import CONFIG, configured
+from jobs.execution.clusters.imports import importing
 from jobs.execution.clusters.jobs import Jobs, ListJobs
 from jobs.execution.clusters.listening import check_dashboard, check_interface, check_ports
 from jobs.execution.clusters.scaling import adapt
 from jobs.execution.leaving import LEAVE_AT
 from jobs.settings import Settings
 
-with needing("cluster"):
+with importing():
     from dask_jobqueue.core import JobQueueCluster
 
 #: How long it may take to cancel all jobs, and to close the cluster [s].

@@ -14,6 +14,7 @@ from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.arguments import check_arguments, passes_on
 from jobs.execution.clusters.configuration import configured
+from jobs.execution.clusters.imports import importing
 from jobs.execution.clusters.listening import check_ports
 from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
@@ -82,7 +83,8 @@ def class_of(name: str) -> type[Cluster]:
     """
     module_name, _, class_name = name.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        with importing():
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise UsageError(
             f"cluster is {name!r}: {error}; install it, or correct the name"

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import distributed
 
-from featurelib.extras import needing
 from jobs.errors import ClusterError
+from jobs.execution.clusters.imports import importing
 from jobs.execution.clusters.jobqueue import jobqueue_client
 from jobs.execution.clusters.jobs import Jobs
 from jobs.execution.clusters.tls import security_of
 from jobs.settings import Settings
 
-with needing("cluster"):
+with importing():
     from dask_jobqueue import SLURMCluster
 
 _ANSWER_S = 20.0
