@@ -490,7 +490,27 @@ def with_values(settings: Settings, values: dict[str, Any], where: str) -> Setti
     UsageError
         If a name is unknown, or a value has the wrong type or range.
     """
-    known = {f.name: str(f.type) for f in fields(Settings)}
+    return replace(settings, **checked_values(Settings, values, where))
+
+
+def checked_values(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return values for the fields of a dataclass, lists as tuples.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    values : mapping
+        Values, by name.
+    where : str
+        Source of the values, for errors.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or a value has the wrong type.
+    """
+    known = {f.name: str(f.type) for f in fields(kind)}
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
@@ -502,7 +522,7 @@ def with_values(settings: Settings, values: dict[str, Any], where: str) -> Setti
         if not (fits or (value is None and "None" in known[name])):
             raise UsageError(f"{where}: {name} is {value!r}: give {in_words}")
         checked[name] = tuple(value) if isinstance(value, list) else value
-    return replace(settings, **checked)
+    return checked
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

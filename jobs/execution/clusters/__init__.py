@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import distributed
 
 from jobs.execution.clusters.address import remote_client
+from jobs.execution.clusters.kubernetes import kubernetes_client
 from jobs.execution.clusters.local import local_client, local_workers
 from jobs.execution.provision import Fixed, Provision
-from jobs.settings import LOCAL, SLURM, Settings
+from jobs.settings import KUBERNETES, LOCAL, SLURM, SSH, Settings
 
 _LOGGERS = (
     "distributed",
@@ -44,8 +45,14 @@ def open_cluster(
             from jobs.execution.clusters.named import named_client
 
             yield stack.enter_context(named_client(settings))
+        elif settings.cluster == SSH:
+            from jobs.execution.clusters.ssh import ssh_client
+
+            yield stack.enter_context(ssh_client(settings, debug=debug))
         else:
-            client = stack.enter_context(remote_client(settings))
+            is_pod = settings.cluster == KUBERNETES
+            opened = kubernetes_client(settings, debug=debug) if is_pod else remote_client(settings)
+            client = stack.enter_context(opened)
             yield client, Fixed(settings.min_workers or 0)
 
 
@@ -68,7 +75,7 @@ def expected_workers(settings: Settings) -> int:
     """Return how many workers the cluster in the settings may have, as far as that is known."""
     if settings.cluster == LOCAL:
         return local_workers(settings)
-    is_own = settings.cluster == SLURM or settings.is_class
+    is_own = settings.cluster in (SLURM, SSH) or settings.is_class
     return (settings.max_workers if is_own else settings.min_workers) or 1
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import distributed
+from distributed.comm.core import FatalCommClosedError
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.tls import security_of
@@ -29,29 +30,49 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
     UsageError
         If the scheduler is on another machine and has no TLS, or certificates are missing.
     """
-    address = settings.cluster
-    check_address(address)
-    security = security_of(settings)
-    if address.startswith("tls://") and security is None:
-        raise UsageError(
-            "tls://… needs certificates: give --tls DIR, or name them in Dask's configuration,"
-            " distributed.comm.tls (see deploy/README.md)"
-        )
-    if settings.tls is not None and not address.startswith("tls://"):
-        raise UsageError(
-            f"{address} is a scheduler without TLS, and tls is {settings.tls!r}: start the"
-            " scheduler with these certificates and give tls://…, or leave --tls out"
-        )
+    address, security = settings.cluster, security_for(settings)
     try:
         client = distributed.Client(
             address, security=security, timeout=_CONNECT_TIMEOUT, set_as_default=False
         )
+    except FatalCommClosedError as error:
+        raise ClusterError(
+            f"the scheduler at {address} has certificates of another authority: give those that it"
+            " was started with, --tls DIR"
+        ) from error
     except (OSError, ValueError, TimeoutError) as error:
-        raise ClusterError(f"no scheduler answers at {address}: {error}") from error
+        hint = "" if security else "; if it has TLS, give tls://… and --tls DIR"
+        raise ClusterError(f"no scheduler answers at {address}: {error}{hint}") from error
     with client:
         if settings.min_workers:  # without it the run begins, and an adaptive cluster grows
             wait_for_workers(client, settings.min_workers, settings.first_worker_limit_s, _ADVICE)
         yield client
+
+
+def security_for(settings: Settings) -> distributed.Security | None:
+    """Return the certificates for the scheduler whose address is in the settings.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler is on another machine and has no TLS, or certificates are missing.
+    """
+    address = settings.cluster
+    check_address(address)
+    if settings.tls is not None and not address.startswith("tls://"):
+        raise UsageError(
+            f"{address} is the address of a scheduler without TLS, and tls is {settings.tls!r}:"
+            " start the scheduler with these certificates and give tls://…, or leave --tls out"
+        )
+    if not address.startswith("tls://"):
+        return None
+    security = security_of(settings)
+    if security is None:
+        raise UsageError(
+            "tls://… needs certificates: give --tls DIR, or name them in Dask's configuration,"
+            " distributed.comm.tls (see deploy/README.md)"
+        )
+    return security
 
 
 def check_address(address: str) -> None:
@@ -62,7 +83,7 @@ def check_address(address: str) -> None:
     UsageError
         If the scheduler is on another machine and has no TLS.
     """
-    if address.startswith(("tls://", "wss://", "inproc://")) or _is_loopback(address):
+    if address.startswith(("tls://", "wss://", "inproc://")) or is_loopback(address):
         return
     raise UsageError(
         f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
@@ -70,7 +91,8 @@ def check_address(address: str) -> None:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Return whether only processes of this machine reach an address."""
     host = urlsplit(address).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

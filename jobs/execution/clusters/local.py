@@ -82,11 +82,11 @@ def local_client(
                     )
                 except (OSError, ValueError, RuntimeError) as error:
                     raise ClusterError(f"the local cluster does not start: {error}") from error
-                stack.callback(_close, cluster)
+                stack.callback(close_or_leave, cluster)
                 # before any worker starts: a client waits for the workers, Ctrl-C would end that
                 # wait and their start with it, and Dask could not close the cluster any more
                 client = distributed.Client(cluster)
-                stack.callback(_close, client)
+                stack.callback(close_or_leave, client)
                 stack.enter_context(Healing(cluster, None if settings.is_adaptive else n_workers))
                 if settings.is_adaptive:
                     adapt(cluster, settings)
@@ -99,7 +99,7 @@ def local_client(
                 raise
 
 
-def _close(opened: distributed.LocalCluster | distributed.Client) -> None:
+def close_or_leave(opened: distributed.deploy.Cluster | distributed.Client) -> None:
     """Close a cluster or a client, or leave it behind: workers end with this process at last."""
     with contextlib.suppress(TimeoutError):
         opened.close(timeout=_LEAVE_AFTER_S)

@@ -8,6 +8,7 @@ import shlex
 import ssl
 from pathlib import Path
 
+import dask
 import distributed
 
 from jobs.errors import UsageError
@@ -74,11 +75,11 @@ def _from_folder(folder: str) -> distributed.Security:
 
 
 def _from_configuration() -> distributed.Security | None:
-    security = distributed.Security()
-    if security.tls_ca_file is None and security.tls_client_cert is None:
+    if all(dask.config.get(f"{_CONFIG}.{name}") is None for name in _CLIENT_FILES):
         return None
+    security = distributed.Security()
     for name in _CLIENT_FILES:
-        _check_configured(f"{_CONFIG}.{name}", getattr(security, _attribute(name)))
+        _check_configured(f"{_CONFIG}.{name}", dask.config.get(f"{_CONFIG}.{name}"))
     try:
         context = security.get_connection_args("client")["ssl_context"]
     except OSError as error:
@@ -140,10 +141,6 @@ def _greet(security: distributed.Security) -> None:
     for side in (worker, scheduler, worker, scheduler):  # each speaks twice
         with contextlib.suppress(ssl.SSLWantReadError):
             side.do_handshake()
-
-
-def _attribute(name: str) -> str:
-    return f"tls_{name.replace('.', '_').replace('-', '_')}"
 
 
 def _reason(error: OSError) -> str:
