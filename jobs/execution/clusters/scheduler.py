@@ -44,8 +44,8 @@ def own_scheduler(
     if security is None and not is_loopback(f"tcp://{_in_url(host)}"):
         raise UsageError(
             f"the scheduler would listen at {host} without TLS, where anybody who reaches it can"
-            " run code: make certificates with featurelib cluster certificates DIR, copy them to every"
-            " machine of the cluster, and give --tls DIR"
+            " run code: make certificates with featurelib cluster certificates DIR, copy them to"
+            " every machine of the cluster, and give --tls DIR"
         )
     with configured(), contextlib.ExitStack() as stack:
         try:

@@ -188,9 +188,7 @@ class _Host:
                         self.problem, self.is_working = "", True
                 await process.wait_closed()
             except asyncio.CancelledError:
-                process.terminate()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait_closed(), _END_S)
+                process.terminate()  # sshd refuses it for root
                 raise
         return last.removeprefix("featurelib: ") or f"the workers ended ({process.returncode})"
 
@@ -204,16 +202,19 @@ def _kept(cluster: distributed.SpecCluster, hosts: list[_Host]) -> Iterator[None
         tasks.extend(asyncio.create_task(host.keep()) for host in hosts)
 
     async def end() -> None:
+        told = cluster.scheduler.broadcast(msg={"op": "terminate"}, nanny=True, on_error="ignore")
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.wait_for(told, _END_S)
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait(tasks, timeout=_END_S)
 
     cluster.sync(begin)
     try:
         yield
     finally:
         with contextlib.suppress(RuntimeError, TimeoutError):  # the cluster's loop has ended
-            cluster.sync(end, callback_timeout=2 * _END_S)
+            cluster.sync(end, callback_timeout=3 * _END_S)
 
 
 def _wait_for(hosts: list[_Host], timeout_s: float) -> None:
