@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ import distributed
 from distributed.comm.core import FatalCommClosedError
 
 from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters.listening import is_loopback
 from jobs.execution.clusters.tls import security_of
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
@@ -83,18 +83,11 @@ def check_address(address: str) -> None:
     UsageError
         If the scheduler is on another machine and has no TLS.
     """
-    if address.startswith(("tls://", "wss://", "inproc://")) or is_loopback(address):
+    if address.startswith(("tls://", "wss://", "inproc://")) or is_loopback(
+        urlsplit(address).hostname or ""
+    ):
         return
     raise UsageError(
         f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
         " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
     )
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether only processes of this machine reach an address."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

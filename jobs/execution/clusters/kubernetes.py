@@ -50,5 +50,5 @@ def kubernetes_client(settings: Settings, *, debug: bool) -> Iterator[distribute
     )
     with own_scheduler(settings, options.host, options.port, debug=debug) as (_, client):
         if settings.min_workers:
-            wait_for_workers(client, settings.min_workers, settings.first_worker_timeout_s, _ADVICE)
+            wait_for_workers(client, settings.min_workers, settings.first_worker_limit_s, _ADVICE)
         yield client

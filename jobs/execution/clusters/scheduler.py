@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import distributed
 
 from jobs.errors import ClusterError, UsageError
-from jobs.execution.clusters.address import is_loopback
 from jobs.execution.clusters.configuration import configured
+from jobs.execution.clusters.listening import is_loopback
 from jobs.execution.clusters.local import close_or_leave
 from jobs.execution.clusters.tls import security_of
 from jobs.settings import Settings
@@ -41,7 +41,7 @@ def own_scheduler(
         If other machines can reach it and there are no certificates.
     """
     security = security_of(settings)
-    if security is None and not is_loopback(f"tcp://{_in_url(host)}"):
+    if security is None and not is_loopback(host):
         raise UsageError(
             f"the scheduler would listen at {host} without TLS, where anybody who reaches it can"
             " run code: make certificates with featurelib cluster certificates DIR, copy them to"
@@ -71,7 +71,3 @@ def own_scheduler(
         client = distributed.Client(cluster, set_as_default=False)
         stack.callback(close_or_leave, client)
         yield cluster, client
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

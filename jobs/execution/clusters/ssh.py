@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import distributed
 
@@ -22,6 +22,9 @@ from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.scheduler import own_scheduler
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings, checked_values
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientConnectionOptions
 
 #: Options of asyncssh, unless the user gives others: a lost host is noticed.
 _CONNECT_OPTIONS = {"connect_timeout": 20, "keepalive_interval": 15}
@@ -40,6 +43,8 @@ _LOOK_EVERY_S = 0.1
 
 #: How long workers have to end when they are told to [s].
 _END_S = 5.0
+
+_ADVICE = "ask for fewer with --workers"
 
 _START = "import jobs.cli; jobs.cli.main()"
 
@@ -106,11 +111,12 @@ def ssh_options(settings: Settings) -> SSHOptions:
 
 
 @contextlib.contextmanager
-def ssh_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
+def ssh_client(settings: Settings, *, debug: bool) -> Iterator[tuple[distributed.Client, Hosts]]:
     """Context manager for a client of a cluster on hosts that are reached by SSH.
 
-    Hosts that cannot be used are named in a warning and tried again, as are hosts that are lost
-    later.
+    The run begins when each host has a worker or a problem, and there are
+    ``settings.min_workers`` workers. Hosts with a problem are named in a warning and tried again,
+    as are hosts that are lost later.
 
     Raises
     ------
@@ -120,22 +126,29 @@ def ssh_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Clien
         If an option is wrong, or there are no certificates.
     """
     options = ssh_options(settings)
+    limit_s = settings.first_worker_limit_s
     with featurelib.extras.needing("cluster"):
         import asyncssh
 
+    try:
+        connecting = asyncssh.SSHClientConnectionOptions(
+            **{**_CONNECT_OPTIONS, **options.connect_options}
+        )
+    except (OSError, TypeError, ValueError, asyncssh.Error) as error:
+        raise UsageError(f"[cluster.connect_options]: asyncssh says: {error}") from error
     address = options.host or _address_towards(options.hosts[0])
     with own_scheduler(settings, address, options.port, debug=debug) as (cluster, client):
         line = _command(options, settings, cluster.scheduler_address)
-        connecting = {**_CONNECT_OPTIONS, **options.connect_options}
-        hosts = [_Host(name, asyncssh, connecting, line) for name in options.hosts]
-        with _kept(cluster, hosts):
-            _wait_for(hosts, settings.first_worker_timeout_s)
+        hosts = Hosts(
+            cluster,
+            [_Host(name, asyncssh, connecting, line) for name in options.hosts],
+            options.n_workers,
+        )
+        with hosts:
+            hosts.wait(limit_s)
             if settings.min_workers:
-                advice = "; ".join(h.problem for h in hosts if h.problem) or "ask for fewer"
-                wait_for_workers(
-                    client, settings.min_workers, settings.first_worker_timeout_s, advice
-                )
-            yield client
+                wait_for_workers(client, settings.min_workers, limit_s, hosts.why() or _ADVICE)
+            yield client, hosts
 
 
 class _Host:
@@ -150,10 +163,10 @@ class _Host:
     """
 
     def __init__(
-        self, name: str, asyncssh: ModuleType, connect_options: dict[str, Any], line: str
+        self, name: str, asyncssh: ModuleType, options: SSHClientConnectionOptions, line: str
     ) -> None:
         self.name = name
-        self._asyncssh, self._options, self._line = asyncssh, connect_options, line
+        self._asyncssh, self._options, self._line = asyncssh, options, line
         self.problem = ""
         self.is_working = False
 
@@ -163,7 +176,7 @@ class _Host:
         while True:
             try:
                 why = await self._work()
-            except (OSError, TypeError, ValueError, self._asyncssh.Error) as error:
+            except (OSError, ValueError, self._asyncssh.Error) as error:
                 why = str(error) or type(error).__name__
             if self.is_working:
                 pause_s = _FIRST_PAUSE_S
@@ -174,7 +187,7 @@ class _Host:
     async def _work(self) -> str:
         """Run the workers until they end; return their last words."""
         last = ""
-        async with self._asyncssh.connect(self.name, **self._options) as connection:
+        async with self._asyncssh.connect(self.name, options=self._options) as connection:
             process = await connection.create_process(
                 self._line,
                 stdin=self._asyncssh.DEVNULL,
@@ -193,49 +206,81 @@ class _Host:
         return last.removeprefix("featurelib: ") or f"the workers ended ({process.returncode})"
 
 
-@contextlib.contextmanager
-def _kept(cluster: distributed.SpecCluster, hosts: list[_Host]) -> Iterator[None]:
-    """Context manager in which hosts have workers."""
-    tasks: list[asyncio.Task[None]] = []
+class Hosts:
+    """Keeps workers running on hosts.
 
-    async def begin() -> None:
-        tasks.extend(asyncio.create_task(host.keep()) for host in hosts)
+    Parameters
+    ----------
+    cluster : distributed.SpecCluster
+        The scheduler in this process.
+    hosts : list of _Host
+        The hosts.
+    n_workers : int, optional
+        Number of workers on each host, if it is known.
+    """
 
-    async def end() -> None:
-        told = cluster.scheduler.broadcast(msg={"op": "terminate"}, nanny=True, on_error="ignore")
+    def __init__(
+        self, cluster: distributed.SpecCluster, hosts: list[_Host], n_workers: int | None
+    ) -> None:
+        self._cluster, self._hosts, self._n_workers = cluster, hosts, n_workers or 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __enter__(self) -> Hosts:
+        self._cluster.sync(self._begin)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(RuntimeError, TimeoutError):  # the cluster's loop has ended
+            self._cluster.sync(self._end, callback_timeout=3 * _END_S)
+
+    async def _begin(self) -> None:
+        self._tasks.extend(asyncio.create_task(host.keep()) for host in self._hosts)
+
+    async def _end(self) -> None:
+        told = self._cluster.scheduler.broadcast(
+            msg={"op": "terminate"}, nanny=True, on_error="ignore"
+        )
         with contextlib.suppress(TimeoutError, OSError):
             await asyncio.wait_for(told, _END_S)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=_END_S)
+        await asyncio.wait(self._tasks, timeout=_END_S)
 
-    cluster.sync(begin)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(RuntimeError, TimeoutError):  # the cluster's loop has ended
-            cluster.sync(end, callback_timeout=3 * _END_S)
+    def n_wanted(self) -> int:
+        """Return how many workers the hosts are to have; 0 if that is not known."""
+        return len(self._hosts) * self._n_workers
 
+    def why(self) -> str:
+        """Return the problems of the hosts."""
+        return "; ".join(host.problem for host in self._hosts if host.problem)
 
-def _wait_for(hosts: list[_Host], timeout_s: float) -> None:
-    """Wait until each host has a worker or a problem; warn of those that have problems.
+    def check(self) -> None:
+        """Do nothing: hosts are tried again."""
 
-    Raises
-    ------
-    ClusterError
-        If no host has a worker.
-    """
-    began = time.monotonic()
-    while not all(host.is_working or host.problem for host in hosts):
-        waited = time.monotonic() - began
-        if waited > timeout_s or (waited > _SLOWER_S and any(host.is_working for host in hosts)):
-            break
-        time.sleep(_LOOK_EVERY_S)
-    idle = [host.problem or f"{host.name}: no worker yet" for host in hosts if not host.is_working]
-    if len(idle) == len(hosts):
-        raise ClusterError(f"no host has workers: {'; '.join(idle)}")
-    for problem in idle:
-        warnings.warn(f"no workers on {problem} (it is tried again)", stacklevel=2)
+    def wait(self, timeout_s: float) -> None:
+        """Wait until each host has a worker or a problem; warn of those that have problems.
+
+        Raises
+        ------
+        ClusterError
+            If no host has a worker.
+        """
+        began = time.monotonic()
+        while not all(host.is_working or host.problem for host in self._hosts):
+            waited = time.monotonic() - began
+            is_working = any(host.is_working for host in self._hosts)
+            if waited > timeout_s or (waited > _SLOWER_S and is_working):
+                break
+            time.sleep(_LOOK_EVERY_S)
+        idle = [
+            host.problem or f"{host.name}: no worker came within {timeout_s:g} s"
+            for host in self._hosts
+            if not host.is_working
+        ]
+        if len(idle) == len(self._hosts):
+            raise ClusterError(f"no host has workers: {'; '.join(idle)}")
+        for problem in idle:
+            warnings.warn(f"no workers on {problem} (it is tried again)", stacklevel=2)
 
 
 def _command(options: SSHOptions, settings: Settings, scheduler: str) -> str:
