@@ -91,8 +91,8 @@ class Settings:
         Folder with the certificates of the cluster, as ``featurelib cluster certificates`` makes
         it.
     worker_memory : str
-        Memory limit of each local worker, in Dask's notation. A file for which a worker needs more
-        than 90 % of it fails as ``crashed``.
+        Memory limit of each worker that is local or started by SSH, in Dask's notation. A file for
+        which a worker needs more than 90 % of it fails as ``crashed``.
     buckets : int, optional
         Number of parts per label, fixed when the table is made. By default parts have about
         50 MB.

@@ -35,7 +35,7 @@ DASK = [sys.executable, "-m", "dask"]
 
 @contextlib.contextmanager
 def hand_made_cluster(folder: Path) -> Iterator[tuple[str, Command, list[Command]]]:
-    """Start a scheduler and two workers, as deploy/README.md says; give the address."""
+    """Start a scheduler and two workers by commands of Dask; give the address."""
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: str) -> Command:
