@@ -96,7 +96,9 @@ cluster_options = _joined(
         metavar="DIR",
         help="Certificates of the cluster, from featurelib cluster certificates DIR.",
     ),
-    click.option("--worker-memory", metavar="SIZE", help="Memory limit of each worker (local, ssh)."),
+    click.option(
+        "--worker-memory", metavar="SIZE", help="Memory limit of each worker (local, ssh)."
+    ),
     storage_option,
 )
 

@@ -237,6 +237,7 @@ class Hosts:
         self._tasks.extend(asyncio.create_task(host.keep()) for host in self._hosts)
 
     async def _end(self) -> None:
+        # workers that only lose their scheduler wait half a minute for the file that they are at
         told = self._cluster.scheduler.broadcast(
             msg={"op": "terminate"}, nanny=True, on_error="ignore"
         )

@@ -22,7 +22,7 @@ from jobs.settings import Settings
 from tests.support import driver
 from tests.support.clusters import certificates
 from tests.support.doubles import Gate
-from tests.support.driver import started, wait_until
+from tests.support.driver import started, wait_until, wait_until_gone
 from tests.support.sockets import assert_closed_to_others, assert_encrypted, family_of
 from tests.support.sshd import Sshd, sshd
 from tests.support.tables import assert_same_table, write_files
@@ -43,7 +43,7 @@ def settings(options: dict[str, Any], **others: Any) -> Settings:
 
 
 def workers_of(server: Sshd) -> list[psutil.Process]:
-    """Return the processes that sessions of the server run."""
+    """Return the processes that sessions of the server run, as long as these last."""
     return family_of(server.pid)[1:]
 
 
@@ -63,15 +63,19 @@ def test_a_run(server: Sshd, tmp_path: Path) -> None:
         cluster_options=server.options(HOST),
     )
 
+    workers: list[psutil.Process] = []
+
     def look(event: object) -> None:
-        if type(event).__name__ == "ShardDone":
+        if type(event).__name__ == "ShardDone" and not workers:
+            workers.extend(workers_of(server))
             assert_closed_to_others([psutil.Process(), *family_of(server.pid)], at_least=6)
 
     report = run_job(request, functools.partial(open_executor, request.settings), look)
     assert report.exit_code == 0
     driver.run_inline(driver.request_for(source, tmp_path / "expected", labels="parent"))
     assert_same_table(tmp_path / "table", tmp_path / "expected")
-    wait_until(lambda: not workers_of(server), "the workers are gone", 30)
+    assert len(workers) >= 4
+    wait_until_gone(workers, 20)
 
 
 @pytest.mark.programs
@@ -178,11 +182,13 @@ def test_workers_end_with_the_driver(server: Sshd, tmp_path: Path, number: signa
     with started(*line, "--preset", "tutorial-v1", folder=tmp_path) as command:
         wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
         assert command.is_running, command.stderr
-        assert workers_of(server)
+        workers = workers_of(server)
         command.process.send_signal(number)
         codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
         assert command.wait(30) == codes[number]
-        wait_until(lambda: not workers_of(server), "the workers are gone", 60)
+        assert len(workers) >= 4
+        # after SIGKILL nobody tells them not to wait for the file
+        wait_until_gone(workers, 90 if number == signal.SIGKILL else 20)
 
 
 @pytest.mark.parametrize(
