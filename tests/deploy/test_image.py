@@ -32,11 +32,11 @@ CACHE = "/var/cache/featurelib"
 def test_what_is_copied_is_in_the_build_context() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"
-    assert sorted(line[1:] for line in lines if line.startswith("!")) == sorted(
-        dockerfile.copies(TEXT)
-    )
+    allowed = {line[1:] for line in lines if line.startswith("!")}
     for name in dockerfile.copies(TEXT):
         assert (ROOT / name).exists()
+        assert name in allowed or allowed & {str(parent) for parent in Path(name).parents}
+    assert allowed <= set(dockerfile.copies(TEXT))
 
 
 def test_the_base_image_is_named_with_release_and_version() -> None:
@@ -147,6 +147,5 @@ def _check_other_commands(image: Image) -> None:
     said = image.expect(*image.entrypoint, "compile", user="12345:0")
     assert said == "Kernels: all on disk already\n"
 
-    # the layout of the certificates, in a container that keeps nothing else
     said = image.expect(*image.entrypoint, "cluster", "certificates", "/tmp/tls", read_only=True)
-    assert "ca.pem, cert.pem and key.pem" in said
+    assert said.startswith("Certificates, valid until ")
