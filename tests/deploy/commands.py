@@ -28,5 +28,3 @@ def options_of(arguments: list[str], program: str = "featurelib") -> dict[str, A
         assert found is not None, name
         command = found
     return command.make_context(command.name, list(arguments)).params
-
-

@@ -72,9 +72,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def owner(gateway: Path) -> S3:
     """Give the user to whom the buckets belong."""
-    [line] = [
-        line for line in (gateway / "env").read_text().splitlines() if "S3_ENDPOINT" in line
-    ]
+    [line] = [line for line in (gateway / "env").read_text().splitlines() if "S3_ENDPOINT" in line]
     return S3(line.partition("=")[2], "testkey", "testsecret")
 
 
