@@ -16,7 +16,7 @@ from jobs.corpus.path_labels import path_labels
 from jobs.errors import JobError, TableError, UsageError, with_remedy
 from jobs.execution.version import software_version
 from jobs.request import RunRequest
-from jobs.settings import INLINE, LOCAL, Settings
+from jobs.settings import INLINE, LOCAL, SSH, Settings
 from jobs.storage.base import Store
 from jobs.storage.urls import check_output, redacted
 from jobs.table import schema
@@ -112,10 +112,12 @@ def unused_settings(settings: Settings) -> Iterator[str]:
         yield f"--workers {settings.workers} has no effect with --cluster inline: it has no workers"
     if settings.dashboard and settings.cluster == INLINE:
         yield "--dashboard has no effect with --cluster inline: it has no scheduler"
-    if settings.worker_memory != Settings.worker_memory and settings.cluster != LOCAL:
+    if settings.tls is not None and settings.cluster == INLINE:
+        yield f"--tls {settings.tls} has no effect with --cluster inline: nobody connects"
+    if settings.worker_memory != Settings.worker_memory and settings.cluster not in (LOCAL, SSH):
         yield (
             f"--worker-memory {settings.worker_memory} has no effect with --cluster"
-            f" {redacted(settings.cluster)}: it is for local workers"
+            f" {redacted(settings.cluster)}: it is for local and ssh"
         )
 
 

@@ -304,8 +304,9 @@ def _address_towards(name: str) -> str:
         with socket.socket(family, kind) as probe:
             probe.connect(address)
             return probe.getsockname()[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"[cluster]: the address of the host {name!r} is not known: {error.strerror}; give"
-            " another name, or with host the address at which the hosts reach this machine"
+            f"[cluster]: the address of the host {name!r} is not known: {why}; give another name,"
+            " or with host the address at which the hosts reach this machine"
         ) from error

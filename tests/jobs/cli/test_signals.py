@@ -18,6 +18,7 @@ from tests.support import driver
 from tests.support.doubles import Gate
 from tests.support.driver import Command, wait_until, wait_until_gone
 from tests.support.quick import slow_but
+from tests.support.sockets import assert_closed_to_others, listeners
 from tests.support.tables import assert_same_table, assert_tidy, write_files
 
 N_FILES = 40
@@ -138,14 +139,9 @@ def test_sigkill_leaves_no_worker_behind(corpus: Path, gate: Gate) -> None:
 @pytest.mark.slow
 def test_nothing_listens_beyond_loopback(corpus: Path, gate: Gate) -> None:
     with at_the_gate(corpus, gate) as command:
-        listening = [
-            socket.laddr
-            for process in command.family()
-            for socket in process.net_connections("inet")
-            if socket.status == psutil.CONN_LISTEN or not socket.raddr
-        ]
-        assert len(listening) >= 3  # the scheduler, and two workers at least
-        assert {address.ip for address in listening} == {"127.0.0.1"}
+        # the scheduler, and two workers at least
+        assert_closed_to_others(command.family(), at_least=3)
+        assert {one.host for one in listeners(command.family())} == {"127.0.0.1"}
         gate.open()
         assert command.wait() == 0
     # and nothing but the report is printed

@@ -212,10 +212,11 @@ def test_no_hint_is_for_an_option_that_there_is() -> None:
 @pytest.mark.parametrize(
     ("options", "note"),
     [
+        (("--tls", "x"), "--tls x has no effect with --cluster inline: nobody connects"),
         (("--workers", "4"), "--workers 4 has no effect with --cluster inline: it has no workers"),
         (
             ("--worker-memory", "2GB"),
-            "--worker-memory 2GB has no effect with --cluster inline: it is for local workers",
+            "--worker-memory 2GB has no effect with --cluster inline: it is for local and ssh",
         ),
         ((), None),
     ],
