@@ -111,6 +111,20 @@ def test_every_file_is_announced(tmp_path: Path) -> None:
     assert set(announced) == set(good(3))
 
 
+@pytest.mark.slow
+def test_suspects_are_left_to_another_task_when_the_time_is_over(tmp_path: Path) -> None:
+    files = good(20)
+    corpus = write_files(tmp_path / "corpus", files)
+    shard = Shard(0, tuple((name, "listed") for name in files), (), True, 2)
+    job = job_for(corpus, tmp_path / "table")
+    result = extract_suspects(job, shard, ignore_file, LIMIT, is_over=lambda: True)
+    left = result.unfinished
+    assert left is not None
+    assert (result.n_files + len(left), left.is_suspect, left.n_deaths) == (20, True, 2)
+    assert {name for name, _ in left.files} < set(files)
+    assert 0 < result.n_files < 20
+
+
 class UnpicklableError(OSError):
     """An error of a store that cannot be sent to another process."""
 

@@ -154,6 +154,23 @@ def test_a_file_that_hangs_is_given_up_and_the_others_go_to_another_task(tmp_pat
     assert result.n_files == 1
 
 
+def test_a_task_whose_time_is_over_leaves_the_other_files(tmp_path: Path) -> None:
+    files = {f"{i}.wav": f"play {i}" for i in range(5)}
+    corpus = write_files(tmp_path / "corpus", files)
+    job = a_job(str(corpus), tmp_path)
+    left: Shard | None = Shard(0, tuple((name, "listed") for name in files), (6,) * 5)
+    done, n_tasks = 0, 0
+    while left is not None:
+        answers = iter([False, True])  # after the second file
+        result = extract_shard(job, left, is_over=answers.__next__)
+        done, n_tasks, left = done + result.n_files, n_tasks + 1, result.unfinished
+    assert (done, n_tasks) == (5, 3)
+    late = extract_shard(job, Shard(0, (("0.wav", "a"), ("1.wav", "b"))), is_over=lambda: True)
+    assert late.n_files == 1  # else workers that start slowly would get nothing done
+    assert late.unfinished is not None
+    assert late.unfinished.files == (("1.wav", "b"),)
+
+
 def test_a_file_that_hangs_when_it_is_looked_at_ahead_is_the_one_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,8 @@ def test_jobs_that_leave_before_their_wall_time(place: Place, slurm: Slurm) -> N
         check(place, command)
     states = [state for number, state in slurm.states().items() if number not in before]
     assert len(states) >= 2, "one job did all"
-    assert states[:-1] == ["COMPLETED"] * (len(states) - 1)  # and the last one is cancelled
+    # without work, jobs are cancelled; one that is slow to end by itself may be
+    assert set(states) <= {"COMPLETED", "CANCELLED"}
     assert slurm.active() == []
 
 
