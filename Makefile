@@ -41,7 +41,7 @@ test-browser: $(VENV)/.stamp-test  ## the pages of `featurelib report` in Debian
 		echo "make test-browser needs chromium: apt-get install chromium (.ci/run does)" >&2; exit 1; }
 	$(PYTEST) -m browser $(ARGS)
 
-test-servers: $(VENV)/.stamp-test  ## the S3 tests against a real gateway (see tests/servers)
+test-servers: $(VENV)/.stamp-test  ## the tests against real servers: an S3 gateway, Slurm, … (see tests/servers)
 	@test -n "$$FEATURELIB_TEST_S3_ENDPOINT" && test -n "$$AWS_ACCESS_KEY_ID" \
 		&& test -n "$$AWS_SECRET_ACCESS_KEY" || { \
 		echo "make test-servers needs FEATURELIB_TEST_S3_ENDPOINT, AWS_ACCESS_KEY_ID and" >&2; \

@@ -159,3 +159,21 @@ def test_malformed_files(tmp_path: Path, text: str, message: str) -> None:
 def test_hints() -> None:
     assert did_you_mean("extrct", ["extract", "errors"]) == "; did you mean 'extract'?"
     assert did_you_mean("zzz", ["extract", "errors"]) == "; there are extract, errors"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "first", "later"),
+    [
+        ("local", 120, 60),
+        ("tls://host:8786", 120, 60),
+        ("kubernetes", 1800, 1800),
+        ("slurm", 14_400, 14_400),
+        ("dask_jobqueue.PBSCluster", 14_400, 14_400),
+    ],
+)
+def test_how_long_workers_are_waited_for(cluster: str, first: float, later: float) -> None:
+    settings = Settings(cluster=cluster)
+    assert (settings.first_worker_limit_s, settings.no_worker_limit_s) == (first, later)
+    given = {"first_worker_timeout_s": 5, "no_worker_timeout_s": 7.5}
+    settings = with_values(settings, given, "test")
+    assert (settings.first_worker_limit_s, settings.no_worker_limit_s) == (5, 7.5)
