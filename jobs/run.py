@@ -104,35 +104,28 @@ def run_job(
     take_retries()  # forget those of what this process did before
     settings = request.settings
     store = open_store(request.table, settings.options_for("table"))
-    with _measured(settings.metrics, store.url, observer) as notify:
-        return _run(request, store, open_executor, notify)
-
-
-def _run(
-    request: RunRequest, store: Store, open_executor: OpenExecutor, observer: Observer
-) -> RunReport:
-    settings = request.settings
-    listing, metadata = preflight(request, store)
-    reuse = reused_table(request, listing.corpus.root, store.url)
-    recorder = Recorder(request, store, new_run_id(), observer)
-    with table_errors(store.url):
-        store.check_writable()
-        with write_lock(
-            store,
-            recorder.run_id,
-            single_writer=settings.single_writer,
-            period_s=settings.lease_period_s,
-        ) as lock:
-            if metadata is None or read_metadata(store) != metadata:  # changed before the lock
-                metadata = check_table(request, listing, store)
-            with recorder.recording(), busy_if_lost(lock):
-                store.delete_leftovers()
-                with step(recorder.notify, "list"):
-                    listing.read(recorder.notify)
-                run = _begin(request, store, listing, metadata, lock, recorder, reuse)
-                _carry_out(run, request, open_executor)
-            lock.check()
-    return recorder.report
+    with _measured(settings.metrics, store.url, observer) as observer:
+        listing, metadata = preflight(request, store)
+        reuse = reused_table(request, listing.corpus.root, store.url)
+        recorder = Recorder(request, store, new_run_id(), observer)
+        with table_errors(store.url):
+            store.check_writable()
+            with write_lock(
+                store,
+                recorder.run_id,
+                single_writer=settings.single_writer,
+                period_s=settings.lease_period_s,
+            ) as lock:
+                if metadata is None or read_metadata(store) != metadata:  # changed before the lock
+                    metadata = check_table(request, listing, store)
+                with recorder.recording(), busy_if_lost(lock):
+                    store.delete_leftovers()
+                    with step(recorder.notify, "list"):
+                        listing.read(recorder.notify)
+                    run = _begin(request, store, listing, metadata, lock, recorder, reuse)
+                    _carry_out(run, request, open_executor)
+                lock.check()
+        return recorder.report
 
 
 def _measured(

@@ -77,7 +77,7 @@ class LogLines:
     def line(self, **values: Any) -> str:
         """Return a line with some values, and those that every line has."""
         common = {"time": utc_now(), "level": INFO, "run": self.run_id, "host": self._host}
-        line = json.dumps({**common, "worker": None, **values}, default=str)
+        line = json.dumps({**common, "worker": None, "shard": None, **values}, default=str)
         return without_secrets(line, self.secrets)
 
 

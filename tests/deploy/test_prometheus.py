@@ -39,10 +39,22 @@ def expressions() -> Iterator[str]:
         yield expression.replace("$table", ".*").replace("$__rate_interval", "1m")
 
 
-def test_the_dashboard_and_the_rules_name_metrics_that_there_are() -> None:
+def known_metrics() -> dict[str, str]:
+    """Return the type of each metric, by its name."""
     registry = CollectorRegistry()
     registry.register(RunMetrics("/t"))
-    known = {metric.name + _TOTAL.get(metric.type, "") for metric in registry.collect()}
+    return {m.name + _TOTAL.get(m.type, ""): m.type for m in registry.collect()}
+
+
+def test_every_metric_is_documented_with_its_type() -> None:
+    text = (ROOT / "docs" / "watching.md").read_text()
+    rows = re.findall(r"^\| (`featurelib_.*?) \| (\w+) \|", text, re.MULTILINE)
+    documented = {name: kind for names, kind in rows for name in re.findall(r"\w+", names)}
+    assert documented == known_metrics()
+
+
+def test_the_dashboard_and_the_rules_name_metrics_that_there_are() -> None:
+    known = known_metrics().keys()
     for text in (DASHBOARD.read_text(), RULES.read_text()):
         named = set(re.findall(r"\bfeaturelib_\w+", text))
         assert named

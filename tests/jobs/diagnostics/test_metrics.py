@@ -32,6 +32,7 @@ from jobs.settings import Settings
 from jobs.storage.opening import open_store
 from jobs.table.changes import Change
 from jobs.table.lock import write_lock
+from tests.support.driver import wait_until
 from tests.support.light import features, request, run, write
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -158,8 +159,6 @@ def test_a_run_that_is_refused_leaves_the_file_to_the_one_that_runs(tmp_path: Pa
 
 
 def test_the_file_of_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.support.driver import wait_until
-
     monkeypatch.setattr("jobs.diagnostics.exposition._EVERY_S", 0.01)
     prom = tmp_path / "featurelib.prom"
     with exposed(str(prom), "/t", lambda event: None) as notify:

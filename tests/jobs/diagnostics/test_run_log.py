@@ -170,7 +170,7 @@ def test_where_files_cannot_be_appended_to_a_log_has_pieces(s3: S3) -> None:
 def test_what_each_line_has(tmp_path: Path) -> None:
     log = RunLog(open_store(str(tmp_path)), "r")
     failures = [Failure("a.wav", "undecodable", "bad"), Failure("b.wav", "unreadable", "no")]
-    where = {"worker": "tls://10.0.0.2:1", "host": "node2"}
+    where = {"worker": "tls://10.0.0.2:1", "host": "node2", "shard": "0a1b2c3d"}
     log(ShardDone(ShardResult(0, failures=failures, **where)))
     log(Note("text"))
     log(StepEnded("plan", 1.0))
@@ -185,8 +185,10 @@ def test_what_each_line_has(tmp_path: Path) -> None:
         ("step", "info"),
         ("failed", "error"),
     ]
+    assert {line["run"] for line in lines} == {"r"}
     for line in lines[:3]:
         assert (line["worker"], line["host"]) == ("tls://10.0.0.2:1", "node2")
+        assert line["shard"] == "0a1b2c3d"
     for line in lines[3:]:
         assert (line["worker"], line["host"]) == (None, socket.gethostname())
 
