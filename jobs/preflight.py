@@ -114,6 +114,10 @@ def unused_settings(settings: Settings) -> Iterator[str]:
         yield "--dashboard has no effect with --cluster inline: it has no scheduler"
     if settings.tls is not None and settings.cluster == INLINE:
         yield f"--tls {settings.tls} has no effect with --cluster inline: nobody connects"
+    if settings.cluster_options and (
+        settings.cluster in (LOCAL, INLINE) or "://" in settings.cluster
+    ):
+        yield f"[cluster] has no effect with --cluster {redacted(settings.cluster)}"
     if settings.worker_memory != Settings.worker_memory and settings.cluster not in (LOCAL, SSH):
         yield (
             f"--worker-memory {settings.worker_memory} has no effect with --cluster"

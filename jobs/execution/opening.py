@@ -22,7 +22,7 @@ def open_executor(
     Parameters
     ----------
     settings : Settings
-        ``settings.cluster`` is ``inline``, ``local`` or the address of a scheduler.
+        ``settings.cluster`` names the cluster.
     client : distributed.Client, optional
         Client of the cluster to use; it stays open.
     debug : bool

@@ -1,4 +1,4 @@
-"""Open a Dask client, of an embedded local cluster or of a running cluster."""
+"""Open a client of the Dask cluster that the settings name: one file of this folder a kind."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def open_cluster(
         elif settings.cluster == SLURM:
             from jobs.execution.clusters.slurm import slurm_client
 
-            yield stack.enter_context(slurm_client(settings))
+            yield stack.enter_context(slurm_client(settings, debug=debug))
         elif settings.is_class:
             from jobs.execution.clusters.named import named_client
 
-            yield stack.enter_context(named_client(settings))
+            yield stack.enter_context(named_client(settings, debug=debug))
         elif settings.cluster == SSH:
             from jobs.execution.clusters.ssh import ssh_client
 
@@ -54,21 +54,6 @@ def open_cluster(
             opened = kubernetes_client(settings, debug=debug) if is_pod else remote_client(settings)
             client = stack.enter_context(opened)
             yield client, Fixed(settings.min_workers or 0)
-
-
-@contextlib.contextmanager
-def open_client(settings: Settings, *, debug: bool = False) -> Iterator[distributed.Client]:
-    """Context manager for a client of the cluster in the settings.
-
-    Raises
-    ------
-    ClusterError
-        If the cluster cannot be reached, or no worker comes.
-    UsageError
-        If the scheduler is on another machine and has no TLS, or certificates are missing.
-    """
-    with open_cluster(settings, debug=debug) as (client, _):
-        yield client
 
 
 def expected_workers(settings: Settings) -> int:

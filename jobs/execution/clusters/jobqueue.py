@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 import shutil
@@ -50,6 +51,8 @@ def jobqueue_client(
     cluster_class: type[JobQueueCluster],
     security: distributed.Security | None,
     listed: ListJobs | None = None,
+    *,
+    debug: bool,
 ) -> Iterator[tuple[distributed.Client, Jobs]]:
     """Context manager for a client of a cluster whose workers are jobs; it cancels them at last.
 
@@ -65,6 +68,8 @@ def jobqueue_client(
         Certificates; without them all addresses must be loopback.
     listed : callable, optional
         Returns what the queueing system says of the user's jobs.
+    debug : bool
+        Show Dask's log.
 
     Raises
     ------
@@ -84,6 +89,8 @@ def jobqueue_client(
         arguments = arguments_of(options, job_class.config_name, security)
         logs = arguments.setdefault("log_directory", None) or stack.enter_context(_logs())
         arguments["log_directory"] = logs
+        if not debug:  # errors that concern the user are reported in one line
+            arguments["silence_logs"] = logging.CRITICAL
         stack.enter_context(configured())
         stack.enter_context(dask.config.set(_CONFIG))
         stack.enter_context(warnings.catch_warnings())

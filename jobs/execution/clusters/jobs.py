@@ -20,6 +20,7 @@ from distributed import Status
 from distributed.deploy import Adaptive
 
 from jobs.errors import ClusterError
+from jobs.execution.clusters.scaling import n_planned
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job, JobQueueCluster
@@ -187,7 +188,7 @@ class Jobs:
 
     def n_wanted(self) -> int:
         """Return how many workers the cluster is to have now."""
-        return len(self._cluster.plan)
+        return n_planned(self._cluster)
 
     def why(self) -> str:
         """Return the reason why workers do not come, in the queueing system's words."""

@@ -15,7 +15,7 @@ from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.arguments import check_arguments, passes_on
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.imports import importing
-from jobs.execution.clusters.listening import check_ports
+from jobs.execution.clusters.listening import check_dashboard, check_ports
 from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
 from jobs.execution.provision import Fixed, Provision
@@ -34,7 +34,9 @@ _LOCAL = {
 
 
 @contextlib.contextmanager
-def named_client(settings: Settings) -> Iterator[tuple[distributed.Client, Provision]]:
+def named_client(
+    settings: Settings, *, debug: bool
+) -> Iterator[tuple[distributed.Client, Provision]]:
     """Context manager for a client of a cluster of the class that the settings name.
 
     Raises
@@ -50,7 +52,7 @@ def named_client(settings: Settings) -> Iterator[tuple[distributed.Client, Provi
         from jobs.execution.clusters.jobqueue import jobqueue_client
 
         options, any_class = settings.cluster_options, cast(Any, cluster_class)
-        with jobqueue_client(settings, options, any_class, security) as opened:
+        with jobqueue_client(settings, options, any_class, security, debug=debug) as opened:
             yield opened
         return
     arguments: dict[str, Any] = dict(settings.cluster_options)
@@ -60,6 +62,9 @@ def named_client(settings: Settings) -> Iterator[tuple[distributed.Client, Provi
         arguments = _LOCAL | arguments
     elif not passes_on(cluster_class):
         check_arguments(settings.cluster, arguments, cluster_class)
+    for key in ("dashboard_address", "worker_dashboard_address"):
+        if arguments.get(key) is not None:
+            check_dashboard(arguments[key])
     if security is not None:
         arguments = {"security": security, "protocol": "tls://"} | arguments
     with contextlib.ExitStack() as stack:

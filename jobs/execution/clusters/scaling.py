@@ -30,7 +30,7 @@ class Planned:
 
     def n_wanted(self) -> int:
         """Return how many workers the cluster is to have now."""
-        return len(self._cluster.plan)
+        return n_planned(self._cluster)
 
     def why(self) -> str:
         """Return nothing: Dask's classes do not say."""
@@ -54,6 +54,11 @@ def adapt(cluster: SpecCluster, settings: Settings) -> Adaptive:
         wait_count=_IDLE_S,
         target_duration=_TARGET_DURATION,
     )
+
+
+def n_planned(cluster: SpecCluster) -> int:
+    """Return how many workers a cluster is to have; from any thread, unlike its own `plan`."""
+    return sum(len(spec.get("group", "1")) for spec in list(cluster.worker_spec.values()))
 
 
 def group_size(cluster: SpecCluster) -> int:

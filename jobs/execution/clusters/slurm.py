@@ -28,7 +28,7 @@ _DAYS = re.compile(r"(\d+)-(\d+)(?::(\d+))?")
 
 
 @contextlib.contextmanager
-def slurm_client(settings: Settings) -> Iterator[tuple[distributed.Client, Jobs]]:
+def slurm_client(settings: Settings, *, debug: bool) -> Iterator[tuple[distributed.Client, Jobs]]:
     """Context manager for a client of a cluster whose workers are jobs of Slurm.
 
     Raises
@@ -41,7 +41,8 @@ def slurm_client(settings: Settings) -> Iterator[tuple[distributed.Client, Jobs]
     options = dict(settings.cluster_options)
     if "walltime" in options:
         options["walltime"] = in_full(options["walltime"])
-    with jobqueue_client(settings, options, SLURMCluster, security_of(settings), listed) as opened:
+    security = security_of(settings)
+    with jobqueue_client(settings, options, SLURMCluster, security, listed, debug=debug) as opened:
         yield opened
 
 

@@ -218,10 +218,14 @@ def test_no_hint_is_for_an_option_that_there_is() -> None:
             ("--worker-memory", "2GB"),
             "--worker-memory 2GB has no effect with --cluster inline: it is for local and ssh",
         ),
+        (("--config", "CONFIG"), "[cluster] has no effect with --cluster inline"),
         ((), None),
     ],
 )
 def test_options_without_effect(tmp_path: Path, options: tuple[str, ...], note: str | None) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text("[cluster]\nmemory = '2GB'\n")
+    options = tuple(option.replace("CONFIG", str(config)) for option in options)
     write_tone(tmp_path / "music" / "a.wav", seconds=0.3)
     line = ("extract", tmp_path / "music", "-o", tmp_path / "t", "--cluster", "inline", *options)
     for more in (["--dry-run"], []):

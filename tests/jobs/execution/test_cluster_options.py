@@ -48,6 +48,11 @@ PBS = "dask_jobqueue.PBSCluster"
         (PBS, LOCAL | {"resources": "x"}, "no argument 'resources'; did you mean 'resource_spec'"),
         ("dask_jobqueue.PBSClutser", LOCAL, "no cluster class PBSClutser; did you mean 'PBSClus"),
         ("dask_jobqeue.PBSCluster", LOCAL, "No module named 'dask_jobqeue'; install it, or"),
+        (
+            "distributed.LocalCluster",
+            {"dashboard_address": ":8787"},
+            "dashboard_address = ':8787': the dashboard has no login",
+        ),
         ("distributed.LocalCluster", {"hots": "x"}, "no argument 'hots'; did you mean 'host'"),
     ],
 )

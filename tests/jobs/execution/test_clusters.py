@@ -19,7 +19,7 @@ import pytest
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution import watch
-from jobs.execution.clusters import local, open_client
+from jobs.execution.clusters import local, open_cluster
 from jobs.execution.clusters.address import check_address
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
@@ -154,7 +154,7 @@ def test_ctrl_c_while_workers_start(tmp_path: Path) -> None:
     with (
         dask.config.set({"distributed.worker.preload": [starts_slowly]}),
         pytest.raises(KeyboardInterrupt),
-        open_client(Settings(workers=1)),
+        open_cluster(Settings(workers=1)),
     ):
         pytest.fail("there is a worker already")
     thread.join()
@@ -166,7 +166,7 @@ def test_a_cluster_that_does_not_close_is_left_behind(monkeypatch: pytest.Monkey
         await asyncio.Event().wait()
 
     monkeypatch.setattr(local, "_LEAVE_AFTER_S", 0.2)
-    with open_client(Settings(workers=1)) as client:
+    with open_cluster(Settings(workers=1)) as (client, _):
         cluster = client.cluster
         monkeypatch.setattr(distributed.LocalCluster, "_close", close)
     assert client.status == "closed"
@@ -180,7 +180,7 @@ def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.execution.clusters.address._CONNECT_TIMEOUT", "0.5s")
     with (
         pytest.raises(ClusterError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"),
-        open_client(Settings(cluster="tcp://127.0.0.1:9")),
+        open_cluster(Settings(cluster="tcp://127.0.0.1:9")),
     ):
         pass
 
@@ -194,7 +194,7 @@ def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_cluster_that_is_refused(cluster: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message), open_client(Settings(cluster=cluster)):
+    with pytest.raises(UsageError, match=message), open_cluster(Settings(cluster=cluster)):
         pass
 
 
@@ -214,7 +214,7 @@ def certificates(tmp_path: Path) -> Iterator[dict[str, Path]]:
 @pytest.mark.parametrize("name", ["ca-file", "client.cert", "client.key"])
 def test_a_file_for_tls_that_is_not_there(name: str, certificates: dict[str, Path]) -> None:
     certificates[name].unlink()
-    with pytest.raises(UsageError) as caught, open_client(Settings(cluster="tls://127.0.0.1:9")):
+    with pytest.raises(UsageError) as caught, open_cluster(Settings(cluster="tls://127.0.0.1:9")):
         pass
     assert str(caught.value) == (
         f"{TLS}.{name} in Dask's configuration names {certificates[name]}: No such file or"
@@ -241,7 +241,7 @@ def test_what_the_command_says_of_a_missing_key(
 def test_files_for_tls_that_are_no_certificates() -> None:
     with (
         pytest.raises(UsageError, match=r"the certificates for TLS cannot be used: .*; check"),
-        open_client(Settings(cluster="tls://127.0.0.1:9")),
+        open_cluster(Settings(cluster="tls://127.0.0.1:9")),
     ):
         pass
 
@@ -249,7 +249,7 @@ def test_files_for_tls_that_are_no_certificates() -> None:
 def test_no_certificates() -> None:
     with (
         pytest.raises(UsageError, match=r"tls://… needs certificates: give --tls DIR"),
-        open_client(Settings(cluster="tls://127.0.0.1:9")),
+        open_cluster(Settings(cluster="tls://127.0.0.1:9")),
     ):
         pass
 

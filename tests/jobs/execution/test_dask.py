@@ -17,7 +17,7 @@ import pytest
 import jobs.execution.version
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import ClusterError
-from jobs.execution.clusters import open_client
+from jobs.execution.clusters import open_cluster
 from jobs.execution.context import TaskContext
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
@@ -45,7 +45,7 @@ from tests.support.tables import (
 @pytest.fixture(scope="module")
 def client() -> Iterator[distributed.Client]:
     """Give an embedded cluster of two workers, for tests that leave its workers alive."""
-    with open_client(Settings(workers=2)) as client:
+    with open_cluster(Settings(workers=2)) as (client, _):
         yield client
 
 

@@ -21,7 +21,7 @@ import pytest
 from jobs.diagnostics.events import Event, Note, Waiting
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import ClusterError
-from jobs.execution.clusters import open_client
+from jobs.execution.clusters import open_cluster
 from jobs.execution.dask import DaskExecutor
 from jobs.execution.opening import open_executor
 from jobs.execution.sharding import Shard
@@ -60,7 +60,10 @@ class Disturbance:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Any]:
-        with open_client(self.settings) as client, open_executor(self.settings, client) as executor:
+        with (
+            open_cluster(self.settings) as (client, _),
+            open_executor(self.settings, client) as executor,
+        ):
             thread = threading.Thread(target=self._act, args=(client.cluster,), daemon=True)
             thread.start()
             try:

@@ -117,7 +117,9 @@ def test_jobs_that_slurm_refuses(
 ) -> None:
     with on_slurm(corpus, cluster=cluster, memory=memory) as command:
         assert command.wait() == 1
-    last = command.stderr.splitlines()[-1]
+    first, *more, last = command.stderr.splitlines()
+    assert first == "extracting: 21 files"
+    assert more in ([], ["workers: 0 of 2"])
     assert last.startswith("featurelib: no job can be submitted: sbatch: error: ")
     assert reason in last
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from jobs.errors import ClusterError, UsageError
-from jobs.execution.clusters import open_client, open_cluster
+from jobs.execution.clusters import open_cluster
 from jobs.execution.clusters.ssh import ssh_options
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
@@ -81,7 +81,7 @@ def test_a_run(server: Sshd, tmp_path: Path) -> None:
 @pytest.mark.programs
 def test_certificates_and_no_keys_in_command_lines(server: Sshd, tmp_path: Path) -> None:
     tls = certificates(tmp_path / "tls")
-    with open_client(settings(server.options(HOST), tls=str(tls), workers=2)) as client:
+    with open_cluster(settings(server.options(HOST), tls=str(tls), workers=2)) as (client, _):
         assert client.scheduler.address.startswith("tls://127.0.0.1:")
         workers = workers_of(server)
         assert_encrypted(workers, at_least=4)
@@ -119,7 +119,7 @@ def test_a_host_that_does_not_answer(server: Sshd) -> None:
     ids=["no python", "no workers", "another host", "no key"],
 )
 def test_a_host_that_cannot_be_used(server: Sshd, change: dict[str, Any], message: str) -> None:
-    opened = open_client(settings(server.options(HOST, **change)))
+    opened = open_cluster(settings(server.options(HOST, **change)))
     with pytest.raises(ClusterError) as caught, opened:
         pass
     assert str(caught.value).startswith(f"no host has workers: {HOST}: ")
@@ -130,7 +130,7 @@ def test_a_host_that_cannot_be_used(server: Sshd, change: dict[str, Any], messag
 def test_certificates_that_the_host_does_not_have(server: Sshd, tmp_path: Path) -> None:
     tls = certificates(tmp_path / "tls")
     options = server.options(HOST, remote_tls=str(tmp_path / "nowhere"))
-    opened = open_client(settings(options, tls=str(tls)))
+    opened = open_cluster(settings(options, tls=str(tls)))
     with pytest.raises(ClusterError, match=r"nowhere/ca.pem: No such file or directory"), opened:
         pass
 
@@ -217,6 +217,6 @@ def test_options_that_are_refused(options: dict[str, Any], message: str) -> None
     ],
 )
 def test_clusters_that_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError) as caught, open_client(settings(options)):
+    with pytest.raises(UsageError) as caught, open_cluster(settings(options)):
         pass
     assert message in str(caught.value)

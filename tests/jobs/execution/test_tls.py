@@ -13,7 +13,7 @@ import distributed
 import pytest
 
 from jobs.errors import ClusterError
-from jobs.execution.clusters import open_client
+from jobs.execution.clusters import open_cluster
 from jobs.execution.clusters.tls import security_of
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
@@ -49,12 +49,12 @@ def test_who_is_refused(tls: Path, tmp_path: Path, scheduler: tuple[str, Command
     plain = address.replace("tls://", "tcp://")
     with (
         pytest.raises(ClusterError, match=r"no scheduler answers at tcp://.*; if it has TLS, give"),
-        open_client(Settings(cluster=plain)),
+        open_cluster(Settings(cluster=plain)),
     ):
         pass
     with (
         pytest.raises(ClusterError, match=r"has certificates of another authority: give those"),
-        open_client(Settings(cluster=address, tls=str(other))),
+        open_cluster(Settings(cluster=address, tls=str(other))),
     ):
         pass
     with pytest.raises(OSError, match="in <TCP"):
@@ -68,7 +68,7 @@ def test_who_is_refused(tls: Path, tmp_path: Path, scheduler: tuple[str, Command
     line = [*DASK, "worker", plain, "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     with (
         running([*line, "--death-timeout", "3"], tmp_path) as workers,
-        open_client(Settings(cluster=address, tls=str(tls))) as client,
+        open_cluster(Settings(cluster=address, tls=str(tls))) as (client, _),
     ):
         assert workers.wait() == 1
         assert client.scheduler_info()["workers"] == {}
@@ -89,7 +89,7 @@ def test_a_scheduler_of_another_authority_is_not_trusted(tmp_path: Path, tls: Pa
             "tls://127.0.0.1:0", heard, **security.get_listen_args("scheduler")
         )
         address = listener.contact_address
-        opened = open_client(Settings(cluster=address, tls=str(tls)))
+        opened = open_cluster(Settings(cluster=address, tls=str(tls)))
         with pytest.raises(ClusterError, match="has certificates of another authority"):
             await asyncio.to_thread(opened.__enter__)
         listener.stop()
@@ -116,7 +116,7 @@ def test_what_listens_during_a_run(
 
 def test_an_embedded_cluster_with_certificates(tls: Path, tmp_path: Path) -> None:
     """Other users of the machine reach loopback, too."""
-    with open_client(Settings(workers=2, tls=str(tls))) as client:
+    with open_cluster(Settings(workers=2, tls=str(tls))) as (client, _):
         assert client.scheduler.address.startswith("tls://127.0.0.1:")
         assert client.submit(abs, -1).result() == 1
         client.wait_for_workers(2)
@@ -133,7 +133,7 @@ def test_workers_wait_for_the_scheduler_and_end_with_it(tls: Path, tmp_path: Pat
         tls_scheduler(tls, tmp_path) as (address, scheduler),
         joining(address, tls, tmp_path, n_workers=1) as workers,
     ):
-        with open_client(Settings(cluster=address, tls=str(tls), workers=1)):
+        with open_cluster(Settings(cluster=address, tls=str(tls), workers=1)):
             pass
         family = workers.family()
         scheduler.process.send_signal(signal.SIGKILL)
