@@ -24,10 +24,14 @@ from jobs.storage.parquet import (
     series_bytes,
     series_names,
 )
+from jobs.storage.spool import Section, Spool
 from jobs.table import schema
 
 #: Size of the decoded row groups that are kept for the next output row group.
-_CACHE_BYTES = 64 * 2**20
+_CACHE_BYTES = 32 * 2**20
+
+#: Decoded row groups that are read again are moved from memory to disk when they are larger.
+_SPOOL_BYTES = 8 * 2**20
 
 #: Number of rows whose paths are looked up together.
 _ROWS_LOOKED_UP = 500_000
@@ -40,15 +44,28 @@ _SMALL_BYTES = ROW_GROUP_BYTES // 2
 class Cache:
     """A cache of decoded row groups that drops the least recently used.
 
+    Rows of a part may come from every staged file of a bucket, and those of the next part again.
+    So a row group that is read a second time is kept, decoded, in a temporary file: without it,
+    a bucket that is larger than the cache would be decoded once for each part.
+
     Parameters
     ----------
     n_bytes : int
-        Maximum size; a larger row group is kept alone.
+        Maximum size in memory; a larger row group is kept alone.
     """
 
     def __init__(self, n_bytes: int = _CACHE_BYTES) -> None:
         self._free = n_bytes
         self._groups: OrderedDict[tuple[RowSource, int], pa.Table] = OrderedDict()
+        self._read_before: set[tuple[RowSource, int]] = set()
+        self._spool = Spool(_SPOOL_BYTES)
+        self._kept: dict[tuple[RowSource, int], tuple[Section, int]] = {}
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._spool.__exit__()
 
     def get(self, source: RowSource, group: int) -> pa.Table:
         """Return a row group of a source."""
@@ -56,12 +73,29 @@ class Cache:
         if key in self._groups:
             self._groups.move_to_end(key)
             return self._groups[key]
-        rows = source.read([group])
+        rows = self._read(key)
         self._groups[key] = rows
         self._free -= rows.nbytes
         while self._free < 0 and len(self._groups) > 1:
             _, oldest = self._groups.popitem(last=False)
             self._free += oldest.nbytes
+        return rows
+
+    def _read(self, key: tuple[RowSource, int]) -> pa.Table:
+        if key in self._kept:
+            section, n_bytes = self._kept[key]
+            data = bytearray(n_bytes)
+            section.reopened().readinto(data)
+            return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        source, group = key
+        rows = source.read([group])
+        if key in self._read_before:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, rows.schema) as writer:
+                writer.write_table(rows)
+            section = self._spool.section()
+            self._kept[key] = section, section.write(sink.getvalue())
+        self._read_before.add(key)
         return rows
 
 

@@ -35,7 +35,7 @@ from jobs.table.staging import open_staged, outcome_rows, planning_schema
 from jobs.table.transaction import Transaction
 
 #: A bucket's new parts are moved from memory to disk when they are larger.
-_SPOOL_BYTES = 32 * 2**20
+_SPOOL_BYTES = 16 * 2**20
 
 
 #: Number of small parts that are encoded at the same time.
@@ -271,28 +271,32 @@ class BucketMerge:
         names = self.table.attribute_names
         fields = pa.schema([self.table.feature_schema.field(name) for name in names])
         attributes = self.placement.attributes.select(names).cast(fields)
-        picks, cache = self._picks(self._keeps_moving), Cache()
+        picks = self._picks(self._keeps_moving)
         sources = dict.fromkeys(pick.source for of_part in picks.values() for pick in of_part)
         load_keys(sources, self.placement.paths)
-        for in_errors, of_kind in itertools.groupby(parts, is_errors):
-            wanted = self.table.error_schema if in_errors else self.table.feature_schema
-            form = FileSchema(wanted)
-            of_parts = ((part, picks.get(part, ())) for part in of_kind)
-            rows = rows_of_parts(of_parts, wanted, self.placement.paths, attributes, cache)
-            # small parts are encoded ahead; a large one when it is its turn
-            encoded = in_threads(functools.partial(_encoded, form), rows, _ENCODERS)
-            for part, data in encoded:
-                if is_over():
-                    raise CancelledError
-                section = self._spool.section()
-                if data is not None:
-                    section.write(data)
-                else:
-                    with Writer(cast(BinaryIO, section), form) as writer:
-                        part.write_to(writer)
-                if not in_errors:
-                    self._n_rows[part.part] = part.n_rows
-                self._contents[part.part] = section
+        with Cache() as cache:
+            for in_errors, of_kind in itertools.groupby(parts, is_errors):
+                wanted = self.table.error_schema if in_errors else self.table.feature_schema
+                of_parts = ((part, picks.get(part, ())) for part in of_kind)
+                rows = rows_of_parts(of_parts, wanted, self.placement.paths, attributes, cache)
+                self._encode(rows, FileSchema(wanted), is_over)
+
+    def _encode(
+        self, rows: Iterator[PartRows], form: FileSchema, is_over: Callable[[], bool]
+    ) -> None:
+        """Write parts into sections; small ones are encoded ahead, a large one in its turn."""
+        for part, data in in_threads(functools.partial(_encoded, form), rows, _ENCODERS):
+            if is_over():
+                raise CancelledError
+            section = self._spool.section()
+            if data is not None:
+                section.write(data)
+            else:
+                with Writer(cast(BinaryIO, section), form) as writer:
+                    part.write_to(writer)
+            if not is_errors(part.part):
+                self._n_rows[part.part] = part.n_rows
+            self._contents[part.part] = section
 
     def _replace(self) -> dict[str, str]:
         """Replace parts, several at once; return their new versions by name."""

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.storage.parquet import Writer, open_parquet, to_parquet
 from jobs.table.assembly import Cache, FileSource, Pick, rows_of_parts
@@ -51,3 +57,37 @@ def test_first_rows_do_not_hold_the_row_groups_that_they_come_from() -> None:
     assert (part.is_small, part.n_rows) == (False, 8 * N_FILES)
     first_rows = N_FILES * group / 8
     assert writer.n_bytes[0] - before < 2 * first_rows + 2 * group
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40),
+    st.sampled_from([1, 3000, 2**20]),
+)
+def test_a_row_group_is_decoded_twice_at_most(wanted: list[tuple[int, int]], n_bytes: int) -> None:
+    decoded: Counter[tuple[int, int]] = Counter()
+    tables = [
+        pa.table({"path": [f"{i}"] * 300, "n": pa.array(range(i, i + 300))}) for i in range(4)
+    ]
+    sources = []
+    for rows in tables:
+        sink = io.BytesIO()
+        with pq.ParquetWriter(sink, rows.schema) as writer:
+            for start in range(0, 300, 100):
+                writer.write_table(rows.slice(start, 100))
+        data = sink.getvalue()
+        source = RowSource(
+            functools.partial(io.BytesIO, data), open_parquet(pa.py_buffer(data)).metadata, OSError
+        )
+        sources.append(source)
+    unchanged = RowSource.read
+
+    def read(self: RowSource, groups: Sequence[int]) -> pa.Table:
+        decoded[sources.index(self), groups[0]] += 1
+        return unchanged(self, groups)
+
+    with pytest.MonkeyPatch.context() as patch, Cache(n_bytes) as cache:
+        patch.setattr(RowSource, "read", read)
+        for i, group in wanted:
+            rows = cache.get(sources[i], group)
+            assert rows.equals(tables[i].slice(100 * group, 100))
+    assert all(n <= 2 for n in decoded.values())
