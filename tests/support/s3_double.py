@@ -33,7 +33,7 @@ HANG = "hang"
 """Keep the connection open and answer nothing, until the client gives up."""
 
 STALE = "stale"
-"""Answer what was answered the last time that the same was asked for."""
+"""Answer what the same request would have got the last time: once after each change."""
 
 Rule = Callable[[str, str], int | str | None]
 """Method and path to a status to answer, or what else to do; None passes a request on.
@@ -111,7 +111,8 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
             what = made.rule(self.command, path)
-            made.seen.append((self.command, path, what))
+            if what != STALE:
+                made.seen.append((self.command, path, what))
             if what == RESET:
                 self._reset()
             elif what == HANG:
@@ -134,8 +135,10 @@ def double(s3: S3, rule: Rule = lambda method, path: None) -> Iterator[Double]:
                 if what == RESET_AFTER:
                     self._reset()
                     return
-                if what == STALE and before is not None:
-                    status, headers, body = before
+                if what == STALE:
+                    is_stale = before is not None and before[2] != body
+                    made.seen.append((self.command, path, what if is_stale else None))
+                    status, headers, body = before if is_stale else answer
                 if what == FLIP and body:
                     body = body[:-1] + bytes([body[-1] ^ 1])
                 self._answer(status, headers, body, what)

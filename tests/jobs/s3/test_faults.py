@@ -6,9 +6,12 @@ import time
 
 import pytest
 
+from jobs.errors import TableError
 from jobs.table.lease import LEASE_PERIOD_S
 from tests.jobs.s3.place import Prepared
-from tests.support.faults import FAULTS, phase_of, run_through, run_with
+from tests.support import driver
+from tests.support.faults import FAULTS, Injection, phase_of, run_through, run_with
+from tests.support.s3_double import double
 
 pytestmark = pytest.mark.usefixtures("clock_of_leases")
 
@@ -49,3 +52,17 @@ def test_a_storm_of_503_that_outlasts_the_lease(changed: Prepared) -> None:
     assert report["status"] == "done"
     assert report["retries"]["throttled"] >= 8
     assert report["seconds"]["extract"] > LEASE_PERIOD_S
+
+
+@pytest.mark.slow
+def test_answers_that_stay_stale_end_the_run_and_harm_nothing(changed: Prepared) -> None:
+    """After each change, everything is answered once as it was: no S3 does that for long."""
+    place, always = changed.place, FAULTS["stale tag"]._replace(n=10**6)
+    with (
+        double(place.s3, Injection(always)) as service,
+        pytest.raises(TableError, match="keeps changing while it is written"),
+    ):
+        driver.run_inline(place.request(s3=service.s3))
+    driver.run_inline(place.request())
+    changed.check()
+    place.assert_tidy()
