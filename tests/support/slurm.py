@@ -64,6 +64,18 @@ def job_of(pid: int) -> str:
     return psutil.Process(pid).environ()["SLURM_JOB_ID"]
 
 
+def processes_of(job: str, slurm: Slurm) -> list[psutil.Process]:
+    """Return the processes of a job."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            environment = process.environ()
+            names = environment.get("SLURM_JOB_ID"), environment.get("SLURM_CONF")
+            if names == (job, str(slurm.conf)):
+                found.append(process)
+    return found
+
+
 @contextlib.contextmanager
 def running_slurm(folder: Path) -> Iterator[Slurm]:
     """Context manager for a Slurm whose state is in a folder, which it makes."""

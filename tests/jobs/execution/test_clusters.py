@@ -176,6 +176,21 @@ def test_a_cluster_that_does_not_close_is_left_behind(monkeypatch: pytest.Monkey
     assert cluster.status is distributed.Status.closed
 
 
+@pytest.mark.slow
+def test_a_worker_whose_nanny_has_given_up_is_replaced_whatever_its_name() -> None:
+    with open_cluster(Settings(workers=2)) as (client, _):
+        client.wait_for_workers(2)
+        for name, nanny in sorted(client.cluster.workers.items()):
+            gone = nanny.worker_address
+            client.cluster.sync(nanny.close)
+
+            def is_replaced(gone: str = gone) -> bool:
+                there = client.scheduler_info(n_workers=-1)["workers"]
+                return len(there) == 2 and gone not in there
+
+            wait_until(is_replaced, f"another worker than {name}", 60)
+
+
 def test_no_scheduler_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.execution.clusters.address._CONNECT_TIMEOUT", "0.5s")
     with (

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.execution.clusters.certificates import write_certificates
 from tests.jobs.s3.place import Place
 from tests.support import driver
+from tests.support.clusters import certificates
 from tests.support.doubles import Gate
 from tests.support.driver import Command, wait_until
-from tests.support.slurm import Slurm, job_of
+from tests.support.slurm import Slurm, job_of, processes_of
+from tests.support.sockets import assert_closed_to_others, assert_encrypted
 
 pytestmark = [pytest.mark.programs, pytest.mark.usefixtures("environment")]
 
@@ -52,11 +53,14 @@ def test_a_job_that_is_cancelled_in_the_middle(
     place: Place, gate: Gate, slurm: Slurm, tmp_path: Path
 ) -> None:
     place.write({**FILES, "rock/last.wav": f"gate {gate.folder}"})
-    write_certificates(tmp_path / "tls", 1)
+    certificates(tmp_path / "tls")
     with on_slurm(place, "--workers", "2", "--tls", str(tmp_path / "tls")) as command:
         wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
+        wait_until(lambda: "workers: 2 of 2" in command.stderr, "both workers")
         first = slurm.active()
         assert len(first) == 2, command.stderr
+        processes = [p for job in first for p in processes_of(job, slurm)]
+        assert_encrypted([*command.family(), *processes], at_least=5)
         slurm.cancel(job_of(gate.pids[0]))
         wait_until(lambda: set(slurm.active()) - set(first), "another job")
         gate.open()
@@ -85,6 +89,8 @@ def test_a_job_that_reaches_its_wall_time(place: Place, gate: Gate, slurm: Slurm
     with on_slurm(place, "--workers", "1", cluster=cluster) as command:
         wait_until(lambda: gate.pids or not command.is_running, "a file at the gate")
         first = job_of(gate.pids[0])
+        processes = [*command.family(), *processes_of(first, slurm)]
+        assert_closed_to_others(processes, at_least=5)
         wait_until(lambda: slurm.states().get(first) == "TIMEOUT", "the wall time")
         wait_until(lambda: set(slurm.active()) - {first}, "another job")
         gate.open()
