@@ -75,18 +75,18 @@ def test_a_row_group_is_decoded_twice_at_most(wanted: list[tuple[int, int]], n_b
             for start in range(0, 300, 100):
                 writer.write_table(rows.slice(start, 100))
         data = sink.getvalue()
-        source = RowSource(
+        source = FileSource(
             functools.partial(io.BytesIO, data), open_parquet(pa.py_buffer(data)).metadata, OSError
         )
         sources.append(source)
-    unchanged = RowSource.read
+    unchanged = FileSource.read
 
-    def read(self: RowSource, groups: Sequence[int]) -> pa.Table:
+    def read(self: FileSource, groups: Sequence[int]) -> pa.Table:
         decoded[sources.index(self), groups[0]] += 1
         return unchanged(self, groups)
 
     with pytest.MonkeyPatch.context() as patch, Cache(n_bytes) as cache:
-        patch.setattr(RowSource, "read", read)
+        patch.setattr(FileSource, "read", read)
         for i, group in wanted:
             rows = cache.get(sources[i], group)
             assert rows.equals(tables[i].slice(100 * group, 100))
