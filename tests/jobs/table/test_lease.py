@@ -229,3 +229,25 @@ def test_something_else_where_the_lease_is(open_table: Callable[[], S3Store], da
     with pytest.raises(TableError, match=r"lease\.json is not a lease: delete it"):
         Lease(store, "a", 1.0).acquire()
     assert store.read(LEASE)[0] == data
+
+
+@pytest.mark.parametrize(("n_slow", "is_lost"), [(0, False), (1, False), (2, True)])
+def test_a_renewal_that_took_minutes_is_followed_by_another(
+    open_table: OpenTable, monkeypatch: pytest.MonkeyPatch, n_slow: int, is_lost: bool
+) -> None:
+    """As in a storm of 503: nobody knows when the first was done; the next one tells."""
+    store, now, left = open_table(), [0.0], [n_slow]
+    lease = Lease(store, "run", PERIOD_S, clock=lambda: now[0], wait=lambda stop, _: stop.wait())
+    real = store.replace
+
+    def slow(*arguments: Any, **options: Any) -> str:
+        if left[0]:
+            left[0] -= 1
+            now[0] += 10 * PERIOD_S
+        return real(*arguments, **options)
+
+    with held(lease):
+        monkeypatch.setattr(store, "replace", slow)
+        now[0] += PERIOD_S
+        with pytest.raises(TableBusyError) if is_lost else contextlib.nullcontext():
+            lease.check()
