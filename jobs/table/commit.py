@@ -31,9 +31,10 @@ from jobs.storage.parallel import in_threads
 from jobs.storage.parquet import read_groups
 from jobs.table.images import unnamed_images
 from jobs.table.layout import IMAGES, is_errors
-from jobs.table.merge import BucketMerge, DamagedStagedFileError, MergedBucket
+from jobs.table.merge import BucketMerge, DamagedStagedFileError
 from jobs.table.parts import list_parts
 from jobs.table.planning import RunPlan
+from jobs.table.prepared import MergedBucket, PreparedBucket
 from jobs.table.reader import Table
 from jobs.table.schema import IMAGE, PATH
 from jobs.table.staging import list_staged, open_staged
@@ -113,43 +114,42 @@ def _committed(
     observer, is so here, bucket by bucket.
     """
     over = threading.Event()
-    prepared: dict[int, BucketMerge] = {}
+    waiting: dict[int, PreparedBucket] = {}
 
-    def prepare(bucket: int) -> BucketMerge | ConflictError | DamagedStagedFileError:
+    def prepare(bucket: int) -> PreparedBucket | ConflictError | DamagedStagedFileError:
         try:
-            merge = prepared[bucket] = BucketMerge(run, bucket)
-            _check_counts(merge, bucket, plan.changed[bucket])
-            merge.prepare(keep_moving=keep_moving, is_over=over.is_set)
+            with BucketMerge(run, bucket) as merge:
+                _check_counts(merge, bucket, plan.changed[bucket])
+                waiting[bucket] = merge.prepare(keep_moving=keep_moving, is_over=over.is_set)
         except (ConflictError, DamagedStagedFileError) as error:
             return error
-        return merge
+        return waiting[bucket]
 
-    merges = in_threads(prepare, buckets, _PREPARED_AT_ONCE)
+    found = in_threads(prepare, buckets, _PREPARED_AT_ONCE)
     try:
-        for bucket, merge in zip(buckets, merges, strict=True):
-            merged = _commit_bucket(run, bucket, merge, result)
-            if bucket in prepared:
-                prepared.pop(bucket).close()
+        for bucket, prepared in zip(buckets, found, strict=True):
+            with waiting.pop(bucket, contextlib.nullcontext()):
+                merged = _commit_bucket(run, bucket, prepared, result)
             if merged is not None:
                 yield bucket, merged
     finally:
         over.set()
-        merges.close()  # waits for the threads
-        for unused in prepared.values():
-            unused.close()
+        found.close()  # waits for the threads
+        for unused in waiting.values():
+            unused.__exit__()
 
 
 def _commit_bucket(
     run: Transaction,
     bucket: int,
-    merge: BucketMerge | ConflictError | DamagedStagedFileError,
+    prepared: PreparedBucket | ConflictError | DamagedStagedFileError,
     result: CommitResult,
 ) -> MergedBucket | None:
     """Commit one hash bucket; return None if another writer changed it meanwhile."""
     try:
-        if not isinstance(merge, BucketMerge):
-            raise merge
-        merged = merge.commit()
+        if not isinstance(prepared, PreparedBucket):
+            raise prepared
+        merged = prepared.commit()
     except (ConflictError, DamagedStagedFileError) as error:
         if isinstance(error, DamagedStagedFileError):  # the next plan must not use it
             run.lock.check()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.diagnostics.events import PartStarted, PartWritten
 from jobs.errors import ConflictError, StorageError
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.parquet import FileSchema, Writer, is_storage_error, open_parquet
@@ -31,6 +30,7 @@ from jobs.table.assembly import (
 )
 from jobs.table.changes import PART, compare, lost_entries, place, unfinished, usable_outcomes
 from jobs.table.layout import is_errors
+from jobs.table.prepared import MergedBucket, PreparedBucket
 from jobs.table.staging import open_staged, outcome_rows, planning_schema
 from jobs.table.transaction import Transaction
 
@@ -50,39 +50,10 @@ class DamagedStagedFileError(StorageError):
         self.name = name
 
 
-@dataclass(frozen=True)
-class MergedBucket:
-    """Contents of a committed hash bucket.
-
-    Attributes
-    ----------
-    n_files : int
-        Number of files with feature rows.
-    n_rows : int
-        Number of feature rows.
-    n_errors : int
-        Number of files with an error row.
-    parts_written : tuple of str
-        Names of the parts that were written.
-    moving : bool
-        Whether some rows are in two parts now and must still leave one of them.
-    moving_features : bool
-        Whether some of the moving rows go from one feature part to another.
-    """
-
-    n_files: int
-    n_rows: int
-    n_errors: int
-    parts_written: tuple[str, ...]
-    moving: bool
-    moving_features: bool
-
-
 class BucketMerge:
-    """The merge of one hash bucket: `prepare` reads, and `commit` writes.
+    """The merge of one hash bucket; a context manager that closes its source files.
 
-    It is a context manager that closes its temporary files. Threads may prepare several merges
-    of a run, each of another bucket, while one is committed.
+    It only reads. Threads may merge several buckets of a run at the same time.
 
     Parameters
     ----------
@@ -118,14 +89,11 @@ class BucketMerge:
         items = run.listing.items(bucket)
         self._n_rows = table.n_rows_by_part(bucket)
         self._files = LocalFiles(table.store, _SPOOL_BYTES)
-        self._spool = Spool(_SPOOL_BYTES)
-        self._contents: dict[str, Section] = {}
-        self._keeps_moving = False
         self._sources: dict[str, RowSource] = {}
         try:
             staged = self._open_staged(run.staged.of_bucket(bucket))
         except BaseException:
-            self.close()
+            self._files.__exit__()
             raise
         none = planning_schema(table.staged_schema).empty_table()
         outcomes = pa.concat_tables([none, *staged.values()]).combine_chunks()
@@ -164,12 +132,7 @@ class BucketMerge:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the temporary files. A second call does nothing."""
         self._files.__exit__()
-        self._spool.__exit__()
 
     def _open_staged(self, names: Sequence[str]) -> dict[str, pa.Table]:
         """Open staged files as sources of rows, and return their first rows by name."""
@@ -266,12 +229,14 @@ class BucketMerge:
             picks.setdefault(self._parts[of_part], []).append(pick)
         return picks
 
-    def _write(self, parts: Sequence[str], is_over: Callable[[], bool]) -> None:
-        """Write the contents of parts into sections of the temporary file."""
+    def _write(
+        self, parts: Sequence[str], spool: Spool, keep_moving: bool, is_over: Callable[[], bool]
+    ) -> dict[str, Section]:
+        """Write the contents of parts into sections of a temporary file, and return those."""
         names = self.table.attribute_names
         fields = pa.schema([self.table.feature_schema.field(name) for name in names])
         attributes = self.placement.attributes.select(names).cast(fields)
-        picks = self._picks(self._keeps_moving)
+        picks, contents = self._picks(keep_moving), dict[str, Section]()
         sources = dict.fromkeys(pick.source for of_part in picks.values() for pick in of_part)
         load_keys(sources, self.placement.paths)
         with Cache() as cache:
@@ -279,46 +244,17 @@ class BucketMerge:
                 wanted = self.table.error_schema if in_errors else self.table.feature_schema
                 of_parts = ((part, picks.get(part, ())) for part in of_kind)
                 rows = rows_of_parts(of_parts, wanted, self.placement.paths, attributes, cache)
-                self._encode(rows, FileSchema(wanted), is_over)
+                for part, section in _encode(rows, FileSchema(wanted), spool):
+                    if is_over():
+                        raise CancelledError
+                    if not in_errors:
+                        self._n_rows[part.part] = part.n_rows
+                    contents[part.part] = section
+        return contents
 
-    def _encode(
-        self, rows: Iterator[PartRows], form: FileSchema, is_over: Callable[[], bool]
-    ) -> None:
-        """Write parts into sections; small ones are encoded ahead, a large one in its turn."""
-        for part, data in in_threads(functools.partial(_encoded, form), rows, _ENCODERS):
-            if is_over():
-                raise CancelledError
-            section = self._spool.section()
-            if data is not None:
-                section.write(data)
-            else:
-                with Writer(cast(BinaryIO, section), form) as writer:
-                    part.write_to(writer)
-            if not is_errors(part.part):
-                self._n_rows[part.part] = part.n_rows
-            self._contents[part.part] = section
-
-    def _replace(self) -> dict[str, str]:
-        """Replace parts, several at once; return their new versions by name."""
-
-        def announced() -> Iterator[tuple[str, Section]]:
-            for part, data in self._contents.items():
-                self._run.notify(PartStarted(part))
-                self._run.lock.check()
-                yield part, data
-
-        def replace(item: tuple[str, Section]) -> tuple[str, str]:
-            part, data = item
-            expected = self.table.parts.get(part)
-            return part, store.replace(part, cast(BinaryIO, data), expected=expected)
-
-        store, written = self.table.store, {}
-        for part, version in in_threads(replace, announced(), requests_at_once(store)):
-            written[part] = version
-            self._run.notify(PartWritten(part))
-        return written
-
-    def prepare(self, *, keep_moving: bool, is_over: Callable[[], bool] = lambda: False) -> None:
+    def prepare(
+        self, *, keep_moving: bool, is_over: Callable[[], bool] = lambda: False
+    ) -> PreparedBucket:
         """Make the contents of the changed parts; nothing is written to the table.
 
         Parameters
@@ -334,45 +270,35 @@ class BucketMerge:
         ConflictError
             If a part changed since it was read.
         """
-        self._keeps_moving = keep_moving
-        self._write(self._changed_parts(keep_moving), is_over)
-        self._files.__exit__()  # no source is read any more
-        self._sources = {}
-
-    def commit(self) -> MergedBucket:
-        """Write the parts that `prepare` has made, each by one atomic replacement.
-
-        All parts are made before the first is written, so an error there changes nothing.
-
-        Raises
-        ------
-        ConflictError
-            If a part changed since it was read.
-        TableBusyError
-            If this driver has lost the write lock.
-        """
-        if self._contents and not any(map(is_errors, [*self.table.parts, *self._contents])):
-            self._add_errors()
-        for part, version in self._replace().items():
-            self.table.set_part(part, version)
+        with contextlib.ExitStack() as stack:
+            spool = stack.enter_context(Spool(_SPOOL_BYTES))
+            contents = self._write(self._changed_parts(keep_moving), spool, keep_moving, is_over)
+            stack.pop_all()
         n_files, n_errors = self.n_files_and_errors()
-        still_moving = self._keeps_moving and len(self._moving_file) > 0
-        return MergedBucket(
+        still_moving = keep_moving and len(self._moving_file) > 0
+        merged = MergedBucket(
             n_files,
             sum(self._n_rows.values()),
             n_errors,
-            tuple(self._contents),
+            tuple(contents),
             still_moving,
             still_moving and self._moves_features(),
         )
+        return PreparedBucket(self._run, self._bucket, merged, contents, spool)
 
-    def _add_errors(self) -> None:
-        """Add an empty part of errors, so that readers of a new table find ``errors/``."""
-        section = self._spool.section()
-        with Writer(cast(BinaryIO, section), self.table.error_schema) as writer:
-            writer.n_rows = 0
-        part = self.table.part_for(self._bucket, None, True)
-        self._contents = {part: section, **self._contents}
+
+def _encode(
+    rows: Iterator[PartRows], form: FileSchema, spool: Spool
+) -> Iterator[tuple[PartRows, Section]]:
+    """Write parts into sections; small ones are encoded ahead, a large one when it is its turn."""
+    for part, data in in_threads(functools.partial(_encoded, form), rows, _ENCODERS):
+        section = spool.section()
+        if data is not None:
+            section.write(data)
+        else:
+            with Writer(cast(BinaryIO, section), form) as writer:
+                part.write_to(writer)
+        yield part, section
 
 
 def _encoded(form: FileSchema, rows: PartRows) -> tuple[PartRows, bytes | None]:

@@ -15,6 +15,7 @@ from jobs.errors import TableError
 from jobs.table import commit as publication
 from jobs.table.changes import Change
 from jobs.table.merge import BucketMerge
+from jobs.table.prepared import PreparedBucket
 from jobs.table.transaction import Transaction
 from tests.support import light
 from tests.support.driver import wait_until
@@ -99,9 +100,9 @@ def test_buckets_are_prepared_ahead_and_written_in_order(
     together = threading.Barrier(2, timeout=30)
     prepare = BucketMerge.prepare
 
-    def prepare_together(self: BucketMerge, **options: Any) -> None:
+    def prepare_together(self: BucketMerge, **options: Any) -> PreparedBucket:
         together.wait()
-        prepare(self, **options)
+        return prepare(self, **options)
 
     monkeypatch.setattr(BucketMerge, "prepare", prepare_together)
     writers, events = set(), []
@@ -132,10 +133,14 @@ def test_a_bucket_that_cannot_be_prepared_stops_those_after_it(
         numbers[self] = bucket
         merges.append(self)
 
-    def fail(self: BucketMerge, **options: Any) -> None:
+    spools: list[Any] = []
+
+    def fail(self: BucketMerge, **options: Any) -> PreparedBucket:
         if numbers[self] == 1:
             raise TableError("made for the test")
-        prepare(self, **options)
+        made = prepare(self, **options)
+        spools.append(made._spool)
+        return made
 
     monkeypatch.setattr(BucketMerge, "__init__", noted)
     monkeypatch.setattr(BucketMerge, "prepare", fail)
@@ -144,7 +149,7 @@ def test_a_bucket_that_cannot_be_prepared_stops_those_after_it(
     parts = [path.name for path in (tmp_path / "table" / "features").rglob("*.parquet")]
     assert parts == ["part-00000.parquet"]
     assert len(merges) <= 3
-    assert all(merge._spool._file.closed for merge in merges)
+    assert all(spool._file.closed for spool in spools)
     assert not [t for t in threading.enumerate() if t.name.startswith("featurelib-storage")]
 
     monkeypatch.undo()
@@ -158,10 +163,10 @@ def test_an_interrupted_commit_waits_for_no_part(
 ) -> None:
     begun, prepare = threading.Event(), BucketMerge.prepare
 
-    def slowly(self: BucketMerge, *, keep_moving: bool, is_over: Callable[[], bool]) -> None:
+    def slowly(self: BucketMerge, *, keep_moving: bool, is_over: Callable[[], bool]) -> Any:
         if begun.is_set():
             wait_until(is_over, "the commit is over")
-        prepare(self, keep_moving=keep_moving, is_over=is_over)
+        return prepare(self, keep_moving=keep_moving, is_over=is_over)
 
     def stop(event: Event) -> None:
         if isinstance(event, PartStarted):
