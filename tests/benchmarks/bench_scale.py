@@ -108,7 +108,7 @@ def _measure_bucket(folder: Path, n_files: int, kind: str) -> dict[str, _Steps]:
         assert service.stdout is not None
         endpoint = f"http://127.0.0.1:{int(service.stdout.readline())}"
         steps = in_own_process(_plan, folder, endpoint, n_files)
-        few = min(n_files, 50_000)
+        few = min(n_files, 300_000)
         alone, together = (in_own_process(_list, endpoint, n, few) for n in (1, 16))
         print(ratio(f"first {few} files: one request at a time / several", alone / together))
         service.communicate()
