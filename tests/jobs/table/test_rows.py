@@ -20,10 +20,10 @@ import pytest
 
 import featurelib
 import jobs.execution.dask
+import jobs.execution.sharding
 import jobs.status
 import jobs.storage.parquet
 import jobs.table.assembly
-import jobs.execution.sharding
 import jobs.table.staging
 from jobs.diagnostics.events import ignore
 from jobs.errors import TableError
