@@ -60,7 +60,7 @@ format: $(VENV)/.stamp-dev  ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips presets decode job rows memory faults")
+bench: $(VENV)/.stamp-test  ## measure: speeds as ratios, memory (ARGS="start extractor clips presets decode job rows memory time_left faults")
 	$(PYTHON) -m tests.benchmarks $(ARGS)
 
 bench-scale: $(VENV)/.stamp-test  ## measure the driver, and what reads tables, for very many files (ARGS="200000" for fewer)

@@ -6,17 +6,22 @@ first, and of each duration the formats whose bytes are decoded fast before thos
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 
 import soundfile
 
+import featurelib
 from jobs import extract_corpus
 from jobs.diagnostics.events import EXTRACTING, CountStarted, Event, ShardDone, StepEnded
 from jobs.diagnostics.remaining import Remaining
+from jobs.execution.native import keep_freed_memory
 from tests.support.audio_files import tone
+from tests.support.simulated import SimulatedCluster, pending_of
 
 _SR = 44100
 
@@ -25,6 +30,7 @@ _FILES = {1: 240, 5: 120, 30: 40, 120: 6, 600: 2}
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _WORKERS = 2
+_TIMES = 3
 _SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -78,11 +84,33 @@ def run(folder: Path) -> None:
         f"time left, genre-v1, {len(files)} files with {minutes:.0f} min of audio,"
         f" {_WORKERS} workers: extracted in {seen.ended - seen.began:.1f} s"
     )
+    _print_errors(seen.error)
+    costs = _costs(files)
+    steady = SimulatedCluster(lambda path, size: costs[Path(path).name], _WORKERS)
+    steady.run(pending_of({str(path): path.stat().st_size for path in files}, n_buckets=1))
+    print(f"    the same files on machines that are equally fast all the time: {steady.now:.1f} s")
+    _print_errors(steady.error)
+
+
+def _print_errors(error_after: Callable[[float], float | None]) -> None:
     for share in _SHARES:
-        error = seen.error(share)
+        error = error_after(share)
         said = "nothing is said yet" if error is None else f"{100 * error:+8.1f} %"
         aim = "   (aim: within 20 %)" if share == _SHARES[0] else ""
         print(f"    error after {100 * share:3.0f} % of the time  {said}{aim}")
+
+
+def _costs(files: list[Path]) -> dict[str, float]:
+    """Return the least of some measured times of each different file, by name [s]."""
+    keep_freed_memory()  # as in a worker
+    costs: dict[str, float] = {}
+    for path in {path.name: path for path in files}.values():
+        for _ in range(_TIMES):
+            started = time.perf_counter()
+            featurelib.extract_columns(path)
+            taken = time.perf_counter() - started
+            costs[path.name] = min(taken, costs.get(path.name, math.inf))
+    return costs
 
 
 def _corpus(folder: Path) -> list[Path]:

@@ -1,93 +1,17 @@
-"""The time that is left of an extraction, by a clock that a simulated cluster sets forward."""
+"""The time that is left of an extraction, on a simulated cluster."""
 
 from __future__ import annotations
 
-import heapq
 import random
-from bisect import bisect_right
-from dataclasses import dataclass, field
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.corpus.formats import cost_class, guessed_seconds
-from jobs.corpus.hashing import bucket_of, path_hashes
 from jobs.diagnostics import remaining
 from jobs.diagnostics.remaining import Remaining
-from jobs.execution.costs import CostModel
 from jobs.execution.results import ShardResult
-from jobs.execution.sharding import Shard, shards
-from jobs.table.pending import PendingFiles
-
-PENDING = pa.schema(
-    [("path", pa.string()), ("size_bytes", pa.int64()), ("source_version", pa.string())]
-)
-
-#: What a file takes at least, and a byte of each format [s].
-Speeds = dict[str, float]
-
-
-@dataclass
-class Cluster:
-    """Workers that take shards in turn, by a clock of their own.
-
-    Attributes
-    ----------
-    speeds
-        Seconds a byte of each format takes; of "" each file.
-    overhead_s
-        What a worker loses between two shards.
-    """
-
-    speeds: Speeds
-    n_workers: int
-    overhead_s: float = 0.0
-    now: float = 1000.0
-    said: list[tuple[float, float]] = field(default_factory=list)
-
-    def result(self, shard: Shard, worker: int) -> ShardResult:
-        result = ShardResult(shard.bucket, worker=str(worker))
-        for (path, _), size in zip(shard.files, shard.sizes, strict=True):
-            taken = self.speeds[""] + size * self.speeds[path.rpartition(".")[2]]
-            name = cost_class(path, size)
-            guessed, measured = result.timings.get(name, (0.0, 0.0))
-            result.timings[name] = (guessed + guessed_seconds(path, size), measured + taken)
-            result.seconds += taken
-        return result
-
-    def run(self, pending: PendingFiles) -> float:
-        """Extract everything; note what is said to be left after each shard; return the end."""
-        left = Remaining(pending.guesses, self.n_workers)
-        costs = CostModel()
-        waiting = shards(pending, lambda: self.n_workers, costs)
-        busy: list[tuple[float, int, ShardResult]] = []
-        free = list(range(self.n_workers))
-        while True:
-            while free and (shard := next(waiting, None)) is not None:
-                worker = free.pop()
-                result = self.result(shard, worker)
-                heapq.heappush(busy, (self.now + result.seconds + self.overhead_s, worker, result))
-            if not busy:
-                return self.now
-            self.now, worker, result = heapq.heappop(busy)
-            free.append(worker)
-            costs.observe(result.timings)
-            left.add(result)
-            assert left.seconds is not None
-            self.said.append((self.now, self.now + left.seconds))
-
-
-def pending_of(files: dict[str, int], n_buckets: int) -> PendingFiles:
-    pending = PendingFiles()
-    paths, sizes = pa.array(files), pa.array(files.values(), pa.int64())
-    rows = pa.table([paths, sizes, pa.array(["v"] * len(files))], schema=PENDING)
-    buckets = bucket_of(path_hashes(paths), n_buckets)
-    for bucket in range(n_buckets):
-        pending.add(bucket, rows.filter(pa.array(buckets == bucket)))
-    return pending
-
+from tests.support.simulated import SimulatedCluster, pending_of
 
 BYTES_A_SECOND = {"wav": 176_400, "flac": 90_000, "ogg": 14_000, "mp3": 16_000}
 
@@ -113,16 +37,72 @@ def mixed(n_files: int, seed: int) -> dict[str, int]:
     seed=st.integers(0, 99),
 )
 def test_it_is_right_within_a_fifth_after_a_tenth_of_the_time(
-    seconds: Speeds, each: float, n_workers: int, n_buckets: int, overhead_s: float, seed: int
+    seconds: dict[str, float],
+    each: float,
+    n_workers: int,
+    n_buckets: int,
+    overhead_s: float,
+    seed: int,
 ) -> None:
     """Whatever the formats cost: the guesses are wrong by factors that differ between formats."""
-    speeds = {name: of_one / BYTES_A_SECOND[name] for name, of_one in seconds.items()}
-    cluster = Cluster({**speeds, "": each}, n_workers, overhead_s)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remaining.time, "monotonic", lambda: cluster.now)
-        ended = cluster.run(pending_of(mixed(1000, seed), n_buckets))
-    began = 1000.0
+
+    def cost(path: str, size: int) -> float:
+        name = path.rpartition(".")[2]
+        return each + seconds[name] * size / BYTES_A_SECOND[name]
+
+    cluster = SimulatedCluster(cost, n_workers, overhead_s)
+    cluster.run(pending_of(mixed(1000, seed), n_buckets))
     for share in (0.1, 0.2, 0.3, 0.5):
-        now = began + share * (ended - began)
-        expected = cluster.said[bisect_right([at for at, _ in cluster.said], now) - 1][1]
-        assert expected - now == pytest.approx(ended - now, rel=0.2), share
+        error = cluster.error(share)
+        assert error is not None
+        assert abs(error) < 0.2, share
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(remaining.time, "monotonic", lambda: self.now)
+
+    def done(self, left: Remaining, seconds: float, guessed: float, worker: str = "a") -> None:
+        """Let a worker finish a shard of MP3 files, after it was busy for so long."""
+        self.now += seconds
+        timings = {"mp3:10": (guessed, seconds)}
+        left.add(ShardResult(0, worker=worker, seconds=seconds, timings=timings))
+
+
+def test_it_counts_down_between_shards_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = Remaining({"mp3:10": 10.0}, n_workers=1)
+    assert left.seconds is None
+    left.add(ShardResult(0, n_files=3))  # of a worker that died: it says nothing of costs
+    assert left.seconds is None
+    clock.done(left, 2.0, guessed=1.0)
+    assert left.seconds == pytest.approx(18.0)
+    clock.now += 5.0
+    assert left.seconds == pytest.approx(13.0)
+    clock.now += 50.0
+    assert left.seconds == 0.0
+    left.end()
+    assert left.seconds is None
+
+
+def test_it_follows_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = Remaining({"mp3:10": 100.0}, n_workers=1)
+    clock.done(left, 1.0, guessed=1.0)
+    alone = left.seconds
+    assert alone == pytest.approx(99.0)
+    left.n_workers = 4
+    clock.done(left, 1.0, guessed=1.0)
+    assert left.seconds == pytest.approx(alone / 4, rel=0.1)
+
+
+def test_it_follows_machines_that_become_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = Remaining({"mp3:10": 200.0}, n_workers=1)
+    for _ in range(100):
+        clock.done(left, 1.0, guessed=1.0)
+    assert left.seconds == pytest.approx(100.0, rel=0.01)
+    for _ in range(50):  # the mean of all is 5/3, but a file takes three times as long now
+        clock.done(left, 3.0, guessed=1.0)
+    assert left.seconds == pytest.approx(150.0, rel=0.2)
