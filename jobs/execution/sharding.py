@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import xxhash
@@ -142,7 +142,7 @@ def shards(
     costs : CostModel
         Predicts costs. It may learn from results meanwhile.
     """
-    left = _Left(pending.seconds, n_workers, costs)
+    left = _Left(pending.guesses, n_workers, costs)
     buckets = pending.buckets()
     first = next(buckets, None)
     if first is not None:
@@ -158,16 +158,18 @@ def shards(
 
 
 class _Left:
-    """What is left to do, in guessed seconds."""
+    """What is left to do, in guessed seconds by class."""
 
-    def __init__(self, seconds: float, n_workers: Callable[[], int], costs: CostModel) -> None:
-        self._total = self._seconds = seconds
+    def __init__(
+        self, guesses: Mapping[str, float], n_workers: Callable[[], int], costs: CostModel
+    ) -> None:
+        self._all, self._left = guesses, dict(guesses)
         self._n_workers, self._costs = n_workers, costs
 
     def _limit(self) -> float:
         """Return the expected cost of the next shard [s]."""
-        factor = self._costs.factor
-        return shard_seconds(self._seconds * factor, self._total * factor, self._n_workers())
+        left, whole = self._costs.total(self._left), self._costs.total(self._all)
+        return shard_seconds(left, whole, self._n_workers())
 
     def shards(self, bucket: int, files: Sequence[SourceFile]) -> Iterator[Shard]:
         """Yield files of a bucket as shards, in their order."""
@@ -177,7 +179,7 @@ class _Left:
             if not chosen:
                 limit = self._limit()
             chosen.append(file)
-            self._seconds -= guess(file)
+            self._left[cost_class(file.path, file.size)] -= guess(file)
             cost += self._costs.seconds(file.path, file.size)
             if cost >= limit or len(chosen) >= SHARD_FILES:
                 yield shard_of(bucket, chosen)
