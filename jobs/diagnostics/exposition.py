@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from featurelib.extras import needing
-from jobs.diagnostics.events import Observer, Serving, broadcast
+from jobs.diagnostics.events import Event, Observer, RunStarted, Serving, broadcast
 from jobs.errors import TableBusyError, UsageError, exit_code_of
 from jobs.settings import metrics_address
 
@@ -22,6 +22,9 @@ from jobs.diagnostics.metrics import LAST_SUCCESS, RunMetrics
 
 #: How often the file is replaced [s].
 _EVERY_S = 15.0
+
+#: Mode of the file: the node exporter is another user, whatever the umask of the run.
+_READABLE = 0o644
 
 
 @contextlib.contextmanager
@@ -48,7 +51,7 @@ def exposed(where: str, table: str, observer: Observer) -> Iterator[Observer]:
             path = Path(where)
             _check_writable(path)
             metrics = RunMetrics(table, _last_success(path, table))
-            stack.enter_context(_in_file(path, metrics))
+            observer = broadcast(stack.enter_context(_in_file(path, metrics)), observer)
         else:
             metrics = RunMetrics(table)
             observer(Serving("metrics", stack.enter_context(_at_address(*address, metrics))))
@@ -85,27 +88,42 @@ def _at_address(host: str, port: int, metrics: RunMetrics) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _in_file(path: Path, metrics: RunMetrics) -> Iterator[None]:
+def _in_file(path: Path, metrics: RunMetrics) -> Iterator[Observer]:
+    """Context manager for an observer that begins to write a file when the run begins.
+
+    Until then it may be the file of another run.
+    """
     registry, ended = _registry(metrics), threading.Event()
 
     def write_now_and_then() -> None:
-        while not ended.wait(_EVERY_S):
-            if metrics.has_begun:  # until then it may be the file of another run
-                with contextlib.suppress(OSError):  # if it lasts, the end warns of it
-                    write_to_textfile(str(path), registry)
+        while True:
+            with contextlib.suppress(OSError):  # if it lasts, the end warns of it
+                _write(path, registry)
+            if ended.wait(_EVERY_S):
+                return
 
     thread = threading.Thread(target=write_now_and_then, name="metrics", daemon=True)
-    thread.start()
+
+    def begin(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            thread.start()
+
     try:
-        yield
+        yield begin
     finally:
         ended.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         try:
             if metrics.has_ended:
-                write_to_textfile(str(path), registry)
+                _write(path, registry)
         except OSError as error:  # it is no reason to lose a run
             warnings.warn(f"metrics: {path} cannot be written: {error.strerror}", stacklevel=2)
+
+
+def _write(path: Path, registry: CollectorRegistry) -> None:
+    write_to_textfile(str(path), registry)
+    path.chmod(_READABLE)
 
 
 def _check_writable(path: Path) -> None:

@@ -25,6 +25,7 @@ from jobs.diagnostics.remaining import Remaining
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import CONTENT_KINDS, ENVIRONMENT_KINDS
 from jobs.storage.retry import RETRY_KINDS
+from jobs.table.changes import Change
 
 #: When the last successful run ended: the one metric that a run takes over from the last one.
 LAST_SUCCESS = "featurelib_last_success_timestamp_seconds"
@@ -99,6 +100,7 @@ class RunMetrics:
         with self._turn:
             self._exit_code = self._report.exit_code if exit_code is None else exit_code
             self._step = ""
+            self._n_queued, self._workers = 0, Workers(0, 0)
             if self._exit_code == 0:
                 self._last_success = time.time()
 
@@ -114,6 +116,9 @@ class RunMetrics:
         )
         yield self._gauge(
             "run_start_timestamp_seconds", "When the run began.", {(): self._started_at}
+        )
+        yield self._gauge(
+            "updated_timestamp_seconds", "When these metrics were made.", {(): time.time()}
         )
         running = {(): int(self._exit_code is None)}
         yield self._gauge("running", "1 while the run goes on, 0 at its end.", running)
@@ -144,7 +149,7 @@ class RunMetrics:
             {(kind,): report.failures[kind] for kind in kinds},
             ("kind",),
         )
-        changes = {(change.value,): n for change, n in report.counts.items()}
+        changes = {(c.value,): report.counts[c] for c in Change} if report.counts else {}
         yield self._gauge("files_planned", "Files by what is to become of them.", changes, _CHANGE)
         yield self._gauge("files_queued", "Files that wait or are extracted.", {(): self._n_queued})
         seconds = None if self._remaining is None else self._remaining.seconds

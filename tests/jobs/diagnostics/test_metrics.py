@@ -93,6 +93,7 @@ def test_what_is_counted() -> None:
         ("running",): 1,
         ("files_planned", ("change", "new")): 9,
         ("files_planned", ("change", "unchanged")): 4,
+        ("files_planned", ("change", "deleted")): 0,
         ("files_total", ("status", "done")): 3,
         ("files_total", ("status", "failed")): 2,
         ("file_errors_total", ("kind", "empty")): 1,
@@ -166,10 +167,38 @@ def test_the_file_of_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
         assert not prom.exists()
         notify(BEGUN)
         wait_until(prom.exists, "the file while the run goes on")
-        assert value(in_file(prom), "running") == 1
-        notify(ShardDone(ShardResult(0, n_files=3)))
+        first = in_file(prom)
+        assert value(first, "running") == 1
+        for event in (
+            CountStarted(EXTRACTING, 9),
+            Workers(2, 2),
+            ShardDone(ShardResult(0, n_files=3)),
+        ):
+            notify(event)
         wait_until(lambda: value(in_file(prom), "files_total", status="done") == 3, "new values")
-    assert value(in_file(prom), "running") == 0
+        later = in_file(prom)
+    ended = in_file(prom)
+    names = ("running", "files_queued", "workers")
+    assert [value(later, name) for name in names] == [1, 6, 2]
+    assert [value(ended, name) for name in names] == [0, 0, 0]
+    written = [value(samples, "updated_timestamp_seconds") for samples in (first, later, ended)]
+    assert written == sorted(written)
+    assert written[0] != written[-1]
+
+
+def test_the_file_is_there_from_the_begin_and_for_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.diagnostics.exposition._EVERY_S", 3600.0)
+    prom = tmp_path / "featurelib.prom"
+    before = os.umask(0o077)
+    try:
+        with exposed(str(prom), "/t", lambda event: None) as notify:
+            notify(BEGUN)
+            wait_until(prom.exists, "the file")
+        assert prom.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
 
 
 def test_what_cannot_be_written_or_listened_at_ends_the_run_before_it_begins(
