@@ -116,4 +116,6 @@ def _problem_of(command: str, facts: dict[str, str], report: str) -> str:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    if process.returncode < 0:
+        return f"was ended by signal {-process.returncode}"
     return f"ended with exit code {process.returncode}" if process.returncode else ""

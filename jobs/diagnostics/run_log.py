@@ -139,7 +139,7 @@ class RunLog:
 class JsonLog:
     """Observer that writes the lines of a log to a text file, such as standard error.
 
-    It leaves the error that ends a run to whoever reports it (`add`).
+    It leaves the reason why nothing was published to whoever reports it (`add`).
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class JsonLog:
         match event:
             case RunStarted(run_id=run_id):
                 self._lines.run_id = run_id
-            case RunEnded(error=error) if error is not None:
+            case RunEnded(error=error, reason=reason) if error is not None or reason:
                 return
         self._write(self._lines.of(event))
 
@@ -215,6 +215,9 @@ def _line(event: Event) -> dict[str, Any] | None:
                 "error": type(error).__name__,
                 "message": str(error),
             }
+        case RunEnded(status, reason):
+            why = {"level": WARNING, "reason": reason} if reason else {}
+            return {"event": "end", "status": status, **why}
         case Relocated(report):
             return {"event": "relocated", **report}
         case Repartitioned(report):

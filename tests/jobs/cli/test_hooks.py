@@ -163,6 +163,8 @@ def test_one_that_fails_changes_no_exit_code(corpus: Path) -> None:
         assert extract(corpus, "--on-success", "exit 7").returncode == 0
     with pytest.warns(UserWarning, match=r"^the command of --on-failure ended with exit code 127$"):
         assert extract(corpus, "--preset", "x", "--on-failure", "no-such-thing").returncode == 2
+    with pytest.warns(UserWarning, match=r"^the command of --on-success was ended by signal 9$"):
+        assert extract(corpus, "--on-success", "kill -9 $$").returncode == 0
 
 
 def test_one_that_hangs_is_killed_with_its_children(

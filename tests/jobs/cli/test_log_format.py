@@ -47,8 +47,9 @@ def test_an_error_is_one_line_at_the_end(tmp_path: Path) -> None:
     write(tmp_path / "music" / "more.wav", "no audio")
     result = extract(tmp_path, "--max-failed", "0")
     assert (result.returncode, result.stdout) == (3, "")
-    *_, last = lines_of(result.stderr)
+    *before, last = lines_of(result.stderr)
     assert last["event"] == "held"
+    assert not any(line["event"] == "end" for line in before)  # the reason is told once
     assert "Nothing was published" in last["text"]
 
     (tmp_path / "music").rename(tmp_path / "away")

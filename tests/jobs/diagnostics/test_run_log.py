@@ -41,6 +41,7 @@ def test_a_run_s_log_and_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert summary["report"]["planned"]["new"] == 2
     events = [line["event"] for line in lines]
     assert events[0] == "start"
+    assert (lines[-1]["event"], lines[-1]["status"], lines[-1]["level"]) == ("end", "done", "info")
     [error] = [line for line in lines if line["event"] == "error"]
     assert (error["path"], error["kind"]) == ("b.wav", "undecodable")
     steps = [line["step"] for line in lines if line["event"] == "step"]
@@ -57,6 +58,15 @@ def test_a_failed_run_says_so(tmp_path: Path) -> None:
     assert summary["report"]["status"] == "failed"
     assert lines[-1]["event"] == "failed"
     assert "no audio files" in lines[-1]["message"]
+
+
+def test_a_run_that_was_held_says_why(tmp_path: Path) -> None:
+    write(tmp_path / "music" / "a.wav", "bad")
+    run(tmp_path / "music", tmp_path / "t", max_failed=0.0)
+    _, lines = read(tmp_path / "t")
+    end = lines[-1]
+    assert (end["event"], end["status"], end["level"]) == ("end", "held", "warning")
+    assert "--max-failed" in end["reason"]
 
 
 def test_an_interrupted_run_says_how_much_it_did(tmp_path: Path) -> None:
