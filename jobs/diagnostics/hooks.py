@@ -32,9 +32,10 @@ def hooks(settings: Settings, table: str) -> Iterator[Observer]:
     """Context manager for a run; at its end, start the command that the settings name for it.
 
     ``on_success`` is started if the exit code is 0, ``on_failure`` if it is another one, also that
-    of a usage error, Ctrl-C or SIGTERM. The command gets the report as JSON on standard input, and
-    the facts of `_environment`. Its output goes to standard error. If it fails, or takes longer
-    than `TIMEOUT_S`, a warning says so; the exit code of the run stays what it is.
+    of Ctrl-C, SIGTERM, or a usage error other than in the settings. The command gets the report as
+    JSON on standard input, and the facts of `_environment`. Its output goes to standard error. If
+    it fails, or takes longer than `TIMEOUT_S`, a warning says so; the exit code of the run stays
+    what it is.
 
     Parameters
     ----------
