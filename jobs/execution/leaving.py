@@ -55,4 +55,10 @@ async def _close(worker: distributed.Worker) -> None:
     ends = time.monotonic() + _HAND_OVER_S
     while (worker.state.executing or worker.data) and time.monotonic() < ends:
         await asyncio.sleep(_LOOK_EVERY_S)
+    # a worker that closes without this has died for the scheduler, with the tasks that wait at it
+    with contextlib.suppress(OSError):
+        retired = worker.scheduler.retire_workers(
+            workers=[worker.address], close_workers=False, remove=True
+        )
+        await asyncio.wait_for(retired, _HAND_OVER_S)
     await worker.close(reason="its batch job is about to end")

@@ -10,6 +10,7 @@ import distributed
 import pytest
 
 from jobs.diagnostics.events import Event, Workers
+from jobs.execution.clusters.configuration import configured
 from jobs.execution.leaving import LEAVE_AT, is_time_to_leave, leave
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
@@ -70,6 +71,30 @@ def test_a_worker_that_leaves_hands_over_its_result_and_takes_no_other_task() ->
         del first  # as the driver forgets what it has
         wait_until(lambda: not cluster.scheduler.workers, "the worker has left")
         assert not second.done()
+
+
+def wait_and_leave(folder: Path) -> None:
+    Gate(folder).enter()
+    leave(distributed.get_worker())
+
+
+def test_a_task_that_waits_at_a_worker_that_leaves_goes_to_another(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    options = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        configured(),
+        distributed.LocalCluster(n_workers=1, **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        first = client.submit(wait_and_leave, gate.folder, pure=False)
+        second = client.submit(str, "by another", pure=False)
+        wait_until(lambda: len(list(*client.processing().values())) == 2, "both are at the worker")
+        gate.open()
+        first.result()
+        del first
+        wait_until(lambda: not cluster.scheduler.workers, "the worker has left")
+        cluster.scale(2)
+        assert second.result(30) == "by another"
 
 
 def test_the_time_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
