@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 from distributed.deploy import Adaptive, SpecCluster
@@ -67,11 +68,21 @@ def group_size(cluster: SpecCluster) -> int:
 
 
 class WholeJobs(Adaptive):
-    """Asks for workers in multiples of those of one job, and ends whole jobs."""
+    """Asks for workers in multiples of those of one job, and ends whole jobs that are idle."""
 
     def __init__(self, cluster: SpecCluster, **options: Any) -> None:
         self._group = group_size(cluster)
         super().__init__(cluster, worker_key=_job_of if self._group > 1 else None, **options)
+
+    async def workers_to_close(self, target: int) -> list[str]:
+        """Return the names of idle workers that may be closed, down to a number of workers."""
+        # told how many to close, Dask would also name workers that are at a task
+        return await self.scheduler.workers_to_close(
+            minimum=target,
+            memory_ratio=0,
+            key=pickle.dumps(self.worker_key) if self.worker_key else None,
+            attribute="name",
+        )
 
     async def safe_target(self) -> int:
         """Return the number of workers that should exist."""

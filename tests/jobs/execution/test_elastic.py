@@ -11,6 +11,7 @@ import pytest
 
 from jobs.diagnostics.events import Event, Workers
 from jobs.execution.clusters.configuration import configured
+from jobs.execution.clusters.scaling import WholeJobs
 from jobs.execution.leaving import LEAVE_AT, is_time_to_leave, leave
 from jobs.execution.opening import open_executor
 from jobs.run import run_job
@@ -52,6 +53,35 @@ def test_a_cluster_that_begins_without_workers(tmp_path: Path) -> None:
     assert (report.n_files, report.n_errors) == (2, 0)
 
 
+def at_the_gate(folder: Path) -> None:
+    Gate(folder).enter()
+
+
+def test_jobs_are_ended_only_if_all_of_their_workers_are_idle(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    names = [f"{job}-{number}" for job in "abc" for number in (0, 1)]
+    local = {"dashboard_address": None, "host": "127.0.0.1"}
+    spec = {"cls": distributed.Worker, "options": local | {"nthreads": 1}}
+    with (
+        distributed.SpecCluster(
+            workers=dict.fromkeys(names, spec),
+            scheduler={"cls": distributed.Scheduler, "options": local},
+            worker=spec | {"group": ["-0", "-1"]},
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        adaptive = WholeJobs(cluster, interval=0)
+        busy = [
+            client.submit(at_the_gate, gate.folder, workers=w, pure=False) for w in ("a-0", "b-1")
+        ]
+        wait_until(lambda: len(gate.pids) == 2, "two jobs are busy")
+        assert set(client.sync(adaptive.workers_to_close, 2)) == {"c-0", "c-1"}
+        assert not client.sync(adaptive.workers_to_close, 5)
+        gate.open()
+        client.gather(busy)
+        assert len(client.sync(adaptive.workers_to_close, 2)) == 4
+
+
 def leave_now(answer: str) -> str:
     leave(distributed.get_worker())
     return answer
@@ -74,7 +104,7 @@ def test_a_worker_that_leaves_hands_over_its_result_and_takes_no_other_task() ->
 
 
 def wait_and_leave(folder: Path) -> None:
-    Gate(folder).enter()
+    at_the_gate(folder)
     leave(distributed.get_worker())
 
 
