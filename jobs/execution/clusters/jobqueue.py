@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import re
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,6 +42,29 @@ _MARGIN, _MARGIN_LEAST_S, _MARGIN_MOST_S = 0.05, 60, 600
 
 #: They leave at different times, so that not all of them wait in the queue at once: a fraction.
 _STAGGER = 0.1
+
+#: How long the logs of runs that have failed are kept [s].
+_LOGS_S = 30 * 24 * 3600
+
+_TEXT = (str,), "text, in quotes"
+_LINES = (list, dict), 'a list, such as ["one", "two"]'
+_NUMBER = (int,), "a whole number of at least 1"
+
+#: What some arguments must be; dask-jobqueue would take one text for a list of its letters.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "memory": ((str,), "a size with its unit, such as '2GB'"),
+    "cores": _NUMBER,
+    "processes": _NUMBER,
+    "scheduler_options": ((dict,), "a table, such as { port = 8786 }"),
+    **dict.fromkeys(("queue", "account", "interface", "log_directory", "python"), _TEXT),
+    **dict.fromkeys(
+        ("job_extra_directives", "job_script_prologue", "job_directives_skip", "worker_extra_args"),
+        _LINES,
+    ),
+}
+
+#: Arguments that are no choice: they follow from how a run uses its cluster.
+_FIXED = ("asynchronous", "config_name", "job_cls", "loop", "protocol", "scheduler_cls", "security")
 
 _WALL_TIME = re.compile(r"(?:(?:(\d+)-)?(\d+):)(\d+):(\d+)")
 
@@ -87,7 +112,7 @@ def jobqueue_client(
     with contextlib.ExitStack() as stack:
         check_arguments(settings.cluster, options, cluster_class, job_class)
         arguments = arguments_of(options, job_class.config_name, security)
-        logs = arguments.setdefault("log_directory", None) or stack.enter_context(_logs())
+        logs = arguments.setdefault("log_directory", None) or stack.enter_context(logs_of_jobs())
         arguments["log_directory"] = logs
         if not debug:  # errors that concern the user are reported in one line
             arguments["silence_logs"] = logging.CRITICAL
@@ -115,19 +140,33 @@ def _close(cluster: JobQueueCluster) -> None:
 
 
 @contextlib.contextmanager
-def _logs() -> Iterator[str]:
-    """Context manager for a folder for the logs of jobs, which stays if the run fails."""
+def logs_of_jobs() -> Iterator[str]:
+    """Context manager for a folder for the logs of jobs; it stays for 30 days if the run fails."""
     parent = Path.home() / ".cache" / "featurelib" / "jobs"
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _forget_old(parent)
         folder = tempfile.mkdtemp(prefix="run-", dir=parent)
     except OSError as error:
         raise ClusterError(
             f"no folder for the logs of jobs can be made in {parent}: {error.strerror}; name"
             " another as log_directory in [cluster]"
         ) from error
-    yield folder
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):  # there are logs to look at
+            os.rmdir(folder)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_old(parent: Path) -> None:
+    """Delete the folders of runs whose last job started long ago."""
+    for folder in parent.glob("run-*"):
+        with contextlib.suppress(OSError):  # another run deletes it
+            if folder.stat().st_mtime < time.time() - _LOGS_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def arguments_of(
@@ -154,8 +193,7 @@ def arguments_of(
         default = dask.config.get(f"jobqueue.{config_name}.{key}", None)
         return options.get(key.replace("-", "_"), default)
 
-    if "n_workers" in options:
-        raise UsageError("[cluster] has n_workers: give --workers N, or MIN:MAX, instead")
+    _check_kinds(options)
     if option("memory") is None:
         raise UsageError(
             "[cluster] has no memory: give the memory of a job, such as memory = '2GB', and cores"
@@ -184,13 +222,27 @@ def arguments_of(
         ],
         "job_script_prologue": [
             f"export DASK_INTERNAL_INHERIT_CONFIG={dask.config.serialize(CONFIG)}",
-            *_leaving(option("walltime")),
+            *_leaving(str(option("walltime"))),
             *(option("job-script-prologue") or ()),
         ],
     }
 
 
-def _leaving(wall_time: str | None) -> Iterator[str]:
+def _check_kinds(options: Mapping[str, Any]) -> None:
+    if "n_workers" in options:
+        raise UsageError("[cluster] has n_workers: give --workers N, or MIN:MAX, instead")
+    for key in _FIXED:
+        if key in options:
+            raise UsageError(f"[cluster] has {key}: leave it out, it is given by the run itself")
+    for key, (kinds, what) in _KINDS.items():
+        value = options.get(key)
+        if value is None:
+            continue
+        if type(value) not in kinds or (kinds == (int,) and value < 1):
+            raise UsageError(f"[cluster] has {key} = {value!r}: give {what}")
+
+
+def _leaving(wall_time: str) -> Iterator[str]:
     """Yield lines of shell that say when the workers of a job leave it."""
     seconds = wall_time_s(wall_time)
     if seconds is None:
@@ -200,9 +252,9 @@ def _leaving(wall_time: str | None) -> Iterator[str]:
     yield f"export {LEAVE_AT}=$(( $(date +%s) + {latest} - (RANDOM * 32768 + RANDOM) % {stagger} ))"
 
 
-def wall_time_s(text: str | None) -> int | None:
+def wall_time_s(text: str) -> int | None:
     """Return a wall time ``[DAYS-]HOURS:MINUTES:SECONDS`` [s]; None if it is none."""
-    found = _WALL_TIME.fullmatch(text or "")
+    found = _WALL_TIME.fullmatch(text)
     if found is None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())

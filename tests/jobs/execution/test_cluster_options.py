@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import os
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import distributed
@@ -14,13 +18,14 @@ from distributed import Security
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.errors import UsageError
+from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters import open_cluster
-from jobs.execution.clusters.jobqueue import arguments_of, wall_time_s
+from jobs.execution.clusters.jobqueue import arguments_of, logs_of_jobs, wall_time_s
 from jobs.execution.clusters.named import class_of
 from jobs.execution.clusters.slurm import in_full
 from jobs.execution.leaving import LEAVE_AT
 from jobs.settings import Settings
+from tests.support.tables import write_files
 
 LOCAL = {"interface": "lo", "memory": "2GB"}
 PBS = "dask_jobqueue.PBSCluster"
@@ -45,6 +50,14 @@ PBS = "dask_jobqueue.PBSCluster"
             LOCAL | {"scheduler_options": {"dashboard_address": ":8787"}},
             "dashboard_address = ':8787': the dashboard has no login",
         ),
+        ("slurm", LOCAL | {"memory": 2}, "memory = 2: give a size with its unit, such as '2GB'"),
+        ("slurm", LOCAL | {"cores": "two"}, "cores = 'two': give a whole number of at least 1"),
+        ("slurm", LOCAL | {"cores": 0}, "cores = 0: give a whole number of at least 1"),
+        ("slurm", LOCAL | {"cores": True}, "cores = True: give a whole number of at least 1"),
+        ("slurm", LOCAL | {"queue": 3}, "queue = 3: give text, in quotes"),
+        ("slurm", LOCAL | {"scheduler_options": 3}, "scheduler_options = 3: give a table"),
+        (PBS, LOCAL | {"job_script_prologue": "module load"}, "= 'module load': give a list"),
+        (PBS, LOCAL | {"asynchronous": True}, "has asynchronous: leave it out"),
         (PBS, LOCAL | {"resources": "x"}, "no argument 'resources'; did you mean 'resource_spec'"),
         ("dask_jobqueue.PBSClutser", LOCAL, "no cluster class PBSClutser; did you mean 'PBSClus"),
         ("dask_jobqeue.PBSCluster", LOCAL, "No module named 'dask_jobqeue'; install it, or"),
@@ -79,9 +92,14 @@ def test_what_a_job_queue_is_called_with() -> None:
 
 @pytest.mark.parametrize(
     ("wall_time", "earliest", "latest"),
-    [("00:01:00", 24, 30), ("01:00:00", 3060, 3420), ("2-00:00:00", 154_920, 172_200)],
+    [
+        ("00:01:00", 24, 30),
+        (datetime.time(0, 1), 24, 30),
+        ("01:00:00", 3060, 3420),
+        ("2-00:00:00", 154_920, 172_200),
+    ],
 )
-def test_when_workers_leave(wall_time: str, earliest: int, latest: int) -> None:
+def test_when_workers_leave(wall_time: object, earliest: int, latest: int) -> None:
     lines = arguments_of(LOCAL | {"walltime": wall_time}, "slurm", None)["job_script_prologue"]
     script = "\n".join([*lines, f"echo $(( {LEAVE_AT} - $(date +%s) ))"])
     left = int(subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout)
@@ -99,9 +117,26 @@ def test_wall_times(days: int, hours: int, minutes: int, seconds: int) -> None:
     assert wall_time_s(in_full(f"{days}-{hours}:{minutes}")) == expected - seconds
 
 
-@pytest.mark.parametrize("text", [None, "", "UNLIMITED", "1 hour"])
-def test_what_is_no_wall_time(text: str | None) -> None:
+@pytest.mark.parametrize("text", ["None", "", "UNLIMITED", "1 hour"])
+def test_what_is_no_wall_time(text: str) -> None:
     assert wall_time_s(text) is None
+
+
+def test_the_logs_of_failed_runs_are_kept_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    jobs = tmp_path / ".cache" / "featurelib" / "jobs"
+    log = write_files(jobs / "run-old", {"featurelib-1.err": "no module featurelib"})
+    os.utime(log, (0, 0))
+    with contextlib.suppress(ClusterError), logs_of_jobs() as kept:
+        write_files(Path(kept), {"featurelib-2.err": "no module featurelib"})
+        raise ClusterError("no job starts")
+    with contextlib.suppress(UsageError), logs_of_jobs():
+        raise UsageError("a wrong option")
+    with logs_of_jobs() as folder:
+        write_files(Path(folder), {"featurelib-3.err": "all is well"})
+    assert [str(path) for path in jobs.iterdir()] == [kept]
 
 
 def test_ctrl_c_keeps_its_meaning_when_a_queue_is_imported() -> None:
