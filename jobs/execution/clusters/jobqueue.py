@@ -29,7 +29,7 @@ from jobs.execution.leaving import LEAVE_AT
 from jobs.settings import Settings
 
 with importing():
-    from dask_jobqueue.core import JobQueueCluster
+    from dask_jobqueue.core import Job, JobQueueCluster
 
 #: How long it may take to cancel all jobs, and to close the cluster [s].
 _CLOSE_S = 60.0
@@ -114,6 +114,7 @@ def jobqueue_client(
         arguments = arguments_of(options, job_class.config_name, security)
         logs = arguments.setdefault("log_directory", None) or stack.enter_context(logs_of_jobs())
         arguments["log_directory"] = logs
+        arguments["job_cls"] = type(job_class.__name__, (_PrivateScript, job_class), {})
         if not debug:  # errors that concern the user are reported in one line
             arguments["silence_logs"] = logging.CRITICAL
         stack.enter_context(configured())
@@ -132,6 +133,22 @@ def jobqueue_client(
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         jobs = stack.enter_context(Jobs(cluster, adapt(cluster, settings), listed, logs))
         yield client, jobs
+
+
+class _PrivateScript:
+    """Writes the script of a job where no other user can read or replace it; see `Job`.
+
+    dask-jobqueue deletes a temporary file, and opens another of the same name: all users of a
+    login node can be faster than that, and have their commands run.
+    """
+
+    @contextlib.contextmanager
+    def job_file(self) -> Iterator[str]:
+        """Context manager for the file with the script; gives its name."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+            file.write(cast(Job, self).job_script())
+            file.flush()
+            yield file.name
 
 
 def _close(cluster: JobQueueCluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,21 @@ def test_jobs_that_slurm_refuses(
     assert more in ([], ["workers: 0 of 2"])
     assert last.startswith("featurelib: no job can be submitted: sbatch: error: ")
     assert reason in last
+
+
+def test_others_cannot_read_the_script_of_a_job(
+    corpus: Path, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have passwords in its prologue."""
+    gate.open()
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(f'#!/bin/sh\nstat -c %a "$1" >> {tmp_path / "modes"}\nexit 1\n')
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+    with on_slurm(corpus) as command:
+        assert command.wait() == 1
+    assert set((tmp_path / "modes").read_text().split()) == {"600"}
 
 
 def test_slurm_is_not_there(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
