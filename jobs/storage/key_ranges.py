@@ -17,6 +17,10 @@ from typing import NamedTuple
 
 from jobs.errors import StorageError
 
+#: From this letter on, services that compare UTF-16 have another order than the usual one, that of
+#: UTF-8. Before and after a key that ends with an earlier letter they have the same keys.
+_HIGH = "\ud800"
+
 
 class KeyPage(NamedTuple):
     """A page of a listing.
@@ -42,8 +46,8 @@ class KeyPage(NamedTuple):
     token: str | None
 
     def up_to(self, end: str | None) -> KeyPage:
-        """Return the page without the keys after `end`; it is the last page if there are any."""
-        if end is None or not self.keys or self.keys[-1] <= end:
+        """Return the page without the keys after `end`; it is the last page if it reaches it."""
+        if end is None or not self.keys or self.keys[-1] < end:
             return self
         n = bisect.bisect_right(self.keys, end)
         return KeyPage(self.keys[:n], self.sizes[:n], self.tags[:n], self.times[:n], None)
@@ -105,6 +109,8 @@ def list_in_ranges(ask: Ask, n_at_once: int) -> Iterator[KeyPage]:
 def _one_by_one(ask: Ask, token: str | None) -> Iterator[KeyPage]:
     while token is not None:
         page = ask(None, token)
+        if page.token == token:
+            raise StorageError("the service gives the same page of its listing again and again")
         yield page
         token = page.token
 
@@ -171,8 +177,9 @@ class _Listing:
     def _probed(self, range_: _Range, middle: str, page: KeyPage) -> KeyPage | None:
         """Split a range by the keys after its middle; return those, if there are any."""
         range_.is_probed = False
-        if range_ not in self._ranges or range_.last > middle:
-            return None  # it has come further itself
+        if range_ not in self._ranges or range_.last >= middle:
+            range_.n_failed = 0  # it has come as far itself: look further away
+            return None
         if not _is_ordered(page, middle):
             self._is_split = False  # a service that can only go on where it was
             return None
@@ -213,10 +220,11 @@ def middle_of(last: str, end: str | None, n_failed: int, letters: set[str]) -> s
     """
     n = _n_shared(last, end)
     lowest, highest = last[n : n + 1], "" if end is None else end[n]
-    between = sorted(c for c in letters if lowest < c and (end is None or c < highest))
+    usual = [c for c in letters if c < _HIGH]
+    between = sorted(c for c in usual if lowest < c and (end is None or c < highest))
     tries = [last[:n] + between[len(between) // 2]] if between else []
     longer = last[: min(n + 2 ** (n_failed // 2), len(last) - 1)]
-    tries.insert(len(tries) if n_failed % 2 == 0 else 0, longer + max(letters))
+    tries.insert(len(tries) if n_failed % 2 == 0 else 0, longer + max(usual, default=""))
     fitting = (key for key in tries if last < key and (end is None or key < end))
     return next(fitting, None)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,16 +27,23 @@ class Service:
         What each request asked for: the key to begin after, and the token.
     """
 
-    def __init__(self, keys: Sequence[str], n_a_page: int = 3, *, starts: bool = True) -> None:
-        self.keys, self._n = sorted(keys), n_a_page
-        self._starts = starts
+    def __init__(
+        self,
+        keys: Sequence[str],
+        n_a_page: int = 3,
+        *,
+        starts: bool = True,
+        order: Callable[[str], Any] = str,
+    ) -> None:
+        self.keys, self._n = sorted(keys, key=order), n_a_page
+        self._starts, self._order = starts, order
         self.asked: list[tuple[str | None, str | None]] = []
 
     def __call__(self, after: str | None, token: str | None) -> KeyPage:
         self.asked.append((after, token))
         start = int(token or 0)
         if token is None and after is not None and self._starts:
-            start = bisect.bisect_right(self.keys, after)
+            start = bisect.bisect_right(self.keys, self._order(after), key=self._order)
         end = min(len(self.keys), start + self._n)
         keys = self.keys[start:end]
         more = str(end) if end < len(self.keys) else None
@@ -64,6 +74,31 @@ def test_any_keys_are_listed_once(keys: set[str], n_a_page: int, n_at_once: int)
     assert sorted(found) == sorted(keys)
     if n_at_once == 1:
         assert found == sorted(keys)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "order", [lambda key: key.encode("utf-16-be"), lambda key: key.split("/")], ids=["16", "walk"]
+)
+def test_another_order_is_refused_rather_than_lose_keys(
+    order: Callable[[str], Any], seed: int
+) -> None:
+    chosen = random.Random(seed)
+    letters = ["a", "b", "/", "-", ".", "\uff5e", "\U0001f600"]
+    keys = {"".join(chosen.choices(letters, k=chosen.randint(1, 6))) for _ in range(60)}
+    with contextlib.suppress(StorageError):
+        assert sorted(listed(Service([*keys], 3, order=order), 6)) == sorted(keys)
+
+
+def test_a_middle_ends_with_a_letter_that_all_orders_agree_about() -> None:
+    letters = {"a", "b", "\ud7ff", "\uff5e", "\U0001f600"}
+    assert {middle_of("ab", None, n, letters) for n in range(6)} <= {"b", "\ud7ff", "a\ud7ff"}
+
+
+def test_a_page_that_ends_where_the_next_range_begins_is_the_last() -> None:
+    page = KeyPage(["a", "b"], [1, 1], ["", ""], ["", ""], "token")
+    assert page.up_to("b") == page._replace(token=None)
+    assert page.up_to("c") == page
 
 
 @given(st.text(max_size=6), st.none() | st.text(min_size=1, max_size=6), st.integers(0, 9))
@@ -135,6 +170,14 @@ def test_an_error_ends_a_listing_when_no_request_runs_any_more() -> None:
     with pytest.raises(OSError, match="broken"):
         listed(ask)
     assert not running
+
+
+def test_a_service_that_gives_the_same_page_for_ever_is_no_hang() -> None:
+    page = KeyPage(["a"], [1], ["tag of a"], ["a"], "token")
+    with pytest.raises(StorageError, match="the same page"):
+        listed(lambda after, token: page, 1)
+    with pytest.raises(StorageError):
+        listed(lambda after, token: page)
 
 
 def test_a_service_that_begins_where_it_likes_is_asked_page_by_page() -> None:
