@@ -164,6 +164,14 @@ def repartition(
         _check_new(store, source)
         if (metadata := _published(store)) is not None:
             store.delete([REPARTITION_JSON])
+            if (buckets or metadata.n_buckets, wanted) != (
+                metadata.n_buckets,
+                metadata.partition_by,
+            ):
+                raise UsageError(
+                    f"{store.url} is a complete copy already, of {metadata.n_buckets} buckets and"
+                    f" partitioned by {metadata.partition_by}: give a new folder for another one"
+                )
             contents, _ = _contents(Table(store, metadata), observer)
             return _result(source, metadata, store, contents)
     with table_errors(source.store.url):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import pyarrow.csv
 
 from jobs.corpus.corpus import explain
 from jobs.errors import CorpusError, UsageError
-from jobs.storage.base import Fetched, Page, Store
+from jobs.storage.base import Fetched, Page, Store, contents_of
 from jobs.storage.names import encode_path
 from jobs.storage.opening import open_store
 from jobs.storage.parallel import in_threads
@@ -29,6 +31,8 @@ _ROWS_AT_ONCE = 8000
 _BLOCK_BYTES = 4 * 2**20
 _FETCHED_AHEAD = 2
 
+_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -42,8 +46,8 @@ class Inventory:
         Name of the bucket that it lists.
     store : Store
         Bucket of its data files.
-    files : tuple of str
-        Names of the data files.
+    files : dict
+        MD5 of each data file by its name; empty if the manifest does not state it.
     columns : tuple of str
         Names of the columns, if the data files are CSV; empty if they are Parquet.
     """
@@ -51,7 +55,7 @@ class Inventory:
     name: str
     bucket: str
     store: Store
-    files: tuple[str, ...]
+    files: dict[str, str]
     columns: tuple[str, ...]
 
     @property
@@ -67,7 +71,7 @@ class Inventory:
         CorpusError
             If a data file cannot be read: a report is never silently incomplete.
         UsageError
-            If a data file is damaged, or has no sizes or ETags.
+            If a data file is damaged or another one, or has no sizes or ETags.
         """
         fetched_files = in_threads(self._fetch, self.files, _FETCHED_AHEAD)
         for name, fetched in zip(self.files, fetched_files, strict=True):
@@ -87,10 +91,19 @@ class Inventory:
 
     def _fetch(self, name: str) -> Fetched:
         try:
-            return self.store.fetch(name)
+            fetched = self.store.fetch(name)
         except OSError as error:
             where = f"{self.store.url}/{name}, which {self.name} names"
             raise CorpusError(f"cannot read {where}: {error}") from error
+        with contents_of(fetched) as contents:
+            digest = hashlib.file_digest(contents, _md5).hexdigest()
+        if self.files[name] not in ("", digest):
+            fetched.close()
+            raise UsageError(
+                f"{self.store.url}/{name} is not the file that {self.name} names (its MD5 is"
+                f" {digest}): give the manifest of a later report, or the bucket itself"
+            )
+        return fetched
 
     def _batches(self, name: str, source: str | bytes) -> Iterator[pa.Table]:
         """Yield the rows of a data file; Arrow reads it, so that all of it is never in memory."""
@@ -189,8 +202,11 @@ def open_inventory(location: str, options: dict[str, Any] | None) -> Inventory:
         bucket = str(manifest["sourceBucket"])
         destination = str(manifest["destinationBucket"]).rpartition(":")[2]  # of its ARN
         form, columns = str(manifest["fileFormat"]).upper(), str(manifest["fileSchema"])
-        files = tuple(encode_path(file["key"]) for file in manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
+        files = {
+            encode_path(file["key"]): str(file.get("MD5checksum", "")).lower()
+            for file in manifest["files"]
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{location} is no manifest of S3 Inventory ({type(error).__name__}: {error}): give a"
             " folder, a list of files, or a manifest.json as S3 writes it"

@@ -84,11 +84,17 @@ class TableCopy:
             "parts": dict(sorted(self._source.parts.items())),
             "table": json.loads(self._metadata.to_json()),
         }
-        if begun_copy(self._store) != wanted:
+        begun = begun_copy(self._store)
+        if begun != wanted:
             self._lock.check()
+            if begun is not None:  # killed meanwhile, it must not be taken for the copy that it was
+                self._write_begun({"source": wanted["source"]})
             self._store.delete(list(list_parts(self._store)))
-            self._store.replace(REPARTITION_JSON, json.dumps(wanted).encode())
+            self._write_begun(wanted)
         self.table = Table(self._store, self._metadata)
+
+    def _write_begun(self, begun: dict[str, Any]) -> None:
+        self._store.replace(REPARTITION_JSON, json.dumps(begun).encode())
 
     def write(self, rows_of: Callable[[int], BucketRows]) -> None:
         """Write the parts, bucket by bucket; go on after those that an earlier copy has written.

@@ -243,14 +243,14 @@ def read_metadata(store: Store) -> TableMetadata | None:
     if data is not None:
         return TableMetadata.from_json(data, store.url)
     try:
+        if store.stat([REPARTITION_JSON]) != [None]:
+            raise TableError(
+                f"{store.url} is an unfinished copy of a table: run featurelib repartition again,"
+                " or delete it"
+            )
         for page in store.scan():
             other_files = [e.name for e in page if not e.name.startswith("_job/")]
             if other_files:
-                if store.stat([REPARTITION_JSON]) != [None]:
-                    raise TableError(
-                        f"{store.url} is an unfinished copy of a table: run featurelib repartition"
-                        " again, or delete it"
-                    )
                 raise TableError(
                     f"{store.url} holds other files ({other_files[0]}) and is no table of"
                     " featurelib's: give a table or, with --output, a new or empty folder"

@@ -169,6 +169,39 @@ def test_killed_before_every_write(made: Path, tmp_path: Path) -> None:
     assert n > 12
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_killed_while_another_copy_is_deleted(made: Path, tmp_path: Path, n: int) -> None:
+    new = tmp_path / "new"
+    assert driver.exit_code_of(killed_at, made / "table", new, 9) == -signal.SIGKILL
+    assert driver.exit_code_of(killed_at_write, made / "table", new, n) == -signal.SIGKILL
+    repartition(str(made / "table"), str(new), buckets=7)
+    assert_same_table(new, made / "table")
+    assert_tidy(new)
+
+
+def test_a_copy_without_a_part_is_no_place_for_a_new_table(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "new" / "_job").mkdir(parents=True)
+    (tmp_path / "new" / REPARTITION_JSON).write_text(json.dumps({"source": str(made / "table")}))
+    with pytest.raises(TableError, match="unfinished copy of a table"):
+        run(made / "corpus", tmp_path / "new")
+    repartition(str(made / "table"), str(tmp_path / "new"))
+    assert_same_table(tmp_path / "new", made / "table")
+
+
+@pytest.mark.slow
+def test_a_complete_copy_whose_driver_died_before_it_said_so(made: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    repartition(str(made / "table"), str(new), buckets=7)
+    begun = json.dumps({"source": str(made / "table")})
+    (new / REPARTITION_JSON).write_text(begun)
+    with pytest.raises(UsageError, match="a complete copy already, of 7 buckets"):
+        repartition(str(made / "table"), str(new), buckets=2)
+    (new / REPARTITION_JSON).write_text(begun)
+    assert repartition(str(made / "table"), str(new)).n_buckets == 7
+    assert not (new / REPARTITION_JSON).exists()
+
+
 def test_a_table_that_changed_meanwhile_is_copied_again(place: Path, tmp_path: Path) -> None:
     table, new = place / "table", tmp_path / "new"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 from collections import Counter
@@ -74,10 +75,10 @@ class Buckets:
             ending = "csv.gz" if form == "CSV" else "parquet"
             name = f"to/data of {i}.{ending}"
             write = _as_csv if form == "CSV" else _as_parquet
-            self.client.put_object(
-                Bucket=self.reports, Key=name, Body=write(rows[i::n_files], columns)
-            )
-            files.append({"key": name, "size": 1, "MD5checksum": "x"})
+            data = write(rows[i::n_files], columns)
+            self.client.put_object(Bucket=self.reports, Key=name, Body=data)
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            files.append({"key": name, "size": len(data), "MD5checksum": digest})
         manifest = {
             "sourceBucket": self.source,
             "destinationBucket": f"arn:aws:s3:::{self.reports}",
@@ -196,6 +197,12 @@ def test_a_missing_data_file_is_no_smaller_corpus(buckets: Buckets) -> None:
     with pytest.raises(CorpusError, match=r"to/data of 1.csv.gz, which .*manifest.json names"):
         buckets.run(manifest)
     buckets.client.put_object(Bucket=buckets.reports, Key="to/data of 1.csv.gz", Body=b"\x1f\x8bx")
+    with pytest.raises(UsageError, match=r"data of 1\.csv\.gz is not the file that .*manifest"):
+        buckets.run(manifest)
+    key = manifest.partition(f"{buckets.reports}/")[2]
+    body = buckets.client.get_object(Bucket=buckets.reports, Key=key)["Body"].read()
+    body = body.replace(b"MD5checksum", b"other")
+    buckets.client.put_object(Bucket=buckets.reports, Key=key, Body=body)
     with pytest.raises(UsageError, match=r"data of 1\.csv\.gz cannot be read"):
         buckets.run(manifest)
 
