@@ -135,7 +135,7 @@ def buckets(s3: S3, tmp_path: Path) -> Iterator[Buckets]:
         yield Buckets(s3, service, tmp_path)
 
 
-@pytest.mark.parametrize("form", ["CSV", "Parquet"])
+@pytest.mark.parametrize("form", slow_but(["CSV"], ["CSV", "Parquet"]))
 def test_a_report_is_taken_as_it_is(buckets: Buckets, form: str) -> None:
     manifest = buckets.report(form)
     report, asked = buckets.run(manifest, labels="parent")
@@ -156,6 +156,7 @@ def test_a_local_copy_of_a_manifest(buckets: Buckets, tmp_path: Path) -> None:
     assert report.n_files == 3
 
 
+@pytest.mark.slow  # five runs
 def test_a_report_that_is_out_of_date(buckets: Buckets) -> None:
     manifest = buckets.report("CSV")
     buckets.put("0.wav", "play it otherwise")
