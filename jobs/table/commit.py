@@ -130,6 +130,7 @@ def _committed(
         for bucket, prepared in zip(buckets, found, strict=True):
             with waiting.pop(bucket, contextlib.nullcontext()):
                 merged = _commit_bucket(run, bucket, prepared, result)
+            pa.default_memory_pool().release_unused()  # what Arrow keeps for threads that ended
             if merged is not None:
                 yield bucket, merged
     finally:
