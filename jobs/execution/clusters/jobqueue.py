@@ -24,6 +24,7 @@ from jobs.execution.clusters.configuration import CONFIG, configured
 from jobs.execution.clusters.imports import importing
 from jobs.execution.clusters.jobs import Jobs, ListJobs
 from jobs.execution.clusters.listening import check_dashboard, check_interface, check_ports
+from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import adapt
 from jobs.execution.leaving import LEAVE_AT
 from jobs.settings import Settings
@@ -124,11 +125,12 @@ def jobqueue_client(
         with check_ports(settings.cluster, security):
             try:
                 cluster = cluster_class(**arguments)
-            except (TypeError, ValueError) as error:
-                message = " ".join(str(error).split())
-                raise UsageError(f"[cluster] of {settings.cluster}: {message}") from error
-            except (OSError, RuntimeError) as error:
-                raise ClusterError(f"the cluster does not start: {error}") from error
+            except (OSError, RuntimeError, TypeError, ValueError) as error:
+                reason = reason_of(error)
+                message = " ".join(str(reason).split())
+                if isinstance(reason, TypeError | ValueError):
+                    raise UsageError(f"[cluster] of {settings.cluster}: {message}") from error
+                raise ClusterError(f"the cluster does not start: {message}") from error
             stack.callback(_close, cluster)
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         jobs = stack.enter_context(Jobs(cluster, adapt(cluster, settings), listed, logs))
@@ -224,6 +226,8 @@ def arguments_of(
             " so leave processes out"
         )
     check_interface(option("interface"), option("scheduler-options"), security)
+    if "protocol" in (option("scheduler-options") or {}):
+        raise UsageError("scheduler_options has protocol: leave it out, --tls DIR decides on it")
     scheduler_options = {"dashboard_address": "127.0.0.1:0", **(option("scheduler-options") or {})}
     check_dashboard(scheduler_options["dashboard_address"])
     return {

@@ -17,6 +17,7 @@ from jobs.errors import ClusterError
 from jobs.execution import forkserver
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.healing import Healing
+from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
 from jobs.execution.provision import Provision
@@ -81,7 +82,9 @@ def local_client(
                         silence_logs=logging.INFO if debug else logging.CRITICAL,
                     )
                 except (OSError, ValueError, RuntimeError) as error:
-                    raise ClusterError(f"the local cluster does not start: {error}") from error
+                    raise ClusterError(
+                        f"the local cluster does not start: {reason_of(error)}"
+                    ) from error
                 stack.callback(close_or_leave, cluster)
                 # before any worker starts: a client waits for the workers, Ctrl-C would end that
                 # wait and their start with it, and Dask could not close the cluster any more

@@ -10,12 +10,14 @@ from typing import Any, cast
 import distributed
 from distributed.deploy import Cluster, SpecCluster
 
+from featurelib import MissingExtraError
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.arguments import check_arguments, passes_on
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.imports import importing
 from jobs.execution.clusters.listening import check_dashboard, check_ports
+from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
 from jobs.execution.provision import Fixed, Provision
@@ -90,6 +92,8 @@ def class_of(name: str) -> type[Cluster]:
     try:
         with importing():
             module = importlib.import_module(module_name)
+    except MissingExtraError:
+        raise
     except ImportError as error:
         raise UsageError(
             f"cluster is {name!r}: {error}; install it, or correct the name"
@@ -111,10 +115,12 @@ def class_of(name: str) -> type[Cluster]:
 def _started(name: str, cluster_class: type[Cluster], arguments: dict[str, Any]) -> Cluster:
     try:
         return cluster_class(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"[cluster] of {name}: {' '.join(str(error).split())}") from error
-    except (OSError, RuntimeError, ImportError) as error:
-        raise ClusterError(f"{name} does not start: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError, OSError, RuntimeError, ImportError) as error:
+        reason = reason_of(error)
+        message = " ".join(str(reason).split())
+        if isinstance(reason, TypeError | ValueError):
+            raise UsageError(f"[cluster] of {name}: {message}") from error
+        raise ClusterError(f"{name} does not start: {message}") from error
 
 
 def _scale(cluster: Cluster, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.listening import is_loopback
 from jobs.execution.clusters.local import close_or_leave
+from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.tls import security_of
 from jobs.settings import Settings
 
@@ -66,7 +67,9 @@ def own_scheduler(
                 silence_logs=logging.INFO if debug else logging.CRITICAL,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"no scheduler starts at {host}, port {port}: {error}") from error
+            raise ClusterError(
+                f"no scheduler starts at {host}, port {port}: {reason_of(error)}"
+            ) from error
         stack.callback(close_or_leave, cluster)
         client = distributed.Client(cluster, set_as_default=False)
         stack.callback(close_or_leave, client)

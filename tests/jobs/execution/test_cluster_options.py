@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,23 @@ def test_options_that_are_refused(cluster: str, options: dict[str, Any], message
     settings = Settings(cluster=cluster, cluster_options=options, workers=1)
     with pytest.raises(UsageError, match=message), open_cluster(settings):
         pass
+
+
+@pytest.mark.parametrize(
+    ("cluster", "options"),
+    [
+        ("slurm", LOCAL | {"scheduler_options": {"port": "PORT"}}),
+        ("distributed.LocalCluster", {"scheduler_port": "PORT"}),
+        ("ssh", {"hosts": ["127.0.0.1"], "port": "PORT"}),
+    ],
+)
+def test_a_port_that_is_taken(cluster: str, options: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = json.dumps(taken.getsockname()[1])
+        options = json.loads(json.dumps(options).replace('"PORT"', port))
+        settings = Settings(cluster=cluster, cluster_options=options, workers=1)
+        with pytest.raises(ClusterError, match=r"start.*: .*Address already in use"):
+            open_cluster(settings).__enter__()
 
 
 def test_a_queue_must_be_told_how_many_workers() -> None:
