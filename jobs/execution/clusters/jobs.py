@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import shlex
 import time
 from collections import Counter
@@ -45,6 +46,8 @@ _LONGEST_PAUSE_S = 120.0
 _TRIES = 3
 
 _LINE_LENGTH = 200
+
+_NUMBER = re.compile(r"\d+")
 
 
 class Jobs:
@@ -229,8 +232,13 @@ class Jobs:
 
     def _last_words(self) -> str:
         """Return the last line of the newest log of a job that says anything."""
+        ours = {number.partition(".")[0] for number in self._submitted}  # PBS: NUMBER.SERVER
         with contextlib.suppress(OSError):
-            files = [(path.stat().st_mtime, path) for path in self._logs.iterdir()]
+            files = [
+                (path.stat().st_mtime, path)
+                for path in self._logs.iterdir()
+                if ours.intersection(_NUMBER.findall(path.name))  # runs may share the folder
+            ]
             for _, path in sorted(files, reverse=True):
                 if line := _last_line(path.read_text(errors="replace")):
                     return line

@@ -96,6 +96,8 @@ def test_a_queue_that_does_not_start_jobs(corpus: Path, slurm: Slurm) -> None:
 
 def test_jobs_that_end_at_once(corpus: Path, slurm: Slurm) -> None:
     prologue = "job_script_prologue = ['echo no module featurelib here >&2', 'exit 1']"
+    logs = write_files(corpus.parent / "logs", {"featurelib-0.err": "a word of another run"})
+    os.utime(logs / "featurelib-0.err", (2**32, 2**32))
     with on_slurm(corpus, cluster=prologue) as command:
         assert command.wait() == 1
     assert command.stderr.splitlines()[-1] == (
