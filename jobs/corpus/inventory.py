@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_plus
 
 import pyarrow as pa
@@ -96,7 +97,7 @@ class Inventory:
             where = f"{self.store.url}/{name}, which {self.name} names"
             raise CorpusError(f"cannot read {where}: {error}") from error
         with contents_of(fetched) as contents:
-            digest = hashlib.file_digest(contents, _md5).hexdigest()
+            digest = hashlib.file_digest(cast(io.BufferedReader, contents), _md5).hexdigest()
         if self.files[name] not in ("", digest):
             fetched.close()
             raise UsageError(
