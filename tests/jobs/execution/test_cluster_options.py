@@ -146,8 +146,8 @@ def test_the_logs_of_failed_runs_are_kept_for_a_while(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     jobs = tmp_path / ".cache" / "featurelib" / "jobs"
-    log = write_files(jobs / "run-old", {"featurelib-1.err": "no module featurelib"})
-    os.utime(log, (0, 0))
+    old = write_files(jobs / "run-old", {"featurelib-1.err": "no module featurelib"})
+    os.utime(old, (0, 0))
     with contextlib.suppress(ClusterError), logs_of_jobs() as kept:
         write_files(Path(kept), {"featurelib-2.err": "no module featurelib"})
         raise ClusterError("no job starts")
