@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import tenacity
@@ -185,7 +185,7 @@ def retry_after_s(error: BaseException) -> float:
         headers = getattr(link, "headers", None)
         if isinstance(response, dict):
             headers = response.get("ResponseMetadata", {}).get("HTTPHeaders")
-        text = str((headers or {}).get("retry-after", ""))
+        text = str(headers.get("retry-after", "")) if isinstance(headers, Mapping) else ""
         if text.isdecimal():
             return min(float(text), _MAX_RETRY_AFTER_S)
     return 0.0

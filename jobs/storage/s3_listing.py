@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from jobs.storage.key_ranges import KeyPage
 
-_FILES = "Files"
+_FILES, _LISTING = "Files", "ListBucketResult"
 
 
 def parse_listing(
@@ -17,6 +17,11 @@ def parse_listing(
     """Take the objects out of the answer to a ListObjectsV2, before botocore parses the rest.
 
     This is a handler of botocore's event ``before-parse.s3.ListObjectsV2``.
+
+    Raises
+    ------
+    ConnectionError
+        If the answer is something else.
     """
     if response_dict["status_code"] != 200:
         return
@@ -24,6 +29,8 @@ def parse_listing(
         root = ElementTree.fromstring(response_dict["body"])
     except ElementTree.ParseError:
         return  # botocore raises its own error
+    if _name(root) != _LISTING:  # the page of a proxy; botocore would take it for an empty listing
+        raise ConnectionError(f"the answer is no listing of a bucket, but <{_name(root)}>")
     keys, sizes, tags, times, others = [], [], [], [], []
     is_encoded = False
     for element in root:

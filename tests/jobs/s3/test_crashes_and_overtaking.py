@@ -278,8 +278,8 @@ def test_the_status_of_runs_whose_driver_died(place: Place) -> None:
         status = table_status(request.table, options)
         return status.runs[-1]["report"]["status"], status.n_waiting
 
-    assert of_last_run()[0] in ("running", "interrupted")  # nobody can know at once
-    driver.wait_until(lambda: of_last_run() == ("interrupted", N_FILES), "the lease is dead", 20)
+    assert of_last_run()[0] in ("running", "killed")  # nobody can know at once
+    driver.wait_until(lambda: of_last_run() == ("killed", N_FILES), "the lease is dead", 20)
     with PausedRun(request, "merge", in_real_time=True):
         assert of_last_run() == ("running", N_FILES)
     driver.run_inline(request)

@@ -21,6 +21,7 @@ from jobs.storage.listed import ListedStore
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.opening import open_store
 from jobs.storage.s3 import S3Store
+from jobs.storage.s3_listing import parse_listing
 from jobs.storage.spool import Spool
 from tests.conftest import GATEWAY, S3
 from tests.jobs.storage.contract import NAMES, Contract, contents_of, names_in
@@ -346,3 +347,11 @@ class TestS3(Contract):
 def test_an_address_without_a_bucket() -> None:
     with pytest.raises(UsageError, match="names no bucket"):
         open_store("s3://")
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html><body>log in</body></html>", b"<Error><Code>x</Code></Error>"]
+)
+def test_the_page_of_a_proxy_is_no_empty_listing(body: bytes) -> None:
+    with pytest.raises(ConnectionError, match="no listing of a bucket"):
+        parse_listing({"status_code": 200, "body": body}, {})
