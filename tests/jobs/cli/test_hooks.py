@@ -54,7 +54,8 @@ def told(corpus: Path, name: str) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the facts in the environment of a hook, and the report on its input."""
     text = (corpus.parent / f"{name}.env").read_text()
     pairs = (pair.split("=", 1) for pair in text.split("\0") if pair.startswith("FEATURELIB_"))
-    facts = {key.removeprefix("FEATURELIB_"): value for key, value in pairs}
+    ours = {key: value for key, value in pairs if key not in os.environ}
+    facts = {key.removeprefix("FEATURELIB_"): value for key, value in ours.items()}
     return facts, json.loads((corpus.parent / f"{name}.json").read_text())
 
 
