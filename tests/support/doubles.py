@@ -101,7 +101,7 @@ def _eat(rest: str) -> None:
 
 def _gate(folder: str) -> None:
     """Say that the file is being worked on, and wait until the test opens the gate."""
-    Gate(Path(folder)).enter()
+    Gate(Path(folder.rstrip())).enter()
 
 
 def _once(marker_and_verb: str) -> None:

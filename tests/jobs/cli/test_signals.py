@@ -35,9 +35,10 @@ def gate(tmp_path: Path) -> Gate:
 @pytest.fixture
 def corpus(tmp_path: Path, gate: Gate) -> Path:
     """Give a corpus whose last file waits at the gate."""
-    # The largest files come first, so the one at the gate is the smallest.
-    files = {f"rock/{i:02d}.wav": f"play {i}".ljust(500) for i in range(N_FILES)}
-    return write_files(tmp_path / "corpus", files | {"rock/last.wav": f"gate {gate.folder}"})
+    # After a sample, which has the smallest file, the largest files come first.
+    files = {f"rock/{i:02d}.wav": f"play {i}".ljust(500 if i else 300) for i in range(N_FILES)}
+    last = f"gate {gate.folder}".ljust(400)
+    return write_files(tmp_path / "corpus", files | {"rock/last.wav": last})
 
 
 def n_extracted(table: Path) -> int:
