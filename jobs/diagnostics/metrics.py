@@ -183,25 +183,24 @@ class RunMetrics:
         )
 
     def _gauge(
-        self,
-        name: str,
-        text: str,
-        values: Mapping[Any, float],
-        labels: tuple[str, ...] = (),
+        self, name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...] = ()
     ) -> Metric:
-        metric = GaugeMetricFamily(f"{_PREFIX}{name}", text, labels=("table", *labels))
-        for of_labels, value in values.items():
-            metric.add_metric([self._report.table, *of_labels], value)
-        return metric
+        return self._metric(GaugeMetricFamily, name, text, values, labels)
 
     def _counter(
+        self, name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...] = ()
+    ) -> Metric:
+        return self._metric(CounterMetricFamily, name, text, values, labels)
+
+    def _metric(
         self,
+        family: type[GaugeMetricFamily] | type[CounterMetricFamily],
         name: str,
         text: str,
         values: Mapping[Any, float],
-        labels: tuple[str, ...] = (),
+        labels: tuple[str, ...],
     ) -> Metric:
-        metric = CounterMetricFamily(f"{_PREFIX}{name}", text, labels=("table", *labels))
+        metric = family(f"{_PREFIX}{name}", text, labels=("table", *labels))
         for of_labels, value in values.items():
             metric.add_metric([self._report.table, *of_labels], value)
         return metric
