@@ -33,6 +33,7 @@ from jobs.cli.streams import (
     name_errors_of_output,
     open_missing_streams,
     restart_in_utf8,
+    signals_raised,
     start_and_end_quickly,
 )
 from jobs.errors import (
@@ -73,7 +74,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except FileNotFoundError:
         fail("the working folder was deleted: go to another one (cd)", EXIT_FAILED, debug)
     try:
-        code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
+        with signals_raised():
+            code = cli.main(arguments, prog_name="featurelib", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code or 0)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -10,7 +10,6 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options
 from jobs.cli.output import print_lines
-from jobs.cli.streams import terminable
 from jobs.settings import Settings
 
 
@@ -89,12 +88,9 @@ def worker(
     them again, for the next run.
     """
     settings = Settings(worker_memory=worker_memory)
-    with terminable():
-        from jobs.execution.clusters.worker import WorkerOptions, become_workers
+    from jobs.execution.clusters.worker import WorkerOptions, become_workers
 
-        options = WorkerOptions(
-            address, tls, workers, settings.worker_memory, local_directory, wait
-        )
-        become_workers(
-            options, lambda: print_lines([f"waiting for the scheduler at {address}"], err=True)
-        )
+    options = WorkerOptions(address, tls, workers, settings.worker_memory, local_directory, wait)
+    become_workers(
+        options, lambda: print_lines([f"waiting for the scheduler at {address}"], err=True)
+    )

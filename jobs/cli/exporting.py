@@ -9,7 +9,6 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, options_of, storage_option
 from jobs.cli.output import print_lines
-from jobs.cli.streams import terminable
 
 _EXAMPLES = """\b
 Examples:
@@ -53,8 +52,7 @@ def export(
     """
     from jobs.export import export as export_to
 
-    with terminable():  # no unfinished file is left
-        result = export_to(table, output, kind, options_of(storage_options), force=force)
+    result = export_to(table, output, kind, options_of(storage_options), force=force)
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=1))
     else:

@@ -22,7 +22,6 @@ from jobs.cli.running import (
     update_options,
     watch_options,
 )
-from jobs.cli.streams import terminable
 from jobs.diagnostics.events import broadcast
 from jobs.diagnostics.progress import progress_for_terminal
 from jobs.execution import forkserver
@@ -83,7 +82,7 @@ def extract(
     new and changed files are read.
     """
     settings, spec_values = settings_of(config, options)
-    with terminable(), hooks_of(settings, table, dry_run=dry_run) as hook:
+    with hooks_of(settings, table, dry_run=dry_run) as hook:
         with contextlib.ExitStack() as stack:
             progress = stack.enter_context(progress_of(settings, quiet=quiet, as_json=as_json))
             observer = broadcast(progress, hook)
@@ -143,7 +142,7 @@ def relocate(
     only files that are new or differ.
     """
     settings, _ = settings_of(None, options)
-    with terminable(), progress_for_terminal(quiet=as_json) as progress:
+    with progress_for_terminal(quiet=as_json) as progress:
         from jobs.relocation import MIN_MATCH, relocate
 
         relocation = relocate(
@@ -213,7 +212,7 @@ def repartition(
     a table when it is complete. If the command was interrupted, run it again: it goes on.
     """
     settings, _ = settings_of(None, options)
-    with terminable(), progress_for_terminal(quiet=as_json) as progress:
+    with progress_for_terminal(quiet=as_json) as progress:
         from jobs.repartition import repartition
 
         result = repartition(

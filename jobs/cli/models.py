@@ -10,7 +10,6 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, options_of, settings_of, storage_option
 from jobs.cli.output import print_lines, print_rows
-from jobs.cli.streams import terminable
 from jobs.diagnostics.progress import progress_for_terminal
 
 _TRAIN_EPILOG = """\b
@@ -100,7 +99,7 @@ def train(
     Files that are silent or were decoded only in part are left out. Copies with different labels
     are listed.
     """
-    with terminable(), progress_for_terminal(quiet=as_json) as progress:
+    with progress_for_terminal(quiet=as_json) as progress:
         from jobs.models.training import TrainingOptions
         from jobs.models.training import train as train_on
 
@@ -146,7 +145,7 @@ def predict(
     A large corpus is better extracted into a table first, since the extraction is not kept.
     """
     given, _ = settings_of(None, settings)
-    with terminable(), progress_for_terminal(quiet=as_json) as progress:
+    with progress_for_terminal(quiet=as_json) as progress:
         from jobs.models.prediction import predict as predict_with
 
         result = predict_with(

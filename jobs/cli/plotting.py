@@ -14,7 +14,6 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, storage_option
 from jobs.cli.output import print_lines
-from jobs.cli.streams import terminable
 from jobs.errors import JobError, UsageError, with_remedy
 from jobs.settings import Settings, did_you_mean
 
@@ -100,7 +99,7 @@ def plot(
     matplotlib.rcdefaults()  # pictures are the same whatever the user's matplotlibrc
     settings, shown = Settings(storage_options=storage_options), redacted(file)
     # The output is checked before a long file is read, and written when all is drawn.
-    with terminable(), new_file(output, settings.options_for("table"), force=force) as target:
+    with new_file(output, settings.options_for("table"), force=force) as target:
         try:
             with (
                 captured_output() as drain,

@@ -10,7 +10,6 @@ import click
 from jobs.cli.group import cli
 from jobs.cli.options import common_options, options_of, storage_option
 from jobs.cli.output import print_lines
-from jobs.cli.streams import terminable
 
 _EXAMPLES = """\b
 Examples:
@@ -53,8 +52,7 @@ def report(
     """
     from jobs.report.writing import write_report
 
-    with terminable():  # no unfinished file is left
-        page = write_report(table, output, options_of(storage_options), force=force, on_step=_show)
+    page = write_report(table, output, options_of(storage_options), force=force, on_step=_show)
     if as_json:
         click.echo(json.dumps(page.to_dict(), indent=1))
     else:

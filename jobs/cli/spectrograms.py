@@ -20,7 +20,6 @@ from jobs.cli.running import (
     update_options,
     watch_options,
 )
-from jobs.cli.streams import terminable
 from jobs.diagnostics.events import broadcast
 from jobs.execution import forkserver
 
@@ -143,7 +142,7 @@ def spectrograms(
     again to update the images: only new and changed files are read.
     """
     settings, _ = settings_of(None, options)
-    with terminable(), hooks_of(settings, table, dry_run=dry_run) as hook:
+    with hooks_of(settings, table, dry_run=dry_run) as hook:
         with contextlib.ExitStack() as stack:
             progress = stack.enter_context(progress_of(settings, quiet=quiet, as_json=as_json))
             observer = broadcast(progress, hook)

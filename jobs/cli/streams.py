@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import codecs
 import contextlib
@@ -11,8 +12,10 @@ import locale
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
 from typing import Any, NoReturn
 
 from jobs.errors import OutputError, TerminatedError
@@ -24,33 +27,66 @@ _SIGNALS = {KeyboardInterrupt: signal.SIGINT, TerminatedError: signal.SIGTERM}
 _AGAIN_S = 0.05
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Turn SIGTERM into `TerminatedError`, so that a run can clean up.
+#: What runs while Python starts an extension module.
+_STARTS = {
+    ExtensionFileLoader.create_module.__code__,
+    ExtensionFileLoader.exec_module.__code__,
+}
 
-    Python drops the exception of a signal that comes in a ``__del__`` or a weak reference's
-    callback. The signal is sent again then.
+
+@contextlib.contextmanager
+def signals_raised() -> Iterator[None]:
+    """Context manager: Ctrl-C and SIGTERM raise an exception, so that a command can clean up.
+
+    Where the exception would be dropped, the signal is sent again. Python drops it in a
+    ``__del__`` and in a weak reference's callback, and modules that Cython made while they
+    start: it is then that they ignore whatever fails in their first calls.
     """
 
     def again(dropped: Any) -> None:
         number = _SIGNALS.get(dropped.exc_type)
         if number is None:
             hook(dropped)
-            return
-        timer = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
-        timer.daemon = True
-        timer.start()
+        else:
+            _send_again(number)
 
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise TerminatedError("ended by SIGTERM")
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _is_starting_extension(frame):
+            _send_again(number)
+        else:
+            signal.default_int_handler(number, frame)
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if _is_starting_extension(frame):
+            _send_again(number)
+        else:
+            raise TerminatedError("ended by SIGTERM")
 
     hook, sys.unraisablehook = sys.unraisablehook, again
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         sys.unraisablehook = hook
+
+
+def _is_starting_extension(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code not in _STARTS:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _send_again(number: int) -> None:
+    def send() -> None:
+        time.sleep(_AGAIN_S)
+        os.kill(os.getpid(), number)
+
+    # not a `threading.Thread`, whose start takes a lock that the main thread may hold just now
+    _thread.start_new_thread(send, ())
 
 
 def open_missing_streams() -> None:

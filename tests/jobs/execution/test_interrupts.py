@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from jobs.cli.streams import terminable
+from jobs.cli.streams import signals_raised
 from jobs.errors import TerminatedError
 from jobs.execution.interrupts import deferred
 
@@ -33,14 +33,14 @@ def test_a_signal_waits_for_the_end(number: signal.Signals) -> None:
         signal.raise_signal(number)  # an impatient user's
         done.append("all")
 
-    with terminable(), pytest.raises(ERRORS[number]), deferred():
+    with signals_raised(), pytest.raises(ERRORS[number]), deferred():
         work()
     assert done == ["all"]
 
 
 @pytest.mark.parametrize("number", ERRORS)
 def test_before_and_after_it_takes_effect_at_once(number: signal.Signals) -> None:
-    with terminable():
+    with signals_raised():
         with deferred():
             pass
         with pytest.raises(ERRORS[number]):
