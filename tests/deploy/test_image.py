@@ -66,7 +66,7 @@ def base(tmp_path: Path) -> Path:
     # debootstrap does not know what provides the virtual python3.11-distutils
     packages = "--include=ca-certificates,python3.11-venv,python3-distutils"
     line = ["debootstrap", "--variant=minbase", packages, RELEASE]
-    line += [str(root), mirror[1] if mirror else "http://deb.debian.org/debian"]
+    line += [str(root), *([mirror[1]] if mirror else [])]  # else debootstrap's own choice
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     for name in ("python", "python3"):
