@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from jobs.diagnostics.progress import progress_for_terminal
 from jobs.diagnostics.run_report import RunReport
 from jobs.errors import UsageError
 from jobs.execution import forkserver
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.export import Export, export
 from jobs.images.request import image_request
 from jobs.images.style import image_style
@@ -224,7 +223,7 @@ def _run(
         raise UsageError(
             f"client={client!r} is an address: give a distributed.Client, or cluster={client!r}"
         )
-    opener = functools.partial(open_executor, request.settings, client)
+    opener = executor_opener(request.settings, client)
     with contextlib.ExitStack() as stack:
         hook = ignore if dry_run else stack.enter_context(hooks(request.settings, request.table))
         shown = stack.enter_context(progress_for_terminal(quiet=not progress))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -64,7 +63,7 @@ from jobs.table.staging import list_staged
 from jobs.table.transaction import Transaction
 
 if TYPE_CHECKING:
-    from jobs.execution.executor import Executor
+    from jobs.execution.executor import OpenExecutor
     from jobs.settings import Settings
 
 __all__ = ["STEPS", "RunRequest", "plan_job", "run_job"]
@@ -73,9 +72,6 @@ __all__ = ["STEPS", "RunRequest", "plan_job", "run_job"]
 STEPS = ("list", "plan", "cluster", "extract", "merge", "verify", "clean")
 
 _MAX_ROUNDS = 4
-
-#: Returns a context manager for an executor.
-OpenExecutor = Callable[[], AbstractContextManager["Executor"]]
 
 
 def run_job(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 from typing import Any
 
@@ -88,16 +87,13 @@ def extract(
             observer = broadcast(progress, hook)
             if not dry_run:
                 stack.enter_context(forkserver.ahead_of(settings, table))
-            from jobs.execution.opening import open_executor
+            from jobs.execution.opening import executor_opener
             from jobs.request import RunRequest
             from jobs.run import plan_job, run_job
 
             request = RunRequest(corpus, table, spec_of(preset, spec_values, config), settings)
-            if dry_run:
-                report = plan_job(request, observer)
-            else:
-                opener = functools.partial(open_executor, settings, debug=debug)
-                report = run_job(request, opener, observer)
+            opener = executor_opener(settings, debug=debug)
+            report = plan_job(request, observer) if dry_run else run_job(request, opener, observer)
         print_report(report, table, dry_run=dry_run, quiet=quiet, as_json=as_json)
     return report.exit_code
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from jobs.diagnostics.events import Observer, ignore
@@ -55,6 +56,10 @@ class Executor(Protocol):
         JobError
             If the run cannot continue.
         """
+
+
+#: Returns a context manager for an executor.
+OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 
 
 class InlineExecutor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import tempfile
 from collections import Counter
@@ -21,7 +20,7 @@ from jobs.diagnostics.events import Observer, ignore
 from jobs.errors import EXIT_DONE, EXIT_UNREAD, JobError, ModelError, UsageError
 from jobs.execution import forkserver
 from jobs.execution.native import captured_output
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.export.target import check_apart, check_name, new_file
 from jobs.models.cross_validation import by_track
 from jobs.models.dataset import NoRowsError, read_dataset
@@ -296,7 +295,7 @@ def _of_corpus(model: Model, source: str, settings: Settings, observer: Observer
     with tempfile.TemporaryDirectory(prefix="featurelib-predict-") as folder:
         table = os.path.join(folder, "table")
         with forkserver.ahead_of(settings, table):
-            opener = functools.partial(open_executor, settings)
+            opener = executor_opener(settings)
             report = run_job(RunRequest(source, table, spec, settings), opener, observer)
         found = _of_table(model, table, {})
     found.notes.extend(report.notes)

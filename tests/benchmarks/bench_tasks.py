@@ -6,14 +6,13 @@ A task is five files of one byte, of each of which a stub makes a row.
 
 from __future__ import annotations
 
-import functools
 import time
 from pathlib import Path
 
 import featurelib
 from jobs.diagnostics.events import Event, ShardDone
 from jobs.execution import sharding
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.request import RunRequest
 from jobs.run import run_job
 from jobs.settings import Settings
@@ -63,5 +62,5 @@ def _run(folder: Path) -> tuple[list[float], float]:
             sizes.append(resident_bytes() / 2**20)
             times.append(time.perf_counter())
 
-    run_job(request, functools.partial(open_executor, settings), note)
+    run_job(request, executor_opener(settings), note)
     return sizes, times[-1] - times[0]

@@ -205,7 +205,7 @@ def main() -> None:
     if "--real" not in options:
         jobs.request.RunRequest = functools.partial(RunRequest, extractor=doubles.by_content)  # type: ignore[misc,assignment]
     if "--inline" in options:
-        jobs.execution.opening.open_executor = lambda *_, **__: light.inline()  # type: ignore
+        jobs.execution.opening.executor_opener = lambda *_, **__: light.inline  # type: ignore
     jobs.cli.main(arguments)
 
 

@@ -1,4 +1,4 @@
-"""Open a client of the Dask cluster that the settings name: one file of this folder a kind."""
+"""The Dask cluster that the settings name: one file of this folder a kind."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import distributed
 
-from jobs.execution.clusters.address import remote_client
-from jobs.execution.clusters.kubernetes import kubernetes_client
-from jobs.execution.clusters.local import local_client, local_workers
-from jobs.execution.provision import Fixed, Provision
+from jobs.execution.clusters.kind import Kind
+from jobs.execution.clusters.local import local_workers
+from jobs.execution.provision import Provision
 from jobs.settings import KUBERNETES, LOCAL, SLURM, SSH, Settings
 
 _LOGGERS = (
@@ -19,6 +18,36 @@ _LOGGERS = (
     "distributed.client",
     "tornado.application",
 )  # each has a level of its own
+
+
+def _kind(settings: Settings) -> Kind:
+    """Return the kind of the cluster in the settings; only its own libraries are imported."""
+    if settings.cluster == LOCAL:
+        from jobs.execution.clusters.local import KIND
+    elif settings.cluster == SLURM:
+        from jobs.execution.clusters.slurm import KIND
+    elif settings.cluster == SSH:
+        from jobs.execution.clusters.ssh import KIND
+    elif settings.cluster == KUBERNETES:
+        from jobs.execution.clusters.kubernetes import KIND
+    elif settings.is_class:
+        from jobs.execution.clusters.named import KIND
+    else:
+        from jobs.execution.clusters.address import KIND
+    return KIND
+
+
+def check_cluster(settings: Settings) -> None:
+    """Check the options and the certificates of the cluster in the settings; nothing is started.
+
+    Raises
+    ------
+    featurelib.MissingExtraError
+        If the cluster needs a package that is not installed.
+    UsageError
+        If an option is wrong, a certificate cannot be used, or others could reach the cluster.
+    """
+    _kind(settings).check(settings)
 
 
 @contextlib.contextmanager
@@ -34,26 +63,8 @@ def open_cluster(
     UsageError
         If an option is wrong, or others could reach the cluster.
     """
-    with _log_level(debug=debug), contextlib.ExitStack() as stack:
-        if settings.cluster == LOCAL:
-            yield stack.enter_context(local_client(settings, debug=debug))
-        elif settings.cluster == SLURM:
-            from jobs.execution.clusters.slurm import slurm_client
-
-            yield stack.enter_context(slurm_client(settings, debug=debug))
-        elif settings.is_class:
-            from jobs.execution.clusters.named import named_client
-
-            yield stack.enter_context(named_client(settings, debug=debug))
-        elif settings.cluster == SSH:
-            from jobs.execution.clusters.ssh import ssh_client
-
-            yield stack.enter_context(ssh_client(settings, debug=debug))
-        else:
-            is_pod = settings.cluster == KUBERNETES
-            opened = kubernetes_client(settings, debug=debug) if is_pod else remote_client(settings)
-            client = stack.enter_context(opened)
-            yield client, Fixed(settings.min_workers or 0)
+    with _log_level(debug=debug), _kind(settings).client(settings, debug=debug) as opened:
+        yield opened
 
 
 def expected_workers(settings: Settings) -> int:

@@ -10,8 +10,10 @@ import distributed
 from distributed.comm.core import FatalCommClosedError
 
 from jobs.errors import ClusterError, UsageError
+from jobs.execution.clusters.kind import Kind
 from jobs.execution.clusters.listening import is_loopback
 from jobs.execution.clusters.tls import security_of
+from jobs.execution.provision import Fixed, Provision
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings
 
@@ -20,8 +22,10 @@ _CONNECT_TIMEOUT = "20s"
 
 
 @contextlib.contextmanager
-def remote_client(settings: Settings) -> Iterator[distributed.Client]:
-    """Context manager for a client of a running cluster.
+def remote_client(
+    settings: Settings, *, debug: bool
+) -> Iterator[tuple[distributed.Client, Provision]]:
+    """Context manager for a client of a running cluster, whose workers others start.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def remote_client(settings: Settings) -> Iterator[distributed.Client]:
     with client:
         if settings.min_workers:  # without it the run begins, and an adaptive cluster grows
             wait_for_workers(client, settings.min_workers, settings.first_worker_limit_s, _ADVICE)
-        yield client
+        yield client, Fixed(settings.min_workers or 0)
 
 
 def security_for(settings: Settings) -> distributed.Security | None:
@@ -91,3 +95,6 @@ def check_address(address: str) -> None:
         f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches"
         " it can run code: start it with TLS and give tls://… (see deploy/README.md)"
     )
+
+
+KIND = Kind(check=security_for, client=remote_client)

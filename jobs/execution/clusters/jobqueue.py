@@ -7,7 +7,9 @@ import logging
 import math
 import os
 import re
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -26,6 +28,7 @@ from jobs.execution.clusters.jobs import Jobs, ListJobs
 from jobs.execution.clusters.listening import check_dashboard, check_interface, check_ports
 from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import adapt
+from jobs.execution.clusters.tls import security_of
 from jobs.execution.leaving import LEAVE_AT
 from jobs.settings import Settings
 
@@ -73,9 +76,8 @@ _WALL_TIME = re.compile(r"(?:(?:(\d+)-)?(\d+):)(\d+):(\d+)")
 @contextlib.contextmanager
 def jobqueue_client(
     settings: Settings,
-    options: Mapping[str, Any],
     cluster_class: type[JobQueueCluster],
-    security: distributed.Security | None,
+    arguments: Mapping[str, Any],
     listed: ListJobs | None = None,
     *,
     debug: bool,
@@ -86,12 +88,10 @@ def jobqueue_client(
     ----------
     settings : Settings
         The number of workers.
-    options : mapping
-        The table ``[cluster]``: arguments of the class.
     cluster_class : type
         Class of dask-jobqueue.
-    security : distributed.Security, optional
-        Certificates; without them all addresses must be loopback.
+    arguments : mapping
+        Its arguments, from `checked_arguments`.
     listed : callable, optional
         Returns what the queueing system says of the user's jobs.
     debug : bool
@@ -104,25 +104,22 @@ def jobqueue_client(
     UsageError
         If an option is wrong, or others could reach the cluster.
     """
-    if settings.workers is None:
-        raise UsageError(
-            f"--cluster {settings.cluster} starts as many workers as --workers says: give N, or"
-            " MIN:MAX"
-        )
     job_class = cast(Any, cluster_class).job_cls
     with contextlib.ExitStack() as stack:
-        check_arguments(settings.cluster, options, cluster_class, job_class)
-        arguments = arguments_of(options, job_class.config_name, security)
-        logs = arguments.setdefault("log_directory", None) or stack.enter_context(logs_of_jobs())
-        arguments["log_directory"] = logs
-        arguments["job_cls"] = type(job_class.__name__, (_PrivateScript, job_class), {})
+        logs = arguments.get("log_directory") or stack.enter_context(logs_of_jobs())
+        _check_path("log_directory", logs)
+        arguments = {
+            **arguments,
+            "log_directory": logs,
+            "job_cls": type(job_class.__name__, (_PrivateScript, job_class), {}),
+        }
         if not debug:  # errors that concern the user are reported in one line
             arguments["silence_logs"] = logging.CRITICAL
         stack.enter_context(configured())
         stack.enter_context(dask.config.set(_CONFIG))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        with check_ports(settings.cluster, security):
+        with check_ports(settings.cluster, arguments["security"]):
             try:
                 cluster = cluster_class(**arguments)
             except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -188,6 +185,35 @@ def _forget_old(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def checked_arguments(
+    settings: Settings, cluster_class: type[JobQueueCluster], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a class of dask-jobqueue, checked.
+
+    Parameters
+    ----------
+    settings : Settings
+        The number of workers, and the certificates.
+    cluster_class : type
+        The class.
+    options : mapping
+        The table ``[cluster]``.
+
+    Raises
+    ------
+    UsageError
+        If an option is missing or wrong, or others could reach the cluster.
+    """
+    if settings.workers is None:
+        raise UsageError(
+            f"--cluster {settings.cluster} starts as many workers as --workers says: give N, or"
+            " MIN:MAX"
+        )
+    job_class = cast(Any, cluster_class).job_cls
+    check_arguments(settings.cluster, options, cluster_class, job_class)
+    return arguments_of(options, job_class.config_name, security_of(settings))
+
+
 def arguments_of(
     options: Mapping[str, Any], config_name: str, security: distributed.Security | None
 ) -> dict[str, Any]:
@@ -230,8 +256,12 @@ def arguments_of(
         raise UsageError("scheduler_options has protocol: leave it out, --tls DIR decides on it")
     scheduler_options = {"dashboard_address": "127.0.0.1:0", **(option("scheduler-options") or {})}
     check_dashboard(scheduler_options["dashboard_address"])
+    _check_path("local_directory", option("local-directory"))
+    for path in () if security is None else security.get_tls_config_for_role("worker").values():
+        _check_path("--tls", path)
     return {
         "job_name": "featurelib",
+        "python": shlex.quote(sys.executable),
         **options,
         "cores": cores,
         "processes": cores,
@@ -261,6 +291,15 @@ def _check_kinds(options: Mapping[str, Any]) -> None:
             continue
         if type(value) not in kinds or (kinds == (int,) and value < 1):
             raise UsageError(f"[cluster] has {key} = {value!r}: give {what}")
+
+
+def _check_path(name: str, path: str | None) -> None:
+    """Check a path that dask-jobqueue writes into the script of a job without quotes."""
+    if path is not None and len(str(path).split()) > 1:
+        raise UsageError(
+            f"{name}: {path!r} has spaces, with which the scripts of jobs do not work: use another"
+            " folder"
+        )
 
 
 def _leaving(wall_time: str) -> Iterator[str]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import distributed
 
-from jobs.execution.clusters.scheduler import own_scheduler
+from jobs.execution.clusters.kind import Kind
+from jobs.execution.clusters.scheduler import own_scheduler, scheduler_security
+from jobs.execution.provision import Fixed, Provision
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings, checked_values
 
@@ -32,7 +34,9 @@ class KubernetesOptions:
 
 
 @contextlib.contextmanager
-def kubernetes_client(settings: Settings, *, debug: bool) -> Iterator[distributed.Client]:
+def kubernetes_client(
+    settings: Settings, *, debug: bool
+) -> Iterator[tuple[distributed.Client, Provision]]:
     """Context manager for a client of a scheduler in this process, which pods can reach.
 
     The run begins when there are ``settings.min_workers`` workers, or at once if that is not
@@ -45,10 +49,21 @@ def kubernetes_client(settings: Settings, *, debug: bool) -> Iterator[distribute
     UsageError
         If an option is wrong, or there are no certificates.
     """
-    options = KubernetesOptions(
-        **checked_values(KubernetesOptions, settings.cluster_options, "[cluster]")
-    )
+    options = _options(settings)
     with own_scheduler(settings, options.host, options.port, debug=debug) as (_, client):
         if settings.min_workers:
             wait_for_workers(client, settings.min_workers, settings.first_worker_limit_s, _ADVICE)
-        yield client
+        yield client, Fixed(settings.min_workers or 0)
+
+
+def _options(settings: Settings) -> KubernetesOptions:
+    return KubernetesOptions(
+        **checked_values(KubernetesOptions, settings.cluster_options, "[cluster]")
+    )
+
+
+def _check(settings: Settings) -> None:
+    scheduler_security(settings, _options(settings).host)
+
+
+KIND = Kind(check=_check, client=kubernetes_client)

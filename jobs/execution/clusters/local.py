@@ -17,6 +17,7 @@ from jobs.errors import ClusterError
 from jobs.execution import forkserver
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.healing import Healing
+from jobs.execution.clusters.kind import Kind
 from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import Planned, adapt
 from jobs.execution.clusters.tls import security_of
@@ -56,7 +57,7 @@ def local_client(
     level = "info" if debug else "critical"
     quiet = {} if debug else {"logging": {"distributed": level, "bokeh": level, "tornado": level}}
     n_workers = local_workers(settings)
-    security = security_of(settings) if settings.tls is not None else None
+    security = _security(settings)
     with (
         forkserver.serving() as method,
         configured(),
@@ -113,6 +114,11 @@ def local_workers(settings: Settings) -> int:
     return settings.max_workers or CPU_COUNT
 
 
+def _security(settings: Settings) -> distributed.Security | None:
+    """Return certificates if they are asked for: those in Dask's configuration are of others."""
+    return security_of(settings) if settings.tls is not None else None
+
+
 def _end_workers(cluster: distributed.LocalCluster) -> None:
     """End the workers without waiting for their tasks: finished work is already on disk."""
 
@@ -124,3 +130,6 @@ def _end_workers(cluster: distributed.LocalCluster) -> None:
         OSError, RuntimeError, TimeoutError
     ):  # closing the cluster ends them too
         cluster.sync(end, callback_timeout=10 * _CLOSE_TIMEOUT_S)
+
+
+KIND = Kind(check=_security, client=local_client)

@@ -16,6 +16,7 @@ from jobs.execution.clusters.address import check_address
 from jobs.execution.clusters.arguments import check_arguments, passes_on
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.imports import importing
+from jobs.execution.clusters.kind import Kind
 from jobs.execution.clusters.listening import check_dashboard, check_ports
 from jobs.execution.clusters.reasons import reason_of
 from jobs.execution.clusters.scaling import Planned, adapt
@@ -48,25 +49,15 @@ def named_client(
     UsageError
         If there is no such class, an argument is wrong, or others could reach the cluster.
     """
-    cluster_class = class_of(settings.cluster)
-    security = security_of(settings)
-    if any(base.__module__ == "dask_jobqueue.core" for base in cluster_class.__mro__):
+    cluster_class, arguments = _checked(settings)
+    if _is_jobqueue(cluster_class):
         from jobs.execution.clusters.jobqueue import jobqueue_client
 
-        options, any_class = settings.cluster_options, cast(Any, cluster_class)
-        with jobqueue_client(settings, options, any_class, security, debug=debug) as opened:
+        any_class = cast(Any, cluster_class)
+        with jobqueue_client(settings, any_class, arguments, debug=debug) as opened:
             yield opened
         return
-    arguments: dict[str, Any] = dict(settings.cluster_options)
-    if issubclass(cluster_class, distributed.LocalCluster):
-        workers = (distributed.Nanny, distributed.Worker)
-        check_arguments(settings.cluster, arguments, cluster_class, *workers)
-        arguments = _LOCAL | arguments
-    elif not passes_on(cluster_class):
-        check_arguments(settings.cluster, arguments, cluster_class)
-    for key in ("dashboard_address", "worker_dashboard_address"):
-        if arguments.get(key) is not None:
-            check_dashboard(arguments[key])
+    security = security_of(settings)
     if security is not None:
         arguments = {"security": security, "protocol": "tls://"} | arguments
     with contextlib.ExitStack() as stack:
@@ -78,6 +69,35 @@ def named_client(
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         _scale(cluster, settings)
         yield client, Planned(cluster) if isinstance(cluster, SpecCluster) else Fixed(0)
+
+
+def _checked(settings: Settings) -> tuple[type[Cluster], dict[str, Any]]:
+    """Return the class of the cluster in the settings, and its arguments."""
+    cluster_class = class_of(settings.cluster)
+    arguments: dict[str, Any] = dict(settings.cluster_options)
+    if _is_jobqueue(cluster_class):
+        from jobs.execution.clusters.jobqueue import checked_arguments
+
+        return cluster_class, checked_arguments(settings, cast(Any, cluster_class), arguments)
+    if issubclass(cluster_class, distributed.LocalCluster):
+        workers = (distributed.Nanny, distributed.Worker)
+        check_arguments(settings.cluster, arguments, cluster_class, *workers)
+        arguments = _LOCAL | arguments
+    elif not passes_on(cluster_class):
+        check_arguments(settings.cluster, arguments, cluster_class)
+    for key in ("dashboard_address", "worker_dashboard_address"):
+        if arguments.get(key) is not None:
+            check_dashboard(arguments[key])
+    return cluster_class, arguments
+
+
+def _check(settings: Settings) -> None:
+    _checked(settings)
+    security_of(settings)
+
+
+def _is_jobqueue(cluster_class: type[Cluster]) -> bool:
+    return any(base.__module__ == "dask_jobqueue.core" for base in cluster_class.__mro__)
 
 
 def class_of(name: str) -> type[Cluster]:
@@ -138,3 +158,6 @@ def _scale(cluster: Cluster, settings: Settings) -> None:
 def _close(cluster: Cluster) -> None:
     with contextlib.suppress(TimeoutError):
         cluster.close(timeout=_CLOSE_S)
+
+
+KIND = Kind(check=_check, client=named_client)

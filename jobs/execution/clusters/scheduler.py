@@ -17,6 +17,24 @@ from jobs.execution.clusters.tls import security_of
 from jobs.settings import Settings
 
 
+def scheduler_security(settings: Settings, host: str) -> distributed.Security | None:
+    """Return the certificates of a scheduler that listens at an address.
+
+    Raises
+    ------
+    UsageError
+        If other machines can reach it and there are no certificates.
+    """
+    security = security_of(settings)
+    if security is None and not is_loopback(host):
+        raise UsageError(
+            f"the scheduler would listen at {host} without TLS, where anybody who reaches it can"
+            " run code: make certificates with featurelib cluster certificates DIR, copy them to"
+            " every machine of the cluster, and give --tls DIR"
+        )
+    return security
+
+
 @contextlib.contextmanager
 def own_scheduler(
     settings: Settings, host: str, port: int, *, debug: bool
@@ -41,13 +59,7 @@ def own_scheduler(
     UsageError
         If other machines can reach it and there are no certificates.
     """
-    security = security_of(settings)
-    if security is None and not is_loopback(host):
-        raise UsageError(
-            f"the scheduler would listen at {host} without TLS, where anybody who reaches it can"
-            " run code: make certificates with featurelib cluster certificates DIR, copy them to"
-            " every machine of the cluster, and give --tls DIR"
-        )
+    security = scheduler_security(settings, host)
     with configured(), contextlib.ExitStack() as stack:
         try:
             cluster = distributed.SpecCluster(

@@ -7,14 +7,15 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import distributed
 
 from jobs.errors import ClusterError
 from jobs.execution.clusters.imports import importing
-from jobs.execution.clusters.jobqueue import jobqueue_client
+from jobs.execution.clusters.jobqueue import checked_arguments, jobqueue_client
 from jobs.execution.clusters.jobs import Jobs
-from jobs.execution.clusters.tls import security_of
+from jobs.execution.clusters.kind import Kind
 from jobs.settings import Settings
 
 with importing():
@@ -38,12 +39,16 @@ def slurm_client(settings: Settings, *, debug: bool) -> Iterator[tuple[distribut
     UsageError
         If an option is wrong, or others could reach the cluster.
     """
+    arguments = _arguments(settings)
+    with jobqueue_client(settings, SLURMCluster, arguments, listed, debug=debug) as opened:
+        yield opened
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
     options = dict(settings.cluster_options)
     if "walltime" in options:
         options["walltime"] = in_full(options["walltime"])
-    security = security_of(settings)
-    with jobqueue_client(settings, options, SLURMCluster, security, listed, debug=debug) as opened:
-        yield opened
+    return checked_arguments(settings, SLURMCluster, options)
 
 
 async def listed() -> dict[str, str]:
@@ -93,3 +98,6 @@ def in_full(wall_time: object) -> str:
     if found := _DAYS.fullmatch(text):
         return f"{found[1]}-{found[2]}:{found[3] or '00'}:00"
     return text
+
+
+KIND = Kind(check=_arguments, client=slurm_client)

@@ -19,7 +19,8 @@ import distributed
 
 import featurelib.extras
 from jobs.errors import ClusterError, UsageError
-from jobs.execution.clusters.scheduler import own_scheduler
+from jobs.execution.clusters.kind import Kind
+from jobs.execution.clusters.scheduler import own_scheduler, scheduler_security
 from jobs.execution.workers import wait_for_workers
 from jobs.settings import Settings, checked_values
 
@@ -127,16 +128,8 @@ def ssh_client(settings: Settings, *, debug: bool) -> Iterator[tuple[distributed
     """
     options = ssh_options(settings)
     limit_s = settings.first_worker_limit_s
-    with featurelib.extras.needing("cluster"):
-        import asyncssh
-
-    try:
-        connecting = asyncssh.SSHClientConnectionOptions(
-            **{**_CONNECT_OPTIONS, **options.connect_options}
-        )
-    except (OSError, TypeError, ValueError, asyncssh.Error) as error:
-        raise UsageError(f"[cluster.connect_options]: asyncssh says: {error}") from error
-    address = options.host or _address_towards(options.hosts[0])
+    asyncssh, connecting = _connecting(options)
+    address = _scheduler_host(options)
     with own_scheduler(settings, address, options.port, debug=debug) as (cluster, client):
         line = _command(options, settings, cluster.scheduler_address)
         hosts = Hosts(
@@ -149,6 +142,25 @@ def ssh_client(settings: Settings, *, debug: bool) -> Iterator[tuple[distributed
             if settings.min_workers:
                 wait_for_workers(client, settings.min_workers, limit_s, hosts.why() or _ADVICE)
             yield client, hosts
+
+
+def _connecting(options: SSHOptions) -> tuple[ModuleType, SSHClientConnectionOptions]:
+    """Return the library, and its form of the options of connections."""
+    with featurelib.extras.needing("cluster"):
+        import asyncssh
+
+    try:
+        return asyncssh, asyncssh.SSHClientConnectionOptions(
+            **{**_CONNECT_OPTIONS, **options.connect_options}
+        )
+    except (OSError, TypeError, ValueError, asyncssh.Error) as error:
+        raise UsageError(f"[cluster.connect_options]: asyncssh says: {error}") from error
+
+
+def _check(settings: Settings) -> None:
+    options = ssh_options(settings)
+    _connecting(options)
+    scheduler_security(settings, _scheduler_host(options))
 
 
 class _Host:
@@ -297,8 +309,11 @@ def _command(options: SSHOptions, settings: Settings, scheduler: str) -> str:
     return shlex.join(line)
 
 
-def _address_towards(name: str) -> str:
-    """Return the address of this machine on the way to another; nothing is sent."""
+def _scheduler_host(options: SSHOptions) -> str:
+    """Return the address of this machine for the hosts; nothing is sent."""
+    if options.host:
+        return options.host
+    name = options.hosts[0]
     try:
         family, kind, _, _, address = socket.getaddrinfo(name, 22, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind) as probe:
@@ -310,3 +325,6 @@ def _address_towards(name: str) -> str:
             f"[cluster]: the address of the host {name!r} is not known: {why}; give another name,"
             " or with host the address at which the hosts reach this machine"
         ) from error
+
+
+KIND = Kind(check=_check, client=ssh_client)

@@ -36,7 +36,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a corpus whose files say what happens; the command takes them so."""
     extracting = functools.partial(RunRequest, extractor=doubles.by_content)
     monkeypatch.setattr(jobs.request, "RunRequest", extracting)
-    monkeypatch.setattr(jobs.execution.opening, "open_executor", lambda *_, **__: light.inline())
+    monkeypatch.setattr(jobs.execution.opening, "executor_opener", lambda *_, **__: light.inline)
     return write_files(tmp_path / "corpus", {"a.wav": "play a", "b.wav": "play b", "c.wav": "bad"})
 
 

@@ -22,10 +22,12 @@ from hypothesis import strategies as st
 
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters import open_cluster
+from jobs.execution.clusters.certificates import write_certificates
 from jobs.execution.clusters.jobqueue import arguments_of, logs_of_jobs, wall_time_s
 from jobs.execution.clusters.named import class_of
 from jobs.execution.clusters.slurm import in_full
 from jobs.execution.leaving import LEAVE_AT
+from jobs.execution.opening import executor_opener
 from jobs.settings import Settings
 from tests.support.tables import write_files
 
@@ -73,8 +75,17 @@ PBS = "dask_jobqueue.PBSCluster"
 )
 def test_options_that_are_refused(cluster: str, options: dict[str, Any], message: str) -> None:
     settings = Settings(cluster=cluster, cluster_options=options, workers=1)
-    with pytest.raises(UsageError, match=message), open_cluster(settings):
-        pass
+    with pytest.raises(UsageError, match=message):  # before the corpus is listed
+        executor_opener(settings)
+
+
+def test_paths_that_would_break_the_scripts_of_jobs(tmp_path: Path) -> None:
+    tls = tmp_path / "my certificates"
+    write_certificates(tls, 1)
+    for options, folder in (LOCAL | {"local_directory": "/my scratch"}, None), (LOCAL, str(tls)):
+        settings = Settings(cluster="slurm", cluster_options=options, workers=1, tls=folder)
+        with pytest.raises(UsageError, match=r"/my .* has spaces"):
+            executor_opener(settings)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_a_port_that_is_taken(cluster: str, options: dict[str, Any]) -> None:
 def test_a_queue_must_be_told_how_many_workers() -> None:
     settings = Settings(cluster="slurm", cluster_options=LOCAL)
     with pytest.raises(UsageError, match="as many workers as --workers says"):
-        open_cluster(settings).__enter__()
+        executor_opener(settings)
 
 
 def test_what_a_job_queue_is_called_with() -> None:

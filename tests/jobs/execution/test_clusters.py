@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import re
 import signal
@@ -22,7 +21,7 @@ from jobs.execution import watch
 from jobs.execution.clusters import local, open_cluster
 from jobs.execution.clusters.address import check_address
 from jobs.execution.dask import DaskExecutor
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.run import run_job
 from jobs.settings import Settings
 from tests.support import driver, light
@@ -115,7 +114,7 @@ def test_a_cluster_whose_workers_are_all_gone(tmp_path: Path, corpus: Path, gate
         thread = threading.Thread(target=end_the_workers)
         thread.start()
         with pytest.raises(ClusterError, match=r"no workers for 2 s .*: finished work is kept"):
-            run_job(request, functools.partial(open_executor, request.settings, client))
+            run_job(request, executor_opener(request.settings, client))
         thread.join()
 
 
@@ -281,7 +280,7 @@ def test_a_client_of_a_scheduler_beyond_this_machine_is_refused(tmp_path: Path) 
         if address.startswith("tcp://127."):
             pytest.skip("this machine has no other address")
         with pytest.raises(UsageError) as caught:
-            run_job(request, functools.partial(open_executor, request.settings, client))
+            run_job(request, executor_opener(request.settings, client))
     assert str(caught.value) == (
         f"{address} is a scheduler without TLS beyond this machine, where anybody who reaches it"
         " can run code: start it with TLS and give tls://… (see deploy/README.md)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import signal
 import threading
@@ -20,7 +19,7 @@ from jobs.errors import ClusterError
 from jobs.execution.clusters import open_cluster
 from jobs.execution.context import TaskContext
 from jobs.execution.dask import DaskExecutor
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.execution.sharding import Shard
 from jobs.execution.version import code_version
 from jobs.execution.watch import ClusterWatch
@@ -50,7 +49,7 @@ def client() -> Iterator[distributed.Client]:
 
 
 def run_on(client: distributed.Client, request: RunRequest) -> RunReport:
-    return run_job(request, functools.partial(open_executor, request.settings, client))
+    return run_job(request, executor_opener(request.settings, client))
 
 
 def n_running(dask_worker: distributed.Worker) -> int:
@@ -106,7 +105,7 @@ def test_what_kills_hangs_or_eats_memory_is_named_and_nothing_else(tmp_path: Pat
         worker_memory="600MB",
         file_timeout_s=5.0,
     )
-    report = run_job(request, functools.partial(open_executor, request.settings))
+    report = run_job(request, executor_opener(request.settings))
     kinds = {"exit": "crashed", "hang": "timed_out", "eat": "crashed"}
     assert errors_of(request.table) == {f"rock/{name}.wav": kind for name, kind in kinds.items()}
     assert paths_of(request.table) == sorted(tunes(40))
@@ -122,7 +121,7 @@ def test_a_file_that_hangs_is_tried_once(tmp_path: Path) -> None:
     request = driver.request_for(
         corpus, tmp_path / "table", labels="parent", workers=2, file_timeout_s=2.0
     )
-    report = run_job(request, functools.partial(open_executor, request.settings))
+    report = run_job(request, executor_opener(request.settings))
     assert len(gate.pids) == 1
     assert errors_of(request.table) == {"rock/07.wav": "timed_out"}
     assert (report.n_files, report.n_errors) == (39, 1)
@@ -143,7 +142,7 @@ def test_a_worker_killed_in_mid_shard_costs_nothing(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=kill_the_worker)
     thread.start()
-    report = run_job(request, functools.partial(open_executor, request.settings))
+    report = run_job(request, executor_opener(request.settings))
     thread.join()
     assert len(gate.pids) == 2
     assert len(set(gate.pids)) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import random
 import signal
@@ -23,7 +22,7 @@ from jobs.diagnostics.run_report import RunReport
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_cluster
 from jobs.execution.dask import DaskExecutor
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.execution.sharding import Shard
 from jobs.request import RunRequest
 from jobs.run import run_job
@@ -62,7 +61,7 @@ class Disturbance:
     def __call__(self) -> Iterator[Any]:
         with (
             open_cluster(self.settings) as (client, _),
-            open_executor(self.settings, client) as executor,
+            executor_opener(self.settings, client)() as executor,
         ):
             thread = threading.Thread(target=self._act, args=(client.cluster,), daemon=True)
             thread.start()
@@ -246,7 +245,7 @@ def test_a_memory_limit_too_small_for_one_file(tmp_path: Path) -> None:
         corpus, tmp_path / "table", labels="parent", workers=2, worker_memory="600MB"
     )
     events: list[Event] = []
-    report = run_job(request, functools.partial(open_executor, request.settings), events.append)
+    report = run_job(request, executor_opener(request.settings), events.append)
     assert errors_of(request.table) == {"rock/eat.wav": "crashed"}
     assert paths_of(request.table) == sorted(tunes(40))
     assert report.n_files + report.n_errors == 41
@@ -268,7 +267,7 @@ def test_a_memory_limit_too_small_for_anything(tmp_path: Path) -> None:
         corpus, tmp_path / "table", labels="parent", workers=1, worker_memory="50MB"
     )
     with pytest.raises(ClusterError) as raised:
-        run_job(request, functools.partial(open_executor, request.settings))
+        run_job(request, executor_opener(request.settings))
     assert "of memory before its first file, and may use 45 MB" in str(raised.value)
     assert str(raised.value).endswith("give it more with --worker-memory")
 
@@ -309,7 +308,7 @@ def test_files_that_kill_among_a_thousand_while_workers_die_at_random(tmp_path: 
         # its 6 s did not fit between the kills in five attempts: the next run tries it again
         assert failures["rock/hang.wav"][1].startswith("5 processes were ended while")
         again: list[Event] = []
-        run_job(request, functools.partial(open_executor, request.settings), again.append)
+        run_job(request, executor_opener(request.settings), again.append)
         failures |= {f.path: (f.kind, f.message) for f in report_failures(again)}
     for path, (_, kind, message) in KILLERS.items():
         assert failures[path][0] == kind
@@ -337,7 +336,7 @@ def test_an_adaptive_cluster_that_begins_with_no_worker(tmp_path: Path) -> None:
             nonlocal most
             most = max(most, len(cluster.scheduler.workers))
 
-        opener = functools.partial(open_executor, request.settings, client)
+        opener = executor_opener(request.settings, client)
         report = run_job(request, opener, count)
     assert (report.n_files, report.n_errors, most) == (60, 0, 2)
 
@@ -355,7 +354,7 @@ def test_what_the_run_waits_for_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         if isinstance(event, Waiting):
             gate.open()
 
-    run_job(request, functools.partial(open_executor, request.settings), note)
+    run_job(request, executor_opener(request.settings), note)
     [waiting] = [event.what_for for event in events if isinstance(event, Waiting)]
     assert "has given no sign for" in waiting
     assert "at rock/a.wav (file_timeout_s is 600 s)" in waiting
@@ -375,4 +374,4 @@ def test_no_worker_comes(tmp_path: Path) -> None:
             ClusterError, match=r"no worker came within 1.5 s \(first_worker_timeout_s\)"
         ),
     ):
-        run_job(request, functools.partial(open_executor, request.settings, client))
+        run_job(request, executor_opener(request.settings, client))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from jobs.diagnostics.events import Event, Workers
 from jobs.execution.clusters.configuration import configured
 from jobs.execution.clusters.scaling import WholeJobs
 from jobs.execution.leaving import LEAVE_AT, is_time_to_leave, leave
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.run import run_job
 from tests.support import driver
 from tests.support.doubles import Gate
@@ -38,7 +37,7 @@ def test_a_cluster_grows_and_shrinks(tmp_path: Path, cluster: str) -> None:
     request = driver.request_for(
         corpus, tmp_path / "table", labels="parent", cluster=cluster, workers="1:2"
     )
-    report = run_job(request, functools.partial(open_executor, request.settings), observe)
+    report = run_job(request, executor_opener(request.settings), observe)
     assert (report.n_files, report.n_errors) == (61, 0)
     assert max(sizes) == 2
     driver.run_inline(driver.request_for(corpus, tmp_path / "undisturbed", labels="parent"))
@@ -49,7 +48,7 @@ def test_a_cluster_grows_and_shrinks(tmp_path: Path, cluster: str) -> None:
 def test_a_cluster_that_begins_without_workers(tmp_path: Path) -> None:
     corpus = write_files(tmp_path / "corpus", {"a.wav": "play a", "b.wav": "play b"})
     request = driver.request_for(corpus, tmp_path / "table", workers="0:2")
-    report = run_job(request, functools.partial(open_executor, request.settings))
+    report = run_job(request, executor_opener(request.settings))
     assert (report.n_files, report.n_errors) == (2, 0)
 
 

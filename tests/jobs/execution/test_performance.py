@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import urllib.request
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from jobs.diagnostics.events import CountEnded, Event, Serving
 from jobs.errors import UsageError
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.run import run_job
 from tests.support.driver import request_for
 from tests.support.tables import write_files
@@ -34,7 +33,7 @@ def test_the_dashboard_and_the_report_of_a_run(tmp_path: Path) -> None:
         if isinstance(event, CountEnded) and pages:
             assert path.exists()
 
-    report = run_job(request, functools.partial(open_executor, request.settings), observe)
+    report = run_job(request, executor_opener(request.settings), observe)
     assert report.n_files == 40
     assert [b"bokeh" in page.lower() for page in pages] == [True]
     text = path.read_text()
@@ -50,6 +49,6 @@ def test_what_is_wrong_is_said_before_a_cluster_starts(tmp_path: Path) -> None:
         corpus, tmp_path / "t", performance_report=str(tmp_path / "no" / "r.html")
     )
     with pytest.raises(UsageError, match=r"no/r\.html cannot be written: give a file in a folder"):
-        run_job(request, functools.partial(open_executor, request.settings))
+        executor_opener(request.settings)
     with pytest.raises(UsageError, match="cluster 'inline' does not have"):
         request_for(corpus, tmp_path / "t", cluster="inline", performance_report="r.html")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import signal
 import warnings
@@ -16,7 +15,7 @@ import pytest
 from jobs.errors import ClusterError, UsageError
 from jobs.execution.clusters import open_cluster
 from jobs.execution.clusters.ssh import ssh_options
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.run import run_job
 from jobs.settings import Settings
 from tests.support import driver
@@ -70,7 +69,7 @@ def test_a_run(server: Sshd, tmp_path: Path) -> None:
             workers.extend(workers_of(server))
             assert_closed_to_others([psutil.Process(), *family_of(server.pid)], at_least=6)
 
-    report = run_job(request, functools.partial(open_executor, request.settings), look)
+    report = run_job(request, executor_opener(request.settings), look)
     assert report.exit_code == 0
     driver.run_inline(driver.request_for(source, tmp_path / "expected", labels="parent"))
     assert_same_table(tmp_path / "table", tmp_path / "expected")
@@ -155,7 +154,7 @@ def test_workers_that_die_come_again(
                 process.kill()
             gate.open()
 
-    report = run_job(request, functools.partial(open_executor, request.settings), kill)
+    report = run_job(request, executor_opener(request.settings), kill)
     assert killed
     assert (report.exit_code, report.n_files, report.n_errors) == (0, 21, 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 from jobs.errors import ClusterError
 from jobs.execution.clusters import open_cluster
 from jobs.execution.clusters.tls import security_of
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.run import run_job
 from jobs.settings import Settings
 from tests.support import driver
@@ -107,7 +106,7 @@ def test_what_listens_during_a_run(
         request = driver.request_for(
             corpus(tmp_path), tmp_path / "table", cluster=address, tls=str(tls), workers=2
         )
-        report = run_job(request, functools.partial(open_executor, request.settings))
+        report = run_job(request, executor_opener(request.settings))
         family = [*family_of(process.process.pid), *family_of(workers.process.pid)]
         # the scheduler, two nannies, two workers; web servers are on loopback
         assert_encrypted(family, at_least=5)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pytest
 
-from jobs.execution.opening import open_executor
+from jobs.execution.opening import executor_opener
 from jobs.request import RunRequest
 from jobs.run import run_job
 from tests.jobs.s3.place import FIRST, N_FILES, Place
@@ -19,12 +18,12 @@ from tests.support.sshd import sshd
 def assert_runs_as_locally(place: Place, request: RunRequest) -> None:
     """Fail unless a first run and an update give the tables that a local job gives."""
     place.write(FIRST)
-    report = run_job(request, functools.partial(open_executor, request.settings))
+    report = run_job(request, executor_opener(request.settings))
     assert (report.n_files, report.n_errors, report.exit_code) == (N_FILES - 1, 1, 0)
     driver.run_inline(place.local_request())
     place.assert_same_as_local()
     place.change()
-    run_job(request, functools.partial(open_executor, request.settings))
+    run_job(request, executor_opener(request.settings))
     driver.run_inline(place.local_request())
     place.assert_same_as_local()
     place.assert_tidy()
