@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import urlsplit
 
 import fsspec.asyn
 import s3fs
@@ -24,13 +23,14 @@ from jobs.storage.base import Contents, Entry, Fetched, Page, Precondition, Stat
 from jobs.storage.key_ranges import KeyPage, list_in_ranges
 from jobs.storage.names import decode_path, encode_path
 from jobs.storage.retry import (
-    details_of,
     http_status,
     is_transient,
     service_code,
     with_retries,
 )
+from jobs.storage.s3_errors import CLOCK_DIFFERS, as_oserror, refuses_condition
 from jobs.storage.s3_listing import page_of, parse_listing
+from jobs.storage.s3_reader import READ_AHEAD, RangeReader
 from jobs.storage.scratch import temporary_file
 
 #: Largest object written, by a single PUT: multipart uploads are not conditional.
@@ -72,16 +72,6 @@ _DIRECTORY_BUCKET = "--x-s3"
 _PROBE, _PROBE_S = "_job/probe-", 3600.0
 
 _MAX_KEY_BYTES = 1024
-_READ_AHEAD = 256 * 2**10
-_ARCHIVED = "InvalidObjectState"
-_CLOCK_DIFFERS = "RequestTimeTooSkewed"
-_REFUSED_CREDENTIALS = {
-    "AuthorizationHeaderMalformed",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-}
 
 T = TypeVar("T")
 
@@ -153,7 +143,7 @@ class S3Store:
                 answer = fsspec.asyn.sync(self.fs.loop, request)
             except Exception as error:
                 self._answers = self._answers or http_status(error) is not None
-                translated = _as_oserror(error)
+                translated = as_oserror(error)
                 if translated is error:
                     raise
                 raise translated from error
@@ -161,7 +151,7 @@ class S3Store:
             return cast(T, answer)
 
         def is_worth_retrying(error: BaseException) -> bool:
-            if service_code(error) == _CLOCK_DIFFERS and n_tries >= _FIRST_ATTEMPTS:
+            if service_code(error) == CLOCK_DIFFERS and n_tries >= _FIRST_ATTEMPTS:
                 return False
             return is_transient(error) and (self._answers or n_tries < _FIRST_ATTEMPTS)
 
@@ -307,11 +297,11 @@ class S3Store:
         return tag
 
     def open(self, name: str) -> tuple[BinaryIO, str]:
-        async def get() -> _RangeReader:
+        async def get() -> RangeReader:
             # readers of Parquet begin at the end; one request fetches all of a small file
             try:
                 answer = await self._send(
-                    "get_object", Key=self.key(name), Range=f"bytes=-{_READ_AHEAD}"
+                    "get_object", Key=self.key(name), Range=f"bytes=-{READ_AHEAD}"
                 )
             except Exception as error:
                 if http_status(error) != 416:
@@ -319,7 +309,7 @@ class S3Store:
                 answer = await self._send("get_object", Key=self.key(name))  # empty object
             tail = await self._body(name, answer)
             size = int(answer.get("ContentRange", f"/{len(tail)}").rpartition("/")[2])
-            return _RangeReader(self, name, _version(answer), size, tail)
+            return RangeReader(self, name, _version(answer), size, tail)
 
         reader = self._ask(get)
         return cast(BinaryIO, reader), reader.version
@@ -382,7 +372,7 @@ class S3Store:
         try:
             return _version(self._ask(put))
         except OSError as error:
-            if not condition or not _refuses_condition(error):
+            if not condition or not refuses_condition(error):
                 raise
             # the refused request may be a retry of one that succeeded unnoticed
             version = self._version_with(name, data)
@@ -468,51 +458,6 @@ class S3Store:
             raise
 
 
-class _RangeReader(io.RawIOBase):
-    """File object for random reads of one version of an object, with a little read-ahead."""
-
-    def __init__(self, store: S3Store, name: str, version: str, size: int, tail: bytes) -> None:
-        self.version = version
-        self._store, self._name, self._size = store, name, size
-        self._position = 0
-        self._tail = self._block = (size - len(tail), tail)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._size, self._position + size)
-        if end <= self._position:
-            return b""
-        for start, data in (self._tail, self._block):
-            if start <= self._position and end <= start + len(data):
-                break
-        else:
-            start, until = self._position, min(self._size, max(end, self._position + _READ_AHEAD))
-            data = self._store.read_range(self._name, start, until, self.version)
-            self._block = (start, data)
-        block = data[self._position - start : end - start]
-        self._position = end
-        return block
-
-
 def _is_same(stored: BinaryIO, data: Contents) -> bool:
     wanted = io.BytesIO(data) if isinstance(data, bytes) else data
     wanted.seek(0)
@@ -562,65 +507,3 @@ def _check_md5(name: str, digest: str, expected: str) -> None:
 def _check_length(name: str, n_bytes: int, promised: int) -> None:
     if n_bytes != promised:
         raise ConnectionError(f"{name}: only {n_bytes} of {promised} bytes came")
-
-
-def _refuses_condition(error: OSError) -> bool:
-    if http_status(error) == 404:  # the object is gone, or the bucket
-        return service_code(error) != "NoSuchBucket"
-    return http_status(error) in (409, 412)
-
-
-def _as_oserror(error: Exception) -> OSError:
-    """Return an error of s3fs or botocore as an OSError that names the remedy."""
-    status, code = http_status(error), service_code(error)
-    name = type(error).__name__
-    if isinstance(error, ConflictError):
-        return error
-    if code == "NoSuchBucket":
-        return FileNotFoundError("there is no such bucket")
-    if isinstance(error, FileNotFoundError):
-        return error
-    if name in ("NoCredentialsError", "PartialCredentialsError"):
-        return PermissionError(
-            "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
-            " a profile (AWS_PROFILE), or --storage-option anon=true for a public bucket"
-        )
-    if code in _REFUSED_CREDENTIALS:
-        return PermissionError(
-            f"the credentials are refused, {code}: check AWS_ACCESS_KEY_ID and"
-            " AWS_SECRET_ACCESS_KEY, the profile, or the storage options key and secret"
-        )
-    if code == _ARCHIVED:
-        return StorageError(
-            f"the object is archived ({code}): restore it (aws s3api restore-object), then run"
-            " again"
-        )
-    if code == _CLOCK_DIFFERS:
-        return StorageError(f"{_clocks_of(error)} ({code}): set the clock of this machine (NTP)")
-    if isinstance(error, PermissionError) or status in (401, 403):
-        return PermissionError(f"access denied, {code or status}: ask for access")
-    if status == 404:
-        return FileNotFoundError(str(error))
-    if status is not None:
-        return StorageError(f"S3 answers {status} {code or ''}: {error}")
-    if name == "EndpointConnectionError":
-        return StorageError(
-            f"nothing answers at {_endpoint_of(error)}: check the network, and AWS_ENDPOINT_URL"
-            " or --storage-option endpoint_url=…"
-        )
-    if isinstance(error, OSError):
-        return error
-    return StorageError(f"{name}: {error}")
-
-
-def _clocks_of(error: BaseException) -> str:
-    """Return text with the clocks of this machine and of S3, if the answer names them."""
-    details = details_of(error)
-    if "RequestTime" in details and "ServerTime" in details:
-        return f"this machine's clock says {details['RequestTime']}, S3's {details['ServerTime']}"
-    return "this machine's clock differs from S3's"
-
-
-def _endpoint_of(error: Exception) -> str:
-    parts = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
