@@ -49,6 +49,10 @@ class CostModel:
         audio_format, magnitude = _parts(name)
         return magnitude in self._formats[audio_format]
 
+    def knows_format(self, name: str) -> bool:
+        """Return whether a file of the format of a class was measured."""
+        return bool(self._formats[_parts(name)[0]])
+
     @property
     def factor(self) -> float:
         """Ratio of measured to guessed seconds over all classes."""

@@ -109,10 +109,16 @@ def shard_seconds(remaining_seconds: float, total_seconds: float, n_workers: int
     """
     n_workers = max(1, n_workers)
     if remaining_seconds > (1 - SAMPLE_SHARE) * total_seconds:
-        return min(SHARD_SECONDS, SAMPLE_SHARE * total_seconds / (SHARDS_A_SAMPLE * n_workers))
+        return sample_seconds(total_seconds, n_workers)
     share = remaining_seconds / (SHARDS_AHEAD * n_workers)
     least = min(SHARD_SECONDS_AT_LEAST, total_seconds / (SHARDS_A_WORKER * n_workers))
     return max(least, min(SHARD_SECONDS, share))
+
+
+def sample_seconds(total_seconds: float, n_workers: int) -> float:
+    """Return the expected cost of a shard of files whose cost is not known yet [s]."""
+    n_workers = max(1, n_workers)
+    return min(SHARD_SECONDS, SAMPLE_SHARE * total_seconds / (SHARDS_A_SAMPLE * n_workers))
 
 
 def shard_of(bucket: int, items: Sequence[SourceFile]) -> Shard:
@@ -131,7 +137,8 @@ def shards(
     """Yield the pending files as shards, sized so that all workers end at about the same time.
 
     First come small shards with a sample of files of all formats and sizes. Then files that take
-    long, each in a shard alone. The last shards are small.
+    long, each in a shard alone. The last shards are small, and so are those with files of a format
+    of which nothing is measured yet.
 
     Parameters
     ----------
@@ -166,24 +173,29 @@ class _Left:
         self._all, self._left = guesses, dict(guesses)
         self._n_workers, self._costs = n_workers, costs
 
-    def _limit(self) -> float:
-        """Return the expected cost of the next shard [s]."""
+    def _limits(self) -> tuple[float, float]:
+        """Return the expected cost of the next shard, and of its files of unknown cost [s]."""
         left, whole = self._costs.total(self._left), self._costs.total(self._all)
-        return shard_seconds(left, whole, self._n_workers())
+        n_workers = self._n_workers()
+        return shard_seconds(left, whole, n_workers), sample_seconds(whole, n_workers)
 
     def shards(self, bucket: int, files: Sequence[SourceFile]) -> Iterator[Shard]:
         """Yield files of a bucket as shards, in their order."""
         chosen: list[SourceFile] = []
-        cost = limit = 0.0
+        cost = unknown = limit = unknown_limit = 0.0
         for file in files:
             if not chosen:
-                limit = self._limit()
+                limit, unknown_limit = self._limits()
             chosen.append(file)
-            self._left[cost_class(file.path, file.size)] -= guess(file)
-            cost += self._costs.seconds(file.path, file.size)
-            if cost >= limit or len(chosen) >= SHARD_FILES:
+            name = cost_class(file.path, file.size)
+            self._left[name] -= guess(file)
+            expected = self._costs.seconds(file.path, file.size)
+            cost += expected
+            if not self._costs.knows_format(name):
+                unknown += expected
+            if cost >= limit or unknown >= unknown_limit or len(chosen) >= SHARD_FILES:
                 yield shard_of(bucket, chosen)
-                chosen, cost = [], 0.0
+                chosen, cost, unknown = [], 0.0, 0.0
         if chosen:
             yield shard_of(bucket, chosen)
 

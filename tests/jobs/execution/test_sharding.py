@@ -86,9 +86,29 @@ def test_what_takes_long_comes_after_the_sample_whatever_its_bucket() -> None:
     assert {shard.bucket for shard in of_sample} == {0}
 
 
+def as_guessed() -> CostModel:
+    """Return what is known after an MP3 file that cost what was guessed."""
+    costs = CostModel()
+    costs.observe({cost_class("a.mp3", 10**6): (1.0, 1.0)})
+    return costs
+
+
+def test_shards_stay_small_while_nothing_of_a_format_is_measured() -> None:
+    work, _ = work_of([[10**6] * 4000])
+    costs = CostModel()
+    divided = shards(work, lambda: 2, costs)
+    first = list(itertools.islice(divided, 20))  # the sample, and more
+    small = SAMPLE_SHARE * work.seconds / (2 * SHARDS_A_SAMPLE)
+    assert all(cost(shard) < 1.1 * small for shard in first)
+    costs.observe({cost_class("a.flac", 10**6): (1.0, 1.0)})
+    assert cost(next(divided)) < 1.1 * small
+    costs.observe({cost_class("a.mp3", 10**7): (1.0, 1.0)})
+    assert cost(next(divided)) > 0.9 * SHARD_SECONDS
+
+
 def test_shards_after_the_sample_get_smaller_and_end_small() -> None:
     work, _ = work_of([[10**6] * 4000])
-    costs = [cost(shard) for shard in shards(work, lambda: 2, CostModel())]
+    costs = [cost(shard) for shard in shards(work, lambda: 2, as_guessed())]
     n_sample = costs.index(max(costs))
     assert max(costs) == pytest.approx(SHARD_SECONDS, abs=0.1)
     assert sum(costs[:n_sample]) == pytest.approx(SAMPLE_SHARE * work.seconds, rel=0.3)
@@ -134,7 +154,7 @@ def test_more_work_than_is_kept_in_memory() -> None:
 
 def test_shards_follow_what_was_measured_and_the_number_of_workers() -> None:
     work, _ = work_of([[10**6] * 4000])
-    costs, n_workers = CostModel(), 2
+    costs, n_workers = as_guessed(), 2
     divided = shards(work, lambda: n_workers, costs)
     first = next(shard for shard in divided if cost(shard) > 0.9 * SHARD_SECONDS)
     costs.observe({cost_class("a.mp3", 10**6): (cost(first), 10 * cost(first))})
