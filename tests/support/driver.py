@@ -174,10 +174,13 @@ def started(
 
 @contextlib.contextmanager
 def running(line: list[str], folder: Path) -> Iterator[Command]:
-    """Start a command; end all of it with the context."""
+    """Start a command; end all of it with the context. If a test fails, print what it said."""
     command = Command(line, Path(tempfile.mkdtemp(dir=folder)))
     try:
         yield command
+    except BaseException:
+        print(command.stderr)
+        raise
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(command.process.pid, signal.SIGKILL)
