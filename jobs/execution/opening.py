@@ -51,7 +51,7 @@ def executor_opener(
         from jobs.execution.clusters.address import check_address
 
         check_address(client.scheduler.address)
-    elif settings.cluster not in (INLINE, LOCAL) or settings.tls is not None:
+    elif settings.cluster != INLINE and (settings.cluster != LOCAL or settings.tls is not None):
         from jobs.execution.clusters import check_cluster
 
         check_cluster(settings)

@@ -289,6 +289,7 @@ def test_a_long_file_is_a_staged_file_of_its_own(
     )
     run(corpus, tmp_path / "whole")
     monkeypatch.setattr(jobs.execution.sharding, "SAMPLE_SHARE", 0.0)  # several files to a shard
+    monkeypatch.setattr(jobs.execution.sharding, "sample_seconds", lambda *_: 45.0)
     monkeypatch.setattr(jobs.table.staging, "STAGED_BYTES", 30_000)
     monkeypatch.setattr(jobs.table.staging, "ROW_GROUP_BYTES", 10_000)
     results = shard_results(monkeypatch)
