@@ -223,11 +223,11 @@ def _run(
         raise UsageError(
             f"client={client!r} is an address: give a distributed.Client, or cluster={client!r}"
         )
-    opener = executor_opener(request.settings, client)
     with contextlib.ExitStack() as stack:
         hook = ignore if dry_run else stack.enter_context(hooks(request.settings, request.table))
         shown = stack.enter_context(progress_for_terminal(quiet=not progress))
         notify = broadcast(shown, hook, observer or ignore)
+        opener = executor_opener(request.settings, client)
         if dry_run:
             return plan_job(request, notify)
         if client is None:

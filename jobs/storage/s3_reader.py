@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
+
+from jobs.storage.seekable import Seekable
 
 if TYPE_CHECKING:
     from jobs.storage.s3 import S3Store
@@ -12,28 +13,14 @@ if TYPE_CHECKING:
 READ_AHEAD = 256 * 2**10
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(Seekable):
     """File object for random reads of one version of an object, with a little read-ahead."""
 
     def __init__(self, store: S3Store, name: str, version: str, size: int, tail: bytes) -> None:
+        super().__init__(size)
         self.version = version
-        self._store, self._name, self._size = store, name, size
-        self._position = 0
+        self._store, self._name = store, name
         self._tail = self._block = (size - len(tail), tail)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import threading
 from collections.abc import Iterable
@@ -11,11 +10,12 @@ from typing import Any, BinaryIO, cast
 from jobs.storage.base import Fetched, Store, contents_of
 from jobs.storage.parallel import in_threads, requests_at_once
 from jobs.storage.scratch import spooled_file
+from jobs.storage.seekable import Seekable
 
 _COPY_BYTES = 2**20
 
 
-class Section(io.RawIOBase):
+class Section(Seekable):
     """A byte range of a file as a file object; writing extends it.
 
     Threads may use different sections of a file at the same time.
@@ -33,25 +33,11 @@ class Section(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, lock: threading.Lock, start: int, size: int = 0) -> None:
-        self._file, self._lock, self._start, self._size = file, lock, start, size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
+        super().__init__(size)
+        self._file, self._lock, self._start = file, lock, start
 
     def writable(self) -> bool:
         return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")

@@ -257,8 +257,9 @@ def arguments_of(
     scheduler_options = {"dashboard_address": "127.0.0.1:0", **(option("scheduler-options") or {})}
     check_dashboard(scheduler_options["dashboard_address"])
     _check_path("local_directory", option("local-directory"))
-    for path in () if security is None else security.get_tls_config_for_role("worker").values():
-        _check_path("--tls", path)
+    for file in () if security is None else security.get_tls_config_for_role("worker").values():
+        if file is not None and "\n" not in file:  # else it is the contents of a file
+            _check_path("--tls", file)
     return {
         "job_name": "featurelib",
         "python": shlex.quote(sys.executable),

@@ -118,6 +118,7 @@ def test_what_a_job_queue_is_called_with() -> None:
     assert found["worker_extra_args"] == ["--dashboard-address", "127.0.0.1:0"]
     security = Security(require_encryption=True)
     assert arguments_of({"memory": "2GB"}, "slurm", security)["security"] is security
+    assert arguments_of({"memory": "2GB"}, "slurm", Security.temporary())  # contents, not paths
 
 
 @pytest.mark.parametrize(
