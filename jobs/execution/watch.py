@@ -92,7 +92,7 @@ class ClusterWatch:
         def look() -> None:
             try:
                 seen.put(self._look())
-            except (OSError, ValueError, RuntimeError) as error:  # of the connection
+            except Exception as error:  # noqa: BLE001 - raised by the caller
                 seen.put(error)
 
         threading.Thread(target=look, name="first look", daemon=True).start()
