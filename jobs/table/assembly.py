@@ -455,11 +455,11 @@ def _gather(
 ) -> pa.Table:
     """Return the rows of an index, in its order."""
     order = np.lexsort((index.row, index.pick))
+    ends = np.searchsorted(index.pick[order], np.arange(len(picks)), side="right")
     pieces: list[pa.Table] = []
     start = 0
-    for number, pick in enumerate(picks):
-        places = order[index.pick[order] == number]
-        for group, numbers in _by_group(index.row[places], pick.source.starts):
+    for pick, end in zip(picks, ends, strict=True):
+        for group, numbers in _by_group(index.row[order[start:end]], pick.source.starts):
             rows = _take(cache.get(pick.source, group), numbers - pick.source.starts[group])
             files = index.file[order[start : start + len(rows)]]
             start += len(rows)
@@ -474,9 +474,9 @@ def _gather(
 
 def _by_group(rows: np.ndarray, starts: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each row group with its part of the sorted row numbers."""
-    groups = np.searchsorted(starts, rows, side="right") - 1
-    for group in np.unique(groups):
-        yield int(group), rows[groups == group]
+    edges = np.searchsorted(rows, starts)
+    for group in np.flatnonzero(np.diff(edges)):
+        yield int(group), rows[edges[group] : edges[group + 1]]
 
 
 def _take(rows: pa.Table, places: np.ndarray) -> pa.Table:

@@ -36,7 +36,7 @@ from jobs.table.parts import list_parts
 from jobs.table.planning import RunPlan
 from jobs.table.prepared import MergedBucket, PreparedBucket
 from jobs.table.reader import Table
-from jobs.table.schema import IMAGE, PATH
+from jobs.table.schema import IMAGE
 from jobs.table.staging import list_staged, open_staged
 from jobs.table.transaction import Transaction
 
@@ -200,13 +200,13 @@ def verify(run: Transaction, plan: RunPlan, result: CommitResult) -> bool:
     table = run.table
     if list_parts(table.store) != table.parts:
         return False
-    for bucket, held in table.each_held(plan.changed):
+    for bucket, paths in table.each_bucket(table.paths, plan.changed):
         n_expected = plan.changed[bucket]
-        if (duplicate := repeated(held[PATH])) is not None:
+        if (duplicate := repeated(paths)) is not None:
             raise TableError(f"{table.store.url} holds {duplicate!r} twice; please report it")
-        if len(held) != n_expected:
+        if len(paths) != n_expected:
             raise TableError(
-                f"bucket {bucket} of {table.store.url} holds {len(held)} files instead of"
+                f"bucket {bucket} of {table.store.url} holds {len(paths)} files instead of"
                 f" {n_expected}; please report it"
             )
         n_rows = sum(table.n_rows_by_part(bucket).values())

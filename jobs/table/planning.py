@@ -76,9 +76,10 @@ def plan_run(run: Transaction) -> RunPlan:
     UsageError
         If the corpus lists a path twice.
     """
-    plan = RunPlan(obsolete=run.staged.beyond(run.table.metadata.n_buckets))
+    table, buckets = run.table, range(run.table.metadata.n_buckets)
+    plan = RunPlan(obsolete=run.staged.beyond(len(buckets)))
     with counting(run.notify, "planning"):
-        for bucket, held in run.table.each_held(range(run.table.metadata.n_buckets)):
+        for bucket, held in table.each_bucket(table.held, buckets):
             run.notify(Counted(_plan_bucket(run, bucket, held, plan)))
     run.notify(
         Planned(plan.counts, plan.n_surplus, plan.n_reused, plan.reused_failures, plan.reused_signs)

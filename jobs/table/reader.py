@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,8 @@ from jobs.table.layout import (
 from jobs.table.metadata import IMAGES, TableMetadata, read_metadata
 from jobs.table.parts import list_parts
 from jobs.table.staging import Origin
+
+T = TypeVar("T")
 
 
 class _Read(NamedTuple):
@@ -137,33 +139,54 @@ class Table:
         pyarrow.Table
             Columns as `jobs.table.changes` describes them.
         """
-        parts = self.parts_of(bucket)
         names = [*schema.HELD_COLUMNS, *self.attribute_names]
         fields = [self.error_schema.field(name) for name in (*names, schema.ERROR_KIND)]
         wanted = pa.schema(fields).remove_metadata()
+        parts: list[str] = []
         pieces = [wanted.empty_table()]
-
-        def read(part: str) -> _Read:
-            return self._read_first(part, wanted.names if is_errors(part) else names)
-
-        found = in_threads(read, parts, requests_at_once(self.store))
-        for part, read_part in zip(parts, found, strict=True):
-            rows = self._noted(part, read_part).replace_schema_metadata(None)
+        for part, found in self._first_rows_of(bucket, names, wanted.names):
+            rows = found.replace_schema_metadata(None)
             if not is_errors(part):
                 rows = self._without_lost_images(part, rows)
                 rows = rows.append_column(wanted.field(-1), pa.nulls(len(rows), pa.string()))
+            parts.append(part)
             pieces.append(rows.cast(wanted))
         of_part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in pieces[1:]])
         part_column = pa.DictionaryArray.from_arrays(of_part, pa.array(parts, pa.string()))
         return pa.concat_tables(pieces).append_column(PART, part_column).combine_chunks()
 
-    def each_held(self, buckets: Iterable[int]) -> Iterator[tuple[int, pa.Table]]:
-        """Yield hash buckets with what `held` returns of each; read several at once."""
+    def paths(self, bucket: int) -> pa.ChunkedArray:
+        """Return the paths of the entries of a hash bucket, as `held` does, and nothing else."""
+        names = [schema.PATH]
+        chunks: list[pa.Array] = []
+        for _, rows in self._first_rows_of(bucket, names, names):
+            chunks += rows[schema.PATH].chunks
+        return pa.chunked_array(chunks, pa.string())
 
-        def read(bucket: int) -> tuple[int, pa.Table]:
-            return bucket, self.held(bucket)
+    def _first_rows_of(
+        self, bucket: int, names: list[str], names_of_errors: list[str]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Yield each part of a hash bucket with columns of its first rows; read several at once."""
 
-        return in_threads(read, buckets, requests_at_once(self.store))
+        def read(part: str) -> _Read:
+            return self._read_first(part, names_of_errors if is_errors(part) else names)
+
+        parts = self.parts_of(bucket)
+        found = in_threads(read, parts, requests_at_once(self.store))
+        for part, rows in zip(parts, found, strict=True):
+            yield part, self._noted(part, rows)
+
+    def each_bucket(
+        self, read: Callable[[int], T], buckets: Iterable[int]
+    ) -> Iterator[tuple[int, T]]:
+        """Yield hash buckets with what `held` or `paths` returns of each; read several at once.
+
+        The more parts a bucket has, the fewer buckets are in memory: at least two.
+        """
+        n_at_once = requests_at_once(self.store)
+        n_parts = max(1, len(self.parts) // self.metadata.n_buckets)
+        n_at_once = min(n_at_once, max(2, n_at_once // n_parts))
+        return in_threads(lambda bucket: (bucket, read(bucket)), buckets, n_at_once)
 
     def _without_lost_images(self, part: str, rows: pa.Table) -> pa.Table:
         """Return first rows with a null version for files some of whose images are not there."""
@@ -219,7 +242,7 @@ class Table:
         return found._replace(rows=rows)
 
     def n_rows_by_part(self, bucket: int) -> dict[str, int]:
-        """Return the number of rows of each feature part of a bucket; call `held` before."""
+        """Return the number of rows of each feature part of a bucket that was read before."""
         return {part: self.n_rows(part) for part in self.parts_of(bucket) if not is_errors(part)}
 
     def n_rows(self, part: str) -> int:

@@ -7,7 +7,7 @@ PART_BYTES = 50_000_000
 
 #: Limits of a hash bucket, all of whose parts are planned and merged at once.
 BUCKET_BYTES = 2_000_000_000
-BUCKET_FILES = 250_000
+BUCKET_FILES = 200_000
 
 _BYTES_A_ROW_FIXED = 250
 _BYTES_A_COLUMN = 4

@@ -9,7 +9,7 @@ from jobs.table.sizing import bucket_count, row_bytes, table_bytes
 
 @pytest.mark.parametrize(
     ("n_files", "n_labels", "n_buckets"),
-    [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 4), (10**8, 1, 1300), (10**8, 1000, 400)],
+    [(0, 1, 1), (1000, 1, 1), (10**6, 1, 13), (10**6, 10, 5), (10**8, 1, 1300), (10**8, 1000, 500)],
 )
 def test_bucket_counts(n_files: int, n_labels: int, n_buckets: int) -> None:
     assert bucket_count(n_files, n_files * row_bytes(100), n_labels) == n_buckets
